@@ -1,0 +1,33 @@
+"""The errors of Dashcam; each says what a caller can do about it."""
+
+
+class DashcamError(Exception):
+    """What every error of Dashcam is."""
+
+
+class SettingsError(DashcamError):
+    """The environment holds settings that cannot be used; the text lists every fault. Exit status 2."""
+
+
+class QueryError(DashcamError):
+    """A search expression cannot be read; `position` is the character it stopped at, from 0. Exit status 2."""
+
+    def __init__(self, message: str, position: int = 0) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class Unreachable(DashcamError):
+    """A store, or a part of the stack, gave no whole answer; the text has its address without secrets. Exit status 3."""
+
+
+class Unavailable(DashcamError):
+    """A destination took nothing of the batch now; the same batch is sent again after `retry_after_s`, if it said one."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Refused(DashcamError):
+    """A destination will never take the batch as it is; the shipper halves it down to the event at fault."""

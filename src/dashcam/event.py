@@ -1,0 +1,90 @@
+"""The noun of Dashcam: one event, a log line or a span, as one JSON object in the Elastic Common Schema.
+
+A spool holds each event without what all events of its segment share. `Line` is the completed form that is
+shipped: the bytes of one JSON object, UTF-8, without a newline. `Event` is a line read back.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+ECS_VERSION = "8.17.0"
+
+NS_PER_S = 1_000_000_000
+
+
+class Line(NamedTuple):
+    """One event on its way to a backend: its `event.id`, whether it is a span, and its JSON object as bytes."""
+
+    id: str
+    is_span: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event read back: the JSON object as it was shipped."""
+
+    fields: dict[str, Any]
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> "Event":
+        """The event of one JSON object; raises `ValueError` when the text is not one."""
+        fields = orjson.loads(data)
+        if not isinstance(fields, dict):
+            raise ValueError(f"an event is a JSON object, not {type(fields).__name__}")
+        return cls(fields)
+
+    def to_json(self) -> bytes:
+        """The event as one JSON object, keys in the order they came, no newline."""
+        return orjson.dumps(self.fields)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a dotted name such as `http.request.id`, whether its keys are nested or dotted."""
+        if name in self.fields:
+            return self.fields[name]
+        value: Any = self.fields
+        for key in name.split("."):
+            if not isinstance(value, dict) or key not in value:
+                return default
+            value = value[key]
+        return value
+
+    @property
+    def id(self) -> str:
+        """`event.id`: unique, the same on every resend."""
+        return str(self.get("event.id", ""))
+
+    @property
+    def time_ns(self) -> int:
+        """`@timestamp` in nanoseconds since the epoch; for a span, its start."""
+        return parse_time(str(self.get("@timestamp")))
+
+    @property
+    def is_span(self) -> bool:
+        """Whether this is a finished span (a transaction is the span of a served request) and not a log line."""
+        return self.get("processor.event") in {"transaction", "span"}
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """What the caller added."""
+        labels = self.get("labels")
+        return labels if isinstance(labels, dict) else {}
+
+
+def format_time(time_ns: int) -> str:
+    """Nanoseconds since the epoch as `2026-11-24T01:35:46.123456Z`: UTC, microseconds, always 27 characters."""
+    seconds, rest_ns = divmod(time_ns, NS_PER_S)
+    whole = datetime.fromtimestamp(seconds, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{rest_ns // 1000:06d}Z"
+
+
+def parse_time(text: str) -> int:
+    """An ISO 8601 time as nanoseconds since the epoch, UTC unless it has an offset; raises `ValueError`."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    whole = int(moment.replace(microsecond=0).timestamp())
+    return whole * NS_PER_S + moment.microsecond * 1000

@@ -1,0 +1,1 @@
+"""The destinations, one a file: each module has `connect(settings) -> Backend`."""

@@ -1,0 +1,45 @@
+"""What the shipper and a backend say to each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dashcam.event import Line
+
+Batch = Sequence[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one batch may hold: events, bytes of all lines with a newline each, and how many batches are under way."""
+
+    events: int
+    bytes: int
+    in_flight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """The events of a batch, by their place in it from 0, that an answer named; all others are delivered.
+
+    `again` are sent once more after a pause; `refused` maps a place to the reason, and goes to the dead letters.
+    """
+
+    again: Sequence[int] = ()
+    refused: Mapping[int, str] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """One destination. `ship` is called from up to `limits.in_flight` threads at once."""
+
+    limits: Limits
+
+    def ship(self, batch: Batch) -> Undelivered | None:
+        """Send a batch; `None` means the destination answers for every event.
+
+        Raises `Unavailable` when the whole batch is to be sent again, `Refused` when it can never be taken as it is.
+        A batch sent again holds the same events with the same ids.
+        """
+
+    def close(self) -> None:
+        """Give back connections and files; called once, after the last `ship`."""

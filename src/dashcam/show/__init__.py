@@ -1,0 +1,1 @@
+"""From events to a story, and the story drawn."""

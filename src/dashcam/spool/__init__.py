@@ -1,0 +1,1 @@
+"""The files between a service and the shipper."""
