@@ -18,11 +18,11 @@ class QueryError(DashcamError):
 
 
 class Unreachable(DashcamError):
-    """A store, or a part of the stack, gave no whole answer; the text has its address without secrets. Exit status 3."""
+    """A store, or a part of the stack, gave no whole answer; the text has its address, no secrets. Exit 3."""
 
 
 class Unavailable(DashcamError):
-    """A destination took nothing of the batch now; the same batch is sent again after `retry_after_s`, if it said one."""
+    """A destination took nothing of the batch now; it is sent again, after `retry_after_s` if it said so."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)

@@ -134,23 +134,40 @@ class Settings:
     """What the environment says, checked; `Settings.load` makes it."""
 
     routes: tuple[str, ...] = _setting(
-        "LOG_BACKEND", ("local",), _routes, "Where events go and are found again; several with commas, the first is searched."
+        "LOG_BACKEND",
+        ("local",),
+        _routes,
+        "Where events go and are found again; several with commas, the first is searched.",
     )
     level: str = _setting("LOG_LEVEL", "INFO", _level, "The least level that is recorded.")
     dir: Path = _setting("DASHCAM_DIR", _folder, Path, "The folder of spool, local store, positions and dead letters.")
     trust: str = _setting(
-        "DASHCAM_TRUST_REQUEST_ID", "always", _trust, "Whether a caller's X-Request-ID is kept (always) or replaced (never)."
+        "DASHCAM_TRUST_REQUEST_ID",
+        "always",
+        _trust,
+        "Whether a caller's X-Request-ID is kept (always) or replaced (never).",
     )
     spool_limit: int = _setting(
-        "DASHCAM_SPOOL_LIMIT", 512_000_000, _size, "The most disk one service's spool takes; beyond it events are counted, not kept."
+        "DASHCAM_SPOOL_LIMIT",
+        512_000_000,
+        _size,
+        "The most disk one service's spool takes; beyond it events are counted, not kept.",
     )
     sync_interval_s: float = _setting(
-        "DASHCAM_SYNC_INTERVAL", 1.0, _seconds, "Seconds between the shipper's syncs to disk: the most a power cut can take."
+        "DASHCAM_SYNC_INTERVAL",
+        1.0,
+        _seconds,
+        "Seconds between the shipper's syncs to disk: the most a power cut can take.",
     )
     local_limit: int = _setting(
-        "DASHCAM_LOCAL_LIMIT", 2_000_000_000, _size, "The most disk the local store takes; beyond it the oldest events go."
+        "DASHCAM_LOCAL_LIMIT",
+        2_000_000_000,
+        _size,
+        "The most disk the local store takes; beyond it the oldest events go.",
     )
-    retention_days: int = _setting("DASHCAM_RETENTION", 14, _days, "How long events are kept by the local store and Elasticsearch.")
+    retention_days: int = _setting(
+        "DASHCAM_RETENTION", 14, _days, "How long events are kept by the local store and Elasticsearch."
+    )
     loggly_token: Secret = _setting("LOGGLY_TOKEN", Secret(), Secret, "The customer token that sending needs.")
     loggly_tags: tuple[str, ...] = _setting("LOGGLY_TAGS", ("dashcam",), _tags, "Tags of every event sent to Loggly.")
     loggly_url: str = _setting("LOGGLY_URL", "https://logs-01.loggly.com", _address, "Where events are sent.")
@@ -165,13 +182,22 @@ class Settings:
         _forward,
         "fluentd's address, forward:// or forward+tls://, user and password in it if any; several with commas fail over.",
     )
-    fluentd_shared_key: Secret = _setting("FLUENTD_SHARED_KEY", Secret(), Secret, "The key fluentd's <security> asks for.")
-    fluentd_ca: Path | None = _setting("FLUENTD_CA", None, _file, "A PEM file with the authority of fluentd's certificate.")
+    fluentd_shared_key: Secret = _setting(
+        "FLUENTD_SHARED_KEY", Secret(), Secret, "The key fluentd's <security> asks for."
+    )
+    fluentd_ca: Path | None = _setting(
+        "FLUENTD_CA", None, _file, "A PEM file with the authority of fluentd's certificate."
+    )
     namespace: str = _setting("DASHCAM_NAMESPACE", "default", _namespace, "The last part of the data streams' names.")
     elasticsearch_url: str = _setting(
-        "ELASTICSEARCH_URL", "http://127.0.0.1:9200", _address, "Elasticsearch or OpenSearch; user and password in it if any."
+        "ELASTICSEARCH_URL",
+        "http://127.0.0.1:9200",
+        _address,
+        "Elasticsearch or OpenSearch; may hold user:password@.",
     )
-    elasticsearch_api_key: Secret = _setting("ELASTICSEARCH_API_KEY", Secret(), Secret, "An API key, encoded as Kibana shows it.")
+    elasticsearch_api_key: Secret = _setting(
+        "ELASTICSEARCH_API_KEY", Secret(), Secret, "An API key, encoded as Kibana shows it."
+    )
     elasticsearch_ca: Path | None = _setting(
         "ELASTICSEARCH_CA", None, _file, "A PEM file with the authority of Elasticsearch's certificate."
     )
