@@ -180,7 +180,7 @@ class Settings:
         "FLUENTD_URL",
         ("forward://127.0.0.1:24224",),
         _forward,
-        "fluentd's address, forward:// or forward+tls://, user and password in it if any; several with commas fail over.",
+        "fluentd, forward:// or forward+tls://, may hold user:password@; several with commas fail over.",
     )
     fluentd_shared_key: Secret = _setting(
         "FLUENTD_SHARED_KEY", Secret(), Secret, "The key fluentd's <security> asks for."
