@@ -1,0 +1,1 @@
+"""Elasticsearch and OpenSearch, the real ones, for tests."""

@@ -1,0 +1,60 @@
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.elasticsearch.common.logging.LogConfigurator;
+import org.elasticsearch.common.settings.Settings;
+import org.elasticsearch.env.Environment;
+import org.elasticsearch.http.HttpServerTransport;
+import org.elasticsearch.node.Node;
+import org.elasticsearch.plugins.PluginsLoader;
+
+/**
+ * One Elasticsearch node in the folder HOME, on a free port of 127.0.0.1 that it writes to HOME/port once it answers.
+ * It ends on SIGTERM, and with the process that holds its standard input.
+ */
+public final class StartElasticsearch {
+    public static void main(String[] arguments) throws Exception {
+        Path home = Path.of(arguments[0]);
+        for (String folder : List.of("config", "lib", "modules", "plugins")) Files.createDirectories(home.resolve(folder));
+        Node node = node(home);
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> close(node)));
+        node.start();
+        int port = node.injector().getInstance(HttpServerTransport.class).boundAddress().publishAddress().getPort();
+        Files.move(Files.writeString(home.resolve("port.new"), "" + port), home.resolve("port"));
+        System.in.transferTo(OutputStream.nullOutputStream());
+        System.exit(0);
+    }
+
+    private static Node node(Path home) {
+        LogConfigurator.configureESLogging();
+        LogConfigurator.configureWithoutConfig(Settings.EMPTY);
+        LogConfigurator.setNodeName("test");
+        Settings settings = Settings.builder()
+            .put("path.home", home)
+            .put("path.data", home.resolve("data"))
+            .put("cluster.name", "test")
+            .put("node.name", "test")
+            .put("discovery.type", "single-node")
+            .put("network.host", "127.0.0.1")
+            .put("http.port", 0)
+            .put("http.type", "loopback")
+            .put("transport.type", "loopback")
+            .put("cluster.routing.allocation.disk.threshold_enabled", false)
+            .build();
+        Environment environment = new Environment(settings, home.resolve("config"));
+        var bundles = PluginsLoader.loadPluginsBundles(environment.pluginsDir(), false);
+        return new Node(environment, PluginsLoader.createPluginsLoader(Set.of(), bundles, Map.of(), false));
+    }
+
+    private static void close(Node node) {
+        try {
+            node.close();
+        } catch (IOException broken) {
+            broken.printStackTrace();
+        }
+    }
+}

@@ -1,0 +1,62 @@
+"""The engines as pytest fixtures: each is started by the first test that asks for it and serves the whole run.
+
+A failing test shows what the engines printed while it ran.
+"""
+
+import uuid
+
+import pytest
+
+from . import engine
+
+_sizes = pytest.StashKey[dict[str, int]]()
+_running: dict[str, engine.Engine] = {}
+
+
+def _serve(name, command, config, folders):
+    home = folders.mktemp(name)
+    cache = config.cache.mkdir("engines")
+    started = engine.start(command(cache, home), home)
+    _running[name] = started
+    yield started.url
+    del _running[name]
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url(pytestconfig, tmp_path_factory):
+    """The address of a real Elasticsearch, without users and without TLS."""
+    yield from _serve("elasticsearch", engine.elasticsearch_command, pytestconfig, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def opensearch_url(pytestconfig, tmp_path_factory):
+    """The address of a real OpenSearch, without users and without TLS."""
+    yield from _serve("opensearch", engine.opensearch_command, pytestconfig, tmp_path_factory)
+
+
+@pytest.fixture(params=["elasticsearch", "opensearch"])
+def engine_url(request):
+    """The address of each engine in turn: a test that asks for it runs on both."""
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture
+def namespace():
+    """A namespace no other test uses: data streams of one engine stay apart by it."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    item.stash[_sizes] = {name: node.output.stat().st_size for name, node in _running.items()}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        for name, node in _running.items():
+            printed = node.output.read_bytes()[item.stash.get(_sizes, {}).get(name, 0) :]
+            report.sections.append((f"{name} output", printed.decode(errors="replace")))
+    return report
