@@ -1,6 +1,7 @@
 """What is asked of a store: an expression over events, a span of time, a limit.
 
 Every store gives the same hits for the same query; `matches` on each expression is the meaning they are held to.
+A store that cannot ask for an expression exactly asks for more and keeps what `matches`.
 """
 
 from collections.abc import Iterator
@@ -8,18 +9,38 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dashcam.event import Event
+from dashcam.find.values import SEARCHED, has_pattern, holds_words, number_of, text_of, values_of, words_of
 
 
 @dataclass(frozen=True, slots=True)
 class Everything:
     """All events."""
 
+    def matches(self, event: Event) -> bool:  # noqa: ARG002 - it asks nothing of the event
+        """True."""
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Words that follow each other in an event's text, without regard to capitals."""
+    """Words that follow each other in a text of an event, without regard to capitals; `words_of` says what a word is.
+
+    They are looked for in every field of `SEARCHED`, in each by itself, or in one `field`, if it is named. With
+    `prefix` the last word may be the beginning of one. A text without a word matches nothing.
+    """
 
     text: str
+    field: str = ""
+    prefix: bool = False
+
+    def matches(self, event: Event) -> bool:
+        """Whether one of the fields holds the words."""
+        words = words_of(self.text)
+        return any(
+            holds_words(text_of(value), words, prefix=self.prefix)
+            for field in ((self.field,) if self.field else SEARCHED)
+            for value in values_of(event, field)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +50,24 @@ class Equals:
     field: str
     value: str
 
+    def matches(self, event: Event) -> bool:
+        """Whether a value of the field, as `text_of` writes it, is this one; capitals count."""
+        return any(text_of(value) == self.value for value in values_of(event, self.field))
+
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """A field whose value fits a pattern of literals, `*` (any text) and `?` (one character)."""
+    r"""A field whose whole value fits a pattern of literals, `*` (any text) and `?` (one character).
+
+    `\` makes the next character a literal; capitals count.
+    """
 
     field: str
     pattern: str
+
+    def matches(self, event: Event) -> bool:
+        """Whether a value of the field, as `text_of` writes it, fits."""
+        return any(has_pattern(text_of(value), self.pattern) for value in values_of(event, self.field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +80,26 @@ class Between:
     low_inclusive: bool = True
     high_inclusive: bool = True
 
+    def matches(self, event: Event) -> bool:
+        """Whether a value of the field is a number within the bounds; a string of digits is no number."""
+        numbers = (number_of(value) for value in values_of(event, self.field))
+        return any(number is not None and self._holds(number) for number in numbers)
+
+    def _holds(self, number: float) -> bool:
+        above = self.low is None or number > self.low or (self.low_inclusive and number == self.low)
+        below = self.high is None or number < self.high or (self.high_inclusive and number == self.high)
+        return above and below
+
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """A field that an event has."""
+    """A field that an event has a value for; null, an empty list and an object are none, an empty text is one."""
 
     field: str
+
+    def matches(self, event: Event) -> bool:
+        """Whether the field has a value."""
+        return bool(values_of(event, self.field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +108,10 @@ class All:
 
     parts: "tuple[Expression, ...]"
 
+    def matches(self, event: Event) -> bool:
+        """Whether every part matches."""
+        return all(part.matches(event) for part in self.parts)
+
 
 @dataclass(frozen=True, slots=True)
 class Any:
@@ -69,12 +119,20 @@ class Any:
 
     parts: "tuple[Expression, ...]"
 
+    def matches(self, event: Event) -> bool:
+        """Whether a part matches."""
+        return any(part.matches(event) for part in self.parts)
+
 
 @dataclass(frozen=True, slots=True)
 class Not:
     """All events but those of the part."""
 
     part: "Expression"
+
+    def matches(self, event: Event) -> bool:
+        """Whether the part does not match."""
+        return not self.part.matches(event)
 
 
 Expression = Everything | Words | Equals | Matches | Between | Exists | All | Any | Not
@@ -91,6 +149,12 @@ class Query:
     since_ns: int | None = None
     until_ns: int | None = None
     limit: int = 0
+
+    def matches(self, event: Event) -> bool:
+        """Whether an event is within the span of time and the expression matches it."""
+        after = self.since_ns is None or event.time_ns >= self.since_ns
+        before = self.until_ns is None or event.time_ns < self.until_ns
+        return after and before and self.expression.matches(event)
 
 
 class Store(Protocol):

@@ -1,0 +1,88 @@
+"""What a field of an event holds, as the texts, words and numbers that a query compares.
+
+Every store is held to what this page says: one that cannot ask for it exactly asks for more, and filters.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from dashcam.event import Event
+
+SEARCHED = ("message", "error.type", "error.message", "error.stack_trace")
+"""The fields full-text search looks into. Labels are not among them: they are found by their name."""
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+def values_of(event: Event, name: str) -> list[Any]:
+    """The values under a dotted name: none when it is absent or null, several for a list.
+
+    It is one name whether its keys are nested, dotted, or both: `labels.order.id` is in `{"labels": {"order.id": 7}}`
+    too. An object is no value; its fields are. Strings, whole and broken numbers and booleans are values.
+    """
+    return list(_walk(event.fields, name))
+
+
+def _walk(value: Any, name: str) -> Iterator[Any]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _walk(one, name)
+    elif isinstance(value, dict):
+        for key in value:
+            if name == key:
+                yield from _walk(value[key], "")
+            elif name.startswith(f"{key}."):
+                yield from _walk(value[key], name[len(key) + 1 :])
+    elif not name and value is not None:
+        yield value
+
+
+def text_of(value: Any) -> str:
+    """A value as it is compared: a string as it is, anything else as JSON writes it (`7`, `4.5`, `true`)."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def number_of(value: Any) -> int | float | None:
+    """A value as a range compares it: only a JSON number is one, `"7"` and `true` are not."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, in order: its longest runs of letters and digits, in small letters.
+
+    `psycopg2.errors.UniqueViolation: car_id=7` has the words psycopg2, errors, uniqueviolation, car, id and 7. A
+    letter or digit is what `str.isalnum` takes for one; everything else, `_` and combining marks too, parts words.
+    """
+    return _WORD.findall(text.lower())
+
+
+def holds_words(text: str, words: list[str], *, prefix: bool = False) -> bool:
+    """Whether these words, at least one, follow each other in a text; with `prefix` the last may be a beginning."""
+    wanted = "\0" + "\0".join(words) + ("" if prefix else "\0")
+    return bool(words) and wanted in "\0".join(("", *words_of(text), ""))
+
+
+def has_pattern(text: str, pattern: str) -> bool:
+    r"""Whether a whole text fits a pattern: `*` is any text, `?` any one character, `\` makes the next one literal."""
+    return _compiled(pattern).match(text) is not None
+
+
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    pieces = [""]
+    for sign in re.findall(r"\\?.", pattern, re.DOTALL):
+        if sign == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += "." if sign == "?" else re.escape(sign[-1])
+    regex, *rest = pieces
+    if rest:
+        # An atomic group keeps the first place its piece fits; that one is as good as any, because a `*` follows,
+        # and without trying others a hostile pattern takes no more than linear time.
+        *middle, last = rest
+        regex += "".join(f"(?>.*?{piece})" for piece in middle) + f".*{last}"
+    return re.compile(regex + r"\Z", re.DOTALL)
