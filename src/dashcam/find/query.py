@@ -83,9 +83,10 @@ class Between:
     def matches(self, event: Event) -> bool:
         """Whether a value of the field is a number within the bounds; a string of digits is no number."""
         numbers = (number_of(value) for value in values_of(event, self.field))
-        return any(number is not None and self._holds(number) for number in numbers)
+        return any(number is not None and self.holds(number) for number in numbers)
 
-    def _holds(self, number: float) -> bool:
+    def holds(self, number: float) -> bool:
+        """Whether a number is within the bounds."""
         above = self.low is None or number > self.low or (self.low_inclusive and number == self.low)
         below = self.high is None or number < self.high or (self.high_inclusive and number == self.high)
         return above and below

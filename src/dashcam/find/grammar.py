@@ -1,0 +1,68 @@
+"""A search text as luqum's tree of a Lucene query, and the only place that knows how to get one."""
+
+import re
+from functools import partial
+from typing import Any
+
+from ply import yacc
+
+from dashcam.errors import QueryError
+
+_build = yacc.yacc
+# ply would hold the docstrings of luqum's grammar, which Python 3.13 strips of blanks, against the tables luqum brings
+# along, and then make tables anew and write them into site-packages. They belong to each other: take them as they are.
+yacc.yacc = partial(_build, optimize=True, write_tables=False, debug=False)
+try:
+    from luqum import thread, tree
+    from luqum.exceptions import ParseError
+finally:
+    yacc.yacc = _build
+
+__all__ = ["grow", "shown", "tree"]
+
+LONGEST_TEXT = 8_000  # characters; the parser's time grows with the square of the parts
+
+# What the grammar has for regular expressions, single quotes and a minus before a number is plain text here. Lone
+# surrogates, which no text may hold, stand for these signs while the grammar looks, so that positions stay true.
+_HIDDEN = {"/": "\ud800", "'": "\ud801", "-": "\ud802"}
+_SHOWN = str.maketrans({hidden: sign for sign, hidden in _HIDDEN.items()})
+_SIGNS = re.compile(r"""\\.|"(?:[^"\\]|\\.)*"|(?P<plain>[/']|(?<=[:<>=])-(?=\d))|(?P<fault>["~^])""", re.DOTALL)
+
+
+def grow(text: str) -> Any:
+    """The tree of a text that is not blank; the texts in it are read by `shown`, each node's `pos` counts from 0.
+
+    Raises `QueryError` with the position of what cannot be read.
+    """
+    if len(text) > LONGEST_TEXT:
+        raise QueryError(f"A search has at most {LONGEST_TEXT} characters, not {len(text)}.", LONGEST_TEXT)
+    if surrogate := re.search("[\ud800-\udfff]", text):
+        raise QueryError("This is no character.", surrogate.start())
+    try:
+        return thread.parse(_SIGNS.sub(_hide, text))
+    except ParseError as fault:
+        place = re.search(r"at position (\d+)!?\Z", str(fault))
+        position = int(place[1]) if place else len(text)
+        raise QueryError(_reason(text, position), position) from None
+
+
+def shown(text: str) -> str:
+    """A text out of the tree as it was written."""
+    return text.translate(_SHOWN)
+
+
+def _hide(match: re.Match[str]) -> str:
+    if match["fault"] == '"':
+        raise QueryError("This quote is never closed.", match.start())
+    if match["fault"]:
+        raise QueryError(f"{match[0]} has no meaning here; put the text that holds it in quotes.", match.start())
+    return _HIDDEN[match[0]] if match["plain"] else match[0]
+
+
+def _reason(text: str, position: int) -> str:
+    if position >= len(text):
+        return "The search ends where a value or a closing bracket is expected."
+    if text[position] == "\\":
+        return "A backslash stands before the sign whose meaning it takes, not at the end."
+    word = re.match(r"\w+|.", text[position:], re.DOTALL)
+    return f"{word and word[0]!r} is not expected here. Text that holds : ( ) [ ] {{ }} < > is put in quotes."
