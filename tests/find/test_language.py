@@ -30,6 +30,8 @@ def test_everything(text):
         ("time*", Words("time", prefix=True)),
         ("/cars/7", Words("/cars/7")),
         ("don't", Words("don't")),
+        ("'a'", Words("'a'")),
+        (r"a\"b", Words('a"b')),
         (r'"say \"hi\" \\ \n"', Words(r'say "hi" \ \n')),
         ("message:time*", Words("time", "message", prefix=True)),
         ("error:ReadTimeout", Words("ReadTimeout", "error.type")),
@@ -129,6 +131,7 @@ def test_operators(text, expression):
     ("text", "position", "says"),
     [
         ('level:error "timed out', 12, "quote is never closed"),
+        ('a-"b c"', 2, "A quote begins a value"),
         ("(a b", 4, "ends where"),
         ("a) b", 1, "')' is not expected"),
         ("a AND", 5, "ends where"),
@@ -174,6 +177,7 @@ SIGNS = st.sampled_from(
 @given(st.lists(SIGNS | st.text(max_size=3), max_size=25).map("".join))
 @example("\ufeff")
 @example("a:\\\n")
+@example('/"~;"')
 def test_any_text_is_read_or_refused(text):
     """Whatever is typed gives an expression that can be held against an event, or a QueryError within the text."""
     position, answer = _tried(text)

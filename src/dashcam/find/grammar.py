@@ -22,11 +22,20 @@ __all__ = ["grow", "shown", "tree"]
 
 LONGEST_TEXT = 8_000  # characters; the parser's time grows with the square of the parts
 
-# What the grammar has for regular expressions, single quotes and a minus before a number is plain text here. Lone
-# surrogates, which no text may hold, stand for these signs while the grammar looks, so that positions stay true.
+# A word that begins with a sign the grammar has for regular expressions, single quotes or exclusion is plain text here.
+# Lone surrogates, which no text may hold, stand for these signs while the grammar looks, so that positions stay true.
 _HIDDEN = {"/": "\ud800", "'": "\ud801", "-": "\ud802"}
 _SHOWN = str.maketrans({hidden: sign for sign, hidden in _HIDDEN.items()})
-_SIGNS = re.compile(r"""\\.|"(?:[^"\\]|\\.)*"|(?P<plain>[/']|(?<=[:<>=])-(?=\d))|(?P<fault>["~^])""", re.DOTALL)
+_PARTS = re.compile(
+    r"""
+    "(?:[^"\\]|\\.)*"
+    | (?P<first> [^\s:^~(){}\[\]"+\-\\<>] | (?<=[:<>=])-(?=\d) | \\. )
+      (?P<rest> (?: [^\s:^~(){}\[\]"\\] | \\. )* )
+      (?P<inner> "? )
+    | (?P<fault> ["~^] )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
 
 
 def grow(text: str) -> Any:
@@ -39,7 +48,7 @@ def grow(text: str) -> Any:
     if surrogate := re.search("[\ud800-\udfff]", text):
         raise QueryError("This is no character.", surrogate.start())
     try:
-        return thread.parse(_SIGNS.sub(_hide, text))
+        return thread.parse(_PARTS.sub(_hide, text))
     except ParseError as fault:
         place = re.search(r"at position (\d+)!?\Z", str(fault))
         position = int(place[1]) if place else len(text)
@@ -56,7 +65,9 @@ def _hide(match: re.Match[str]) -> str:
         raise QueryError("This quote is never closed.", match.start())
     if match["fault"]:
         raise QueryError(f"{match[0]} has no meaning here; put the text that holds it in quotes.", match.start())
-    return _HIDDEN[match[0]] if match["plain"] else match[0]
+    if match["inner"]:
+        raise QueryError('A quote begins a value; within a word it is written \\".', match.end() - 1)
+    return f"{_HIDDEN.get(match['first'], match['first'])}{match['rest']}" if match["first"] else match[0]
 
 
 def _reason(text: str, position: int) -> str:
