@@ -1,0 +1,144 @@
+"""Which request a line belongs to: the request ID as an OpenTelemetry propagator, and the ids of the current span.
+
+Everything rides on OpenTelemetry's context, so it goes wherever that goes.
+"""
+
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from secrets import randbits
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import (
+    CarrierT,
+    Getter,
+    Setter,
+    TextMapPropagator,
+    default_getter,
+    default_setter,
+)
+from opentelemetry.trace import INVALID_SPAN_ID, get_current_span
+
+HEADER: Final = "X-Request-ID"
+REQUEST_ID: Final = otel_context.create_key("dashcam-request-id")
+
+_VALID = re.compile(r"[A-Za-z0-9._+/=-]{1,200}")
+
+
+def is_request_id(text: str) -> bool:
+    """Whether a caller's request ID can be kept: 1 to 200 of letters, digits and `. _ + / = -`."""
+    return _VALID.fullmatch(text) is not None
+
+
+def new_request_id() -> str:
+    """A fresh UUID of version 7 (RFC 9562, section 5.7): it sorts by time."""
+    milliseconds = time.time_ns() // 1_000_000 & (1 << 48) - 1
+    return str(UUID(int=milliseconds << 80 | 7 << 76 | randbits(12) << 64 | 2 << 62 | randbits(62)))
+
+
+def request_id() -> str:
+    """The ID of the request that is being served; empty outside of one."""
+    return str(otel_context.get_value(REQUEST_ID) or "")
+
+
+class RequestIdPropagator(TextMapPropagator):
+    """Carries the request ID in `X-Request-ID`, beside the W3C headers."""
+
+    def extract(
+        self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
+    ) -> Context:
+        """The context with the carrier's request ID; as it was when there is none, several, or an invalid one."""
+        values = getter.get(carrier, HEADER) or []
+        if len(values) == 1 and is_request_id(values[0]):
+            return otel_context.set_value(REQUEST_ID, values[0], context)
+        return otel_context.get_current() if context is None else context
+
+    def inject(
+        self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
+    ) -> None:
+        """Send the context's request ID along."""
+        if value := otel_context.get_value(REQUEST_ID, context):
+            setter.set(carrier, HEADER, str(value))
+
+    @property
+    def fields(self) -> set[str]:
+        """The header that `inject` sets."""
+        return {HEADER}
+
+
+@dataclass(slots=True)
+class Served:
+    """One request that this process serves: what its server span will say beyond OpenTelemetry's attributes."""
+
+    start: bytes = b""
+    labels: dict[str, Any] = field(default_factory=dict)
+    status: int = 0
+    response_bytes: int | None = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an open span stands: the encoded ids of its lines, its transaction, and the request it serves, if any."""
+
+    fragment: bytes
+    request_id: str
+    transaction: str
+    served: Served | None
+
+
+# The open spans that this process began, by span id; what is still in it when the process dies was aborted.
+places: dict[int, Place] = {}
+
+_get_current = otel_context.get_current
+_last: tuple[Context | None, bytes] = (None, b"")
+
+
+def fragment() -> bytes:
+    """The ids of the current context as the middle of a line: `,"http":{…},"trace":{…},…`, empty outside of any.
+
+    A context never changes, so the last one's answer is kept; its identity is enough to know it again.
+    """
+    global _last
+    context = _get_current()
+    last = _last
+    if last[0] is context:
+        return last[1]
+    encoded = _fragment_of(context)
+    _last = (context, encoded)
+    return encoded
+
+
+def _fragment_of(context: Context) -> bytes:
+    identity = get_current_span(context).get_span_context()
+    if place := places.get(identity.span_id):
+        return place.fragment
+    carried = str(otel_context.get_value(REQUEST_ID, context) or "")
+    if identity.span_id == INVALID_SPAN_ID:
+        return encode_ids(carried, "", "", "")
+    return encode_ids(carried, f"{identity.trace_id:032x}", f"{identity.span_id:016x}", "")
+
+
+def encode_ids(request: str, trace: str, span: str, transaction: str) -> bytes:
+    """The ids as the middle of a line; those that are empty are left out."""
+    known: dict[str, Any] = {"http": {"request": {"id": request}}} if request else {}
+    for name, value in (("trace", trace), ("span", span), ("transaction", transaction)):
+        if value:
+            known[name] = {"id": value}
+    return b"," + orjson.dumps(known)[1:-1] if known else b""
+
+
+def served() -> Served | None:
+    """The request that the current context serves in this process, however deep in it."""
+    place = places.get(get_current_span().get_span_context().span_id)
+    return place.served if place else None
+
+
+def open_requests() -> Iterable[bytes]:
+    """The start lines of the requests that this process still serves."""
+    return [place.served.start for place in list(places.values()) if place.served and place.served.start]

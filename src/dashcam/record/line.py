@@ -1,0 +1,87 @@
+"""How a log call becomes a line of the spool."""
+
+import sys
+import time
+from math import isfinite
+from typing import Any
+
+import orjson
+
+from dashcam.record.masking import has_secret, is_secret_name, may_hold_secret
+from dashcam.record.mender import LABEL_BYTES, Mender
+
+NAMES_REMEMBERED = 10_000  # harmless field names; a caller that makes names up cannot fill the memory
+
+_dumps = orjson.dumps
+_second = (0, b"")
+_harmless: set[str] = set()
+_is_harmless = _harmless.issuperset
+
+
+def head(now_ns: int) -> bytes:
+    """The start of a line, `{"@timestamp":"…Z",`: UTC, microseconds."""
+    global _second
+    seconds, rest_ns = divmod(now_ns, 1_000_000_000)
+    second = _second
+    if second[0] != seconds:
+        text = time.strftime('{"@timestamp":"%Y-%m-%dT%H:%M:%S.', time.gmtime(seconds))
+        _second = second = (seconds, text.encode())
+    return b'%b%06dZ",' % (second[1], rest_ns // 1000)
+
+
+def encode_call(message: object, fields: dict[str, Any]) -> bytes:
+    """One JSON object of a log call: `message`, `labels`, and where due `error` and `tags`.
+
+    `exc_info` among the fields is what it is for `logging`: an exception, `True` for the one being handled, or the
+    triple of `sys.exc_info()`. Takes any values and masks secrets; what it had to replace or cut is in `tags`.
+    """
+    try:
+        body = _dumps({"message": message, "labels": fields} if fields else {"message": message})
+    except (TypeError, ValueError, RecursionError):
+        return _mended(message, fields)
+    text = body.decode()
+    if not _is_harmless(fields) or may_hold_secret(text, 2 + len(fields) if fields else 1) or _is_odd(text, message):
+        return _examined(body, text, message, fields)
+    return body
+
+
+def _is_odd(text: str, message: object) -> bool:
+    """Whether encoded JSON is long, holds a list, or a null, which can be a number that is none."""
+    return "null" in text or "[" in text or len(text) > LABEL_BYTES or type(message) is not str
+
+
+def _examined(body: bytes, text: str, message: object, fields: dict[str, Any]) -> bytes:
+    """The body as it is when a closer look finds nothing in it to mend."""
+    suspects = fields.keys() - _harmless
+    if any(map(is_secret_name, suspects)) or "exc_info" in suspects:
+        return _mended(message, fields)
+    if len(_harmless) < NAMES_REMEMBERED:
+        _harmless.update(suspects)
+    is_flat = all(value is None or isinstance(value, str | int | float) for value in fields.values())
+    numbers = [value for value in fields.values() if isinstance(value, float)]
+    is_long = len(text) > LABEL_BYTES or len(fields) > LABEL_BYTES
+    if not is_flat or is_long or not isinstance(message, str) or not all(map(isfinite, numbers)) or has_secret(text):
+        return _mended(message, fields)
+    return body
+
+
+def _mended(message: object, fields: dict[str, Any]) -> bytes:
+    mender = Mender()
+    error = _error_of(fields.get("exc_info"))
+    body: dict[str, Any] = {"message": mender.text(message)}
+    if labels := mender.fields({name: value for name, value in fields.items() if name != "exc_info"}):
+        body["labels"] = labels
+    if error:
+        body["error"] = mender.error(error)
+    if mender.tags:
+        body["tags"] = sorted(mender.tags)
+    return _dumps(body)
+
+
+def _error_of(exc_info: Any) -> BaseException | None:
+    """The exception that a caller's `exc_info` means, if any."""
+    if isinstance(exc_info, tuple):
+        exc_info = exc_info[1] if len(exc_info) == 3 else None
+    elif exc_info and not isinstance(exc_info, BaseException):
+        exc_info = sys.exception()
+    return exc_info if isinstance(exc_info, BaseException) else None

@@ -1,0 +1,70 @@
+"""Log calls with keyword fields: `get_logger(__name__).info("car created", car_id=car.id)`."""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Protocol
+
+import orjson
+
+from dashcam.record import recorder
+from dashcam.record.correlation import fragment
+from dashcam.record.line import encode_call, head
+
+_time_ns = time.time_ns
+
+
+class LogCall(Protocol):
+    """A call that records a message and any fields. Never raises; values of any kind will do."""
+
+    def __call__(self, message: object, /, **fields: Any) -> None: ...
+
+
+def tail_of(logger: str) -> bytes:
+    """The end of each of a logger's lines."""
+    return b',"log":{"logger":%b},"event":{"kind":"event"}}\n' % orjson.dumps(logger.encode("utf-8", "replace").decode())
+
+
+def _call(level: int, tail: bytes) -> LogCall:
+    name = b'"log.level":"%b",' % logging.getLevelName(level).lower().encode()
+
+    def call(message: object, /, **fields: Any) -> None:
+        active = recorder.active
+        if level < active.least_level:
+            return
+        try:
+            body = encode_call(message, fields)
+            active.append(head(_time_ns()) + name + body[1:-1] + fragment() + tail)
+        except Exception:  # noqa: BLE001 — a log call never fails its caller
+            recorder.drop("error")
+
+    return call
+
+
+class Logger:
+    """The log calls of one name, `log.logger` in its events.
+
+    Fields become `labels`. `exc_info=True`, or an exception, adds `error.*` with the stack trace.
+    """
+
+    __slots__ = ("critical", "debug", "error", "info", "name", "warning")
+
+    def __init__(self, name: str) -> None:
+        tail = tail_of(name)
+        self.name = name
+        self.debug: LogCall = _call(logging.DEBUG, tail)
+        self.info: LogCall = _call(logging.INFO, tail)
+        self.warning: LogCall = _call(logging.WARNING, tail)
+        self.error: LogCall = _call(logging.ERROR, tail)
+        self.critical: LogCall = _call(logging.CRITICAL, tail)
+
+    def __repr__(self) -> str:
+        return f"<Logger {self.name}>"
+
+    def exception(self, message: object, /, **fields: Any) -> None:
+        """Record an error with the exception that is being handled."""
+        self.error(message, exc_info=True, **fields)
+
+
+get_logger: Callable[[str], Logger] = cache(Logger)

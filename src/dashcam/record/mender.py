@@ -1,0 +1,110 @@
+"""Makes any value fit for a line: what JSON, UTF-8 or a destination cannot take is replaced or cut, and marked."""
+
+import math
+import traceback
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from dashcam.record.masking import MASK, is_secret_name, mask_text
+
+LABEL_BYTES = 8_000  # Lucene takes terms of at most 32,766 bytes, the key included
+TEXT_BYTES = 64 << 10  # of a message or a stack trace
+LINE_ROOM = 160 << 10  # for all values of one event: leaves the rest of the spool's line to what we add
+ITEMS = 500  # of one mapping or list
+DEPTH = 10  # a flattened field of Elasticsearch takes 20
+INT_LIMIT = 1 << 63
+
+
+class Mender:
+    """Mends the values of one event, and remembers in `tags` what that took: `cut`, `mended`.
+
+    Secrets are masked on the way: by a field's name, and within every text.
+    """
+
+    def __init__(self) -> None:
+        self.tags: set[str] = set()
+        self._room = LINE_ROOM
+
+    def text(self, value: object, limit_bytes: int = TEXT_BYTES) -> str:
+        """A string of valid UTF-8, at most about `limit_bytes` of it."""
+        whole = value if isinstance(value, str) else self._described(value)
+        limit_bytes = max(0, min(limit_bytes, self._room))
+        # A secret that begins before the cut is masked whole.
+        text = mask_text(whole[: limit_bytes + 4096])
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            self.tags.add("mended")
+            data = text.encode("utf-8", "backslashreplace")
+        escaped_bytes = len(orjson.dumps(data.decode()))
+        if escaped_bytes > 2 * limit_bytes:
+            limit_bytes //= 6  # control characters: six bytes of JSON each
+        self._room -= min(escaped_bytes, 2 * limit_bytes)
+        if len(data) <= limit_bytes and len(whole) <= limit_bytes + 4096:
+            return data.decode()
+        self.tags.add("cut")
+        return f"{data[:limit_bytes].decode('utf-8', 'ignore')}… [cut, {len(whole)} characters]"
+
+    def value(self, value: object, depth: int = 0) -> Any:
+        """A JSON value of the same meaning."""
+        self._room -= 8
+        if self._room <= 0 or depth > DEPTH:
+            self.tags.add("cut")
+            return "… [cut]"
+        match value:
+            case None | bool():
+                return value
+            case int():
+                return int(value) if -INT_LIMIT <= value < INT_LIMIT else self._mended(str(value))
+            case float():
+                return float(value) if math.isfinite(value) else self._mended(str(value))
+            case str():
+                return self.text(value, LABEL_BYTES)
+            case UUID() | date() | datetime() | time():
+                return value.isoformat() if isinstance(value, date | time) else str(value)
+            case bytes() | bytearray():
+                return self._mended(value[: LABEL_BYTES + 1].decode("utf-8", "replace"))
+            case Mapping():
+                return self.fields(value, depth + 1)
+            case list() | tuple() | set() | frozenset():
+                return [self.value(item, depth + 1) for item in self._first(value)]
+        return self._mended(self._described(value))
+
+    def fields(self, fields: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
+        """A JSON object: names made strings, values mended, secrets masked by their name."""
+        mended = {}
+        for name in self._first(fields):
+            key, value = self.text(name, 256), fields[name]
+            # Numbers and flags under such a name are counts and switches.
+            is_secret = is_secret_name(key) and not isinstance(value, int | float | None)
+            mended[key] = MASK if is_secret else self.value(value, depth)
+        return mended
+
+    def error(self, error: BaseException) -> dict[str, str]:
+        """The `error` object of ECS: type, message, stack trace."""
+        return {
+            "type": type(error).__name__,
+            "message": self.text(error, LABEL_BYTES),
+            "stack_trace": self.text("".join(traceback.format_exception(error))),
+        }
+
+    def _first(self, items: Any) -> list[Any]:
+        if len(items) > ITEMS:
+            self.tags.add("cut")
+        return list(islice(items, ITEMS))
+
+    def _mended(self, text: str) -> str:
+        self.tags.add("mended")
+        return self.text(text, LABEL_BYTES)
+
+    def _described(self, value: object) -> str:
+        try:
+            return str(value)
+        except Exception as fault:  # noqa: BLE001 — a caller's __str__ may raise anything
+            self.tags.add("mended")
+            return f"<{type(value).__name__} whose text fails with {type(fault).__name__}>"

@@ -1,0 +1,98 @@
+"""The process's one recorder: where lines go, and from which level on."""
+
+import logging
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dashcam.event import ECS_VERSION
+from dashcam.record import correlation
+from dashcam.settings import Settings, service_identity
+from dashcam.spool.segment import service_folder
+from dashcam.spool.writer import Writer
+from dashcam.version import VERSION
+
+OFF = logging.CRITICAL + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Who records: what `service.*` of every event says."""
+
+    name: str
+    version: str
+    environment: str
+    node: str
+
+    @classmethod
+    def of_process(cls, name: str = "", version: str = "") -> "Service":
+        """The service as OpenTelemetry's variables name it, else as given, else as the program that runs."""
+        known = service_identity()
+        fallback = name or Path(sys.argv[0]).stem or "python"
+        return cls(
+            known.get("name", fallback), known.get("version", version), known.get("environment", ""), known["node"]
+        )
+
+
+class Recorder:
+    """Keeps lines in the spool of one service; `append` takes a line as bytes, newline included."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self.service = service
+        self.least_level: int = logging.getLevelNamesMapping()[settings.level]
+        host = platform.node() or "localhost"
+        self.spool = Writer(
+            service_folder(settings.dir / "spool", host, service.name),
+            lambda: _shared(service, host),
+            settings.spool_limit,
+            correlation.open_requests,
+        )
+        self.append = self.spool.append
+
+
+def _shared(service: Service, host: str) -> dict[str, Any]:
+    """What all events of a segment have in common."""
+    named = {"name": service.name, "version": service.version, "environment": service.environment}
+    return {
+        "ecs.version": ECS_VERSION,
+        "service": {name: value for name, value in named.items() if value} | {"node": {"name": service.node}},
+        "process": {"pid": os.getpid()},
+        "host": {"name": host},
+        "agent": {"name": "dashcam", "version": VERSION},
+    }
+
+
+class _Off:
+    """Before `init`, and after `stop`: nothing is recorded."""
+
+    least_level = OFF
+
+    def append(self, line: bytes) -> None:
+        """Let it go."""
+
+
+active: Recorder | _Off = _Off()
+
+
+def start(recorder: Recorder) -> None:
+    """Make this the process's recorder; the one before it is sealed."""
+    global active
+    stop()
+    active = recorder
+
+
+def stop() -> None:
+    """Record no more; what was recorded is sealed."""
+    global active
+    former, active = active, _Off()
+    if isinstance(former, Recorder):
+        former.spool.close()
+
+
+def drop(reason: str) -> None:
+    """Count an event that could not be recorded."""
+    if isinstance(active, Recorder):
+        active.spool.drop(reason)

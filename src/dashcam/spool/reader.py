@@ -1,0 +1,121 @@
+"""Takes lines out of segments, whether their writer lives, has sealed them, or was killed."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from dashcam.spool.segment import LINE_BYTES, SUFFIX, Header, decode_header, is_line
+
+READ_BYTES = 2 * LINE_BYTES
+
+
+class Position(NamedTuple):
+    """How far a segment was read: the next byte, and the number of lines before it."""
+
+    offset: int = 0
+    lines: int = 0
+
+
+class Passage(NamedTuple):
+    """Lines read in one go, each with its number in the segment (from 1), the position after them, and what was lost.
+
+    `damaged` counts places where something stood that is not a line; they take a number each.
+    """
+
+    lines: list[tuple[int, bytes]]
+    after: Position
+    damaged: int = 0
+
+
+def segment_files(spool: Path) -> list[Path]:
+    """Every segment below a spool folder, oldest first."""
+    return sorted(spool.glob(f"*/*/*{SUFFIX}"), key=lambda path: path.name)
+
+
+class SegmentReader:
+    """One open segment, read with `read` from any position.
+
+    Raises `ValueError` when the file has no header, `OSError` when it cannot be read. Never to be used in the process
+    that writes the segment: closing it here would drop the writer's lock.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._header_end, self.header = self._read_header()
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def _read_header(self) -> tuple[int, Header]:
+        start = os.pread(self._file, READ_BYTES, 0)
+        end = start.find(b"\n") + 1
+        return end, decode_header(start[:end])
+
+    def refresh(self) -> Header:
+        """The header as it stands now: whether the segment is sealed, and how much was dropped, changes."""
+        _, self.header = self._read_header()
+        return self.header
+
+    def is_final(self) -> bool:
+        """Whether nothing more will be written: the segment is sealed, or its writer is gone."""
+        if self.header.is_sealed or self.refresh().is_sealed:
+            return True
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        fcntl.lockf(self._file, fcntl.LOCK_UN)
+        return True
+
+    def sync(self) -> None:
+        """Bring what was written so far from the kernel's memory to the disk."""
+        os.fsync(self._file)
+
+    def read(self, position: Position = Position(), *, is_final: bool = False) -> Passage:  # noqa: B008
+        """The complete lines that follow a position, up to half a megabyte of them; none at the end.
+
+        A line is complete when it ends in a newline and holds no zero byte. In a live segment reading stops at the
+        first zero byte; in a final one what stands there was damaged, and reading goes on behind it.
+        """
+        start = max(position.offset, self._header_end)
+        block = self._block(start, is_final=is_final)
+        end = block.rfind(b"\n") + 1
+        if is_final and not end and block.strip(b"\0"):
+            return Passage([], Position(start + len(block), position.lines + 1), damaged=1)
+        return _parse(block[:end], start, position.lines)
+
+    def _block(self, start: int, *, is_final: bool) -> bytes:
+        if not is_final and os.pread(self._file, 1, start) in {b"", b"\0"}:
+            return b""
+        block = os.pread(self._file, READ_BYTES, start)
+        zero = -1 if is_final else block.find(b"\0")
+        return block if zero < 0 else block[:zero]
+
+
+def _parse(text: bytes, start: int, lines: int) -> Passage:
+    found = []
+    damaged = 0
+    for number, line in enumerate(text.split(b"\n")[:-1], lines + 1):
+        if is_line(line):
+            found.append((number, line))
+        else:
+            damaged += 1
+    return Passage(found, Position(start + len(text), lines + len(found) + damaged), damaged)

@@ -1,0 +1,126 @@
+"""The format of a segment: what the writer puts into the file and the reader takes out of it.
+
+A segment is a file of fixed size that one process fills front to back; what is not filled yet is zero bytes. Its first
+line is the header, one JSON object that starts with numbers of fixed width, so that they can be changed in place. Each
+further line is one event, without what all events of the segment share: the header has that once, and the reader
+completes the line with it and with the event's id, which is its place: the segment's id and the number of the line.
+
+    {"spool":1,"sealed":0,"dropped":{"limit":         0,"disk":         0,"error":         0},"segment":"…",…}
+    {"@timestamp":"2026-11-24T01:35:46.123456Z","log.level":"info","message":"…",…,"event":{"kind":"event"}}
+    {"@timestamp":"2026-11-24T01:35:46.123999Z","processor":{"event":"transaction"},…,"event":{…}}
+    {"@timestamp":"2026-11-24T01:35:46.123111Z","processor":{"event":"start"},…,"event":{…}}
+
+Every line begins with the time, always 27 characters, says its kind right after it, and ends with the `event` object.
+A `start` marks a request as open until the line of its span; the reader never gives it out as an event.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from dashcam.event import Line, format_time
+
+FORMAT = 1
+SEGMENT_BYTES = 4 << 20  # a new file every few thousand events; what is touched of it counts as the service's memory
+LINE_BYTES = 256 << 10  # the most one line takes, newline included: any destination takes that much in one event
+SUFFIX = ".segment"
+
+DROP_REASONS = ("limit", "disk", "error")  # the spool is full; the disk is; the event could not be written as a line
+
+_SEALED = b'{"spool":%d,"sealed":' % FORMAT
+SEALED_AT = len(_SEALED)
+_COUNT_WIDTH = 10
+_COUNTS_AT = {
+    reason: SEALED_AT + len('0,"dropped":{') + sum(len(r) + 4 + _COUNT_WIDTH for r in DROP_REASONS[:place]) + len(reason) + 3
+    for place, reason in enumerate(DROP_REASONS)
+}
+
+TIMESTAMP = b'{"@timestamp":"'
+KIND_AT = len(TIMESTAMP) + 27 + len('",')
+SPAN_KIND = b'"processor":'
+START_KIND = b'"processor":{"event":"start"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a segment says of itself.
+
+    `shared` is what every event of it has besides its own fields. A segment is `is_sealed` when its writer went on to
+    another one; a segment that is not, and whose writer is gone, is where a process died or ended.
+    """
+
+    segment: str
+    pid: int
+    is_sealed: bool
+    dropped: Mapping[str, int]
+    shared: Mapping[str, Any]
+
+    @property
+    def service(self) -> str:
+        """The name of the service that wrote the segment."""
+        return str(self.shared["service"]["name"])
+
+
+def new_segment_id(now_ns: int) -> str:
+    """An id of 24 hexadecimal digits that sorts by time: 48 bits of milliseconds, 48 random ones."""
+    return f"{now_ns // 1_000_000:012x}{secrets.token_hex(6)}"
+
+
+def encode_header(segment: str, pid: int, shared: Mapping[str, Any], now_ns: int) -> bytes:
+    """The first line of a segment, newline included."""
+    counts = ",".join(f'"{reason}":{0:{_COUNT_WIDTH}d}' for reason in DROP_REASONS)
+    rest = orjson.dumps({"segment": segment, "pid": pid, "started": format_time(now_ns), "shared": dict(shared)})
+    return _SEALED + b'0,"dropped":{' + counts.encode() + b"}," + rest[1:] + b"\n"
+
+
+def decode_header(line: bytes) -> Header:
+    """The header of a segment's first line; raises `ValueError` when the line is none, or of another format."""
+    fields = orjson.loads(line)
+    if not isinstance(fields, dict) or fields.get("spool") != FORMAT:
+        raise ValueError(f"the first line is not the header of a spool of format {FORMAT}")
+    try:
+        return Header(fields["segment"], fields["pid"], bool(fields["sealed"]), fields["dropped"], fields["shared"])
+    except KeyError as missing:
+        raise ValueError(f"the header lacks {missing}") from missing
+
+
+def place_of_count(reason: str) -> slice:
+    """Where in the file the number of events dropped for a reason stands."""
+    return slice(_COUNTS_AT[reason], _COUNTS_AT[reason] + _COUNT_WIDTH)
+
+
+def encode_count(count: int) -> bytes:
+    """A number of dropped events as it stands in the header."""
+    return b"%*d" % (_COUNT_WIDTH, count)
+
+
+def service_folder(spool: Path, host: str, service: str) -> Path:
+    """The folder of one service's segments: hosts that share a disk do not share a folder, nor do services."""
+    return spool / (quote(host, safe="") or "host") / (quote(service, safe="") or "service")
+
+
+class Completion:
+    """Makes events of a segment's lines: adds the id, the sequence and what the header has for all of them."""
+
+    __slots__ = ("_head", "_segment", "_tail")
+
+    def __init__(self, header: Header) -> None:
+        self._segment = header.segment
+        self._head = b',"id":"' + header.segment.encode() + b"-"
+        dataset = orjson.dumps(header.service)
+        self._tail = b',"dataset":' + dataset + b"}," + orjson.dumps(dict(header.shared))[1:]
+
+    def complete(self, line: bytes, sequence: int) -> Line:
+        """The event of a spool's line (without its newline), the `sequence`th of its segment, from 1."""
+        data = b'%b%b%08d","sequence":%d%b' % (line[:-2], self._head, sequence, sequence, self._tail)
+        return Line(f"{self._segment}-{sequence:08d}", line.startswith(SPAN_KIND, KIND_AT), data)
+
+
+def is_line(line: bytes) -> bool:
+    """Whether bytes between two newlines can be a line of a spool, and not the rest of a damaged one."""
+    return line.startswith(TIMESTAMP) and line.endswith(b"}}") and b"\0" not in line
