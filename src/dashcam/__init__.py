@@ -1,1 +1,35 @@
-"""Follow one request through every service: structured logs and spans, never lost, found again in any backend."""
+"""Follow one request through every service: structured logs and spans, never lost, found again in any backend.
+
+In a service: `init_app(app)` for Flask, or `init()` for any other process, then `get_logger(__name__)` and `add()`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from dashcam.version import __version__
+
+if TYPE_CHECKING:
+    from dashcam.record.correlation import request_id
+    from dashcam.record.handler import EcsFormatter
+    from dashcam.record.logger import Logger, get_logger
+    from dashcam.record.setup import add, init, init_app
+
+__all__ = ["EcsFormatter", "Logger", "__version__", "add", "get_logger", "init", "init_app", "request_id"]
+
+_HOMES = {
+    "EcsFormatter": "handler",
+    "Logger": "logger",
+    "add": "setup",
+    "get_logger": "logger",
+    "init": "setup",
+    "init_app": "setup",
+    "request_id": "correlation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Late, so that the command line, which records nothing, starts without OpenTelemetry.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dashcam' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"dashcam.record.{_HOMES[name]}"), name)

@@ -1,3 +1,3 @@
 """The version that every event and every request to a backend carries."""
 
-VERSION = "0.1.0"
+__version__ = "0.1.0"

@@ -75,9 +75,13 @@ class RequestIdPropagator(TextMapPropagator):
 class Served:
     """One request that this process serves: what its server span will say beyond OpenTelemetry's attributes."""
 
+    begun_ns: int = 0
     start: bytes = b""
     labels: dict[str, Any] = field(default_factory=dict)
     status: int = 0
+    path: str = ""
+    query: str = ""
+    request_bytes: int | None = None
     response_bytes: int | None = None
     error: BaseException | None = None
 

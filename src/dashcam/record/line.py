@@ -40,14 +40,16 @@ def encode_call(message: object, fields: dict[str, Any]) -> bytes:
     except (TypeError, ValueError, RecursionError):
         return _mended(message, fields)
     text = body.decode()
-    if not _is_harmless(fields) or may_hold_secret(text, 2 + len(fields) if fields else 1) or _is_odd(text, message):
-        return _examined(body, text, message, fields)
-    return body
-
-
-def _is_odd(text: str, message: object) -> bool:
-    """Whether encoded JSON is long, holds a list, or a null, which can be a number that is none."""
-    return "null" in text or "[" in text or len(text) > LABEL_BYTES or type(message) is not str
+    if (
+        _is_harmless(fields)
+        and len(text) <= LABEL_BYTES
+        and type(message) is str
+        and "[" not in text
+        and '":null' not in text  # also what JSON makes of a number that is none
+        and not may_hold_secret(text, 2 + len(fields) if fields else 1)
+    ):
+        return body
+    return _examined(body, text, message, fields)
 
 
 def _examined(body: bytes, text: str, message: object, fields: dict[str, Any]) -> bytes:

@@ -23,7 +23,9 @@ class LogCall(Protocol):
 
 def tail_of(logger: str) -> bytes:
     """The end of each of a logger's lines."""
-    return b',"log":{"logger":%b},"event":{"kind":"event"}}\n' % orjson.dumps(logger.encode("utf-8", "replace").decode())
+    return b',"log":{"logger":%b},"event":{"kind":"event"}}\n' % orjson.dumps(
+        logger.encode("utf-8", "replace").decode()
+    )
 
 
 def _call(level: int, tail: bytes) -> LogCall:

@@ -13,7 +13,7 @@ from dashcam.record import correlation
 from dashcam.settings import Settings, service_identity
 from dashcam.spool.segment import service_folder
 from dashcam.spool.writer import Writer
-from dashcam.version import VERSION
+from dashcam.version import __version__
 
 OFF = logging.CRITICAL + 1
 
@@ -46,22 +46,22 @@ class Recorder:
         host = platform.node() or "localhost"
         self.spool = Writer(
             service_folder(settings.dir / "spool", host, service.name),
-            lambda: _shared(service, host),
+            lambda: shared(service),
             settings.spool_limit,
             correlation.open_requests,
         )
         self.append = self.spool.append
 
 
-def _shared(service: Service, host: str) -> dict[str, Any]:
-    """What all events of a segment have in common."""
+def shared(service: Service) -> dict[str, Any]:
+    """What all events of this process have in common."""
     named = {"name": service.name, "version": service.version, "environment": service.environment}
     return {
         "ecs.version": ECS_VERSION,
         "service": {name: value for name, value in named.items() if value} | {"node": {"name": service.node}},
         "process": {"pid": os.getpid()},
-        "host": {"name": host},
-        "agent": {"name": "dashcam", "version": VERSION},
+        "host": {"name": platform.node() or "localhost"},
+        "agent": {"name": "dashcam", "version": __version__},
     }
 
 

@@ -26,7 +26,7 @@ import orjson
 from dashcam.event import Line, format_time
 
 FORMAT = 1
-SEGMENT_BYTES = 4 << 20  # a new file every few thousand events; what is touched of it counts as the service's memory
+SEGMENT_BYTES = 2 << 20  # a new file every few thousand events; what is touched of it counts as the service's memory
 LINE_BYTES = 256 << 10  # the most one line takes, newline included: any destination takes that much in one event
 SUFFIX = ".segment"
 
@@ -36,7 +36,11 @@ _SEALED = b'{"spool":%d,"sealed":' % FORMAT
 SEALED_AT = len(_SEALED)
 _COUNT_WIDTH = 10
 _COUNTS_AT = {
-    reason: SEALED_AT + len('0,"dropped":{') + sum(len(r) + 4 + _COUNT_WIDTH for r in DROP_REASONS[:place]) + len(reason) + 3
+    reason: SEALED_AT
+    + len('0,"dropped":{')
+    + sum(len(r) + 4 + _COUNT_WIDTH for r in DROP_REASONS[:place])
+    + len(reason)
+    + 3
     for place, reason in enumerate(DROP_REASONS)
 }
 

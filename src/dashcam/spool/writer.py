@@ -56,22 +56,21 @@ class _Segment:
         # From here each write finds no room; only then is the end of the last line known.
         self.map.seek(0, os.SEEK_END)
         self.map[SEALED_AT : SEALED_AT + 1] = b"1"
-        end = self.map.rfind(b"\n") + 1
+        end = self.map.rfind(b"\n", 0) + 1
         self.map.close()
         os.ftruncate(self._file, end)
         os.close(self._file)
 
 
 def _allocate(file: int, size: int) -> None:
-    # A full disk must show here, as an error: in a mapped file it is a signal that ends the process.
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file, 0, size)
-    else:
-        os.write(file, bytes(size))
-        os.lseek(file, 0, os.SEEK_SET)
+    # Written zeros, not `posix_fallocate`: a full disk shows here as an error either way (in a mapped file it would be
+    # a signal that ends the process), and pages that are in memory already halve the cost of filling them.
+    zeros = bytes(size)
+    while size > 0:
+        size -= os.write(file, zeros[:size])
 
 
-def _no_segment(line: bytes) -> int:
+def _no_segment(_: bytes) -> int:
     raise ValueError("no segment is open")
 
 

@@ -1,0 +1,91 @@
+"""Dashcam in a Flask application: a request ID for every request, a server span, unhandled errors recorded once.
+
+The server span is made by `opentelemetry-instrumentation-flask`. What that package wraps around the application serves
+metrics and costs a third of the whole; where no meter provider is set it is taken off again, and the little that it
+does for the span, start time and status, is done here.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import flask
+from opentelemetry import metrics
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
+from werkzeug.exceptions import HTTPException
+
+from dashcam.record import correlation
+from dashcam.record.correlation import HEADER, is_request_id, new_request_id
+from dashcam.record.logger import get_logger
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_ID = "HTTP_X_REQUEST_ID"
+_REFUSED = "dashcam.refused_request_id_length"
+_BEGUN = "opentelemetry-flask.starttime_key"  # where the instrumentation finds the span's start, in nanoseconds
+
+_log = get_logger("dashcam.requests")
+
+
+def watch(app: flask.Flask, *, is_id_trusted: bool) -> None:
+    """Record every request of an application; a second call changes nothing."""
+    if isinstance(app.wsgi_app, _Requests):
+        return
+    plain = app.wsgi_app
+    FlaskInstrumentor().instrument_app(app, enable_commenter=False)  # type: ignore[no-untyped-call]
+    # The API's own provider, of the module opentelemetry.metrics, measures nothing.
+    has_metrics = not type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.metrics")
+    app.wsgi_app = _Requests(app.wsgi_app if has_metrics else plain, is_id_trusted=is_id_trusted)  # type: ignore[method-assign]
+    app.before_request(_note_request)
+    flask.got_request_exception.connect(_note_error, app)
+
+
+class _Requests:
+    """Gives each request its ID before anything else sees it, and the response a header with it."""
+
+    def __init__(self, app: "WSGIApplication", *, is_id_trusted: bool) -> None:
+        self._app = app
+        self._is_id_trusted = is_id_trusted
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        request_id = environ.get(_ID)
+        if request_id is None or not self._is_id_trusted or not is_request_id(request_id):
+            if request_id is not None:
+                environ[_REFUSED] = len(request_id)
+            environ[_ID] = request_id = new_request_id()
+        environ[_BEGUN] = time.time_ns()
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            _note_response(status, headers)
+            return start_response(status, [*headers, (HEADER, request_id)], exc_info)
+
+        return self._app(environ, start)
+
+
+def _note_response(status: str, headers: list[tuple[str, str]]) -> None:
+    if served := correlation.served():
+        served.status = int(status[:3])
+        for name, value in headers:
+            if name.lower() == "content-length" and value.isdecimal():
+                served.response_bytes = int(value)
+
+
+def _note_request() -> None:
+    """After the instrumentation's own step: the request's span is the current one."""
+    if served := correlation.served():
+        served.path = flask.request.path
+        served.query = flask.request.query_string.decode("latin-1")
+        served.request_bytes = flask.request.content_length
+    if length := flask.request.environ.get(_REFUSED):
+        _log.warning("X-Request-ID not accepted, a new one given", length=length)
+
+
+def _note_error(_: flask.Flask, exception: BaseException, **__: Any) -> None:
+    """Flask says so for each error that no handler takes; flask-restful for each answer below 500 too."""
+    if isinstance(exception, HTTPException) and (exception.code or 500) < 500:
+        return
+    served = correlation.served()
+    if served and served.error is not exception:
+        _log.error("unhandled exception", exc_info=exception)
+        served.error = exception

@@ -1,0 +1,104 @@
+"""The standard library's log calls, recorded like our own, and formatted the same for any other stream."""
+
+import logging
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import orjson
+from pythonjsonlogger.core import LogData
+from pythonjsonlogger.json import JsonFormatter
+
+from dashcam.event import format_time
+from dashcam.record import recorder
+from dashcam.record.correlation import fragment, served
+from dashcam.record.line import encode_call, head
+from dashcam.record.logger import tail_of
+from dashcam.spool.segment import new_segment_id
+
+# A record's own attributes come first in its dictionary, in an order that never changes; what follows is `extra`.
+_OWN = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+_BY_FORMATTERS = ("message", "asctime")
+
+_tail_of = lru_cache(maxsize=4096)(tail_of)
+
+
+@lru_cache(maxsize=128)
+def _level_part(level: int) -> bytes:
+    return b'"log.level":"%b",' % level_name(level).encode()
+
+
+def level_name(level: int) -> str:
+    """The `log.level` of a numeric level, the next lower standard one for a custom level."""
+    names = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
+    return names[max(10, min(50, level // 10 * 10))]
+
+
+def _call_of(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
+    """The message and the fields of a record, `exc_info` among them."""
+    values = record.__dict__
+    fields = {}
+    if len(values) > _OWN:
+        fields = dict(islice(values.items(), _OWN, None))
+        for name in _BY_FORMATTERS:
+            fields.pop(name, None)
+    if record.exc_info:
+        fields["exc_info"] = record.exc_info
+    return record.getMessage() if record.args else str(record.msg), fields
+
+
+def _is_recorded(error: BaseException | None) -> bool:
+    """Whether this is the unhandled error of the current request: frameworks and servers log it again."""
+    request = served()
+    return error is not None and request is not None and request.error is error
+
+
+class Handler(logging.Handler):
+    """Records what any library logs; `extra` becomes `labels`, `exc_info` becomes `error.*`.
+
+    Takes no lock, so a fork or a signal in the middle of a call cannot leave one behind, and never raises.
+    """
+
+    def createLock(self) -> None:  # noqa: N802 — the name is the standard library's
+        """Have none: the spool needs none."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Record one log call."""
+        active = recorder.active
+        if record.levelno < active.least_level or (record.exc_info and _is_recorded(record.exc_info[1])):
+            return
+        try:
+            message, fields = _call_of(record)
+            body = encode_call(message, fields)
+            start = head(int(record.created * 1e9)) + _level_part(record.levelno)
+            active.append(start + body[1:-1] + fragment() + _tail_of(record.name))
+        except Exception:  # noqa: BLE001 — a log call never fails its caller
+            recorder.drop("error")
+
+
+class EcsFormatter(JsonFormatter):
+    """The same event as one JSON line for any stream: for a process without a spool, such as gunicorn's master.
+
+    Its events have an `event.id` of their own and no `event.sequence`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._shared = recorder.shared(recorder.Service.of_process())
+
+    def add_fields(self, log_data: LogData, record: logging.LogRecord, message_dict: LogData) -> None:  # noqa: ARG002 — the parent's signature
+        """Fill in the event."""
+        message, fields = _call_of(record)
+        created_ns = int(record.created * 1e9)
+        log_data["@timestamp"] = format_time(created_ns)
+        log_data["log.level"] = level_name(record.levelno)
+        log_data.update(orjson.loads(encode_call(message, fields)))
+        log_data.update(orjson.loads(b"{" + fragment()[1:] + b"}"))
+        log_data["log"] = {"logger": record.name}
+        log_data["event"] = {"kind": "event", "id": new_segment_id(created_ns)}
+        log_data.update(self._shared)
+
+    def jsonify_log_record(self, log_data: LogData) -> str:
+        """The event as one line."""
+        return orjson.dumps(log_data).decode()

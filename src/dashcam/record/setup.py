@@ -1,0 +1,125 @@
+"""Starts recording in a process: `init` and, for Flask, `init_app`."""
+
+import logging
+import sys
+import threading
+from importlib import import_module
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+from opentelemetry.propagate import set_global_textmap
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from dashcam.record import recorder
+from dashcam.record.correlation import RequestIdPropagator, served
+from dashcam.record.handler import Handler
+from dashcam.record.logger import get_logger
+from dashcam.record.recorder import Recorder, Service
+from dashcam.record.spans import SpoolProcessor
+from dashcam.settings import Settings, prefer_stable_conventions
+
+if TYPE_CHECKING:
+    import flask
+    from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+
+# A library's instrumentor is imported only in a service that has imported the library.
+_INSTRUMENTORS = {
+    "psycopg2": ("opentelemetry.instrumentation.psycopg2", "Psycopg2Instrumentor"),
+    "requests": ("opentelemetry.instrumentation.requests", "RequestsInstrumentor"),
+}
+
+_handler = Handler()
+_processor = SpoolProcessor()
+_log = get_logger("dashcam.unhandled")
+
+
+def init(service: str = "", version: str = "", settings: Settings | None = None) -> None:
+    """Record this process: its log calls, spans and unhandled exceptions, into the spool.
+
+    `OTEL_SERVICE_NAME` goes before `service`. Call it after the imports: libraries that are loaded by then (`requests`,
+    `psycopg2`) get spans. A second call goes on in another spool. Raises `SettingsError` for a bad environment.
+    """
+    settings = settings or Settings.load()
+    identity = Service.of_process(service, version)
+    recorder.start(Recorder(identity, settings))
+    _record_logging(settings.level)
+    _record_spans(identity)
+    _record_unhandled()
+
+
+def init_app(app: "flask.Flask", service: str = "", version: str = "") -> None:
+    """Record a Flask application: `init`, and a span and a request ID for each request.
+
+    The service is named by `OTEL_SERVICE_NAME`, `service`, or the application's package, in this order.
+    """
+    from dashcam.record import flask as flask_recording
+
+    settings = Settings.load()
+    if recorder.active.least_level == recorder.OFF:
+        init(service or app.import_name.partition(".")[0], version, settings)
+    flask_recording.watch(app, is_id_trusted=settings.trust == "always")
+
+
+def add(**fields: Any) -> None:
+    """Put fields on the request that is being served: labels of its span. Outside of a request it does nothing."""
+    if request := served():
+        request.labels.update(fields)
+
+
+def _record_logging(level: str) -> None:
+    root = logging.getLogger()
+    if _handler not in root.handlers:
+        root.addHandler(_handler)
+    if root.level == logging.WARNING:  # its default, which would keep a library's INFO from us
+        root.setLevel(level)
+
+
+def _record_spans(service: Service) -> None:
+    prefer_stable_conventions()
+    provider = trace.get_tracer_provider()
+    if not isinstance(provider, TracerProvider):
+        provider = TracerProvider(resource=Resource.create({"service.name": service.name}))
+        trace.set_tracer_provider(provider)
+    processors = provider._active_span_processor._span_processors  # noqa: SLF001 — there is no public way to look
+    if _processor not in processors:
+        provider.add_span_processor(_processor)
+    # No baggage: what a caller put there would go out on every call, to whomever.
+    set_global_textmap(CompositePropagator([TraceContextTextMapPropagator(), RequestIdPropagator()]))
+    _instrument(ThreadingInstrumentor())
+    for library, (module, name) in _INSTRUMENTORS.items():
+        if library in sys.modules:
+            _instrument(getattr(import_module(module), name)())
+
+
+def _instrument(instrumentor: "BaseInstrumentor") -> None:
+    if not instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.instrument()
+
+
+def _record_unhandled() -> None:
+    """Record what ends the process or a thread, then let the hook that was there before say so too."""
+    global _hooked
+    if _hooked:
+        return
+    _hooked = True
+    former, former_threading = sys.excepthook, threading.excepthook
+
+    def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not isinstance(error, KeyboardInterrupt):
+            _log.critical("unhandled exception", exc_info=error)
+        former(kind, error, trace)
+
+    def on_thread_exception(args: threading.ExceptHookArgs) -> None:
+        if args.exc_type is not SystemExit:
+            _log.error("unhandled exception in a thread", exc_info=args.exc_value)
+        former_threading(args)
+
+    sys.excepthook, threading.excepthook = on_exception, on_thread_exception
+
+
+_hooked = False
