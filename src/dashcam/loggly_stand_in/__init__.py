@@ -1,0 +1,81 @@
+"""A stand-in for Loggly, for trying hosted mode with no account and for tests.
+
+It is written from Loggly's documentation and from what its clients were seen to send and get: see docs/loggly.md.
+"""
+
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dashcam.loggly_stand_in.archive import Archive
+from dashcam.loggly_stand_in.faults import FAULTS, Faults
+from dashcam.loggly_stand_in.habits import Habits
+from dashcam.loggly_stand_in.server import Server
+from dashcam.loggly_stand_in.service import Service
+
+__all__ = ["FAULTS", "Faults", "Habits", "StandIn"]
+
+
+class StandIn:
+    """A running stand-in: a context manager, or `start` and `stop`, which may follow each other again.
+
+    What was accepted is kept over a stop, with a `journal` even over the end of the process.
+    """
+
+    def __init__(self, habits: Habits | None = None, *, port: int = 0, journal: Path | None = None) -> None:
+        self.habits = habits or Habits()
+        self.sending = Faults()
+        self.searching = Faults()
+        self.archive = Archive(self.habits, journal)
+        self._service = Service(self.archive, self.habits, {"send": self.sending, "search": self.searching})
+        self._port = port
+        self._server: Server | None = None
+        self._thread = threading.Thread()
+
+    @property
+    def url(self) -> str:
+        """Its address; the port stays the same after a stop and a start."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that send to it and search in it."""
+        return {
+            "LOG_BACKEND": "loggly",
+            "LOGGLY_URL": self.url,
+            "LOGGLY_TOKEN": self.habits.token,
+            "LOGGLY_API_URL": self.url,
+            "LOGGLY_API_TOKEN": self.habits.api_token,
+        }
+
+    def start(self) -> Self:
+        """Listen on 127.0.0.1."""
+        self._server = Server(self._port, self._service)
+        self._port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="loggly stand-in")
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Cut every connection and refuse new ones; whoever hangs is let go."""
+        if self._server is None:
+            return
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server = None
+
+    def lines(self) -> list[bytes]:
+        """Every line accepted, in order of arrival, doubles and all."""
+        return self.archive.lines()
+
+    def answers(self) -> dict[str, int]:
+        """How many requests got which status or fault."""
+        return dict(self._service.answers)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.stop()
+        self.archive.close()

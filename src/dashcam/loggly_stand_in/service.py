@@ -1,0 +1,298 @@
+"""The documented endpoints of Loggly, for sending and for searching, over one archive."""
+
+import gzip
+import re
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from dashcam.loggly_stand_in.archive import Archive, Body, Stored, parse_iso, split_lines
+from dashcam.loggly_stand_in.faults import STATUSES, Faults
+from dashcam.loggly_stand_in.habits import Habits
+from dashcam.loggly_stand_in.query import BadQuery, read_query
+
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_RELATIVE = re.compile(r"-([0-9]+)([smhdw])")
+_UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_MOST_OF_A_SEARCH = 5000  # events that the two-step interface gives in all
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks; the names of `headers` are in lower case, `place` is what its path held."""
+
+    method: str
+    path: str
+    args: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    client: str
+    place: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What it gets."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+    retry_after: str | None = None
+
+
+class Answer(Exception):
+    """An answer other than the wanted one."""
+
+    def __init__(self, status: int, text: str, retry_after: str | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.retry_after = retry_after
+
+
+@dataclass(slots=True)
+class _Cursor:
+    events: list[Stored]
+    place: int
+    size: int
+    used_s: float
+
+
+class Service:
+    """The requests of one stand-in and what it remembers between them."""
+
+    def __init__(self, archive: Archive, habits: Habits, faults: Mapping[str, Faults]) -> None:
+        self.archive = archive
+        self.habits = habits
+        self.faults = faults
+        self.answers: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._cursors: dict[str, _Cursor] = {}
+        self._searches: dict[str, list[Stored]] = {}
+        self._next_search_s = 0.0
+
+    def answer(self, request: Request, fault: str | None = None) -> Response:
+        """Do what a request asks for, or what a fault wants instead."""
+        try:
+            return self._spoilt(request, fault) if fault else self._routed(request)
+        except Answer as answer:
+            return Response(f"{answer}\n".encode(), answer.status, "text/plain", answer.retry_after)
+
+    def _spoilt(self, request: Request, fault: str) -> Response:
+        if fault in STATUSES:
+            raise Answer(int(fault), "as it was asked for", self.faults[kind_of(request)].retry_after)
+        return Response(b"<html>Welcome to the hotel's network</html>", content_type="text/html")
+
+    def _routed(self, request: Request) -> Response:
+        for method, path, view in _ROUTES:
+            if request.method == method and (match := path.fullmatch(request.path)):
+                return view(self, replace(request, place=match.groupdict("")))
+        raise Answer(404, "no such page")
+
+    # Sending
+
+    def bulk(self, request: Request) -> Response:
+        """Take one event a line."""
+        return self._take(request, split_lines(self._readable(request)))
+
+    def single(self, request: Request) -> Response:
+        """Take the whole body as one event."""
+        return self._take(request, [self._readable(request)])
+
+    def _readable(self, request: Request) -> bytes:
+        if request.place["token"] != self.habits.token:
+            raise Answer(403, "Forbidden")
+        if len(request.body) > self.habits.body_bytes:
+            raise Answer(413, "Request Entity Too Large")
+        if request.headers.get("content-type") == "application/x-www-form-urlencoded":
+            return orjson.dumps(dict(parse_qsl(request.body.decode(errors="replace"))))
+        if request.headers.get("content-encoding") == "gzip":
+            if not self.habits.gzip:
+                raise Answer(400, "unreadable body")
+            return gzip.decompress(request.body)
+        return request.body
+
+    def _take(self, request: Request, lines: Sequence[bytes]) -> Response:
+        if not all(lines):
+            raise Answer(400, "an empty event")
+        if max(map(len, lines)) > self.habits.event_bytes:
+            raise Answer(413, "Request Entity Too Large")
+        kind = request.headers.get("content-type", "text/plain")
+        self.archive.accept(Body(self.archive.now(), _tags(request), kind, request.client, tuple(lines)))
+        return _json({"response": "ok"})
+
+    # Searching
+
+    def iterate(self, request: Request) -> Response:
+        """A page of events, and where the next one is."""
+        self._let_in(request)
+        if key := request.args.get("next"):
+            if len(request.args) > 1:
+                raise Answer(400, "next takes no other parameter")
+            return self._page(request, key)
+        size = _whole(request, "size", "50", 50, 1000)
+        key = str(uuid.uuid4())
+        with self._lock:
+            self._cursors[key] = _Cursor(self._found(request), 0, size, time.monotonic())
+        return self._page(request, key)
+
+    def _page(self, request: Request, key: str) -> Response:
+        with self._lock:
+            cursor = self._cursors.pop(key, None)
+            if cursor is None or time.monotonic() - cursor.used_s > self.habits.cursor_life_s:
+                raise Answer(404, "no such cursor")
+            end = cursor.place + cursor.size
+            page: dict[str, Any] = {"events": [event.answer() for event in cursor.events[cursor.place : end]]}
+            if end < len(cursor.events):
+                following = str(uuid.uuid4())
+                self._cursors[following] = _Cursor(cursor.events, end, cursor.size, time.monotonic())
+                page["next"] = f"http://{request.headers['host']}/apiv2/events/iterate?next={following}"
+        return _json(page)
+
+    def search(self, request: Request) -> Response:
+        """The first step of the two-step interface: an id for the hits."""
+        self._let_in(request)
+        found = self._found(request)[: _whole(request, "size", "50", 1, _MOST_OF_A_SEARCH)]
+        key = str(uuid.uuid4().int % 10**19)
+        with self._lock:
+            self._searches[key] = found
+        from_ms, until_ms = self._span(request)
+        rsid = {"status": "SCHEDULED", "date_from": from_ms, "date_to": until_ms, "elapsed_time": 0.01, "id": key}
+        return _json({"rsid": rsid})
+
+    def events(self, request: Request) -> Response:
+        """The second step: the hits of an id, a page of 50 at a time."""
+        self._let_in(request)
+        found = self._searches.get(request.args.get("rsid", ""))
+        if found is None:
+            raise Answer(404, "no such rsid")
+        page = _whole(request, "page", "0", 0, _MOST_OF_A_SEARCH)
+        events = [event.answer() for event in found[page * 50 : (page + 1) * 50]]
+        return _json({"total_events": len(found), "page": page, "events": events})
+
+    def count(self, request: Request) -> Response:
+        """How many events a query finds."""
+        self._let_in(request)
+        return _json({"count": len(self._found(request))})
+
+    def fields(self, request: Request) -> Response:
+        """The names of the fields in the events a query finds."""
+        self._let_in(request)
+        most = _whole(request, "facet_size", "50", 1, 500)
+        names = Counter(name for event in self._found(request) for name in event.fields)
+        return _json({"fields": [{"name": name} for name, _ in names.most_common(most)]})
+
+    def values(self, request: Request) -> Response:
+        """The values of one field in the events a query finds, with their number."""
+        self._let_in(request)
+        name = request.place["name"]
+        most = _whole(request, "facet_size", "50", 1, 300)
+        values = Counter(str(value) for event in self._found(request) for value in event.fields.get(name, ()))
+        return _json({name: [{"term": term, "count": count} for term, count in values.most_common(most)]})
+
+    def _let_in(self, request: Request) -> None:
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or token != self.habits.api_token:
+            raise Answer(401, "invalid token")
+        if self.habits.queries_per_s is None:
+            return
+        with self._lock:
+            if time.monotonic() < self._next_search_s:
+                raise Answer(503, "too many queries")
+            self._next_search_s = time.monotonic() + 1 / self.habits.queries_per_s
+
+    def _found(self, request: Request) -> list[Stored]:
+        try:
+            wanted = read_query(request.args.get("q", "*"), self.habits)
+        except BadQuery as error:
+            raise Answer(400, str(error)) from error
+        found = self.archive.search(wanted, *self._span(request))
+        order = request.args.get("order", "desc")
+        if order not in {"asc", "desc"}:
+            raise Answer(400, "order is asc or desc")
+        return found if order == "asc" else found[::-1]
+
+    def _span(self, request: Request) -> tuple[int, int]:
+        now_ms = self.archive.now() // 1_000_000
+        from_ms = _moment(request.args.get("from", "-24h"), now_ms)
+        until_ms = _moment(request.args.get("until", "now"), now_ms)
+        if from_ms > until_ms:
+            raise Answer(400, "from is after until")
+        return from_ms, until_ms
+
+    # The stand-in's own
+
+    def lines(self, _: Request) -> Response:
+        """Every line accepted, as it came."""
+        return Response(b"\n".join(self.archive.lines()), content_type="text/plain")
+
+    def counts(self, _: Request) -> Response:
+        """How many requests got which answer, and how many events there are."""
+        return _json({"events": len(self.archive.lines()), "answers": dict(self.answers)})
+
+    def trouble(self, request: Request) -> Response:
+        """Plan faults: `{"on": "send", "plan": ["503"], "retry_after": "1", "chances": {"reset": 0.1}, "seed": 1}`."""
+        wish = orjson.loads(request.body)
+        faults = self.faults[wish.get("on", "send")]
+        faults.plan(*wish.get("plan", ()), retry_after=wish.get("retry_after"))
+        if "chances" in wish:
+            faults.chance(wish["chances"], wish.get("seed", 0))
+        return _json({})
+
+
+def kind_of(request: Request) -> str:
+    """Whose faults a request takes: `send`, `search`, or none."""
+    if request.path.startswith("/apiv2/"):
+        return "search"
+    return "" if request.path.startswith("/stand-in/") else "send"
+
+
+_SENT = r"/(?P<token>[^/]*)(/tag/(?P<tags>[^/]*))?/?"
+_ROUTES: Sequence[tuple[str, re.Pattern[str], Callable[[Service, Request], Response]]] = (
+    ("POST", re.compile("/bulk" + _SENT), Service.bulk),
+    ("POST", re.compile("/inputs" + _SENT), Service.single),
+    ("GET", re.compile("/apiv2/events/iterate/?"), Service.iterate),
+    ("GET", re.compile("/apiv2/search/?"), Service.search),
+    ("GET", re.compile("/apiv2/events/?"), Service.events),
+    ("GET", re.compile("/apiv2/events/count/?"), Service.count),
+    ("GET", re.compile("/apiv2/fields/?"), Service.fields),
+    ("GET", re.compile("/apiv2/fields/(?P<name>[^/]+)/"), Service.values),
+    ("GET", re.compile("/stand-in/lines"), Service.lines),
+    ("GET", re.compile("/stand-in/counts"), Service.counts),
+    ("PUT", re.compile("/stand-in/faults"), Service.trouble),
+)
+
+
+def _json(value: Any) -> Response:
+    return Response(orjson.dumps(value))
+
+
+def _tags(request: Request) -> tuple[str, ...]:
+    in_header = request.headers.get("x-loggly-tag")
+    if in_header == "":
+        raise Answer(400, "an empty X-LOGGLY-TAG")
+    tags = [*request.place["tags"].split(","), *(in_header or "").split(",")]
+    return tuple(dict.fromkeys(tag for tag in tags if _TAG.fullmatch(tag)))
+
+
+def _whole(request: Request, name: str, default: str, least: int, most: int) -> int:
+    text = request.args.get(name, default)
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise Answer(400, f"{name} is a number of {least} to {most}")
+    return int(text)
+
+
+def _moment(text: str, now_ms: int) -> int:
+    if text == "now":
+        return now_ms
+    if match := _RELATIVE.fullmatch(text):
+        return now_ms - int(match[1]) * _UNIT_MS[match[2]]
+    if (moment_ms := parse_iso(text)) is None:
+        raise Answer(400, f"not a time: {text}")
+    return moment_ms
