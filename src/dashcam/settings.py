@@ -107,10 +107,13 @@ def _switch(value: str) -> bool:
     return value.lower() == "on"
 
 
-def _trust(value: str) -> str:
-    if value not in {"always", "never"}:
-        raise ValueError("always or never")
-    return value
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(" or ".join(allowed))
+        return value
+
+    return read
 
 
 def _file(value: str) -> Path:
@@ -144,7 +147,7 @@ class Settings:
     trust: str = _setting(
         "DASHCAM_TRUST_REQUEST_ID",
         "always",
-        _trust,
+        _choice("always", "never"),
         "Whether a caller's X-Request-ID is kept (always) or replaced (never).",
     )
     spool_limit: int = _setting(
@@ -169,12 +172,26 @@ class Settings:
         "DASHCAM_RETENTION", 14, _days, "How long events are kept by the local store and Elasticsearch."
     )
     loggly_token: Secret = _setting("LOGGLY_TOKEN", Secret(), Secret, "The customer token that sending needs.")
-    loggly_tags: tuple[str, ...] = _setting("LOGGLY_TAGS", ("dashcam",), _tags, "Tags of every event sent to Loggly.")
+    loggly_tags: tuple[str, ...] = _setting(
+        "LOGGLY_TAGS", ("dashcam",), _tags, "Tags of every event sent to Loggly, beside dashcam."
+    )
     loggly_url: str = _setting("LOGGLY_URL", "https://logs-01.loggly.com", _address, "Where events are sent.")
     loggly_subdomain: str = _setting("LOGGLY_SUBDOMAIN", "", _text, "The account's name: the host before .loggly.com.")
     loggly_api_token: Secret = _setting("LOGGLY_API_TOKEN", Secret(), Secret, "The API token that searching needs.")
     loggly_api_url: str = _setting(
         "LOGGLY_API_URL", "", _address, "Where events are searched, if not at https://SUBDOMAIN.loggly.com."
+    )
+    loggly_search: str = _setting(
+        "LOGGLY_SEARCH",
+        "complete",
+        _choice("complete", "quick"),
+        "complete asks Loggly for more and filters; quick trusts its index with words, patterns and existence too.",
+    )
+    loggly_gzip: bool = _setting(
+        "LOGGLY_GZIP",
+        False,  # noqa: FBT003 - a default among others
+        _switch,
+        "Whether events go out compressed (on or off); Loggly does not say that it reads them.",
     )
     fluentd_urls: tuple[str, ...] = _setting(
         "FLUENTD_URL",

@@ -52,7 +52,7 @@ class StandIn:
         """Listen on 127.0.0.1."""
         self._server = Server(self._port, self._service)
         self._port = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="loggly stand-in")
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="loggly stand-in")
         self._thread.start()
         return self
 

@@ -1,0 +1,188 @@
+"""Events to Loggly's bulk endpoint, one a line, many a request.
+
+Source: Loggly, "HTTP bulk endpoint": at most 5 MB a body, 1 MB an event, status 200 with `{"response":"ok"}` for the
+whole body. Not said: whether MB is 10^6 or 2^20, and what a service beyond its quota answers; so 4 MB are sent at
+most, and whatever is not that answer is sent again.
+
+An event goes out as it is, but for one key in front: `timestamp`, where Loggly looks for the time (it does not know
+`@timestamp`). A key of that name which the event has itself gets `_ecs` behind it; finding takes both back.
+"""
+
+import gzip
+import logging
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from requests.adapters import HTTPAdapter
+
+from dashcam.errors import Refused, SettingsError, Unavailable
+from dashcam.settings import Secret, Settings
+from dashcam.ship.batch import Batch, Limits, Undelivered
+
+TAG = "dashcam"  # on every event, whatever LOGGLY_TAGS adds: searches find ours among others' by it
+
+_BODY_BYTES = 4_000_000  # clients that sent up to 5 MB were answered 413
+_EVENT_BYTES = 1_000_000
+_EVENTS = 5000
+_ADDED_BYTES = 60  # the `timestamp` key, and `_ecs` behind a few names
+_IN_FLIGHT = 4
+_CONNECT_TIMEOUT_S = 10
+_ANSWER_TIMEOUT_S = 30
+_FIX_PAUSE_S = 15.0  # between tries while a person has to mend something; goes on within 30 s of the fix
+
+_NAMED_TIMESTAMP = re.compile(rb'"timestamp((?:_ecs)*)":')
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+def connect(settings: Settings) -> "Loggly":
+    """The backend for an account's customer token."""
+    if not _TOKEN.fullmatch(settings.loggly_token):
+        seen = "holds characters that no token has" if settings.loggly_token else "is not set"
+        raise SettingsError(
+            f"LOGGLY_TOKEN {seen}: LOG_BACKEND=loggly needs the customer token (Source Setup → Tokens)."
+        )
+    return Loggly(settings.loggly_url, settings.loggly_token, settings.loggly_tags, compress=settings.loggly_gzip)
+
+
+class Loggly:
+    """One account's bulk endpoint, over connections that stay open; `ship` may run in several threads at once."""
+
+    limits = Limits(_EVENTS, _BODY_BYTES - _EVENTS * _ADDED_BYTES, _IN_FLIGHT)
+
+    def __init__(
+        self,
+        address: str,
+        token: Secret,
+        tags: Sequence[str] = (),
+        *,
+        compress: bool = False,
+        timeout_s: float = _ANSWER_TIMEOUT_S,
+    ) -> None:
+        self._host = urlsplit(address).netloc.rpartition("@")[2]
+        self._url = Secret(f"{address}/bulk/{token}/tag/{','.join(dict.fromkeys((TAG, *tags)))}/")
+        self._compress = compress
+        self._timeout_s = timeout_s
+        self._hider = _Hider(token)
+        self._hider.attach()
+        self._session = requests.Session()
+        self._session.headers["Content-Type"] = "text/plain"
+        if compress:
+            self._session.headers["Content-Encoding"] = "gzip"
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=_IN_FLIGHT))
+
+    def ship(self, batch: Batch) -> Undelivered | None:
+        """Send a batch; Loggly answers for a whole body, so only what is too large for it is named."""
+        refused = {
+            place: f"{len(line.data)} bytes; Loggly takes {_EVENT_BYTES}"
+            for place, line in enumerate(batch)
+            if len(line.data) + _ADDED_BYTES > _EVENT_BYTES
+        }
+        if lines := [dated(line.data) for place, line in enumerate(batch) if place not in refused]:
+            self._send(b"\n".join(lines))
+        return Undelivered(refused=refused) if refused else None
+
+    def _send(self, body: bytes) -> None:
+        if len(body) > _BODY_BYTES:
+            raise Refused(f"a body of {len(body)} bytes; Loggly is sent {_BODY_BYTES} at most")
+        # Every exception of requests holds the URL, and that the token: none of them leaves here, not even as a cause.
+        try:
+            response = self._session.post(
+                self._url,
+                gzip.compress(body, 1) if self._compress else body,
+                timeout=(_CONNECT_TIMEOUT_S, self._timeout_s),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            fault = _told(error)
+        else:
+            return self._judge(response)
+        raise Unavailable(f"Loggly at {self._host} gave no answer: {fault}.")
+
+    def _judge(self, response: requests.Response) -> None:
+        status = response.status_code
+        if status == 200 and _is_ok(response.content):
+            return
+        if status in {400, 413}:
+            raise Refused(f"Loggly at {self._host} answered {status} {response.reason}")
+        seen = f"Loggly at {self._host} answered {status}"
+        if status == 200:
+            raise Unavailable(f'{seen} without {{"response":"ok"}}: is LOGGLY_URL the right one, is a proxy between?')
+        if status in {401, 403}:
+            raise Unavailable(f"{seen}: LOGGLY_TOKEN is not a valid customer token. Events wait.", _FIX_PAUSE_S)
+        if status in {408, 429} or status >= 500:
+            raise Unavailable(f"{seen}.", _retry_after_s(response.headers.get("Retry-After", "")))
+        raise Unavailable(f"{seen}: LOGGLY_URL leads to no bulk endpoint. Events wait.", _FIX_PAUSE_S)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+        self._hider.detach()
+
+
+def dated(data: bytes) -> bytes:
+    """An event's line with its `@timestamp` in front as `timestamp`; without one Loggly takes the time of arrival."""
+    if b'"timestamp' in data:
+        data = _NAMED_TIMESTAMP.sub(rb'"timestamp_ecs\1":', data)
+    if data.startswith(b'{"@timestamp":"') and data[42:43] == b'"':
+        return b'{"timestamp":"%b",%b' % (data[15:42], data[1:])
+    moment = orjson.loads(data).get("@timestamp")
+    return b'{"timestamp":%b,%b' % (orjson.dumps(moment), data[1:]) if isinstance(moment, str) else data
+
+
+def _is_ok(content: bytes) -> bool:
+    try:
+        return bool(orjson.loads(content) == {"response": "ok"})
+    except ValueError:
+        return False
+
+
+def _told(error: requests.RequestException) -> str:
+    known = {
+        requests.exceptions.SSLError: "its certificate is not trusted, or TLS failed",
+        requests.exceptions.ProxyError: "the proxy does not lead to it",
+        requests.exceptions.ConnectTimeout: f"no connection in {_CONNECT_TIMEOUT_S} s",
+        requests.exceptions.ReadTimeout: "nothing came in time",
+        requests.exceptions.ConnectionError: "the connection was refused or cut, or the name is unknown",
+    }
+    return next((text for kind, text in known.items() if isinstance(error, kind)), type(error).__name__)
+
+
+def _retry_after_s(value: str) -> float | None:
+    """Seconds of a `Retry-After` header, a number or a date (RFC 9110, section 10.2.3)."""
+    if value.isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+
+
+class _Hider(logging.Filter):
+    """Keeps a token out of what urllib3 logs: its debug lines hold the path of every request."""
+
+    LOGGERS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.poolmanager", "urllib3.util.retry")
+
+    def __init__(self, token: Secret) -> None:
+        super().__init__()
+        self._token = token
+
+    def attach(self) -> None:
+        for name in self.LOGGERS:
+            logging.getLogger(name).addFilter(self)
+
+    def detach(self) -> None:
+        for name in self.LOGGERS:
+            logging.getLogger(name).removeFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if self._token in text:
+            record.msg, record.args = text.replace(self._token, "***"), ()
+        return True
