@@ -65,7 +65,7 @@ class Event:
     @property
     def is_span(self) -> bool:
         """Whether this is a finished span (a transaction is the span of a served request) and not a log line."""
-        return self.get("processor.event") in {"transaction", "span"}
+        return self.get("processor.event") in ("transaction", "span")
 
     @property
     def labels(self) -> dict[str, Any]:

@@ -1,0 +1,144 @@
+"""Text for a terminal: made harmless, measured in columns, wrapped, painted.
+
+What a log line holds was chosen by strangers. Written as it is, an escape sequence could move the cursor, hide lines
+or set the window's title, and a direction mark could turn a line around; so only what prints is printed.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TextIO
+
+BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
+
+ALARM = "1;37;41"
+
+SERVICE_PAINTS = ("36", "35", "34", "32", "96", "95", "94", "92")
+
+
+class Chunk(NamedTuple):
+    """A piece of text and how it is painted: the numbers of an SGR sequence (ECMA-48, 8.3.117), or nothing."""
+
+    text: str
+    paint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How to draw: columns to fill (`None`: as many as it takes), with colours or not, in ASCII alone or not.
+
+    `fold` is the most lines that one text or stack trace may take, where there is a width.
+    """
+
+    width: int | None = None
+    colour: bool = False
+    ascii_only: bool = False
+    fold: int = 12
+
+    def pick(self, drawn: str, plain: str) -> str:
+        """A sign, or what stands for it in ASCII."""
+        return plain if self.ascii_only else drawn
+
+    def write(self, chunks: Iterable[Chunk]) -> str:
+        """One line of text, safe to print, without blanks at its end."""
+        clean = [Chunk(self.clean(chunk.text), chunk.paint) for chunk in chunks]
+        if not self.colour:
+            return "".join(chunk.text for chunk in clean).rstrip()
+        return "".join(f"\x1b[{paint}m{text}\x1b[0m" if paint and text else text for text, paint in clean).rstrip()
+
+    def wrap(self, chunks: Iterable[Chunk], width: int | None) -> Iterator[list[Chunk]]:
+        """Chunks in lines of at most so many columns, broken at blanks where that is possible."""
+        return wrap((Chunk(self.clean(text), paint) for text, paint in chunks), width)
+
+    def clean(self, text: str) -> str:
+        """A text in which all that does not print is spelled out."""
+        text = escape(text)
+        return text.replace("µ", "u").encode("ascii", "backslashreplace").decode() if self.ascii_only else text
+
+
+def style_for(stream: TextIO, width: int | None, *, colour: bool) -> Style:
+    """The style a stream can show: ASCII alone unless it encodes in UTF-8."""
+    encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "").replace("_", "")
+    return Style(width, colour=colour, ascii_only=not encoding.startswith("utf8"))
+
+
+def escape(text: str) -> str:
+    r"""A text without control characters, direction marks and other invisible ones: they show as `\x1b`, `\u202e`.
+
+    Blanks of other scripts become plain ones.
+    """
+    return text if text.isprintable() else "".join(map(_spell, text))
+
+
+def _spell(character: str) -> str:
+    if character.isprintable():
+        return character
+    if unicodedata.category(character) == "Zs":
+        return " "
+    return character.encode("unicode_escape", "backslashreplace").decode()
+
+
+def columns(text: str) -> int:
+    """How many columns a printable text takes: wide signs two, those that combine none."""
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
+
+
+def _columns_of(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def fit(text: str, width: int) -> str:
+    """A text of just so many columns: filled up with blanks, or cut."""
+    text = text[:width]
+    while columns(text) > width:
+        text = text[:-1]
+    return text + " " * (width - columns(text))
+
+
+def wrap(chunks: Iterable[Chunk], width: int | None) -> Iterator[list[Chunk]]:
+    """Printable chunks in lines of at most so many columns."""
+    line: list[Chunk] = []
+    free = width or 0
+    for word in _words(chunks, width):
+        taken = sum(columns(part.text) for part in word)
+        if width and taken - _blanks(word) > free:
+            yield line
+            line, free = [], width
+        line += word
+        free -= taken
+    yield line
+
+
+def _blanks(word: list[Chunk]) -> int:
+    return len(word[-1].text) - len(word[-1].text.rstrip())
+
+
+def _words(chunks: Iterable[Chunk], width: int | None) -> Iterator[list[Chunk]]:
+    """What belongs together: up to a blank, whether in one chunk or several; a word too long for a line in parts."""
+    word: list[Chunk] = []
+    for text, paint in chunks:
+        for part in re.findall(r"\S+\s*|\s+", text) if width else [text]:
+            word.append(Chunk(part, paint))
+            if part[-1:].isspace():
+                yield from _split(word, width)
+                word = []
+    if word:
+        yield from _split(word, width)
+
+
+def _split(word: list[Chunk], width: int | None) -> Iterator[list[Chunk]]:
+    if width is None or sum(columns(part.text) for part in word) - _blanks(word) <= width:
+        yield word
+        return
+    for text, paint in word:
+        # Half as many characters as columns always fit, however wide they are.
+        step = width if text.isascii() else max(1, width // 2)
+        yield from ([Chunk(text[start : start + step], paint)] for start in range(0, len(text), step))
+
+
+def service_paints(services: Iterable[str]) -> dict[str, str]:
+    """A colour for each service, two alike only when there are more services than colours."""
+    return {service: SERVICE_PAINTS[place % len(SERVICE_PAINTS)] for place, service in enumerate(services)}

@@ -1,0 +1,104 @@
+"""Clocks that disagree: hosts whose spans lie outside the calls that caused them, set right and named.
+
+A request is served while its caller waits for it. Where the times say otherwise and come from two clocks, the called
+one is set right by the least its calls allow, halved between both bounds, which is the best guess without a
+measurement (the way between two hosts takes as long there as back).
+"""
+
+from collections.abc import Iterable, Sequence
+
+from dashcam.show import facts
+from dashcam.show.piece import LINE, Note, Piece
+
+TOLERANCE_NS = 1_000_000  # hosts kept by NTP agree to about a millisecond; less is no skew worth a word
+
+Calls = dict[str, list[tuple[Piece, Piece]]]
+
+
+def align(pieces: Sequence[Piece]) -> list[Note]:
+    """Set the times of every clock right against its callers' clocks; the notes name each that was."""
+    calls = _calls_between_clocks(pieces)
+    shifts = _shifts(pieces, calls)
+    for piece in pieces:
+        _shift(piece, shifts.get(piece.clock, 0))
+    for piece in pieces:
+        _note_lateness(piece)
+    return [_name(clock, shift_ns) for clock, shift_ns in shifts.items() if shift_ns]
+
+
+def _calls_between_clocks(pieces: Iterable[Piece]) -> Calls:
+    calls: Calls = {}
+    for piece in pieces:
+        caller = piece.parent
+        if piece.is_served and caller is not None and caller.clock != piece.clock and _is_timed(caller, piece):
+            calls.setdefault(piece.clock, []).append((caller, piece))
+    return calls
+
+
+def _is_timed(*pieces: Piece) -> bool:
+    return all(piece.event is not None and piece.clock and piece.end_ns is not None for piece in pieces)
+
+
+def _shifts(pieces: Iterable[Piece], calls: Calls) -> dict[str, int]:
+    # From the clocks nobody calls outwards, so that a caller's clock is right before those it calls.
+    called_from: dict[str, list[str]] = {}
+    for clock, between in calls.items():
+        for caller, _ in between:
+            called_from.setdefault(caller.clock, []).append(clock)
+    clocks = dict.fromkeys(piece.clock for piece in pieces)
+    shifts: dict[str, int] = {}
+    for start in [*(clock for clock in clocks if clock not in calls), *clocks]:
+        waiting = [start]
+        for clock in waiting:
+            if clock not in shifts:
+                shifts[clock] = _measure(calls.get(clock, ()), shifts)
+                waiting += called_from.get(clock, ())
+    return shifts
+
+
+def _measure(calls: Iterable[tuple[Piece, Piece]], shifts: dict[str, int]) -> int:
+    bounds = [_bounds(caller, called, shifts[caller.clock]) for caller, called in calls if caller.clock in shifts]
+    if not bounds:
+        return 0
+    least, most = max(low for low, _ in bounds), min(high for _, high in bounds)
+    if least <= TOLERANCE_NS and most >= -TOLERANCE_NS:
+        return 0
+    return (least + most) // 2 if least <= most else least
+
+
+def _bounds(caller: Piece, called: Piece, shift_ns: int) -> tuple[int, int]:
+    # Who gave up waiting, or waited for less than the request took, says nothing about when the request ended.
+    starts, ends = (caller.start_ns or 0) + shift_ns, (caller.end_ns or 0) + shift_ns
+    start, end = called.start_ns or 0, called.end_ns or 0
+    waited = _got_answer(caller) and end - start <= ends - starts
+    return starts - start, ends - (end if waited else start)
+
+
+def _got_answer(caller: Piece) -> bool:
+    event = caller.event
+    return event is not None and (not facts.is_error(event) or bool(facts.number(event, "http.response.status_code")))
+
+
+def _shift(piece: Piece, shift_ns: int) -> None:
+    piece.shift_ns = shift_ns
+    if piece.start_ns is not None and piece.end_ns is not None:
+        piece.start_ns += shift_ns
+        piece.end_ns += shift_ns
+
+
+def _note_lateness(piece: Piece) -> None:
+    caller = piece.parent
+    if piece.state == LINE or caller is None or not _is_timed(caller, piece):
+        return
+    early_ns = (caller.start_ns or 0) - (piece.start_ns or 0)
+    late_ns = (piece.end_ns or 0) - (caller.end_ns or 0)
+    if early_ns > TOLERANCE_NS:
+        piece.note("early-start", f"it began {facts.spell(early_ns)} before the span it lies in")
+    if late_ns > TOLERANCE_NS and piece.is_served:
+        piece.note("outlived-caller", f"it went on {facts.spell(late_ns)} after its caller had stopped waiting")
+
+
+def _name(clock: str, shift_ns: int) -> Note:
+    off, shown = ("behind", "later") if shift_ns > 0 else ("ahead of", "earlier")
+    by = facts.spell(abs(shift_ns))
+    return Note("clock-skew", f"the clock of {clock} is {by} {off} its callers': its times are shown {by} {shown}")

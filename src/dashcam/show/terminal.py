@@ -1,0 +1,321 @@
+"""A story, or one event, drawn for a terminal."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+from dashcam.event import Event, format_time
+from dashcam.show import facts
+from dashcam.show.ink import (
+    ALARM,
+    BOLD,
+    DIM,
+    GREEN,
+    RED,
+    SERVICE_PAINTS,
+    YELLOW,
+    Chunk,
+    Style,
+    columns,
+    fit,
+    service_paints,
+)
+from dashcam.show.piece import ABORTED, LINE, Note
+from dashcam.show.story import Entry, Story
+
+LEVEL_SIGNS = {
+    "debug": Chunk("DEBUG", DIM),
+    "info": Chunk("INFO "),
+    "warning": Chunk("WARN ", YELLOW),
+    "error": Chunk("ERROR", f"{BOLD};{RED}"),
+    "critical": Chunk("CRIT ", ALARM),
+}
+
+DEEPEST = 16  # levels of indentation, at most; what lies deeper is drawn at this depth
+
+TIME_COLUMNS = 8  # the longest offset: "~99.9 ms", with its mark of a clock set right
+
+SERVICE_COLUMNS = 14
+
+BARS = ((120, 24), (96, 16), (76, 10))  # from so many columns on, so many for the bars
+
+LEAST_TEXT = 20  # columns a text keeps: where it would get less, nothing is indented deeper
+
+LEAST_STACK = 60  # columns a stack trace needs to be read; where it has less it begins at the left
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What every row of a story shares."""
+
+    style: Style
+    start_ns: int
+    duration_ns: int
+    bar: int
+    service: int
+    paints: dict[str, str]
+
+    @property
+    def margin(self) -> int:
+        return 2 * TIME_COLUMNS + 4 + (self.bar + 2 if self.bar else 0) + (self.service + 2 if self.service else 0)
+
+    @property
+    def deepest(self) -> int:
+        room = (self.style.width - self.margin - LEAST_TEXT) // 2 - 1 if self.style.width else DEEPEST
+        return max(1, min(DEEPEST, room))
+
+
+def draw(story: Story, style: Style) -> Iterator[str]:
+    """The lines of a story: what it is, what is wrong with it, and its tree on a time line.
+
+    Nothing that an event holds can act on the terminal. Where there is a width, long texts fold (`Style.fold`).
+    """
+    yield from _draw_head(story, style)
+    page = _lay_out(story, style)
+    several = len({entry.trace_id for entry in story.entries}) > 1
+    trace_id = None
+    yield ""
+    for entry, branch, below in _branch(story.entries, page):
+        if several and entry.trace_id != trace_id:
+            trace_id = entry.trace_id
+            yield style.write([Chunk(f"trace {trace_id}" if trace_id else "no trace", BOLD)])
+        yield from _draw_entry(page, entry, branch, below)
+
+
+def _draw_head(story: Story, style: Style) -> Iterator[str]:
+    summary = [_outcome(story, style), *_asked(story, style), Chunk(_sum_up(story), DIM)]
+    yield from (style.write(line) for line in style.wrap(summary, style.width))
+    when = f"{_when(story.start_ns)} UTC" if story.start_ns else "no time"
+    ids = [when, *(f"request {one}" for one in story.request_ids), *(f"trace {one}" for one in story.trace_ids)]
+    yield from (style.write([Chunk("  "), Chunk(one, DIM)]) for one in ids)
+    for note in story.notes:
+        yield from _draw_note(note, style, style.width)
+
+
+def _outcome(story: Story, style: Style) -> Chunk:
+    if story.outcome == "success":
+        return Chunk(style.pick("✓ ", "+ "), GREEN)
+    return Chunk(style.pick("✗ ", "x "), f"{BOLD};{RED}") if story.outcome != "unknown" else Chunk("? ", YELLOW)
+
+
+def _asked(story: Story, style: Style) -> Iterator[Chunk]:
+    entry = story.entry
+    if entry is None:
+        yield Chunk("no answer recorded", BOLD)
+        return
+    yield Chunk(entry.title, BOLD)
+    yield from _answer(entry, style)
+    if entry.duration_ns is not None:
+        yield Chunk(f" {'after' if entry.state == ABORTED else 'in'} {facts.spell(entry.duration_ns)}")
+
+
+def _sum_up(story: Story) -> str:
+    shown = sum(entry.event is not None for entry in story.entries)
+    counts = [_count(shown, "event"), _count(story.errors, "error") if story.errors else "no errors"]
+    if story.entry is None or story.entry.duration_ns != story.duration_ns:
+        counts.append(f"{facts.spell(story.duration_ns)} in all")
+    return "  " + ", ".join([*story.services, *counts])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _answer(entry: Entry, style: Style) -> Iterator[Chunk]:
+    if entry.state == ABORTED:
+        yield Chunk(f" {entry.state}", f"{BOLD};{RED}")
+    elif entry.event:
+        yield from _status(entry.event, style)
+
+
+def _status(event: Event, style: Style) -> Iterator[Chunk]:
+    status = facts.number(event, "http.response.status_code") if event.is_span else None
+    if status is not None:
+        yield Chunk(style.pick(" → ", " -> "), DIM)
+        yield Chunk(str(status), f"{BOLD};{RED}" if facts.is_error(event) else YELLOW if status >= 400 else GREEN)
+
+
+def _lay_out(story: Story, style: Style) -> _Page:
+    width = style.width or BARS[0][0]
+    bar = next((bar for least, bar in BARS if width >= least), 0)
+    service = min(SERVICE_COLUMNS, max((columns(style.clean(name)) for name in story.services), default=0))
+    return _Page(
+        style=style,
+        start_ns=story.start_ns,
+        duration_ns=story.duration_ns,
+        bar=bar,
+        service=service if width >= 60 else 0,
+        paints=service_paints(story.services),
+    )
+
+
+def _branch(entries: Sequence[Entry], page: _Page) -> Iterator[tuple[Entry, str, str]]:
+    """Each entry, the branches before its first line, and those before its other lines."""
+    last = {entry.parent: place for place, entry in enumerate(entries)}
+    style, deepest = page.style, page.deepest
+    pipe, fork, end = style.pick("│ ", "| "), style.pick("├╴", "|-"), style.pick("└╴", "`-")
+    levels: list[str] = []  # what the lines above hand down to those below, one for each level
+    for place, entry in enumerate(entries):
+        del levels[max(0, entry.depth - 1) :]
+        above = "".join(levels[: deepest - 1])
+        is_last = last[entry.parent] == place
+        branch = (above + (end if is_last else fork)) if entry.depth else ""
+        levels += ["  " if is_last else pipe] if entry.depth else []
+        below = "".join(levels[:deepest]) + (pipe if place in last else "  ")
+        yield entry, branch, below
+
+
+def _draw_entry(page: _Page, entry: Entry, branch: str, below: str) -> Iterator[str]:
+    style = page.style
+    before = [*_times(page, entry), *_bar(page, entry), *_service(page, entry), Chunk(branch, DIM)]
+    for line in _lines(page, entry, columns(below)):
+        yield style.write([*before, *line])
+        before = [Chunk(" " * page.margin), Chunk(below, DIM)]
+    indent = page.margin + columns(below)
+    if style.width and style.width - indent < LEAST_STACK:
+        before, indent = [Chunk("    ")], 4
+    for line in _trace_back(entry, style, style.width - indent if style.width else None):
+        yield style.write([*before, *line])
+
+
+def _times(page: _Page, entry: Entry) -> Iterator[Chunk]:
+    offset = "?" if entry.time_ns is None else facts.spell(entry.time_ns - page.start_ns)
+    mark = "~" if entry.shift_ns else ""
+    took = "" if entry.duration_ns is None else facts.spell(entry.duration_ns)
+    yield Chunk(f"{mark + offset:>{TIME_COLUMNS}}  ", DIM)
+    yield Chunk(f"{took:>{TIME_COLUMNS}}  ")
+
+
+def _bar(page: _Page, entry: Entry) -> Iterator[Chunk]:
+    if not page.bar:
+        return
+    drawn = " " * page.bar if entry.time_ns is None else _scale(page, entry, entry.time_ns - page.start_ns)
+    paint = RED if entry.is_error else page.paints.get(entry.service, "")
+    yield Chunk(drawn + "  ", paint)
+
+
+def _scale(page: _Page, entry: Entry, offset_ns: int) -> str:
+    # Two halves to a column: a span fills each half that it touches, and at least one.
+    halves, total_ns = 2 * page.bar, max(1, page.duration_ns)
+    first = min(halves - 1, offset_ns * halves // total_ns)
+    if entry.duration_ns is None:
+        sign = "?" if entry.is_span else page.style.pick("·", ".")
+        return (" " * (first // 2) + sign).ljust(page.bar)
+    end = max(first + 1, -(-(offset_ns + entry.duration_ns) * halves // total_ns))
+    return "".join(_cell(page.style, first <= half < end, first <= half + 1 < end) for half in range(0, halves, 2))
+
+
+def _cell(style: Style, left: bool, right: bool) -> str:  # noqa: FBT001  a cell is just its two halves
+    if left and right:
+        return style.pick("━", "=")
+    return style.pick("╸", "-") if left else style.pick("╺", "-") if right else " "
+
+
+def _service(page: _Page, entry: Entry) -> Iterator[Chunk]:
+    if page.service:
+        name = fit(page.style.clean(entry.service), page.service)
+        yield Chunk(name + "  ", page.paints.get(entry.service, ""))
+
+
+def _lines(page: _Page, entry: Entry, indent: int) -> Iterator[list[Chunk]]:
+    style = page.style
+    width = max(LEAST_TEXT, style.width - page.margin - indent) if style.width else None
+    first, *more = entry.title.replace("\r\n", "\n").rstrip("\n").split("\n")
+    yield from _fold(style.wrap(_text(entry, first, style), width), style)
+    yield from _fold((line for text in more for line in style.wrap([Chunk(text)], width)), style)
+    for note in entry.notes:
+        yield from style.wrap(_note(note, style), width)
+
+
+def _text(entry: Entry, first: str, style: Style) -> Iterator[Chunk]:
+    level = facts.level(entry.event) if entry.event else "info"
+    if entry.state == LINE:
+        yield LEVEL_SIGNS.get(level, Chunk(f"{level.upper():5}"))
+        yield Chunk(" ")
+    elif entry.is_error:
+        yield Chunk(style.pick("✗ ", "x "), f"{BOLD};{RED}")
+    yield Chunk(first, BOLD if entry.is_span and entry.event and facts.is_served(entry.event) else "")
+    if entry.is_span:
+        yield from _answer(entry, style)
+    yield from _labels(entry.event)
+
+
+def _labels(event: Event | None) -> Iterator[Chunk]:
+    for name, value in facts.labels(event) if event else ():
+        yield Chunk(f"  {name}=", DIM)
+        yield Chunk(value)
+
+
+def _fold(lines: Iterable[list[Chunk]], style: Style) -> Iterator[list[Chunk]]:
+    rest = 0
+    for place, line in enumerate(lines):
+        if style.width is None or place < style.fold:
+            yield line
+        else:
+            rest += 1
+    if rest:
+        yield [Chunk(f"{style.pick('…', '...')} {_count(rest, 'more line')}", DIM)]
+
+
+def _draw_note(note: Note, style: Style, width: int | None) -> Iterator[str]:
+    inner = max(LEAST_TEXT, width - 2) if width else None
+    yield from (style.write([Chunk("  "), *line]) for line in style.wrap(_note(note, style), inner))
+
+
+def _note(note: Note, style: Style) -> Iterator[Chunk]:
+    yield Chunk(style.pick("⚠ ", "! ") if note.is_fault else style.pick("· ", "- "), YELLOW)
+    yield Chunk(note.text, YELLOW if note.is_fault else DIM)
+
+
+def _trace_back(entry: Entry, style: Style, width: int | None) -> Iterator[list[Chunk]]:
+    if entry.event is None or not (stack := _stack(entry.event)):
+        return
+    # The end of a stack trace says what happened, its beginning how the server called the application.
+    shown = stack if style.width is None else stack[-style.fold :]
+    bar = Chunk(style.pick("┆ ", ": "), RED)
+    if len(shown) < len(stack):
+        yield [bar, Chunk(f"{style.pick('…', '...')} {_count(len(stack) - len(shown), 'line')} above", DIM)]
+    for text in shown:
+        for line in style.wrap([Chunk(text)], max(LEAST_TEXT, width - 2) if width else None):
+            yield [bar, *line]
+
+
+def _stack(event: Event) -> list[str]:
+    if stack := facts.text(event, "error.stack_trace").strip("\n"):
+        return stack.split("\n")
+    return _said(event).split("\n") if _said(event) else []
+
+
+def draw_event(event: Event, style: Style) -> str:
+    """One event on one line: when, level, service, what happened, what was added, and the request ID to go on with."""
+    moment, level, service = facts.time_ns(event), facts.level(event), facts.service(event)
+    when = "no time" if moment is None else _when(moment)
+    chunks = [
+        Chunk(f"{when:23}  ", DIM),
+        LEVEL_SIGNS.get(level, Chunk(f"{level.upper():5}")),
+        Chunk(f"  {service:8}  ", SERVICE_PAINTS[crc32(service.encode()) % len(SERVICE_PAINTS)]),
+        Chunk(facts.title(event)),
+        *_status(event, style),
+        *_ended(event),
+        *_labels(event),
+    ]
+    if request_id := facts.text(event, "http.request.id"):
+        chunks += [Chunk("  request=", DIM), Chunk(request_id, DIM)]
+    return style.write(chunks)
+
+
+def _ended(event: Event) -> Iterator[Chunk]:
+    if facts.is_aborted(event):
+        yield Chunk(f" aborted after {facts.spell(facts.duration_ns(event))}", f"{BOLD};{RED}")
+    elif event.is_span:
+        yield Chunk(f" in {facts.spell(facts.duration_ns(event))}")
+    elif said := _said(event):
+        yield Chunk(f"  {said}", RED)
+
+
+def _said(event: Event) -> str:
+    return ": ".join(filter(None, [facts.text(event, "error.type"), facts.text(event, "error.message")]))
+
+
+def _when(moment_ns: int) -> str:
+    return format_time(moment_ns)[:-4].replace("T", " ")

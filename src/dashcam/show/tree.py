@@ -1,0 +1,177 @@
+"""How events become a tree: each span under its parent, each log line in its span, in the order things happened.
+
+No function recurses and none is worse than sorting: a story may hold thousands of events, nested as deep as it likes.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from dashcam.event import Event
+from dashcam.show import facts
+from dashcam.show.piece import (
+    LINE,
+    MISSING,
+    UNFINISHED,
+    Key,
+    Note,
+    Piece,
+    read_aborted,
+    read_line,
+    read_span,
+)
+from dashcam.show.skew import align
+
+Spans = dict[Key, Piece]
+
+
+def grow(events: Iterable[Event]) -> tuple[list[Piece], list[Note]]:
+    """The pieces at the top of the tree, trace by trace, and what is to be known of the whole.
+
+    Events may come in any order; those with the same `event.id` count once.
+    """
+    spans: Spans = {}
+    pieces = _read(events, spans)
+    lines = [piece for piece in pieces if piece.state == LINE]
+    for line in lines:
+        line.parent = _find_home(line, spans)
+    for span in (piece for piece in pieces if piece.state != LINE):
+        span.parent = _find_caller(span, spans)
+    pieces += (piece for piece in spans.values() if piece.event is None)
+    _cut_circles(pieces)
+    notes = align(pieces)
+    _date_stand_ins(pieces)
+    tops = _nest(pieces)
+    return tops, [*_count_traces(pieces), *_count_roots(tops), *notes]
+
+
+def _read(events: Iterable[Event], spans: Spans) -> list[Piece]:
+    unique = list(_collapse(events))
+    finished = sorted((read_span(event) for event in unique if event.is_span), key=_by_time)
+    for piece in finished:
+        _enter(piece, spans)
+    others = sorted((_read_other(event, spans) for event in unique if not event.is_span), key=_by_time)
+    return finished + others
+
+
+def _by_time(piece: Piece) -> tuple[bool, int, bool, str]:
+    return piece.order
+
+
+def _collapse(events: Iterable[Event]) -> Iterator[Event]:
+    seen = set()
+    for event in events:
+        event_id = facts.text(event, "event.id")
+        if not event_id or event_id not in seen:
+            seen.add(event_id)
+            yield event
+
+
+def _enter(piece: Piece, spans: Spans) -> None:
+    if piece.key[1] and spans.setdefault(piece.key, piece) is not piece:
+        piece.note("span-id-twice", "another span of this trace has the same id")
+
+
+def _read_other(event: Event, spans: Spans) -> Piece:
+    line = read_line(event)
+    if not facts.is_aborted(event) or line.key in spans:
+        return line
+    aborted = read_aborted(event)
+    _enter(aborted, spans)
+    return aborted
+
+
+def _find_home(line: Piece, spans: Spans) -> Piece | None:
+    if line.event is None or not line.key[1]:
+        return None
+    return spans.get(line.key) or _stand_in(line.key, UNFINISHED, line.event, spans)
+
+
+def _find_caller(span: Piece, spans: Spans) -> Piece | None:
+    if span.event is None:
+        return span.parent
+    trace_id, span_id = span.key
+    parent_id = facts.text(span.event, "parent.id")
+    if not parent_id and not span.is_served:
+        request_id = facts.text(span.event, "transaction.id")
+        parent_id = "" if request_id == span_id else request_id
+    key = (trace_id, parent_id)
+    return (spans.get(key) or _stand_in(key, MISSING, span.event, spans)) if parent_id else None
+
+
+def _stand_in(key: Key, state: str, witness: Event, spans: Spans) -> Piece:
+    # A process names its own request in every event (`transaction.id`), which tells where a lost span of it belongs.
+    # Of a lost span in the calling process the called one knows the id alone.
+    piece = spans[key] = Piece(key, state)
+    piece.notes.append(STAND_IN_NOTES[state])
+    if state == UNFINISHED or not facts.is_served(witness):
+        piece.service, piece.clock = facts.service(witness), facts.clock(witness)
+        request = (key[0], facts.text(witness, "transaction.id"))
+        if request[1] and request != key:
+            piece.parent = spans.get(request) or _stand_in(request, state, witness, spans)
+    return piece
+
+
+STAND_IN_NOTES = {
+    UNFINISHED: Note("unfinished", "its log lines arrived, the span itself did not"),
+    MISSING: Note("missing-parent", "it never arrived, only what happened in it"),
+}
+
+
+def _cut_circles(pieces: Iterable[Piece]) -> None:
+    safe: set[Piece] = set()
+    for piece in pieces:
+        path: set[Piece] = set()
+        at: Piece | None = piece
+        while at is not None and at not in safe and at not in path:
+            path.add(at)
+            at = at.parent
+        if at is not None and at in path:
+            at.parent = None
+            at.note("circle", "its parents form a circle, which is cut here")
+        safe |= path
+
+
+def _date_stand_ins(pieces: Iterable[Piece]) -> None:
+    for piece in pieces:
+        start_ns, at = piece.start_ns, piece.parent
+        while start_ns is not None and at is not None and at.event is None and start_ns < (at.start_ns or start_ns + 1):
+            at.start_ns = start_ns
+            at = at.parent
+
+
+def _nest(pieces: Iterable[Piece]) -> list[Piece]:
+    tops: dict[str, list[Piece]] = {}
+    for piece in sorted(pieces, key=_by_time):
+        siblings = piece.parent.children if piece.parent else tops.setdefault(piece.key[0], [])
+        siblings.append(piece)
+    return [top for trace in tops.values() for top in _open_outside(trace)]
+
+
+def _open_outside(tops: list[Piece]) -> list[Piece]:
+    # A trace that begins with a served request whose parent nobody knows was called by somebody who records elsewhere.
+    first, *rest = tops
+    called = first.state == MISSING and all(child.is_served for child in first.children)
+    if not called or any(top.state not in {LINE, MISSING} for top in rest):
+        return tops
+    for child in first.children:
+        child.parent = None
+        child.note("called-from-outside", f"called from outside, by span {first.key[1]}")
+    return first.children + rest
+
+
+def _count_traces(pieces: Iterable[Piece]) -> Iterator[Note]:
+    traces = {piece.key[0] for piece in pieces if piece.key[0]}
+    if len(traces) > 1:
+        yield Note("several-traces", f"{len(traces)} traces are told together")
+    if strays := sum(not piece.key[0] for piece in pieces):
+        yield Note("no-trace", f"{strays} of the events belong to no trace")
+
+
+def _count_roots(tops: Iterable[Piece]) -> Iterator[Note]:
+    roots: dict[str, int] = {}
+    for top in tops:
+        outside = any(note.kind == "called-from-outside" for note in top.notes)
+        if top.state != LINE and top.event is not None and not outside:
+            roots[top.key[0]] = roots.get(top.key[0], 0) + 1
+    for trace_id, count in roots.items():
+        if count > 1:
+            yield Note("several-roots", f"trace {trace_id} has {count} roots")

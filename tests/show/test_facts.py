@@ -1,0 +1,69 @@
+"""An event is read without trust in it."""
+
+import pytest
+
+from dashcam.event import Event
+from dashcam.show import facts
+
+
+@pytest.mark.parametrize(
+    ("duration_ns", "spelled"),
+    [
+        (0, "0 µs"),
+        (850_000, "850 µs"),
+        (999_600, "1.00 ms"),
+        (1_234_567, "1.23 ms"),
+        (42_300_000, "42.3 ms"),
+        (999_400_000, "999 ms"),
+        (999_900_000, "1.00 s"),
+        (59_940_000_000, "59.9 s"),
+        (59_960_000_000, "1m 00s"),
+        (123_000_000_000, "2m 03s"),
+        (3_599_700_000_000, "1h 00m"),
+        (3_900_000_000_000, "1h 05m"),
+        (90_000_000_000_000, "1d 01h"),
+    ],
+)
+def test_durations_are_spelled_as_people_write_them(duration_ns, spelled):
+    """Three digits, and no unit that rounds up into the next."""
+    assert facts.spell(duration_ns) == spelled
+
+
+@pytest.mark.parametrize(
+    ("fields", "title"),
+    [
+        ({"message": "car created"}, "car created"),
+        (
+            {"processor": {"event": "transaction"}, "http": {"request": {"method": "GET"}, "route": "/cars"}},
+            "GET /cars",
+        ),
+        ({"processor": {"event": "transaction"}, "transaction": {"name": "sweep"}}, "sweep"),
+        ({"processor": {"event": "span"}, "db": {"statement": "SELECT\n  1"}}, "SELECT 1"),
+        (
+            {
+                "processor": {"event": "span"},
+                "http": {"request": {"method": "GET"}},
+                "url": {"full": "http://me:secret@parts:5001/parts?token=x"},
+            },
+            "GET parts:5001/parts",
+        ),
+        ({"processor": {"event": "span"}, "url": {"full": "http://[broken"}}, "http://[broken"),
+        ({"processor": {"event": "span"}, "span": {"name": "render"}}, "render"),
+        ({"processor": {"event": "span"}}, "span"),
+    ],
+)
+def test_an_event_has_a_title(fields, title):
+    """What it did, in a few words."""
+    assert facts.title(Event(fields)) == title
+
+
+def test_a_number_that_came_back_as_text_is_a_number():
+    """Some stores know only text."""
+    assert facts.number(Event({"http": {"response": {"status_code": "201"}}}), "http.response.status_code") == 201
+
+
+def test_a_duration_is_found_under_each_of_its_names():
+    """Nanoseconds, or microseconds of a transaction or a span."""
+    assert facts.duration_ns(Event({"event": {"duration": 5}})) == 5
+    assert facts.duration_ns(Event({"span": {"duration": {"us": 5}}})) == 5000
+    assert facts.duration_ns(Event({"transaction": {"duration": {"us": 5}}})) == 5000

@@ -1,0 +1,296 @@
+"""A story holds every event once, in its place, and says what is wrong."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashcam.event import Event
+from dashcam.show.ink import Style
+from dashcam.show.story import as_json, tell
+from dashcam.show.terminal import draw
+
+from . import events
+
+
+def outline(story):
+    return [(entry.depth, entry.service, entry.title) for entry in story.entries]
+
+
+def kinds(notes):
+    return [note.kind for note in notes]
+
+
+def state_of(story, span_id):
+    return next(entry.state for entry in story.entries if entry.is_span and entry.span_id == span_id)
+
+
+def test_lines_lie_in_their_spans_in_the_order_things_happened():
+    """The tree is the request as it went."""
+    story = tell(events.created())
+
+    assert outline(story) == [
+        (0, "cars", "POST /cars"),
+        (1, "cars", "creating a car"),
+        (1, "cars", "INSERT INTO cars (id, name) VALUES (%s, %s)"),
+        (1, "cars", "POST 127.0.0.1:5001/parts"),
+        (2, "parts", "POST /parts"),
+        (3, "parts", "parts wanted"),
+        (3, "parts", "INSERT INTO parts (id, car_id, kind) VALUES %s"),
+        (3, "parts", "parts made"),
+        (1, "cars", "COMMIT"),
+        (1, "cars", "car created"),
+    ]
+    assert [entry.parent for entry in story.entries] == [None, 0, 0, 0, 3, 4, 4, 4, 0, 0]
+
+
+def test_the_order_of_arrival_does_not_matter():
+    """Events of several spools come as they like."""
+    assert tell(reversed(events.created())) == tell(events.created())
+
+
+def test_an_event_sent_twice_is_told_once():
+    """Shippers send at least once."""
+    assert tell(events.created() * 2) == tell(events.created())
+
+
+def test_a_whole_story_has_no_faults():
+    """Nothing is wrong with a car that was created."""
+    story = tell(events.created())
+
+    assert (story.outcome, story.errors, story.faults, story.notes) == ("success", 0, (), ())
+    assert (story.services, story.request_ids) == (("cars", "parts"), (events.REQUEST_ID,))
+    assert (story.trace_ids, story.duration_ns) == ((events.TRACE_ID,), 42_300_000)
+
+
+def test_a_failure_is_a_failure():
+    """The caller got 502."""
+    story = tell(events.failed())
+
+    assert (story.outcome, story.errors, story.faults) == ("failure", 5, ())
+
+
+def test_an_aborted_request_stands_where_its_span_would():
+    """It began as long before its report as its age says."""
+    story = tell(events.aborted())
+    aborted = next(entry for entry in story.entries if entry.state == "aborted")
+
+    assert (aborted.title, aborted.depth, aborted.time_ns) == ("POST /parts", 2, events.START_NS + 5_100_000)
+    assert kinds(story.faults) == ["aborted"]
+
+
+def test_a_request_that_nobody_finished_is_aborted():
+    """The outcome is that of the span at the top."""
+    cars = events.Service("cars", [])
+    cars.aborted(10, 10, "POST /cars", events.ROOT)
+
+    assert tell(cars.events).outcome == "aborted"
+
+
+def test_a_request_reported_aborted_that_finished_all_the_same_is_finished():
+    """The span counts; the report is a line in it."""
+    cars = events.Service("cars", [])
+    cars.aborted(10, 10, "POST /cars", events.ROOT)
+    cars.server(0, 12, "POST /cars", 201, events.ROOT)
+
+    assert [entry.state for entry in tell(cars.events).entries] == ["finished", "line"]
+
+
+def test_a_missing_parent_is_shown_as_missing():
+    """What was called hangs below a span of which the id alone is known."""
+    story = tell(events.orphaned())
+
+    assert state_of(story, events.CALL) == "missing"
+    assert kinds(story.faults) == ["missing-parent"]
+    assert (0, "", f"missing span {events.CALL}") in outline(story)
+
+
+def test_a_lost_span_of_a_process_keeps_its_place_in_the_request():
+    """Its children name the request they belong to."""
+    cars = events.Service("cars", [])
+    cars.query(2, 1, "COMMIT", events.COMMIT, parent=events.INSERT)
+    cars.events[0].fields["transaction"]["id"] = events.ROOT
+    cars.server(0, 12, "POST /cars", 201, events.ROOT)
+
+    assert outline(tell(cars.events)) == [
+        (0, "cars", "POST /cars"),
+        (1, "cars", f"missing span {events.INSERT}"),
+        (2, "cars", "COMMIT"),
+    ]
+
+
+def test_a_span_that_has_not_arrived_holds_its_lines():
+    """The log lines say that it was there."""
+    story = tell(events.unfinished())
+
+    assert state_of(story, events.ROOT) == "unfinished"
+    assert (story.outcome, story.entry) == ("unknown", None)
+
+
+def test_a_caller_who_records_elsewhere_is_no_fault():
+    """The root carries a parent that nobody knows: somebody outside asked."""
+    story = tell(events.called_from_outside())
+
+    assert (kinds(story.entries[0].notes), story.faults) == (["called-from-outside"], ())
+    assert story.outcome == "success"
+
+
+def test_two_roots_are_named():
+    """One trace has one beginning."""
+    assert kinds(tell(events.two_roots()).notes) == ["several-roots"]
+
+
+def test_two_traces_under_one_request_id_are_named():
+    """A request ID sent twice gives two traces, each told by itself."""
+    story = tell(events.two_traces())
+
+    assert kinds(story.notes) == ["several-traces"]
+    assert [entry.trace_id for entry in story.entries] == [events.TRACE_ID, "b" * 32, "b" * 32]
+
+
+def test_events_without_a_trace_are_told_too():
+    """In time order, and said to be so."""
+    story = tell(events.traceless())
+
+    assert outline(story) == [(0, "worker", "sweep begins"), (0, "worker", "sweep is over")]
+    assert kinds(story.notes) == ["no-trace"]
+
+
+def test_cut_and_mended_values_are_named():
+    """The event carries a tag."""
+    assert [kinds(entry.notes) for entry in tell(events.traceless()).entries] == [["mended"], ["cut"]]
+
+
+def test_parents_in_a_circle_are_cut():
+    """No event gets lost in it."""
+    cars = events.Service("cars", [])
+    cars.server(0, 9, "GET /a", 200, "aa", parent="bb")
+    cars.server(1, 9, "GET /b", 200, "bb", parent="aa")
+    story = tell(cars.events)
+
+    assert outline(story) == [(0, "cars", "GET /a"), (1, "cars", "GET /b")]
+    assert kinds(story.faults) == ["circle"]
+
+
+def test_a_span_id_used_twice_is_named():
+    """Both spans are told."""
+    cars = events.Service("cars", [])
+    cars.server(0, 9, "GET /a", 200, "aa")
+    cars.server(1, 9, "GET /b", 200, "aa")
+
+    assert "span-id-twice" in kinds(tell(cars.events).faults)
+
+
+def test_an_event_without_a_time_comes_last():
+    """It has no place on the time line."""
+    cars = events.Service("cars", [])
+    cars.line(1, "when?", "")
+    cars.line(2, "then", "")
+    cars.events[0].fields["@timestamp"] = "yesterday"
+    story = tell(cars.events)
+
+    assert [entry.title for entry in story.entries] == ["then", "when?"]
+    assert kinds(story.entries[1].notes) == ["no-time"]
+
+
+def test_no_events_make_an_empty_story():
+    """Nothing was found."""
+    assert (tell([]).entries, tell([]).outcome, tell([]).duration_ns) == ((), "unknown", 0)
+
+
+def test_json_has_the_tree_and_the_events():
+    """The shape that programs read."""
+    made = as_json(tell(events.aborted()))
+
+    assert json.loads(json.dumps(made)) == made
+    assert {key: value for key, value in made.items() if key != "entries"} == {
+        "request_ids": [events.REQUEST_ID],
+        "trace_ids": [events.TRACE_ID],
+        "services": ["cars", "parts"],
+        "start": "2026-11-24T01:35:46.123000Z",
+        "duration_ns": 14_100_000,
+        "outcome": "failure",
+        "errors": 3,
+        "notes": [],
+    }
+    assert {key: value for key, value in made["entries"][3].items() if key != "event"} == {
+        "state": "aborted",
+        "title": "POST /parts",
+        "depth": 2,
+        "parent": 2,
+        "trace_id": events.TRACE_ID,
+        "span_id": events.SERVED,
+        "service": "parts",
+        "time": "2026-11-24T01:35:46.128100Z",
+        "offset_ns": 5_100_000,
+        "duration_ns": 7_300_000,
+        "shift_ns": 0,
+        "error": True,
+        "notes": [{"kind": "aborted", "text": "request aborted: the process 4242 was killed"}],
+    }
+
+
+JUNK = (None, True, -1, 7, 2**70, 0.5, "", "x\n", "\x1b[1m", "error", [], ["cut", {}], {}, {"id": "aa", "name": []})
+
+TIMES = ("soon", "0001-01-01T00:00:00+14:00", "2026-11-24T01:35:46Z", "2026-11-24T01:35:49Z", "9999-12-31T23:59:59Z")
+
+
+def mostly(*values):
+    """These values, and now and then something else."""
+    return st.sampled_from([*values * 6, *JUNK])
+
+
+IDS = mostly("", "aa", "bb", "cc")
+
+ODD_EVENTS = st.fixed_dictionaries(
+    {
+        "@timestamp": mostly(*TIMES),
+        "processor": st.fixed_dictionaries({"event": mostly("transaction", "span", "")}),
+        "event": st.fixed_dictionaries(
+            {"id": mostly("1", "2", "3", "4"), "duration": mostly(1), "action": mostly("request-aborted", "")}
+        ),
+        "trace": st.fixed_dictionaries({"id": mostly("", "t")}),
+        "span": st.fixed_dictionaries({"id": IDS, "kind": mostly("server", "client")}),
+        "parent": st.fixed_dictionaries({"id": IDS}),
+        "transaction": st.fixed_dictionaries({"id": IDS}),
+        "host": st.fixed_dictionaries({"name": mostly("h1", "h2")}),
+        **{name: st.sampled_from(JUNK) for name in ("message", "log.level", "labels", "tags", "http", "url", "db")},
+    }
+).map(Event)
+
+
+@given(st.lists(ODD_EVENTS, max_size=8))
+def test_any_events_make_a_story_that_holds_each_once(some):
+    """Whatever a store gives back is told, drawn and encoded."""
+    story = tell(some)
+    told = [entry.event for entry in story.entries if entry.event]
+
+    ids = [event.get("event.id") for event in some]
+    unique = [event for place, event in enumerate(some) if not is_id(ids[place]) or ids.index(ids[place]) == place]
+    assert sorted(map(id, told)) == sorted(map(id, unique))
+    assert as_json(story)["entries"] or not some
+    assert list(draw(story, Style(width=60)))
+
+
+def is_id(value):
+    return isinstance(value, str | int | float) and str(value) != ""
+
+
+@given(st.randoms())
+def test_order_never_matters(random):
+    """The same story from the same events, however they are shuffled."""
+    for make in (events.failed, events.skewed, events.orphaned, events.two_traces):
+        shuffled = make()
+        random.shuffle(shuffled)
+        assert tell(shuffled) == tell(make())
+
+
+def test_a_chain_of_ten_thousand_spans_is_told():
+    """Nothing recurses."""
+    cars = events.Service("cars", [])
+    for number in range(10_000):
+        cars.server(number, 1, "GET /deep", 200, f"{number:016x}", parent=f"{number - 1:016x}" if number else "")
+    story = tell(cars.events)
+
+    assert story.entries[-1].depth == 9_999
+    assert sum(1 for _ in draw(story, Style(width=120))) > 10_000
