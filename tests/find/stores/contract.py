@@ -1,0 +1,122 @@
+"""What every store is held to: subclass `StoreContract` and say how a store is filled."""
+
+import orjson
+import pytest
+
+from dashcam.find.language import parse
+from dashcam.find.query import Equals, Everything, Query, Words
+
+from ..expressions import EXPRESSIONS
+from ..sample import START_NS, events, lines
+
+EVENTS = events()
+MIDDLE_NS = EVENTS[len(EVENTS) // 2].time_ns
+
+
+class StoreContract:
+    """The same searches over the same events, held against what `matches` says of each event."""
+
+    @pytest.fixture(scope="class")
+    def fill(self):
+        """A function from shipped lines, in the order they came, to a store that holds these and no others.
+
+        Lines may come twice. When it returns, all of them can be found.
+        """
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    def store(self, fill):
+        """A store with the events of `sample`."""
+        return fill(lines())
+
+    @pytest.mark.parametrize("text", EXPRESSIONS)
+    def test_hits_are_what_matches(self, store, text):
+        """A search gives the events its expression matches, oldest first, none twice."""
+        expression = parse(text)
+
+        found = list(store.find(Query(expression)))
+
+        assert _ids(found) == _ids(event for event in EVENTS if expression.matches(event))
+
+    def test_events_come_back_whole(self, store):
+        """Nothing of an event is lost or changed."""
+        assert list(store.find(Query())) == EVENTS
+
+    @pytest.mark.parametrize("limit", [1, 2, 20, 340, 1000])
+    @pytest.mark.parametrize("text", ["*", "service:cars", "tick", "-level:info"])
+    def test_limit_keeps_the_newest(self, store, text, limit):
+        """A limit keeps the newest events, and they still come oldest first."""
+        expression = parse(text)
+
+        found = list(store.find(Query(expression, limit=limit)))
+
+        assert _ids(found) == _ids(event for event in EVENTS if expression.matches(event))[-limit:]
+
+    @pytest.mark.parametrize(
+        ("since_ns", "until_ns"),
+        [
+            (MIDDLE_NS, None),
+            (None, MIDDLE_NS),
+            (MIDDLE_NS, MIDDLE_NS + 1000),
+            (MIDDLE_NS + 1, MIDDLE_NS + 1000),
+            (MIDDLE_NS, MIDDLE_NS),
+            (START_NS, MIDDLE_NS + 1),
+            (0, START_NS),
+            (MIDDLE_NS, START_NS),
+        ],
+    )
+    @pytest.mark.parametrize("limit", [0, 5])
+    @pytest.mark.parametrize("expression", [Everything(), Words("created"), Equals("service.name", "cars")])
+    def test_span_of_time(self, store, since_ns, until_ns, limit, expression):
+        """The first moment is in, the last is not, to the microsecond; a limit counts within them."""
+        query = Query(expression, since_ns, until_ns, limit)
+
+        assert _ids(store.find(query)) == _ids(event for event in EVENTS if query.matches(event))[-limit:]
+
+    def test_ids_tell_the_order_within_a_moment(self, store):
+        """Events of one microsecond come in the order of their ids, also where a limit cuts through them."""
+        tick = parse("tick")
+
+        found = list(store.find(Query(tick, limit=7)))
+
+        assert [event.labels["tick"] for event in found] == list(range(23, 30))
+
+    def test_an_iterator_may_be_left(self, store):
+        """Who takes only the first event leaves the store as good as before."""
+        assert next(iter(store.find(Query()))) == EVENTS[0]
+
+        assert _ids(store.find(Query(limit=3))) == _ids(EVENTS)[-3:]
+
+    def test_searches_side_by_side(self, store):
+        """Two searches that are read in turns give what each gives alone."""
+        pairs = zip(store.find(Query(parse("service:cars"))), store.find(Query(parse("service:parts"))), strict=False)
+
+        assert [(one.get("service.name"), two.get("service.name")) for one, two in pairs][:50] == [
+            ("cars", "parts")
+        ] * 50
+
+    def test_an_empty_store_finds_nothing(self, fill):
+        """A store without events gives none, and no error."""
+        assert list(fill([]).find(Query())) == []
+
+    def test_a_resend_is_found_once(self, fill):
+        """Lines that came again, in another order, are the same events."""
+        some = lines()[:20]
+
+        store = fill([*some, *reversed(some)])
+
+        assert sorted(_ids(store.find(Query()))) == sorted({line.id for line in some})
+
+    def test_an_event_made_again_later_is_found_once(self, fill):
+        """The same id with another time, as of a request found aborted twice, is one event."""
+        first = lines()[0]
+        fields = orjson.loads(first.data)
+        again = first._replace(data=orjson.dumps(fields | {"@timestamp": "2026-11-23T12:00:00.000001Z"}))
+
+        store = fill([first, again])
+
+        assert _ids(store.find(Query())) == [first.id]
+
+
+def _ids(found) -> list[str]:
+    return [event.id for event in found]
