@@ -4,15 +4,15 @@ import random
 import threading
 from collections import deque
 from collections.abc import Mapping
-from typing import Literal, get_args
 
-Fault = Literal[
-    "400", "401", "403", "404", "413", "429", "500", "503", "504", "other", "reset", "hang", "lost-answer"
-]  # fmt: skip
-"""A status, or: `other` 200 with an unknown body, `reset` of the connection before and `lost-answer` after the
-request was carried out, `hang` without an answer."""
-
-FAULTS: tuple[str, ...] = get_args(Fault)
+FAULTS = (
+    *("400", "401", "403", "404", "413", "429", "500", "503", "504"),
+    "ok",  # none, in a plan
+    "other",  # 200 with an unknown body
+    "reset",  # the connection ends before the request is carried out
+    "lost-answer",  # and after it
+    "hang",  # no answer
+)
 STATUSES = frozenset(fault for fault in FAULTS if fault.isdecimal())
 
 
@@ -27,7 +27,7 @@ class Faults:
         self.retry_after: str | None = None
 
     def plan(self, *faults: str, retry_after: str | None = None) -> None:
-        """Answer the next requests with these faults; 429 and 503 name `retry_after`."""
+        """Answer the next requests with these faults; a status comes with `retry_after`."""
         _check(faults)
         with self._lock:
             self._planned.extend(faults)
@@ -44,7 +44,7 @@ class Faults:
         """The fault of the next request, or `None`."""
         with self._lock:
             if self._planned:
-                return self._planned.popleft()
+                return None if (fault := self._planned.popleft()) == "ok" else fault
             luck = self._random.random()
             for fault, probability in self._chances.items():
                 luck -= probability
