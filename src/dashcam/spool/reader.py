@@ -12,19 +12,19 @@ READ_BYTES = 2 * LINE_BYTES
 
 
 class Position(NamedTuple):
-    """How far a segment was read: the next byte, and the number of lines before it."""
+    """How far a segment was read: the next byte, and the number of lines before it, the header not counted."""
 
     offset: int = 0
     lines: int = 0
 
 
 class Passage(NamedTuple):
-    """Lines read in one go, each with its number in the segment (from 1), the position after them, and what was lost.
+    """Lines read in one go, each with the position after it, and the position after all of them.
 
-    `damaged` counts places where something stood that is not a line; they take a number each.
+    `damaged` counts places where something stood that is no line; each takes a number all the same.
     """
 
-    lines: list[tuple[int, bytes]]
+    lines: list[tuple[bytes, Position]]
     after: Position
     damaged: int = 0
 
@@ -108,12 +108,14 @@ class SegmentReader:
         return block if zero < 0 else block[:zero]
 
 
-def _parse(text: bytes, start: int, lines: int) -> Passage:
-    found = []
+def _parse(text: bytes, start: int, number: int) -> Passage:
+    lines = []
     damaged = 0
-    for number, line in enumerate(text.split(b"\n")[:-1], lines + 1):
+    for line in text.split(b"\n")[:-1]:
+        start += len(line) + 1
+        number += 1
         if is_line(line):
-            found.append((number, line))
+            lines.append((line, Position(start, number)))
         else:
             damaged += 1
-    return Passage(found, Position(start + len(text), lines + len(found) + damaged), damaged)
+    return Passage(lines, Position(start, number), damaged)

@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import orjson
 
-from dashcam.event import Line, format_time
+from dashcam.event import Line, format_time, parse_time
 
 FORMAT = 1
 SEGMENT_BYTES = 2 << 20  # a new file every few thousand events; what is touched of it counts as the service's memory
@@ -123,6 +123,16 @@ class Completion:
         """The event of a spool's line (without its newline), the `sequence`th of its segment, from 1."""
         data = b'%b%b%08d","sequence":%d%b' % (line[:-2], self._head, sequence, sequence, self._tail)
         return Line(f"{self._segment}-{sequence:08d}", line.startswith(SPAN_KIND, KIND_AT), data)
+
+
+def is_start(line: bytes) -> bool:
+    """Whether a line marks a request as open."""
+    return line.startswith(START_KIND, KIND_AT)
+
+
+def time_of(line: bytes) -> int:
+    """When a line was recorded, in nanoseconds since the epoch."""
+    return parse_time(line[len(TIMESTAMP) : KIND_AT - 2].decode())
 
 
 def is_line(line: bytes) -> bool:

@@ -1,0 +1,120 @@
+"""The account of a spool: recorded = delivered + waiting + dead-lettered, and beside them what was dropped."""
+
+from collections import Counter
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from dashcam.ship import positions
+from dashcam.ship.positions import Trouble
+from dashcam.ship.selection import epilogue, is_shipped, lines_of
+from dashcam.ship.tape import Mark
+from dashcam.spool.reader import Position, SegmentReader, segment_files
+from dashcam.spool.segment import SUFFIX
+
+
+@dataclass(frozen=True, slots=True)
+class RouteAccount:
+    """One route's share: events delivered, waiting, dead-lettered, and what is in the way, if anything."""
+
+    delivered: int
+    waiting: int
+    dead: int
+    damaged: int
+    trouble: Trouble | None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a spool holds and held: events recorded, dropped by reason, its size on disk, and each route's share."""
+
+    recorded: int
+    dropped: Mapping[str, int]
+    bytes: int
+    services: Mapping[str, int]
+    routes: Mapping[str, RouteAccount] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What was counted of the segments."""
+
+    recorded: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    services: Counter[str] = field(default_factory=Counter)
+    bytes: int = 0
+
+
+def take_account(folder: Path) -> Account:
+    """Count everything below a `DASHCAM_DIR`; reads the whole spool."""
+    progress = positions.load(folder / "positions")
+    tally = _load_pruned(folder)
+    waiting: Counter[str] = Counter()
+    for path in segment_files(folder / "spool"):
+        segment = path.name.removesuffix(SUFFIX)
+        marks = {name: route.marks.get(segment, Mark()) for name, route in progress.items()}
+        waiting.update(_count(path, marks, tally))
+    routes = {
+        name: RouteAccount(route.delivered, waiting[name], route.dead, route.damaged, route.trouble)
+        for name, route in progress.items()
+    }
+    return Account(tally.recorded, dict(tally.dropped), tally.bytes, dict(tally.services), routes)
+
+
+def prune(folder: Path, done: AbstractSet[str], limit_bytes: int) -> None:
+    """Remove the oldest of the segments that are done, until the rest takes no more than the limit."""
+    paths = segment_files(folder / "spool")
+    size = sum(path.stat().st_size for path in paths)
+    for path in paths:
+        if size <= limit_bytes:
+            return
+        if path.name.removesuffix(SUFFIX) in done:
+            size -= path.stat().st_size
+            pruned = _load_pruned(folder)
+            _count(path, {}, pruned)
+            new = folder / ".pruned.new"
+            new.write_bytes(orjson.dumps({"recorded": pruned.recorded, "dropped": dict(pruned.dropped)}))
+            path.unlink()
+            new.replace(folder / "pruned.json")
+
+
+def _count(path: Path, marks: Mapping[str, Mark], tally: _Tally) -> dict[str, int]:
+    """Add a segment to the tally; how many of its events wait, by route."""
+    try:
+        with SegmentReader(path) as reader:
+            is_final = reader.is_final()
+            ends = [after.offset for line, after in _lines(reader, is_final=is_final) if is_shipped(line)]
+            derived = len(epilogue(reader)) if is_final else 0
+            dropped, service = reader.header.dropped, reader.header.service
+    except (OSError, ValueError):
+        return {}
+    tally.recorded += len(ends) + derived
+    tally.dropped.update(dropped)
+    tally.services[service] += len(ends)
+    tally.bytes += path.stat().st_size
+    return {
+        name: 0 if mark.is_done else sum(end > mark.offset for end in ends) + derived for name, mark in marks.items()
+    }
+
+
+def _lines(reader: SegmentReader, *, is_final: bool) -> list[tuple[bytes, Position]]:
+    if is_final:
+        return list(lines_of(reader))
+    found = []
+    passage = reader.read()
+    while passage.lines or passage.damaged:
+        found += passage.lines
+        passage = reader.read(passage.after)
+    return found
+
+
+def _load_pruned(folder: Path) -> _Tally:
+    """What the segments that are gone had held."""
+    try:
+        pruned = orjson.loads((folder / "pruned.json").read_bytes())
+        return _Tally(pruned["recorded"], Counter(pruned["dropped"]))
+    except (OSError, ValueError, KeyError):
+        return _Tally()

@@ -1,0 +1,100 @@
+"""How far each route has come, kept in a file a route, so that a shipper that was killed goes on where it was."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dashcam.ship.tape import Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a route does not get on, and since when (`@timestamp` form)."""
+
+    since: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One route's account: its marks by segment id, and the events delivered and dead-lettered up to them."""
+
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    delivered: int = 0
+    dead: int = 0
+    damaged: int = 0
+    trouble: Trouble | None = None
+
+    def advanced(self, marks: Mapping[str, Mark], delivered: int, dead: int, damaged: int) -> "Progress":
+        """The account after a cut was dealt with."""
+        return replace(
+            self,
+            marks={**self.marks, **marks},
+            delivered=self.delivered + delivered,
+            dead=self.dead + dead,
+            damaged=self.damaged + damaged,
+        )
+
+    def without(self, segments: Iterable[str]) -> "Progress":
+        """The account without the marks of segments that are gone."""
+        gone = set(segments)
+        return replace(self, marks={name: mark for name, mark in self.marks.items() if name not in gone})
+
+
+def load(folder: Path) -> dict[str, Progress]:
+    """The account of every route that has one."""
+    return {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
+
+
+def save(folder: Path, route: str, progress: Progress, *, is_synced: bool = False) -> None:
+    """Replace a route's account in one step; `is_synced` also brings it to the disk before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    new = folder / f".{route}.new"
+    with new.open("wb") as file:
+        file.write(orjson.dumps(progress))
+        if is_synced:
+            file.flush()
+            os.fsync(file.fileno())
+    new.replace(folder / f"{route}.json")
+
+
+def hand_over(folder: Path, routes: Iterable[str]) -> dict[str, Progress]:
+    """The accounts that a shipper for these routes begins with.
+
+    A route that was at work goes on from its own. One that was not goes on where those left that are at work no more
+    (the furthest of them, segment by segment), so that an event is in one of them; or beside those that stay.
+    """
+    routes = list(routes)
+    known = load(folder)
+    former = [progress for name, progress in known.items() if name not in routes]
+    start = _furthest(former or list(known.values()))
+    progress = {route: known.get(route, start) for route in routes}
+    for route in routes:
+        save(folder, route, progress[route], is_synced=True)
+    for route in known.keys() - set(routes):
+        (folder / f"{route}.json").unlink()
+    return progress
+
+
+def _furthest(accounts: list[Progress]) -> Progress:
+    marks: dict[str, Mark] = {}
+    for account in accounts:
+        for segment, mark in account.marks.items():
+            marks[segment] = max(mark, marks.get(segment, mark), key=lambda each: (each.is_done, each.offset))
+    best = max(accounts, key=lambda account: account.delivered + account.dead, default=Progress())
+    return replace(best, marks=marks, trouble=None)
+
+
+def _read(path: Path) -> Progress:
+    try:
+        fields: dict[str, Any] = orjson.loads(path.read_bytes())
+        marks = {segment: Mark(*mark) for segment, mark in fields.pop("marks").items()}
+        trouble = fields.pop("trouble")
+        return Progress(marks=marks, trouble=Trouble(**trouble) if trouble else None, **fields)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        # A file that a power cut left empty: begin anew; what was delivered comes again under its old ids.
+        return Progress()

@@ -1,0 +1,94 @@
+"""What of the spool is shipped: all events but the marks of open requests; and at a segment's end, what it tells.
+
+The one place to choose by: a line is looked at before it is completed, sent, or counted.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from dashcam.event import Line, format_time, parse_time
+from dashcam.spool.reader import Position, SegmentReader
+from dashcam.spool.segment import KIND_AT, SPAN_KIND, Completion, Header, is_start, time_of
+
+
+def is_shipped(line: bytes) -> bool:
+    """Whether a line of the spool is an event for the backends."""
+    return not is_start(line)
+
+
+def epilogue(reader: SegmentReader) -> list[Line]:
+    """The events that a final segment's end gives rise to; the same ones, with the same ids, at every reading.
+
+    A request that was open when its process died is told as aborted, and events that were dropped are told by count.
+    """
+    header = reader.refresh()
+    aborted = [] if header.is_sealed else [_aborted(header, *found) for found in _open_requests(reader)]
+    dropped = sum(header.dropped.values())
+    return [*aborted, _dropped(header)] if dropped else aborted
+
+
+def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int, int]]:
+    """The starts without an end: the mark, its number, and when the process last gave a sign of life."""
+    starts: dict[str, tuple[dict[str, Any], int]] = {}
+    last_ns = 0
+    for line, after in lines_of(reader):
+        last_ns = max(last_ns, time_of(line))
+        if line.startswith(SPAN_KIND, KIND_AT):
+            fields = orjson.loads(line)
+            if is_start(line):
+                starts[fields["span"]["id"]] = (fields, after.lines)
+            else:
+                starts.pop(fields["span"]["id"], None)
+    for fields, number in starts.values():
+        yield fields, number, last_ns
+
+
+def lines_of(reader: SegmentReader) -> Iterator[tuple[bytes, Position]]:
+    """All lines of a final segment."""
+    passage = reader.read(is_final=True)
+    while passage.lines or passage.damaged:
+        yield from passage.lines
+        passage = reader.read(passage.after, is_final=True)
+
+
+def _aborted(header: Header, start: dict[str, Any], number: int, last_ns: int) -> Line:
+    age_ns = max(0, last_ns - parse_time(start["@timestamp"]))
+    kept = {name: start[name] for name in ("http", "trace", "span", "parent", "transaction", "url") if name in start}
+    event = {
+        "@timestamp": format_time(last_ns),
+        "log.level": "error",
+        "message": f"request aborted: {start['message']}, open for {age_ns / 1e9:.3f} s when its process ended",
+        **kept,
+        "log": {"logger": "dashcam.ship"},
+        "event": {"kind": "event", "action": "request-aborted", "outcome": "failure", "duration": age_ns},
+    }
+    return _derived(header, event, f"aborted-{number:08d}", number)
+
+
+def _dropped(header: Header) -> Line:
+    reasons = {reason: count for reason, count in header.dropped.items() if count}
+    event = {
+        "@timestamp": format_time(int(header.segment[:12], 16) * 1_000_000),
+        "log.level": "error",
+        "message": f"{sum(reasons.values())} events dropped: "
+        + ", ".join(f"{n} by {why}" for why, n in reasons.items()),
+        "labels": {f"dropped_{reason}": count for reason, count in reasons.items()},
+        "log": {"logger": "dashcam.ship"},
+        "event": {"kind": "event", "action": "events-dropped", "outcome": "failure"},
+    }
+    return _derived(header, event, "dropped", 0)
+
+
+def _derived(header: Header, event: dict[str, Any], suffix: str, number: int) -> Line:
+    """An event that is no line of the segment: its id says which, its sequence is that of what it is about."""
+    line = Completion(header).complete(orjson.dumps(event), number)
+    fields = orjson.loads(line.data)
+    fields["event"]["id"] = f"{header.segment}-{suffix}"
+    return Line(fields["event"]["id"], is_span=False, data=orjson.dumps(fields))
+
+
+def count_events(lines: Iterable[tuple[bytes, Position]]) -> int:
+    """How many of some lines are shipped."""
+    return sum(1 for line, _ in lines if is_shipped(line))

@@ -1,0 +1,124 @@
+"""The shipper: every route on a thread of its own, and the housekeeping of the spool."""
+
+import fcntl
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from dashcam.errors import DashcamError
+from dashcam.settings import Settings
+from dashcam.ship import positions
+from dashcam.ship.account import prune
+from dashcam.ship.batch import Backend
+from dashcam.ship.route import Route
+from dashcam.spool.reader import SegmentReader, segment_files
+
+TURN_S = 20.0  # to wait for the shipper before this one: it has 15 s to settle what is under way
+QUIET_S = 20.0  # between two equal messages
+
+_log = logging.getLogger("dashcam.ship")
+
+
+def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: bool = False) -> None:
+    """Ship what is recorded until SIGTERM or SIGINT; with `is_drain`, what there is, and return.
+
+    Raises `DashcamError` when another shipper works in the same folder, or a backend's settings cannot be used.
+    """
+    stopping = threading.Event()
+    with ExitStack() as stack:
+        stack.enter_context(_alone(settings.dir))
+        backends = {name: connect(name) for name in settings.routes}
+        accounts = positions.hand_over(settings.dir / "positions", settings.routes)
+        routes = [Route(name, backends[name], settings.dir, accounts[name], stopping) for name in settings.routes]
+        stack.enter_context(_signals(stopping))
+        _log.info("ships to %s from %s", ", ".join(settings.routes), settings.dir)
+        threads = [threading.Thread(target=_run, args=(route, is_drain, stopping), name=route.name) for route in routes]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            _keep_house(settings, routes)
+            threads[0].join(settings.sync_interval_s) if is_drain else stopping.wait(settings.sync_interval_s)
+            if stopping.is_set():
+                for thread in threads:
+                    thread.join()
+        _log.info("stops")
+
+
+def _run(route: Route, is_drain: bool, stopping: threading.Event) -> None:  # noqa: FBT001
+    try:
+        route.run(is_drain=is_drain)
+    except Exception:
+        # Nothing is lost by ending: whoever supervises the shipper starts it again, and it goes on where it was.
+        _log.exception("%s: ends", route.name)
+        stopping.set()
+
+
+def _keep_house(settings: Settings, routes: list[Route]) -> None:
+    """Bring live segments to the disk, and make room where every route is done."""
+    done = [{name for name, mark in route.progress.marks.items() if mark.is_done} for route in routes]
+    for path in segment_files(settings.dir / "spool"):
+        try:
+            with SegmentReader(path) as reader:
+                reader.sync()
+        except (OSError, ValueError) as fault:
+            _log.debug("%s: %s", path, fault)
+    prune(settings.dir, set.intersection(*done), settings.spool_limit // 2)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock: two shippers would send everything twice."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "shipper.lock").open("a") as lock:
+        deadline = time.monotonic() + TURN_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise DashcamError(f"another shipper works in {folder}; stop it, or set DASHCAM_DIR") from None
+                time.sleep(0.1)
+        yield
+
+
+@contextmanager
+def _signals(stopping: threading.Event) -> Iterator[None]:
+    """Turn SIGTERM and SIGINT into the event."""
+    former = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+class Quietly(logging.Filter):
+    """Lets one message through at most once in 20 s, however often it comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to say it now."""
+        now = time.monotonic()
+        text = record.msg % tuple("…" if isinstance(arg, float) else arg for arg in record.args or ())
+        is_due = now - self._last.get(text, -QUIET_S) >= QUIET_S
+        if is_due:
+            self._last = {said: at for said, at in self._last.items() if now - at < QUIET_S} | {text: now}
+        return is_due
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Say what the shipper does, one line each, on standard error; never through the recorder."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.addFilter(Quietly())
+    _log.addHandler(handler)
+    _log.setLevel(level)
+    _log.propagate = False

@@ -1,0 +1,106 @@
+"""One route's way through the spool: what comes next, and how far it has come."""
+
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from dashcam.event import Line
+from dashcam.ship.batch import Limits
+from dashcam.ship.selection import epilogue, is_shipped
+from dashcam.spool.reader import Position, SegmentReader, segment_files
+from dashcam.spool.segment import SUFFIX, Completion
+
+
+class Mark(NamedTuple):
+    """How far a route has come in a segment; `is_done` when it will hold no more for it."""
+
+    offset: int = 0
+    lines: int = 0
+    is_done: bool = False
+
+
+class Cut(NamedTuple):
+    """Events to be shipped together, and the marks of their segments once they are. It can hold marks alone."""
+
+    lines: list[Line]
+    marks: dict[str, Mark]
+    damaged: int = 0
+
+
+class Tape:
+    """Reads the spool from the given marks on, oldest segment first. Not for use by several threads."""
+
+    def __init__(self, spool: Path, marks: Mapping[str, Mark]) -> None:
+        self._spool = spool
+        self._at = dict(marks)
+        self._open: dict[str, tuple[SegmentReader, Completion]] = {}
+        self._waiting: deque[tuple[Line | None, str, Mark]] = deque()
+        self._damaged = 0
+
+    def close(self) -> None:
+        """Close the segments that are open."""
+        for reader, _ in self._open.values():
+            reader.close()
+        self._open.clear()
+
+    def cut(self, limits: Limits) -> Cut | None:
+        """The next events, as many as the limits allow and the spool has now; `None` when there is nothing new."""
+        if len(self._waiting) < limits.events:
+            self._read(limits.events)
+        if not self._waiting:
+            return None
+        lines: list[Line] = []
+        marks: dict[str, Mark] = {}
+        room = limits.bytes
+        while self._waiting and len(lines) < limits.events:
+            line, segment, mark = self._waiting[0]
+            room -= len(line.data) + 1 if line else 0
+            if room < 0 and lines:
+                break
+            self._waiting.popleft()
+            marks[segment] = mark
+            if line:
+                lines.append(line)
+        damaged, self._damaged = self._damaged, 0
+        return Cut(lines, marks, damaged)
+
+    def _read(self, events: int) -> None:
+        present = segment_files(self._spool)
+        for path in present:
+            if len(self._waiting) >= events:
+                return
+            segment = path.name.removesuffix(SUFFIX)
+            if not self._at.get(segment, Mark()).is_done:
+                self._read_segment(segment, path)
+
+    def _read_segment(self, segment: str, path: Path) -> None:
+        try:
+            reader, completion = self._open.get(segment) or self._open_segment(segment, path)
+        except (OSError, ValueError):
+            # Not a segment, or gone since it was listed; what another hand put there is not ours to remove.
+            self._at[segment] = Mark(is_done=True)
+            self._damaged += 1
+            return
+        is_final = reader.is_final()  # asked before reading: what is final then is read to its end
+        mark = self._at.get(segment, Mark())
+        passage = reader.read(Position(mark.offset, mark.lines), is_final=is_final)
+        self._damaged += passage.damaged
+        for line, after in passage.lines:
+            if is_shipped(line):
+                self._waiting.append((completion.complete(line, after.lines), segment, Mark(*after)))
+        self._at[segment] = Mark(*passage.after)
+        if is_final and not passage.lines and not passage.damaged:
+            self._finish(segment, reader)
+
+    def _open_segment(self, segment: str, path: Path) -> tuple[SegmentReader, Completion]:
+        reader = SegmentReader(path)
+        self._open[segment] = opened = (reader, Completion(reader.header))
+        return opened
+
+    def _finish(self, segment: str, reader: SegmentReader) -> None:
+        mark = self._at[segment]
+        self._waiting.extend((line, segment, mark) for line in epilogue(reader))
+        self._at[segment] = done = mark._replace(is_done=True)
+        self._waiting.append((None, segment, done))
+        self._open.pop(segment)[0].close()
