@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,9 @@ class Progress:
             damaged=self.damaged + damaged,
         )
 
-    def without(self, segments: Iterable[str]) -> "Progress":
-        """The account without the marks of segments that are gone."""
-        gone = set(segments)
-        return replace(self, marks={name: mark for name, mark in self.marks.items() if name not in gone})
+    def within(self, segments: AbstractSet[str]) -> "Progress":
+        """The account with the marks of these segments only: others are gone, or never were."""
+        return replace(self, marks={name: mark for name, mark in self.marks.items() if name in segments})
 
 
 def load(folder: Path) -> dict[str, Progress]:

@@ -18,6 +18,7 @@ from dashcam.ship.batch import Backend, Batch, Undelivered
 from dashcam.ship.dead_letters import DeadLetter, DeadLetters
 from dashcam.ship.positions import Progress, Trouble
 from dashcam.ship.tape import Cut, Tape
+from dashcam.spool.reader import segment_ids
 
 POLL_S = 0.05  # between two looks at a spool that had nothing new
 FIRST_PAUSE_S = 0.1
@@ -81,6 +82,8 @@ class Route:
         if cut.damaged:
             _log.warning("%s: %d damaged places in the spool skipped", self.name, cut.damaged)
         self.progress = self.progress.advanced(cut.marks, outcome.delivered, outcome.dead, cut.damaged)
+        if any(mark.is_done for mark in cut.marks.values()):
+            self.progress = self.progress.within(segment_ids(self._folder / "spool"))
         self._save()
 
     def _deliver(self, batch: Batch) -> Outcome:

@@ -56,7 +56,7 @@ def lines_of(reader: SegmentReader) -> Iterator[tuple[bytes, Position]]:
 def _aborted(header: Header, start: dict[str, Any], number: int, last_ns: int) -> Line:
     age_ns = max(0, last_ns - parse_time(start["@timestamp"]))
     kept = {name: start[name] for name in ("http", "trace", "span", "parent", "transaction", "url") if name in start}
-    event = {
+    event: dict[str, Any] = {
         "@timestamp": format_time(last_ns),
         "log.level": "error",
         "message": f"request aborted: {start['message']}, open for {age_ns / 1e9:.3f} s when its process ended",
@@ -69,11 +69,11 @@ def _aborted(header: Header, start: dict[str, Any], number: int, last_ns: int) -
 
 def _dropped(header: Header) -> Line:
     reasons = {reason: count for reason, count in header.dropped.items() if count}
+    told = ", ".join(f"{count} by {reason}" for reason, count in reasons.items())
     event = {
         "@timestamp": format_time(int(header.segment[:12], 16) * 1_000_000),
         "log.level": "error",
-        "message": f"{sum(reasons.values())} events dropped: "
-        + ", ".join(f"{n} by {why}" for why, n in reasons.items()),
+        "message": f"{sum(reasons.values())} events dropped: {told}",
         "labels": {f"dropped_{reason}": count for reason, count in reasons.items()},
         "log": {"logger": "dashcam.ship"},
         "event": {"kind": "event", "action": "events-dropped", "outcome": "failure"},

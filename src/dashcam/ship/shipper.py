@@ -51,7 +51,7 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
 def _run(route: Route, is_drain: bool, stopping: threading.Event) -> None:  # noqa: FBT001
     try:
         route.run(is_drain=is_drain)
-    except Exception:
+    except Exception:  # noqa: BLE001 — the other routes are told to stop too
         # Nothing is lost by ending: whoever supervises the shipper starts it again, and it goes on where it was.
         _log.exception("%s: ends", route.name)
         stopping.set()

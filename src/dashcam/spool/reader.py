@@ -34,6 +34,11 @@ def segment_files(spool: Path) -> list[Path]:
     return sorted(spool.glob(f"*/*/*{SUFFIX}"), key=lambda path: path.name)
 
 
+def segment_ids(spool: Path) -> set[str]:
+    """The ids of the segments below a spool folder."""
+    return {path.name.removesuffix(SUFFIX) for path in segment_files(spool)}
+
+
 class SegmentReader:
     """One open segment, read with `read` from any position.
 
