@@ -55,7 +55,9 @@ def lines_of(reader: SegmentReader) -> Iterator[tuple[bytes, Position]]:
 
 def _aborted(header: Header, start: dict[str, Any], number: int, last_ns: int) -> Line:
     age_ns = max(0, last_ns - parse_time(start["@timestamp"]))
-    kept = {name: start[name] for name in ("http", "trace", "span", "parent", "transaction", "url") if name in start}
+    kept: dict[str, Any] = {
+        name: start[name] for name in ("http", "trace", "span", "parent", "transaction", "url") if name in start
+    }
     event: dict[str, Any] = {
         "@timestamp": format_time(last_ns),
         "log.level": "error",

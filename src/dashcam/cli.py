@@ -1,0 +1,84 @@
+"""The command line: `dashcam COMMAND`, each command a module of `dashcam.commands`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from dashcam.errors import DashcamError, QueryError, SettingsError, Unreachable
+from dashcam.version import __version__
+
+OK, NOT_FOUND, USAGE, UNREACHABLE = 0, 1, 2, 3
+
+COMMANDS = {
+    "demo": "a car request through two services on this machine, from start to story",
+    "run": "run a command with a shipper beside it",
+    "ship": "bring what is recorded to the backend",
+    "trace": "one request's story, by any id",
+    "search": "events that match a query",
+    "tail": "events as they come",
+    "status": "recorded, delivered, waiting, dead-lettered, dropped",
+    "cat": "the lines of the spool",
+}
+
+_EPILOG = """\
+settings come from the environment (docs/settings.md); LOG_BACKEND chooses where events go and are found.
+exit status: 0 found or done, 1 not found or not well, 2 usage or settings, 3 unreachable."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; gives its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] not in COMMANDS:
+        return _explain(given)
+    command = import_module(f"dashcam.commands.{given[0]}")
+    parser = argparse.ArgumentParser(
+        f"dashcam {given[0]}",
+        description=command.__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    try:
+        return int(command.run(parser.parse_args(given[1:])))
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return 130
+    except DashcamError as error:
+        print(f"dashcam: {error}", file=sys.stderr)
+        return _status_of(error)
+
+
+def _status_of(error: DashcamError) -> int:
+    match error:
+        case SettingsError() | QueryError():
+            return USAGE
+        case Unreachable():
+            return UNREACHABLE
+    return NOT_FOUND
+
+
+def _explain(given: list[str]) -> int:
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:{width}}  {meaning}" for name, meaning in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        "dashcam",
+        usage="dashcam COMMAND [...]",
+        description=f"Follow one request through every service.\n\ncommands (dashcam COMMAND --help tells more):\n{listed}",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"dashcam {__version__}")
+    if not given:
+        parser.print_help(sys.stderr)
+        return USAGE
+    parser.parse_known_args(given)
+    parser.error(f"{given[0]!r} is not a command. Known: {', '.join(COMMANDS)}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

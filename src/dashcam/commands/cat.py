@@ -1,0 +1,54 @@
+"""Print the events of the spool, one JSON object a line, oldest segment first; delivered or not.
+
+With --raw the lines as they stand in the files, marks of open requests included.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dashcam.cli import NOT_FOUND, OK
+from dashcam.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("segment", nargs="*", type=Path, help="segment files; else all below DASHCAM_DIR")
+    parser.add_argument("--raw", action="store_true", help="the lines as they stand in the files")
+    parser.add_argument("--json", action="store_true", help="JSON Lines, which it prints anyway")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print every line that can be read; exit status 1 when a file, or a place in one, could not."""
+    from dashcam.spool.reader import segment_files
+
+    paths = arguments.segment or segment_files(Settings.load().dir / "spool")
+    damaged = sum(_print_segment(path, is_raw=arguments.raw) for path in paths)
+    if damaged:
+        print(f"dashcam: {damaged} damaged places skipped", file=sys.stderr)
+    return NOT_FOUND if damaged else OK
+
+
+def _print_segment(path: Path, *, is_raw: bool) -> int:
+    """Print a segment; the number of places in it that are no lines."""
+    from dashcam.spool.reader import SegmentReader
+    from dashcam.spool.segment import Completion, is_start
+
+    damaged = 0
+    try:
+        with SegmentReader(path) as reader:
+            completion = Completion(reader.header)
+            is_final = reader.is_final()
+            passage = reader.read(is_final=is_final)
+            while passage.lines or passage.damaged:
+                damaged += passage.damaged
+                for line, after in passage.lines:
+                    if is_raw:
+                        print(line.decode())
+                    elif not is_start(line):
+                        print(completion.complete(line, after.lines).data.decode())
+                passage = reader.read(passage.after, is_final=is_final)
+    except (OSError, ValueError) as fault:
+        print(f"dashcam: {path}: {fault}", file=sys.stderr)
+        return damaged + 1
+    return damaged

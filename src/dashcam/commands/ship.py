@@ -1,0 +1,28 @@
+"""Bring what the services recorded to the backends that LOG_BACKEND names.
+
+Runs until SIGTERM or Ctrl-C, then settles what is under way; started again, it goes on where it was. Nothing is lost
+while a backend is down: events wait in the spool.
+"""
+
+import argparse
+import logging
+
+from dashcam.cli import OK
+from dashcam.routes import connect
+from dashcam.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("--drain", action="store_true", help="send what waits now, then stop")
+    parser.add_argument("--verbose", action="store_true", help="tell the steps too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ship until told to stop."""
+    from dashcam.ship.shipper import log_to_stderr, ship
+
+    settings = Settings.load()
+    log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO)
+    ship(settings, lambda route: connect(route, settings), is_drain=arguments.drain)
+    return OK

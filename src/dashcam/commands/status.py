@@ -1,0 +1,60 @@
+"""What the spool holds and held: recorded = delivered + waiting + dead-lettered, for each backend; and what was dropped.
+
+Exit status 1 when something is in a backend's way, an event was dropped, or one went to the dead letters.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from dashcam.cli import NOT_FOUND, OK
+from dashcam.settings import Settings
+
+if TYPE_CHECKING:
+    from dashcam.ship.account import Account
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the account."""
+    from dashcam.ship.account import take_account
+
+    folder = Settings.load().dir
+    account = take_account(folder)
+    if arguments.json:
+        import orjson
+
+        print(orjson.dumps(asdict(account)).decode())
+    else:
+        print("\n".join(_told(account, str(folder))))
+    troubles = [route for route in account.routes.values() if route.trouble or route.dead]
+    return NOT_FOUND if troubles or any(account.dropped.values()) else OK
+
+
+def _told(account: "Account", folder: str) -> Iterator[str]:
+    services = ", ".join(f"{name} {count:,}" for name, count in account.services.items()) or "nothing yet"
+    yield f"{folder}: {account.bytes / 1e6:.1f} MB of spool ({services})"
+    yield f"recorded {account.recorded:,}"
+    for name, route in account.routes.items():
+        yield f"  {name}: delivered {route.delivered:,}, waiting {route.waiting:,}, dead-lettered {route.dead:,}"
+        if route.damaged:
+            yield f"    {route.damaged:,} damaged places skipped"
+        if route.trouble:
+            yield f"    in trouble since {route.trouble.since}: {route.trouble.reason}"
+    if not account.routes:
+        yield "  no shipper has run here yet: dashcam ship"
+    for reason, count in account.dropped.items():
+        if count:
+            yield f"  dropped {count:,}: {_REASONS[reason]}"
+
+
+_REASONS = {
+    "limit": "the spool was full (DASHCAM_SPOOL_LIMIT)",
+    "disk": "the disk was full or failed",
+    "error": "the event could not be written as a line",
+}
