@@ -22,6 +22,10 @@ COMMANDS = {
     "cat": "the lines of the spool",
 }
 
+_LISTED = "commands (dashcam COMMAND --help tells more):\n" + "\n".join(
+    f"  {name:{max(map(len, COMMANDS))}}  {meaning}" for name, meaning in COMMANDS.items()
+)
+
 _EPILOG = """\
 settings come from the environment (docs/settings.md); LOG_BACKEND chooses where events go and are found.
 exit status: 0 found or done, 1 not found or not well, 2 usage or settings, 3 unreachable."""
@@ -63,21 +67,21 @@ def _status_of(error: DashcamError) -> int:
 
 
 def _explain(given: list[str]) -> int:
-    width = max(map(len, COMMANDS))
-    listed = "\n".join(f"  {name:{width}}  {meaning}" for name, meaning in COMMANDS.items())
+    """Tell what there is: asked for, or because what was asked for is not there."""
     parser = argparse.ArgumentParser(
         "dashcam",
         usage="dashcam COMMAND [...]",
-        description=f"Follow one request through every service.\n\ncommands (dashcam COMMAND --help tells more):\n{listed}",
+        description=f"Follow one request through every service.\n\n{_LISTED}",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"dashcam {__version__}")
-    if not given:
+    if given:
+        parser.parse_known_args(given)
+        print(f"dashcam: {given[0]!r} is not a command. Known: {', '.join(COMMANDS)}.", file=sys.stderr)
+    else:
         parser.print_help(sys.stderr)
-        return USAGE
-    parser.parse_known_args(given)
-    parser.error(f"{given[0]!r} is not a command. Known: {', '.join(COMMANDS)}.")
+    return USAGE
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the spool holds and held: recorded = delivered + waiting + dead-lettered, for each backend; and what was dropped.
+"""What was recorded, and what became of it: recorded = delivered + waiting + dead-lettered, for each backend.
 
 Exit status 1 when something is in a backend's way, an event was dropped, or one went to the dead letters.
 """
