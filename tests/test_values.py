@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashcam.event import Event
-from dashcam.find.values import has_pattern, holds_words, number_of, text_of, values_of, words_of
+from dashcam.values import has_pattern, holds_words, number_of, text_of, values_of, words_of
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a field of an event holds, as the texts, words and numbers that a query compares.
+"""What a field of an event holds, as the texts, words and numbers that are indexed and compared.
 
 Every store is held to what this page says: one that cannot ask for it exactly asks for more, and filters.
 """
