@@ -1,0 +1,149 @@
+"""The backend `fluentd`: events to one of several forward servers, each batch acknowledged before it counts.
+
+A batch holds log lines and spans, which fluentd routes to different data streams, so it becomes up to two messages,
+tagged `dashcam.log` and `dashcam.span`. The acknowledgement says that fluentd's buffer holds the events, not yet that
+Elasticsearch does; after a lost one they are sent again, and the `event.id` in each keeps them single.
+"""
+
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import orjson
+
+from dashcam.errors import Refused, SettingsError, Unavailable
+from dashcam.settings import Settings
+from dashcam.ship.batch import Batch, Limits, Undelivered
+from dashcam.ship.forward.connection import Connection, Patience, Reset, dial
+from dashcam.ship.forward.message import Message, pack_event, pack_message
+from dashcam.ship.forward.peer import Peer
+
+LOG_TAG = "dashcam.log"
+SPAN_TAG = "dashcam.span"
+SHUN_S = 30.0  # how long a server that failed is asked last
+RESETS = 5  # of one batch, while others are acknowledged, before it is taken to be at fault
+
+
+def connect(settings: Settings) -> "Fluentd":
+    """The backend of FLUENTD_URL; nothing is dialled yet. Raises `SettingsError` for a CA that would not be used."""
+    urls = settings.fluentd_urls
+    tls = _trust(settings) if any(url.startswith("forward+tls:") for url in urls) else None
+    if settings.fluentd_ca and not tls:
+        raise SettingsError("FLUENTD_CA is set, but FLUENTD_URL has no forward+tls:// that would use it.")
+    return Fluentd([Peer.from_url(url, settings.fluentd_shared_key, tls) for url in urls])
+
+
+def _trust(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.fluentd_ca)
+    except OSError as fault:
+        raise SettingsError(f"FLUENTD_CA='{settings.fluentd_ca}' cannot be used: {fault}.") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+class Fluentd:
+    """Connections to the servers, of which the first that answers takes a batch; safe for several threads."""
+
+    limits = Limits(events=1000, bytes=256_000, in_flight=4)
+
+    def __init__(
+        self, peers: Sequence[Peer], patience: Patience | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._idle: dict[Peer, list[Connection]] = {peer: [] for peer in peers}
+        self._failed_at_s: dict[Peer, float] = {}
+        self._compress = not all(peer.is_near for peer in peers)
+        self._patience = patience or Patience()
+        self._clock = clock
+        self._acknowledged = 0
+        self._resets: dict[tuple[str, int], tuple[int, int]] = {}
+        self._doubtful = False  # whether a server was seen to drop a message without a word
+
+    def ship(self, batch: Batch) -> Undelivered | None:
+        """Send a batch; an event that cannot be packed is refused by its place."""
+        messages, refused = pack(batch, compress=self._compress)
+        key = (batch[0].id, len(batch))
+        try:
+            if messages:
+                self._deliver(messages)
+        except Reset as fault:
+            self._blame(key, fault)
+        self._acknowledged += 1
+        self._resets.pop(key, None)
+        return Undelivered(refused=refused) if refused else None
+
+    def close(self) -> None:
+        """Close the connections, none of which is in use any more."""
+        for connections in self._idle.values():
+            while connections:
+                connections.pop().close()
+
+    def _deliver(self, messages: Sequence[Message]) -> None:
+        faults = []
+        for peer in self._by_health():
+            try:
+                self._deliver_to(peer, messages)
+            except Unavailable as fault:
+                self._failed_at_s[peer] = self._clock()
+                faults.append(fault)
+            else:
+                self._failed_at_s.pop(peer, None)
+                return
+        kind = Reset if all(isinstance(fault, Reset) for fault in faults) else Unavailable
+        raise kind(" ".join(map(str, faults)))
+
+    def _by_health(self) -> list[Peer]:
+        shunned_since_s = self._clock() - SHUN_S
+        return sorted(self._idle, key=lambda peer: self._failed_at_s.get(peer, shunned_since_s) > shunned_since_s)
+
+    def _deliver_to(self, peer: Peer, messages: Sequence[Message]) -> None:
+        for connection in self._idle_connections(peer):
+            try:
+                return self._deliver_over(connection, messages)
+            except Reset:
+                continue  # it may have ended while it was idle: no fault of the server, nor of the messages
+        return self._deliver_over(dial(peer, self._patience), messages)
+
+    def _idle_connections(self, peer: Peer) -> Iterator[Connection]:
+        while True:
+            try:
+                connection = self._idle[peer].pop()
+            except IndexError:
+                return
+            if connection.is_usable():
+                yield connection
+            else:
+                connection.close()
+
+    def _deliver_over(self, connection: Connection, messages: Sequence[Message]) -> None:
+        try:
+            connection.deliver(messages, doubtful=self._doubtful)
+        except BaseException as fault:
+            connection.close()  # an answer that comes after all must not be taken for another message's
+            self._doubtful = self._doubtful or isinstance(fault, Refused)
+            raise
+        if connection.keeps_alive:
+            self._idle[connection.peer].append(connection)
+        else:
+            connection.close()
+
+    def _blame(self, key: tuple[str, int], fault: Reset) -> None:
+        # A server that is full or restarting resets every batch; one that resets only this one cannot read it.
+        resets, acknowledged = self._resets.get(key, (0, self._acknowledged))
+        self._resets[key] = (resets + 1, acknowledged)
+        if resets + 1 < RESETS or self._acknowledged == acknowledged:
+            raise fault
+        del self._resets[key]
+        raise Refused(f"{fault} So it did {RESETS} times, while it acknowledged other batches.")
+
+
+def pack(batch: Batch, *, compress: bool) -> tuple[list[Message], dict[int, str]]:
+    """The batch as one message of log lines and one of spans, and the events that cannot be sent, by their place."""
+    entries: dict[str, list[bytes]] = {LOG_TAG: [], SPAN_TAG: []}
+    refused = {}
+    for place, line in enumerate(batch):
+        try:
+            entries[SPAN_TAG if line.is_span else LOG_TAG].append(pack_event(orjson.loads(line.data)))
+        except ValueError as fault:
+            refused[place] = f"cannot be sent as msgpack: {fault}"
+    return [pack_message(tag, some, compress=compress) for tag, some in entries.items() if some], refused

@@ -1,0 +1,203 @@
+"""A connection to a forward server, from its dialling to its end, and the acknowledgements that come over it."""
+
+import os
+import select
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import ormsgpack
+
+from dashcam.errors import Refused, Unavailable
+from dashcam.ship.forward.handshake import check_pong, make_ping, read_helo
+from dashcam.ship.forward.message import Message, pack_message
+from dashcam.ship.forward.peer import Peer
+
+ANSWER_BYTES = 64 * 1024  # the longest answer, a PONG with its reason, has some hundred; more is another protocol
+NOTHING = object()
+
+
+class Reset(Unavailable):
+    """The server closed the connection with messages under way: it is stopping, full, or cannot read them."""
+
+
+class Silent(Unavailable):
+    """The server kept the connection and said nothing in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds until a server that says nothing is given up."""
+
+    connect_s: float = 10.0
+    handshake_s: float = 10.0
+    acknowledge_s: float = 30.0  # fluentd answers in milliseconds, unless its buffer is full and blocks
+    probe_s: float = 5.0
+
+
+class Connection:
+    """A connection to one server; used by one thread at a time, and closed after its first error."""
+
+    def __init__(self, peer: Peer, sock: socket.socket, patience: Patience) -> None:
+        self.peer = peer
+        self.keeps_alive = True
+        self._sock = sock
+        self._patience = patience
+        # What is no UTF-8 must still be shown in an error.
+        self._answers = msgpack.Unpacker(max_buffer_size=ANSWER_BYTES, unicode_errors="surrogateescape")
+
+    def close(self) -> None:
+        """End it, whatever is under way."""
+        self._sock.close()
+
+    def is_usable(self) -> bool:
+        """Whether an idle connection can be used again: nothing came in, neither its end nor an answer too late."""
+        waiting = select.poll()
+        waiting.register(self._sock, select.POLLIN)
+        return not waiting.poll(0)
+
+    def greet(self) -> None:
+        """Prove the shared key and the user, and have the server prove the key."""
+        until_s = time.monotonic() + self._patience.handshake_s
+        helo = read_helo(self.peer, self._read_greeting(until_s))
+        # A server refuses a client of its own name, as fluentd on the same host would be.
+        salt, name = os.urandom(16).hex(), f"dashcam.{socket.gethostname()}"
+        self._send(ormsgpack.packb(make_ping(self.peer, helo, name, salt)), until_s)
+        check_pong(self.peer, helo, salt, self._read(until_s))
+        self.keeps_alive = helo.keeps_alive
+
+    def _read_greeting(self, until_s: float) -> Any:
+        try:
+            return self._read(until_s)
+        except Silent:
+            raise Silent(
+                f"{self.peer} sent no HELO in {self._patience.handshake_s:g} s: either it has no <security>, then "
+                "leave FLUENTD_SHARED_KEY empty and the user out of FLUENTD_URL, or it hangs."
+            ) from None
+
+    def deliver(self, messages: Sequence[Message], *, doubtful: bool = False) -> None:
+        """Send messages, each of at least one event, and return when the server acknowledged all of them.
+
+        A server that drops a message without a word is found out by an empty message behind it, since answers come
+        in order: `Refused`. `doubtful` sends that one at once instead of after the wait.
+        """
+        waiting = {message.chunk for message in messages}
+        wait_s = self._patience.acknowledge_s
+        self._send(b"".join(message.data for message in messages), time.monotonic() + wait_s)
+        if not doubtful:
+            if self._collect(waiting, wait_s):
+                return
+            wait_s = self._patience.probe_s
+        self._probe(messages[0].tag, waiting, wait_s)
+        if waiting:
+            raise Refused(
+                f"{self.peer} dropped a message of {messages[0].events} events, {len(messages[0].data)} bytes, without "
+                "an answer, and acknowledged the next one: its chunk_size_limit is smaller."
+            )
+
+    def _collect(self, waiting: set[str], wait_s: float) -> bool:
+        until_s = time.monotonic() + wait_s
+        try:
+            while waiting:
+                waiting.remove(self._read_acknowledgement(waiting, until_s))
+        except Silent:
+            return False
+        return True
+
+    def _probe(self, tag: str, waiting: set[str], wait_s: float) -> None:
+        probe = pack_message(tag, ())
+        until_s = time.monotonic() + wait_s
+        self._send(probe.data, until_s)
+        while (chunk := self._read_acknowledgement({probe.chunk, *waiting}, until_s)) != probe.chunk:
+            waiting.remove(chunk)
+
+    def _read_acknowledgement(self, waiting: set[str], until_s: float) -> str:
+        match self._read(until_s):
+            case {"ack": str() as chunk}:
+                if chunk in waiting:
+                    return chunk
+                raise Unavailable(f"{self.peer} acknowledged {chunk!r:.80}, a chunk that is not under way.")
+            case ["HELO", *_]:
+                raise Unavailable(
+                    f"{self.peer} asks for a handshake: set FLUENTD_SHARED_KEY to the shared_key of its <security>."
+                )
+            case answer:
+                raise Unavailable(f"{self.peer} answered {answer!r:.80}, no acknowledgement: {self.peer.doubt}")
+
+    def _send(self, data: bytes, until_s: float) -> None:
+        self._sock.settimeout(max(until_s - time.monotonic(), 0.001))
+        try:
+            self._sock.sendall(data)
+        except TimeoutError:
+            raise Silent(f"{self.peer} takes no more data: it hangs, or its buffer is full.") from None
+        except ConnectionError:
+            return  # the read that follows says so, after what the server had to say before it closed
+        except OSError as fault:
+            raise Reset(f"{self.peer} broke off: {_reason(fault)}.") from None
+
+    def _read(self, until_s: float) -> Any:
+        try:
+            while (answer := next(self._answers, NOTHING)) is NOTHING:
+                self._answers.feed(self._receive(until_s))
+        except (ValueError, msgpack.UnpackException) as fault:
+            raise Unavailable(f"{self.peer} sent what is not msgpack ({fault!s:.80}): {self.peer.doubt}") from None
+        return answer
+
+    def _receive(self, until_s: float) -> bytes:
+        left_s = until_s - time.monotonic()
+        try:
+            # A server that sends byte after byte never lets a read time out, so the time left is looked at too.
+            self._sock.settimeout(max(left_s, 0.001))
+            data = self._sock.recv(ANSWER_BYTES) if left_s > 0 else None
+        except TimeoutError:
+            data = None
+        except OSError as fault:
+            raise Reset(f"{self.peer} broke off before it answered: {_reason(fault)}.") from None
+        if data is None:
+            raise Silent(f"{self.peer} gave no answer in time: it hangs, or its buffer is full.")
+        if not data:
+            raise Reset(f"{self.peer} closed the connection before it answered.")
+        return data
+
+
+def dial(peer: Peer, patience: Patience) -> Connection:
+    """A new connection, TLS and handshake done; raises `Unavailable` with the step that failed."""
+    try:
+        sock = socket.create_connection((peer.host, peer.port), patience.connect_s)
+    except OSError as fault:
+        raise Unavailable(f"{peer} cannot be reached: {_reason(fault)}. Check FLUENTD_URL and fluentd.") from None
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection = Connection(peer, _secure(sock, peer, peer.tls) if peer.tls else sock, patience)
+    try:
+        if peer.wants_handshake:
+            connection.greet()
+    except Reset as fault:
+        connection.close()
+        raise Unavailable(f"In the handshake {fault}") from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _secure(sock: socket.socket, peer: Peer, tls: ssl.SSLContext) -> ssl.SSLSocket:
+    try:
+        return tls.wrap_socket(sock, server_hostname=peer.host)
+    except ssl.SSLCertVerificationError as fault:
+        sock.close()
+        raise Unavailable(
+            f"{peer} shows a certificate that is not trusted: {fault.verify_message}. It must be valid, name the host "
+            "of FLUENTD_URL, and be signed by the authority in FLUENTD_CA."
+        ) from None
+    except OSError as fault:
+        sock.close()
+        raise Unavailable(f"{peer} does not speak TLS: {_reason(fault)}. Without TLS it is forward://.") from None
+
+
+def _reason(fault: OSError) -> str:
+    return str(fault.strerror or fault or type(fault).__name__)

@@ -1,0 +1,69 @@
+"""Events as messages in the mode PackedForward, plain or compressed.
+
+Source: sections "PackedForward Mode", "CompressedPackedForward Mode" and "EventTime Ext Format".
+"""
+
+import gzip
+import os
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import ormsgpack
+from fluent.sender import EventTime
+
+from dashcam.event import NS_PER_S, parse_time
+
+ENTRY = b"\x92\xd7\x00"  # msgpack: a list of two, of which the first is an extension of type 0 and 8 bytes
+WORTH_BYTES = 1024  # below it gzip's own bytes eat what it saves
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Events of one tag under one chunk id, as the bytes that go over the wire, however often they are sent."""
+
+    tag: str
+    chunk: str
+    events: int
+    data: bytes
+
+
+def pack_event(fields: Any) -> bytes:
+    """One event as an entry `[EventTime, record]`, its time the event's `@timestamp`.
+
+    Raises `ValueError` when it is no JSON object with a time from 1970 to 2106, or holds what msgpack cannot.
+    """
+    try:
+        time_data: bytes = _event_time(fields["@timestamp"]).data
+        return ENTRY + time_data + ormsgpack.packb(fields)
+    except (KeyError, TypeError) as fault:
+        raise ValueError(f"not an event with an @timestamp: {fault}") from None
+
+
+def _event_time(text: str) -> EventTime:
+    # Of the 27 characters of our own times all but the fraction are the same for many events.
+    if len(text) == 27 and text[19] == "." and text[26] == "Z":
+        seconds, nanoseconds = _second(text[:19]), int(text[20:26]) * 1000
+    else:
+        seconds, nanoseconds = divmod(parse_time(text), NS_PER_S)
+    if not 0 <= seconds < 1 << 32:
+        raise ValueError(f"@timestamp {text!r} lies outside of 1970 to 2106")
+    return EventTime(seconds, nanoseconds)
+
+
+@lru_cache(maxsize=256)
+def _second(text: str) -> int:
+    return parse_time(text) // NS_PER_S
+
+
+def pack_message(tag: str, entries: Sequence[bytes], *, compress: bool = False) -> Message:
+    """The entries as one message that asks for an acknowledgement, under a random chunk id."""
+    chunk = b64encode(os.urandom(16)).decode()
+    option: dict[str, Any] = {"size": len(entries), "chunk": chunk}
+    body = b"".join(entries)
+    if compress and len(body) >= WORTH_BYTES:
+        # Level 6 would save 9 % more and cost three times the time.
+        body, option["compressed"] = gzip.compress(body, 1, mtime=0), "gzip"
+    return Message(tag, chunk, len(entries), ormsgpack.packb([tag, body, option]))
