@@ -4,6 +4,8 @@ It is written from Loggly's documentation and from what its clients were seen to
 """
 
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,11 +25,18 @@ class StandIn:
     What was accepted is kept over a stop, with a `journal` even over the end of the process.
     """
 
-    def __init__(self, habits: Habits | None = None, *, port: int = 0, journal: Path | None = None) -> None:
+    def __init__(
+        self,
+        habits: Habits | None = None,
+        *,
+        port: int = 0,
+        journal: Path | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.habits = habits or Habits()
         self.sending = Faults()
         self.searching = Faults()
-        self.archive = Archive(self.habits, journal)
+        self.archive = Archive(self.habits, journal, clock)
         self._service = Service(self.archive, self.habits, {"send": self.sending, "search": self.searching})
         self._port = port
         self._server: Server | None = None

@@ -17,7 +17,8 @@ class StoreContract:
     """The same searches over the same events, held against what `matches` says of each event."""
 
     @pytest.fixture(scope="class")
-    def fill(self):
+    @classmethod
+    def fill(cls):
         """A function from shipped lines, in the order they came, to a store that holds these and no others.
 
         Lines may come twice. When it returns, all of them can be found.
@@ -25,7 +26,8 @@ class StoreContract:
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
-    def store(self, fill):
+    @classmethod
+    def store(cls, fill):
         """A store with the events of `sample`."""
         return fill(lines())
 

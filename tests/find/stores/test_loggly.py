@@ -1,6 +1,7 @@
 """Finding in Loggly: what is asked for, and what comes back."""
 
 import traceback
+from contextlib import ExitStack
 
 import pytest
 import requests
@@ -12,6 +13,8 @@ from dashcam.find.stores.loggly import Loggly, loggly_query, open_store
 from dashcam.loggly_stand_in import Habits, StandIn
 from dashcam.settings import Secret, Settings
 from dashcam.ship.backends.loggly import Loggly as Backend
+
+from .contract import StoreContract
 
 API_TOKEN = "an-api-token-that-nobody-may-see"
 ALL_EVENTS = Everything()
@@ -37,8 +40,7 @@ class Account:
 
     def __enter__(self):
         quick = self.options.pop("quick", False)
-        self.stand_in = StandIn(Habits(api_token=API_TOKEN, **self.options)).start()
-        self.stand_in.archive._clock = self.clock
+        self.stand_in = StandIn(Habits(api_token=API_TOKEN, **self.options), clock=self.clock).start()
         self.backend = Backend(self.stand_in.url, Secret(self.stand_in.habits.token))
         self.store = Loggly(self.stand_in.url, Secret(API_TOKEN), quick=quick, patience_s=1.5, clock=self.clock)
         return self
@@ -60,6 +62,29 @@ class Account:
         self.backend.close()
         self.store.close()
         self.stand_in.stop()
+
+
+ODD = {"most_fields": 100, "one_type": True, "drift_s": 60, "whole_values": True, "indexes_values": False}
+
+
+@pytest.mark.parametrize(
+    "habits",
+    [pytest.param(ODD, id="at its oddest"), pytest.param({}, id="as seen", marks=pytest.mark.long)],
+    scope="class",
+)
+class TestLoggly(StoreContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def fill(cls, habits):
+        with ExitStack() as accounts:
+
+            def fill(lines):
+                account = accounts.enter_context(Account(**habits))
+                account.backend.ship(lines)
+                account.now_ns += 10**9
+                return account.store
+
+            yield fill
 
 
 @pytest.fixture
@@ -127,6 +152,16 @@ def test_an_event_reads_back_as_it_was_shipped(habits):
         found = list(account.store.find(Query(Equals("event.id", sent["event"]["id"]))))
 
     assert [hit.to_json() for hit in found] == [line(sent).data]
+
+
+def test_many_labels_leave_the_fields_to_be_found():
+    """They go as one text, so that Loggly takes up the others; they come back as they were."""
+    sent = event(1, labels={f"label {number}": number for number in range(200)} | {"car_id": "x-7"}, process={"pid": 7})
+    with Account(most_fields=100) as account:
+        account.ship(sent)
+
+        assert account.find(Equals("labels.car_id", "x-7")) == [sent]
+        assert account.find(Between("process.pid", 7, 7)) == [sent]
 
 
 def test_the_parsed_event_will_do(account):

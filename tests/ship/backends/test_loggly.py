@@ -16,6 +16,8 @@ from dashcam.settings import Secret, Settings
 from dashcam.ship.backends.loggly import Loggly, connect, dated
 from dashcam.ship.batch import Undelivered
 
+from .contract import BackendContract
+
 TOKEN = "0a1b2c3d-token-that-nobody-may-see"
 LOG = b'{"@timestamp":"2026-11-24T01:35:46.123456Z","message":"car created","event":{"id":"seg-00000001"}}'
 SPAN = b'{"@timestamp":"2026-11-24T01:35:46.123456Z","timestamp":{"us":1795484146123456},"event":{"id":"seg-00000002"}}'
@@ -38,6 +40,29 @@ def backend(stand_in):
     backend.close()
 
 
+class Destination:
+    """The stand-in, read as every reader of Loggly has to: doubles are one."""
+
+    def __init__(self, stand_in):
+        self.stand_in = stand_in
+
+    def connect(self):
+        return Loggly(self.stand_in.url, Secret(TOKEN))
+
+    def arrived(self):
+        events = map(orjson.loads, self.stand_in.lines())
+        return list({event["event"]["id"]: event for event in events}.values())
+
+    def stop(self):
+        self.stand_in.stop()
+
+
+class TestLoggly(BackendContract):
+    @pytest.fixture
+    def destination(self, stand_in):
+        return Destination(stand_in)
+
+
 def test_an_event_gets_its_time_where_loggly_looks():
     """`timestamp` is in front, the rest is as it was."""
     assert dated(LOG) == b'{"timestamp":"2026-11-24T01:35:46.123456Z",' + LOG[1:]
@@ -51,6 +76,15 @@ def test_a_timestamp_of_its_own_makes_room():
         b'{"timestamp":"2026-11-24T01:35:46.123456Z","@timestamp":"2026-11-24T01:35:46.123456Z",'
         b'"timestamp_ecs":{"us":1795484146123456},"event":{"id":"seg-00000002"},"timestamp_ecs_ecs":1}'
     )
+
+
+def test_labels_of_a_wide_event_go_as_one_text():
+    """Others stay what they are."""
+    labels = b",".join(b'"l%d":%d' % (number, number) for number in range(100))
+    wide = LOG[:-1] + b',"labels":{' + labels + b'},"z":1}'
+
+    assert orjson.loads(dated(wide))["labels_text"] == "{" + labels.decode() + "}"
+    assert dated(wide).endswith(b'}","z":1}')
 
 
 def test_the_time_may_stand_anywhere():

@@ -258,11 +258,9 @@ def _time_ms(hit: dict[str, Any]) -> int:
 
 def _event(hit: dict[str, Any]) -> Event | None:
     """The event as it was shipped; `None` for what others sent to the account."""
-    document = hit.get("event")
-    parsed = document.get("json") if isinstance(document, dict) else None
-    for text in (hit.get("raw"), hit.get("logmsg"), orjson.dumps(parsed)):
+    for text in _texts(hit):
         try:
-            event = restored(Event.from_json(text or b""))
+            event = restored(Event.from_json(text))
         except ValueError:
             continue
         if event.id and event.get("@timestamp"):
@@ -270,13 +268,24 @@ def _event(hit: dict[str, Any]) -> Event | None:
     return None
 
 
+def _texts(hit: dict[str, Any]) -> Iterator[bytes | str]:
+    yield from (text for name in ("raw", "logmsg") if isinstance(text := hit.get(name), str))
+    document = hit.get("event")
+    if isinstance(document, dict):
+        yield orjson.dumps(document.get("json"))
+
+
 def restored(event: Event) -> Event:
-    """An event without what sending to Loggly added."""
-    if isinstance(event.fields.get("timestamp"), str):
-        fields = {key: value for key, value in event.fields.items() if key != "timestamp"}
-        data = orjson.dumps(fields)
-        return Event.from_json(_RENAMED.sub(rb'"timestamp\1":', data)) if b'"timestamp_ecs' in data else Event(fields)
-    return event
+    """An event without what sending to Loggly changed."""
+    if not isinstance(event.fields.get("timestamp"), str):
+        return event
+    fields = dict(_unpacked(name, value) for name, value in event.fields.items() if name != "timestamp")
+    data = orjson.dumps(fields)
+    return Event.from_json(_RENAMED.sub(rb'"timestamp\1":', data)) if b'"timestamp_ecs' in data else Event(fields)
+
+
+def _unpacked(name: str, value: Any) -> tuple[str, Any]:
+    return ("labels", orjson.loads(value)) if name == "labels_text" else (name, value)
 
 
 def _seconds(response: requests.Response) -> float | None:

@@ -5,7 +5,9 @@ whole body. Not said: whether MB is 10^6 or 2^20, and what a service beyond its 
 most, and whatever is not that answer is sent again.
 
 An event goes out as it is, but for one key in front: `timestamp`, where Loggly looks for the time (it does not know
-`@timestamp`). A key of that name which the event has itself gets `_ecs` behind it; finding takes both back.
+`@timestamp`). A key of that name which the event has itself gets `_ecs` behind it. The labels of an event with too many
+keys go as one text, `labels_text`: Loggly takes up the fields of an event with about a hundred keys and not of one with
+many more, nobody says how many. Finding takes all three back.
 """
 
 import gzip
@@ -29,6 +31,7 @@ TAG = "dashcam"  # on every event, whatever LOGGLY_TAGS adds: searches find ours
 _BODY_BYTES = 4_000_000  # clients that sent up to 5 MB were answered 413
 _EVENT_BYTES = 1_000_000
 _EVENTS = 5000
+_MOST_KEYS = 90
 _ADDED_BYTES = 60  # the `timestamp` key, and `_ecs` behind a few names
 _IN_FLIGHT = 4
 _CONNECT_TIMEOUT_S = 10
@@ -127,12 +130,22 @@ class Loggly:
 
 def dated(data: bytes) -> bytes:
     """An event's line with its `@timestamp` in front as `timestamp`; without one Loggly takes the time of arrival."""
+    if data.count(b'":') > _MOST_KEYS:
+        data = _with_text_labels(data)
     if b'"timestamp' in data:
         data = _NAMED_TIMESTAMP.sub(rb'"timestamp_ecs\1":', data)
     if data.startswith(b'{"@timestamp":"') and data[42:43] == b'"':
         return b'{"timestamp":"%b",%b' % (data[15:42], data[1:])
     moment = orjson.loads(data).get("@timestamp")
     return b'{"timestamp":%b,%b' % (orjson.dumps(moment), data[1:]) if isinstance(moment, str) else data
+
+
+def _with_text_labels(data: bytes) -> bytes:
+    fields = orjson.loads(data)
+    if "labels" not in fields:
+        return data
+    text = orjson.dumps(fields["labels"]).decode()
+    return orjson.dumps(dict(("labels_text", text) if name == "labels" else (name, fields[name]) for name in fields))
 
 
 def _is_ok(content: bytes) -> bool:
