@@ -290,7 +290,7 @@ def _whole(request: Request, name: str, default: str, least: int, most: int) -> 
 
 def _moment(text: str, now_ms: int) -> int:
     if text == "now":
-        return now_ms
+        return now_ms + 1  # an end is left out, and what came in this very ms is to be found
     if match := _RELATIVE.fullmatch(text):
         return now_ms - int(match[1]) * _UNIT_MS[match[2]]
     if (moment_ms := parse_iso(text)) is None:
