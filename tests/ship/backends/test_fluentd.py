@@ -12,10 +12,13 @@ from dashcam.event import Line
 from dashcam.settings import Secret, Settings
 from dashcam.ship.backends.fluentd import RESETS, SHUN_S, Fluentd, connect, pack
 from dashcam.ship.batch import Undelivered
-from dashcam.ship.forward.connection import Patience
+from dashcam.ship.forward.connection import Patience, dial
 from dashcam.ship.forward.peer import Peer
+from tests.peers.node import FluentOrgServer
 from tests.ship.forward import server as servers
 from tests.ship.forward.server import Guarded, Orderly, Server
+
+from .contract import BackendContract
 
 SHORT = Patience(connect_s=2, handshake_s=0.3, acknowledge_s=0.3, probe_s=0.3)
 
@@ -160,6 +163,121 @@ def test_when_no_server_takes_it_each_is_named(make_backend):
         f"forward://127.0.0.1:{first.port} closed the connection before it answered. "
         f"forward://127.0.0.1:{second.port} gave no answer in time: it hangs, or its buffer is full."
     )
+
+
+class AcknowledgingServer:
+    """A forward server, and what a reader behind it would find: `create` with the event's id keeps each once."""
+
+    def __init__(self, server):
+        self.server = server
+
+    def connect(self):
+        return Fluentd([Peer("127.0.0.1", self.server.port)], SHORT)
+
+    def arrived(self):
+        return list({record["event"]["id"]: record for _, _, record in self.server.handle.records}.values())
+
+    def stop(self):
+        self.server.stop()
+
+
+class TestContract(BackendContract):
+    """What every backend is held to, before a server of this test."""
+
+    @pytest.fixture
+    def destination(self):
+        with Server(Orderly()) as server:
+            yield AcknowledgingServer(server)
+
+
+@pytest.fixture
+def start_peer():
+    started = []
+
+    def start(**options):
+        started.append(FluentOrgServer(**options))
+        return started[-1]
+
+    yield start
+    for peer in started:
+        peer.stop()
+
+
+SECURITY = {"serverHostname": "aggregator", "sharedKey": "sesame", "authorize": True, "userDict": {"cars": "p:w"}}
+
+
+class FluentOrg:
+    """The server of @fluent-org/logger with key and user, and what a reader behind it would find."""
+
+    def __init__(self, peer):
+        self.peer = peer
+
+    def connect(self):
+        peer = Peer("127.0.0.1", self.peer.port, "cars", Secret("p:w"), Secret("sesame"))
+        return Fluentd([peer], Patience(acknowledge_s=10))
+
+    def arrived(self):
+        return list({record["event"]["id"]: record for _, _, record in self.peer.entries()}.values())
+
+    def stop(self):
+        self.peer.stop()
+
+
+class TestContractWithAnothersServer(BackendContract):
+    """The same before a server that others wrote, through its handshake."""
+
+    @pytest.fixture
+    def destination(self, start_peer):
+        return FluentOrg(start_peer(security=SECURITY))
+
+
+def test_anothers_server_reads_what_is_compressed(start_peer):
+    """Tag, time to the nanosecond and record of each event."""
+    peer = start_peer()
+    messages, _ = pack([line(number, labels={"n": number}) for number in range(100)], compress=True)
+    connection = dial(Peer("127.0.0.1", peer.port), Patience())
+
+    connection.deliver(messages)
+    connection.close()
+
+    assert [(tag, record["labels"]["n"]) for tag, _, record in peer.entries()] == [
+        ("dashcam.log", number) for number in range(100)
+    ]
+    assert peer.entries()[0][1] == [1795484146, 123456000]
+
+
+def test_anothers_server_over_tls(start_peer, tmp_path):
+    """With key, user and certificate, from settings alone."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    peer = start_peer(security=SECURITY, certificate=str(tmp_path / "server.pem"))
+    backend = connect(
+        Settings.load(
+            {
+                "FLUENTD_URL": f"forward+tls://cars:p%3Aw@127.0.0.1:{peer.port}",
+                "FLUENTD_SHARED_KEY": "sesame",
+                "FLUENTD_CA": str(tmp_path / "ca.pem"),
+            }
+        )
+    )
+
+    backend.ship([line(1)])
+    backend.close()
+
+    assert len(peer.entries()) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "password", "reason"),
+    [("simsalabim", "p:w", "shared key mismatch"), ("sesame", "wrong", "username/password mismatch")],
+)
+def test_anothers_server_refuses_wrong_secrets(start_peer, key, password, reason):
+    """Its own words are in the message."""
+    peer = start_peer(security=SECURITY)
+
+    with pytest.raises(Unavailable, match=f"refused the handshake: .*{reason}"):
+        dial(Peer("127.0.0.1", peer.port, "cars", Secret(password), Secret(key)), Patience())
 
 
 def halve(backend, batch):

@@ -30,13 +30,19 @@ class Server:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Listen no more and end the connections; a second time does nothing."""
+        if not self._threads:
+            return
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for sock in list(self._open):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(10)
+        while self._threads:
+            self._threads.pop().join(10)
 
     def _accept(self):
         with contextlib.suppress(OSError):
