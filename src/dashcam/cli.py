@@ -20,7 +20,10 @@ COMMANDS = {
     "tail": "events as they come",
     "status": "recorded, delivered, waiting, dead-lettered, dropped",
     "cat": "the lines of the spool",
+    "settings": "every setting, its value and meaning",
 }
+
+_MODULES = {"trace": "story"}  # whose own name is one of the standard library's
 
 _LISTED = "commands (dashcam COMMAND --help tells more):\n" + "\n".join(
     f"  {name:{max(map(len, COMMANDS))}}  {meaning}" for name, meaning in COMMANDS.items()
@@ -36,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] not in COMMANDS:
         return _explain(given)
-    command = import_module(f"dashcam.commands.{given[0]}")
+    command = import_module(f"dashcam.commands.{_MODULES.get(given[0], given[0])}")
     parser = argparse.ArgumentParser(
         f"dashcam {given[0]}",
         description=command.__doc__,

@@ -5,7 +5,6 @@ import platform
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -127,9 +126,13 @@ def _folder() -> Path:
     return Path(state) / "dashcam"
 
 
-def _setting(variable: str, default: Any, read: Callable[[str], Any], meaning: str) -> Any:
-    made = {"default_factory": default} if callable(default) else {"default": default}
-    return field(**made, metadata={"variable": variable, "read": read, "meaning": meaning})
+def _setting(variable: str, default: str, read: Callable[[str], Any], meaning: str) -> Any:
+    """A field; its default is written as it would stand in the environment, empty for none."""
+    metadata = {"variable": variable, "default": default, "read": read, "meaning": meaning}
+    if variable == "DASHCAM_DIR":
+        return field(default_factory=_folder, metadata=metadata)
+    value: Any = read(default) if default else Secret() if read is Secret else None if read is _file else ""
+    return field(default=value, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +141,14 @@ class Settings:
 
     routes: tuple[str, ...] = _setting(
         "LOG_BACKEND",
-        ("local",),
+        "local",
         _routes,
         "Where events go and are found again; several with commas, the first is searched.",
     )
     level: str = _setting("LOG_LEVEL", "INFO", _level, "The least level that is recorded.")
-    dir: Path = _setting("DASHCAM_DIR", _folder, Path, "The folder of spool, local store, positions and dead letters.")
+    dir: Path = _setting(
+        "DASHCAM_DIR", "~/.local/state/dashcam", Path, "The folder of spool, local store and positions."
+    )
     trust: str = _setting(
         "DASHCAM_TRUST_REQUEST_ID",
         "always",
@@ -152,32 +157,32 @@ class Settings:
     )
     spool_limit: int = _setting(
         "DASHCAM_SPOOL_LIMIT",
-        512_000_000,
+        "512MB",
         _size,
         "The most disk one service's spool takes; beyond it events are counted, not kept.",
     )
     sync_interval_s: float = _setting(
         "DASHCAM_SYNC_INTERVAL",
-        1.0,
+        "1",
         _seconds,
         "Seconds between the shipper's syncs to disk: the most a power cut can take.",
     )
     local_limit: int = _setting(
         "DASHCAM_LOCAL_LIMIT",
-        2_000_000_000,
+        "2GB",
         _size,
         "The most disk the local store takes; beyond it the oldest events go.",
     )
     retention_days: int = _setting(
-        "DASHCAM_RETENTION", 14, _days, "How long events are kept by the local store and Elasticsearch."
+        "DASHCAM_RETENTION", "14d", _days, "How long events are kept by the local store and Elasticsearch."
     )
-    loggly_token: Secret = _setting("LOGGLY_TOKEN", Secret(), Secret, "The customer token that sending needs.")
+    loggly_token: Secret = _setting("LOGGLY_TOKEN", "", Secret, "The customer token that sending needs.")
     loggly_tags: tuple[str, ...] = _setting(
-        "LOGGLY_TAGS", ("dashcam",), _tags, "Tags of every event sent to Loggly, beside dashcam."
+        "LOGGLY_TAGS", "dashcam", _tags, "Tags of every event sent to Loggly, beside dashcam."
     )
     loggly_url: str = _setting("LOGGLY_URL", "https://logs-01.loggly.com", _address, "Where events are sent.")
     loggly_subdomain: str = _setting("LOGGLY_SUBDOMAIN", "", _text, "The account's name: the host before .loggly.com.")
-    loggly_api_token: Secret = _setting("LOGGLY_API_TOKEN", Secret(), Secret, "The API token that searching needs.")
+    loggly_api_token: Secret = _setting("LOGGLY_API_TOKEN", "", Secret, "The API token that searching needs.")
     loggly_api_url: str = _setting(
         "LOGGLY_API_URL", "", _address, "Where events are searched, if not at https://SUBDOMAIN.loggly.com."
     )
@@ -189,21 +194,19 @@ class Settings:
     )
     loggly_gzip: bool = _setting(
         "LOGGLY_GZIP",
-        False,  # noqa: FBT003 - a default among others
+        "off",
         _switch,
         "Whether events go out compressed (on or off); Loggly does not say that it reads them.",
     )
     fluentd_urls: tuple[str, ...] = _setting(
         "FLUENTD_URL",
-        ("forward://127.0.0.1:24224",),
+        "forward://127.0.0.1:24224",
         _forward,
         "fluentd, forward:// or forward+tls://, may hold user:password@; several with commas fail over.",
     )
-    fluentd_shared_key: Secret = _setting(
-        "FLUENTD_SHARED_KEY", Secret(), Secret, "The key fluentd's <security> asks for."
-    )
+    fluentd_shared_key: Secret = _setting("FLUENTD_SHARED_KEY", "", Secret, "The key fluentd's <security> asks for.")
     fluentd_ca: Path | None = _setting(
-        "FLUENTD_CA", None, _file, "A PEM file with the authority of fluentd's certificate."
+        "FLUENTD_CA", "", _file, "A PEM file with the authority of fluentd's certificate."
     )
     namespace: str = _setting("DASHCAM_NAMESPACE", "default", _namespace, "The last part of the data streams' names.")
     elasticsearch_url: str = _setting(
@@ -213,10 +216,10 @@ class Settings:
         "Elasticsearch or OpenSearch; may hold user:password@.",
     )
     elasticsearch_api_key: Secret = _setting(
-        "ELASTICSEARCH_API_KEY", Secret(), Secret, "An API key, encoded as Kibana shows it."
+        "ELASTICSEARCH_API_KEY", "", Secret, "An API key, encoded as Kibana shows it."
     )
     elasticsearch_ca: Path | None = _setting(
-        "ELASTICSEARCH_CA", None, _file, "A PEM file with the authority of Elasticsearch's certificate."
+        "ELASTICSEARCH_CA", "", _file, "A PEM file with the authority of Elasticsearch's certificate."
     )
     kibana_url: str = _setting("KIBANA_URL", "", _address, "Kibana, for links and the import of dashboards.")
 
@@ -240,14 +243,31 @@ class Settings:
             try:
                 values[setting.name] = setting.metadata["read"](text)
             except ValueError as fault:
-                shown = "'***'" if isinstance(setting.default, Secret) else repr(_masked(text))
+                shown = "'***'" if setting.metadata["read"] is Secret else repr(_masked(text))
                 faults.append(f"{variable}={shown} cannot be used: it takes {fault}.")
         if faults:
             raise SettingsError("\n".join(faults))
         return cls(**values)
 
 
-_masked: Callable[[str], str] = partial(re.sub, r"(?<=://)[^/@\s]*@", "***@")
+def in_force() -> dict[str, str]:
+    """Each variable as it stands in the environment, or its default; secrets masked."""
+    texts = {}
+    for setting in fields(Settings):
+        variable = setting.metadata["variable"]
+        text = os.environ.get(variable, "").strip() or setting.metadata["default"]
+        texts[variable] = "***" if text and setting.metadata["read"] is Secret else _masked(text)
+    return texts
+
+
+def _masked(text: str) -> str:
+    """An address without the user and password in it."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "***@", text)
+
+
+def wants_no_colour() -> bool:
+    """Whether `NO_COLOR` is set to anything (no-color.org)."""
+    return bool(os.environ.get("NO_COLOR"))
 
 
 def prefer_stable_conventions() -> None:

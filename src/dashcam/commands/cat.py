@@ -38,16 +38,13 @@ def _print_segment(path: Path, *, is_raw: bool) -> int:
     try:
         with SegmentReader(path) as reader:
             completion = Completion(reader.header)
-            is_final = reader.is_final()
-            passage = reader.read(is_final=is_final)
-            while passage.lines or passage.damaged:
+            for passage in reader.passages(is_final=reader.is_final()):
                 damaged += passage.damaged
                 for line, after in passage.lines:
                     if is_raw:
                         print(line.decode())
                     elif not is_start(line):
                         print(completion.complete(line, after.lines).data.decode())
-                passage = reader.read(passage.after, is_final=is_final)
     except (OSError, ValueError) as fault:
         print(f"dashcam: {path}: {fault}", file=sys.stderr)
         return damaged + 1

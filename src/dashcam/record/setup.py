@@ -60,8 +60,9 @@ def init_app(app: "flask.Flask", service: str = "", version: str = "") -> None:
     from dashcam.record import flask as flask_recording
 
     settings = Settings.load()
-    if recorder.active.least_level == recorder.OFF:
-        init(service or app.import_name.partition(".")[0], version, settings)
+    name = service or app.import_name.partition(".")[0]
+    if not isinstance(recorder.active, Recorder) or recorder.active.service != Service.of_process(name, version):
+        init(name, version, settings)
     flask_recording.watch(app, is_id_trusted=settings.trust == "always")
 
 

@@ -13,6 +13,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
+from dashcam.event import NS_PER_S
 from dashcam.record import recorder
 from dashcam.record.correlation import REQUEST_ID, Place, Served, encode_ids, places
 from dashcam.record.line import head
@@ -88,9 +89,15 @@ def _place_of(span: Span, context: Mapping[str, Any]) -> Place:
     span_id = f"{identity.span_id:016x}"
     request = str(context.get(REQUEST_ID) or (parent.request_id if parent else ""))
     transaction = parent.transaction if parent and not is_server else span_id
-    served = Served(begun_ns=time.monotonic_ns()) if is_server else (parent.served if parent else None)
+    served = Served(begun_ns=_begun_ns(span)) if is_server else (parent.served if parent else None)
     fragment = encode_ids(request, f"{identity.trace_id:032x}", span_id, transaction)
     return Place(fragment, request, transaction, served)
+
+
+def _begun_ns(span: Span) -> int:
+    """When a span began by the clock that never jumps; its start was taken a moment ago by the one that does."""
+    since_ns = time.time_ns() - (span.start_time or 0)
+    return time.monotonic_ns() - (since_ns if 0 < since_ns < NS_PER_S else 0)
 
 
 def _start_line(span: Span, place: Place) -> bytes:

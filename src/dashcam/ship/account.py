@@ -10,9 +10,9 @@ import orjson
 
 from dashcam.ship import positions
 from dashcam.ship.positions import Trouble
-from dashcam.ship.selection import epilogue, is_shipped, lines_of
+from dashcam.ship.selection import epilogue, is_shipped
 from dashcam.ship.tape import Mark
-from dashcam.spool.reader import Position, SegmentReader, segment_files
+from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import SUFFIX
 
 
@@ -86,7 +86,8 @@ def _count(path: Path, marks: Mapping[str, Mark], tally: _Tally) -> dict[str, in
     try:
         with SegmentReader(path) as reader:
             is_final = reader.is_final()
-            ends = [after.offset for line, after in _lines(reader, is_final=is_final) if is_shipped(line)]
+            lines = (each for passage in reader.passages(is_final=is_final) for each in passage.lines)
+            ends = [after.offset for line, after in lines if is_shipped(line)]
             derived = len(epilogue(reader)) if is_final else 0
             dropped, service = reader.header.dropped, reader.header.service
     except (OSError, ValueError):
@@ -98,17 +99,6 @@ def _count(path: Path, marks: Mapping[str, Mark], tally: _Tally) -> dict[str, in
     return {
         name: 0 if mark.is_done else sum(end > mark.offset for end in ends) + derived for name, mark in marks.items()
     }
-
-
-def _lines(reader: SegmentReader, *, is_final: bool) -> list[tuple[bytes, Position]]:
-    if is_final:
-        return list(lines_of(reader))
-    found = []
-    passage = reader.read()
-    while passage.lines or passage.damaged:
-        found += passage.lines
-        passage = reader.read(passage.after)
-    return found
 
 
 def _load_pruned(folder: Path) -> _Tally:

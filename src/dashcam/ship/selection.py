@@ -3,13 +3,13 @@
 The one place to choose by: a line is looked at before it is completed, sent, or counted.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from dashcam.event import Line, format_time, parse_time
-from dashcam.spool.reader import Position, SegmentReader
+from dashcam.spool.reader import SegmentReader
 from dashcam.spool.segment import KIND_AT, SPAN_KIND, Completion, Header, is_start, time_of
 
 
@@ -33,7 +33,7 @@ def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int,
     """The starts without an end: the mark, its number, and when the process last gave a sign of life."""
     starts: dict[str, tuple[dict[str, Any], int]] = {}
     last_ns = 0
-    for line, after in lines_of(reader):
+    for line, after in (each for passage in reader.passages(is_final=True) for each in passage.lines):
         last_ns = max(last_ns, time_of(line))
         if line.startswith(SPAN_KIND, KIND_AT):
             fields = orjson.loads(line)
@@ -43,14 +43,6 @@ def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int,
                 starts.pop(fields["span"]["id"], None)
     for fields, number in starts.values():
         yield fields, number, last_ns
-
-
-def lines_of(reader: SegmentReader) -> Iterator[tuple[bytes, Position]]:
-    """All lines of a final segment."""
-    passage = reader.read(is_final=True)
-    while passage.lines or passage.damaged:
-        yield from passage.lines
-        passage = reader.read(passage.after, is_final=True)
 
 
 def _aborted(header: Header, start: dict[str, Any], number: int, last_ns: int) -> Line:
@@ -89,8 +81,3 @@ def _derived(header: Header, event: dict[str, Any], suffix: str, number: int) ->
     fields = orjson.loads(line.data)
     fields["event"]["id"] = f"{header.segment}-{suffix}"
     return Line(fields["event"]["id"], is_span=False, data=orjson.dumps(fields))
-
-
-def count_events(lines: Iterable[tuple[bytes, Position]]) -> int:
-    """How many of some lines are shipped."""
-    return sum(1 for line, _ in lines if is_shipped(line))

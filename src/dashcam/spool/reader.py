@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -104,6 +105,13 @@ class SegmentReader:
         if is_final and not end and block.strip(b"\0"):
             return Passage([], Position(start + len(block), position.lines + 1), damaged=1)
         return _parse(block[:end], start, position.lines)
+
+    def passages(self, *, is_final: bool) -> Iterator[Passage]:
+        """All that the segment holds now, passage by passage."""
+        passage = self.read(is_final=is_final)
+        while passage.lines or passage.damaged:
+            yield passage
+            passage = self.read(passage.after, is_final=is_final)
 
     def _block(self, start: int, *, is_final: bool) -> bytes:
         if not is_final and os.pread(self._file, 1, start) in {b"", b"\0"}:

@@ -1,0 +1,47 @@
+"""Print the events that match a query, oldest first.
+
+Examples:
+  dashcam search 'level:error service:parts "timed out"'
+  dashcam search 'duration:>250ms path:/cars' --since 1h --json
+  dashcam search car_id:7 --since 30d --limit 0
+
+Words look in message and error; field:value in a field; a name that is no field of ours is a label. AND, OR, NOT,
+( ), wildcards * and ?, ranges [a TO b], >, >=, <, <=.
+
+"""
+
+import argparse
+import sys
+
+from dashcam.cli import NOT_FOUND, OK
+from dashcam.commands.period import moment
+from dashcam.routes import open_store
+from dashcam.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("query", nargs="?", default="", help="what to look for; everything when left out")
+    parser.add_argument("--since", type=moment, default="24h", metavar="WHEN", help="an age as 1h, or a time (24h)")
+    parser.add_argument("--until", type=moment, metavar="WHEN", help="likewise; now unless given")
+    parser.add_argument("--limit", type=int, default=100, metavar="N", help="the newest N, 0 for all (100)")
+    parser.add_argument("--json", action="store_true", help="print JSON Lines")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the hits; exit status 1 when there are none."""
+    from contextlib import closing
+
+    from dashcam.commands.output import print_events
+    from dashcam.find.language import parse
+    from dashcam.find.query import Query
+
+    settings = Settings.load()
+    query = Query(parse(arguments.query), arguments.since, arguments.until, max(0, arguments.limit))
+    with closing(open_store(settings.routes[0], settings)) as store:
+        found = print_events(store.find(query), is_json=arguments.json)
+    if not found:
+        print("dashcam: no event matches", file=sys.stderr)
+    elif found == arguments.limit:
+        print(f"dashcam: the newest {found}; --limit 0 gives all", file=sys.stderr)
+    return OK if found else NOT_FOUND

@@ -1,0 +1,60 @@
+"""Show every setting: its value here, its default, and what it means. Secrets are masked.
+
+With --markdown the page docs/settings.md, which knows no values.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import fields
+
+from dashcam.cli import OK
+from dashcam.settings import Settings, in_force
+
+_PAGE = """\
+# Settings
+
+The environment is the only configuration. A value that cannot be used, or a `DASHCAM_*` name that is none of these,
+stops a process at its start, with all faults in one message and exit status 2. `dashcam settings` shows the values in
+force. This page is what `dashcam settings --markdown` prints.
+
+| variable | default | meaning |
+|---|---|---|"""
+
+_OTHERS = """
+Read as OpenTelemetry defines them: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` (`service.version`,
+`service.instance.id`, `deployment.environment.name`), `OTEL_TRACES_SAMPLER`, `OTEL_PYTHON_FLASK_EXCLUDED_URLS`. The
+services have settings of their own: [cars](../services/cars/README.md), [parts](../services/parts/README.md)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object: variable to value")
+    parser.add_argument("--markdown", action="store_true", help="print the page of the documentation")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the settings."""
+    if arguments.markdown:
+        print("\n".join(page()))
+        return OK
+    Settings.load()
+    values = in_force()
+    if arguments.json:
+        import orjson
+
+        print(orjson.dumps(values).decode())
+        return OK
+    for field in fields(Settings):
+        value = values[field.metadata["variable"]]
+        print(f"{field.metadata['variable']}={value}" + ("" if value == field.metadata["default"] else "  (set)"))
+        print(f"    {field.metadata['meaning']}")
+    return OK
+
+
+def page() -> Iterator[str]:
+    """The lines of docs/settings.md."""
+    yield _PAGE
+    for field in fields(Settings):
+        default = f"`{field.metadata['default']}`" if field.metadata["default"] else "-"
+        yield f"| `{field.metadata['variable']}` | {default} | {field.metadata['meaning']} |"
+    yield _OTHERS

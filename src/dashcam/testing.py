@@ -1,0 +1,158 @@
+"""A pytest plugin: what an application under test recorded, and whether one request is one story.
+
+    def test_a_car_is_one_story(recording, client):
+        client.post("/cars", json={"name": "VW Golf"}, headers={"X-Request-ID": "golf-1"})
+
+        recording.assert_one_story("golf-1", services=["cars", "parts"])
+
+The fixture `recording` records into a folder of its own: the application in the test's process, and every process that
+is started with `recording.environment`.
+"""
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pytest
+
+from dashcam.event import Event
+from dashcam.find.query import Query
+from dashcam.find.story_events import events_of
+from dashcam.record import recorder
+from dashcam.record.recorder import Recorder, Service
+from dashcam.settings import Settings
+from dashcam.ship.selection import epilogue, is_shipped
+from dashcam.show import facts
+from dashcam.show.ink import Style
+from dashcam.show.story import Story, tell
+from dashcam.show.terminal import draw
+from dashcam.spool.reader import SegmentReader, segment_files
+from dashcam.spool.segment import Completion
+
+
+class Recording:
+    """What was recorded since the test began, by this process and those started with `environment`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"<Recording {self.folder}>"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment for a service that is to be part of the recording."""
+        return os.environ | {"DASHCAM_DIR": str(self.folder)}
+
+    def events(self) -> list[Event]:
+        """Every event up to now, oldest first; also that a request was aborted, when its process is gone."""
+        _seal_own_segment()
+        found = [event for path in segment_files(self.folder / "spool") for event in _events_in(path)]
+        return sorted(found, key=lambda event: (event.time_ns, event.id))
+
+    def story(self, any_id: str) -> Story:
+        """The story of a request, by any id; raises `LookupError` when no event has it."""
+        events = events_of(_Events(self.events()), any_id)
+        if not events:
+            raise LookupError(f"nothing recorded has the id {any_id!r}")
+        return tell(events)
+
+    def assert_one_story(self, request_id: str, services: Collection[str] = ()) -> Story:
+        """Assert that a request is one story: one request ID, one trace, one beginning, nothing missing or aborted.
+
+        With `services`, that each of them served a part of it, and nobody else did. And that meanwhile none of them
+        recorded a line without a request ID: such a line is lost to every story. The failure prints the story.
+        """
+        __tracebackhide__ = True
+        story = self.story(request_id)
+        faults = [*_faults_of(story), *_absent(story, services), *self._strays(story)]
+        if faults:
+            drawn = "\n".join(draw(story, Style(width=None, colour=False, ascii_only=False)))
+            pytest.fail(
+                "request " + request_id + " is not one story: " + "; ".join(faults) + "\n\n" + drawn, pytrace=False
+            )
+        return story
+
+    def _strays(self, story: Story) -> list[str]:
+        end_ns = story.start_ns + story.duration_ns
+        return [
+            f"{facts.service(event)} recorded {event.get('message')!r} outside of any request"
+            for event in self.events()
+            if not event.get("http.request.id")
+            and story.start_ns <= event.time_ns <= end_ns
+            and facts.service(event) in story.services
+        ]
+
+
+def _faults_of(story: Story) -> Iterator[str]:
+    for ids, name in ((story.request_ids, "request IDs"), (story.trace_ids, "traces")):
+        if len(ids) != 1:
+            yield f"it has {len(ids)} {name}: {', '.join(ids) or 'none'}"
+    tops = [entry for entry in story.entries if entry.parent is None]
+    if len(tops) != 1:
+        yield f"it begins {len(tops)} times: " + ", ".join(f"{top.service} {top.title}" for top in tops)
+    for entry in story.entries:
+        if entry.state not in {"line", "finished"}:
+            yield f"a span of {entry.service or 'an unknown service'} is {entry.state}: {entry.title}"
+
+
+def _absent(story: Story, services: Collection[str]) -> Iterator[str]:
+    served = {facts.service(entry.event) for entry in story.entries if entry.event and facts.is_served(entry.event)}
+    for service in services:
+        if service not in served:
+            yield f"{service} served no part of it"
+    for service in served - set(services or served):
+        yield f"{service} served a part of it too"
+
+
+def _events_in(path: Path) -> Iterator[Event]:
+    with SegmentReader(path) as reader:
+        completion = Completion(reader.header)
+        is_final = reader.is_final()
+        for line, after in (each for passage in reader.passages(is_final=is_final) for each in passage.lines):
+            if is_shipped(line):
+                yield Event.from_json(completion.complete(line, after.lines).data)
+        if is_final:
+            yield from (Event.from_json(line.data) for line in epilogue(reader))
+
+
+class _Events:
+    """Events in memory, found like those of any store."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self._events = events
+
+    def find(self, query: Query) -> Iterator[Event]:
+        """The events of a query, oldest first; the last of them with a limit."""
+        hits = [event for event in self._events if query.expression.matches(event)]
+        return iter(hits[-query.limit :] if query.limit else hits)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _seal_own_segment() -> None:
+    # A process that closes a file it holds a lock on loses the lock: its own segment is read only when it is sealed.
+    if isinstance(recorder.active, Recorder):
+        recorder.active.spool.close()
+
+
+_service: Service | None = None  # of an application that outlives a test
+
+
+@pytest.fixture
+def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
+    """What the test's application records, in a folder of its own."""
+    global _service
+    folder = tmp_path / "dashcam"
+    monkeypatch.setenv("DASHCAM_DIR", str(folder))
+    former = recorder.active
+    service = former.service if isinstance(former, Recorder) else _service
+    if service:
+        recorder.start(Recorder(service, Settings.load()))
+    yield Recording(folder)
+    if isinstance(recorder.active, Recorder):
+        _service = recorder.active.service
+    recorder.stop()
+    if isinstance(former, Recorder):
+        recorder.start(former)
