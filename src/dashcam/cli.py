@@ -21,9 +21,10 @@ COMMANDS = {
     "status": "recorded, delivered, waiting, dead-lettered, dropped",
     "cat": "the lines of the spool",
     "settings": "every setting, its value and meaning",
+    "loggly-stand-in": "play Loggly on this machine, to try hosted mode with no account",
 }
 
-_MODULES = {"trace": "story"}  # whose own name is one of the standard library's
+_MODULES = {"trace": "story", "loggly-stand-in": "loggly_stand_in"}  # whose own name can be none of a module
 
 _LISTED = "commands (dashcam COMMAND --help tells more):\n" + "\n".join(
     f"  {name:{max(map(len, COMMANDS))}}  {meaning}" for name, meaning in COMMANDS.items()

@@ -74,6 +74,11 @@ class StandIn:
         self._server.server_close()
         self._server = None
 
+    def close(self) -> None:
+        """Stop for good."""
+        self.stop()
+        self.archive.close()
+
     def lines(self) -> list[bytes]:
         """Every line accepted, in order of arrival, doubles and all."""
         return self.archive.lines()
@@ -86,5 +91,4 @@ class StandIn:
         return self.start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.stop()
-        self.archive.close()
+        self.close()

@@ -1,0 +1,70 @@
+"""Play Loggly on this machine: prints the settings that send to it and search in it, and runs until Ctrl-C.
+
+It is written from Loggly's documentation. Where that leaves something open there is an option, so that the worst can be
+tried; `PUT /stand-in/faults` on it asks for failures (docs/loggly.md).
+"""
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dashcam.cli import OK
+from dashcam.errors import DashcamError
+
+if TYPE_CHECKING:
+    from dashcam.loggly_stand_in import Habits
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("--port", type=int, default=0, help="where it listens on 127.0.0.1; else any free one")
+    parser.add_argument("--journal", type=Path, metavar="FILE", help="keep what was sent, for the next start")
+    parser.add_argument(
+        "--delay", type=float, default=0.0, metavar="S", help="until an event is found; Loggly's takes minutes"
+    )
+    parser.add_argument("--drift", type=float, metavar="S", help="stamp events that come later than this anew")
+    parser.add_argument("--queries-per-s", type=float, metavar="N", help="answer 503 to more searches")
+    parser.add_argument("--lucene", action="store_true", help="understand Lucene's queries, not only those clients use")
+    parser.add_argument("--json", action="store_true", help="print the settings as one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    from dashcam.loggly_stand_in import StandIn
+
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        stand_in = StandIn(_habits(arguments), port=arguments.port, journal=arguments.journal).start()
+    except OSError as fault:
+        raise DashcamError(f"the stand-in cannot start: {fault}") from fault
+    _print(stand_in.environment(), is_json=arguments.json)
+    stopping.wait()
+    stand_in.close()
+    return OK
+
+
+def _habits(arguments: argparse.Namespace) -> "Habits":
+    from dashcam.loggly_stand_in import Habits
+
+    return Habits(
+        delay_s=arguments.delay,
+        drift_s=arguments.drift,
+        queries_per_s=arguments.queries_per_s,
+        lucene=arguments.lucene,
+    )
+
+
+def _print(environment: dict[str, str], *, is_json: bool) -> None:
+    if is_json:
+        import orjson
+
+        print(orjson.dumps(environment).decode(), flush=True)
+        return
+    for name, value in environment.items():
+        print(f"export {name}={value}", flush=True)
+    print("Paste these where the shipper runs and where you search. Ctrl-C ends the stand-in.", file=sys.stderr)

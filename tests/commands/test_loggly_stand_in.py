@@ -1,0 +1,61 @@
+"""The stand-in as a command, in a process of its own."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import requests
+
+COMMAND = [sys.executable, "-m", "dashcam.cli", "loggly-stand-in"]
+
+
+def start(*options):
+    return subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_it_prints_settings_to_paste_and_ends_when_told():
+    """Sending and searching; exit status 0."""
+    process = start()
+    printed = [process.stdout.readline() for _ in range(5)]
+
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+
+    assert printed[0] == "export LOG_BACKEND=loggly\n"
+    assert [line.partition("=")[0] for line in printed[1:]] == [
+        "export LOGGLY_URL",
+        "export LOGGLY_TOKEN",
+        "export LOGGLY_API_URL",
+        "export LOGGLY_API_TOKEN",
+    ]
+    assert process.returncode == 0
+
+
+def test_what_it_took_outlives_a_kill(tmp_path):
+    """With a journal the next one has it."""
+    journal = str(tmp_path / "journal")
+    for round_number in range(2):
+        process = start("--json", "--journal", journal)
+        settings = json.loads(process.stdout.readline())
+        url = f"{settings['LOGGLY_URL']}/bulk/{settings['LOGGLY_TOKEN']}"
+        assert requests.post(url, data=f"event {round_number}", timeout=5).ok
+        lines = requests.get(f"{settings['LOGGLY_URL']}/stand-in/lines", timeout=5).text
+        process.kill()
+        process.communicate()
+
+    assert lines == "event 0\nevent 1"
+
+
+def test_a_port_that_is_taken_is_told(tmp_path):
+    """Exit status 1, one line."""
+    first = start("--json")
+    port = json.loads(first.stdout.readline())["LOGGLY_URL"].rpartition(":")[2]
+
+    second = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, timeout=10, check=False)
+    first.terminate()
+    first.communicate()
+
+    assert second.returncode == 1
+    assert "the stand-in cannot start" in second.stderr
+    assert "Traceback" not in second.stderr
