@@ -1,5 +1,5 @@
 // The forward server of @fluent-org/logger, told by one line of JSON how to listen.
-// It says its port, and answers every line on its standard input with all entries it holds.
+// It says its port, and answers "count" on its standard input with how many entries it holds, "entries" with all.
 import { createInterface } from "node:readline";
 import { readFileSync } from "node:fs";
 import { FluentServer } from "@fluent-org/logger";
@@ -13,7 +13,7 @@ server.on("entry", (tag, time, record) => entries.push([tag, [time.epoch, time.n
 await server.listen();
 console.log(server.port);
 
-for await (const _ of createInterface({ input: process.stdin })) {
-  console.log(JSON.stringify(entries));
+for await (const asked of createInterface({ input: process.stdin })) {
+  console.log(JSON.stringify(asked === "count" ? entries.length : entries));
 }
 process.exit(0);

@@ -38,7 +38,14 @@ class FluentOrgServer:
 
     def entries(self):
         """Tag, [seconds, nanoseconds] and record of all entries so far, in the order they came."""
-        self._process.stdin.write("\n")
+        return self._ask("entries")
+
+    def count(self):
+        """How many entries it holds."""
+        return self._ask("count")
+
+    def _ask(self, what):
+        self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 

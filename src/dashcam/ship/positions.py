@@ -55,7 +55,7 @@ def save(folder: Path, route: str, progress: Progress, *, is_synced: bool = Fals
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / f".{route}.new"
     with new.open("wb") as file:
-        file.write(orjson.dumps(progress))
+        file.write(orjson.dumps(progress, default=tuple))  # a Mark: orjson knows no named tuples
         if is_synced:
             file.flush()
             os.fsync(file.fileno())

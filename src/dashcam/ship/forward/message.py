@@ -5,6 +5,7 @@ Source: sections "PackedForward Mode", "CompressedPackedForward Mode" and "Event
 
 import gzip
 import os
+import struct
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,26 +37,23 @@ def pack_event(fields: Any) -> bytes:
     Raises `ValueError` when it is no JSON object with a time from 1970 to 2106, or holds what msgpack cannot.
     """
     try:
-        time_data: bytes = _event_time(fields["@timestamp"]).data
-        return ENTRY + time_data + ormsgpack.packb(fields)
+        return ENTRY + _event_time(fields["@timestamp"]) + ormsgpack.packb(fields)
     except (KeyError, TypeError) as fault:
         raise ValueError(f"not an event with an @timestamp: {fault}") from None
+    except struct.error:
+        raise ValueError(f"@timestamp {fields['@timestamp']!r} lies outside of 1970 to 2106") from None
 
 
-def _event_time(text: str) -> EventTime:
+def _event_time(text: str) -> bytes:
     # Of the 27 characters of our own times all but the fraction are the same for many events.
     if len(text) == 27 and text[19] == "." and text[26] == "Z":
-        seconds, nanoseconds = _second(text[:19]), int(text[20:26]) * 1000
-    else:
-        seconds, nanoseconds = divmod(parse_time(text), NS_PER_S)
-    if not 0 <= seconds < 1 << 32:
-        raise ValueError(f"@timestamp {text!r} lies outside of 1970 to 2106")
-    return EventTime(seconds, nanoseconds)
+        return _second(text[:19]) + (int(text[20:26]) * 1000).to_bytes(4)
+    return bytes(EventTime.from_unix_nano(parse_time(text)).data)
 
 
 @lru_cache(maxsize=256)
-def _second(text: str) -> int:
-    return parse_time(text) // NS_PER_S
+def _second(text: str) -> bytes:
+    return bytes(EventTime(parse_time(text) // NS_PER_S, 0).data[:4])
 
 
 def pack_message(tag: str, entries: Sequence[bytes], *, compress: bool = False) -> Message:

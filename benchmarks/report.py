@@ -1,0 +1,50 @@
+"""How measurements are taken and told: interleaved rounds, medians with their spread, the machine, the versions."""
+
+import os
+import platform
+import random
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+
+def interleave(rounds: int, ways: Mapping[str, Callable[[], dict[str, float]]]) -> dict[str, list[dict[str, float]]]:
+    """The figures of each way, one per round; every round runs all of them, in another order, after one to warm up."""
+    for run in ways.values():
+        run()
+    figures: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name in random.sample(list(ways), len(ways)):
+            figures[name].append(ways[name]())
+    return figures
+
+
+def middle(samples: list[dict[str, float]], figure: str) -> float:
+    """The median of one figure."""
+    return median(sample[figure] for sample in samples)
+
+
+def print_machine(*packages: str) -> None:
+    """One line each: processor and cores, system, Python, packages."""
+    model = next((line.split(": ")[1] for line in _cpuinfo() if line.startswith("model name")), platform.processor())
+    print(f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}")
+    print(", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]))
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def print_table(figures: Mapping[str, list[dict[str, float]]]) -> None:
+    """A line for each way: median [least-most] of each figure."""
+    names = list(next(iter(figures.values()))[0])
+    width = max(map(len, figures))
+    print(f"{'':{width}}" + "".join(f"{name:>34}" for name in names))
+    for way, samples in figures.items():
+        cells = []
+        for name in names:
+            values = sorted(sample[name] for sample in samples)
+            cells.append(f"{median(values):,.1f} [{values[0]:,.1f}-{values[-1]:,.1f}]")
+        print(f"{way:{width}}" + "".join(f"{cell:>34}" for cell in cells))

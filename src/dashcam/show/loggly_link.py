@@ -1,0 +1,38 @@
+"""The address that shows a story in Loggly's own search page.
+
+Source: links that repositories keep: `https://NAME.loggly.com/search#terms=…&from=…&until=…&source_group=`.
+"""
+
+from urllib.parse import quote
+
+from dashcam.event import NS_PER_S, format_time
+from dashcam.show.story import Story
+
+_BEFORE_S = 600  # a host's clock may have been ahead of Loggly's
+_MOST_IDS = 20  # a link of more than 2,000 characters is cut by some programs
+
+
+def story_link(story: Story, subdomain: str) -> str:
+    """Where Loggly shows the events of a story, by its traces or else its request IDs.
+
+    Up to now, because Loggly may have stamped events that came late with the time they came.
+    """
+    since = format_time(story.start_ns - _BEFORE_S * NS_PER_S)
+    return search_link(subdomain, " OR ".join(_terms(story)), f"{since[:23]}Z")
+
+
+def search_link(subdomain: str, terms: str, since: str, until: str = "now") -> str:
+    """Where Loggly shows what a query finds; the times are ISO 8601 with ms, or relative, such as `-1h`."""
+    return (
+        f"https://{subdomain}.loggly.com/search#terms={quote(terms, safe='')}"
+        f"&from={quote(since, safe='')}&until={quote(until, safe='')}&source_group="
+    )
+
+
+def _terms(story: Story) -> list[str]:
+    named = ("trace", story.trace_ids) if story.trace_ids else ("http.request", story.request_ids)
+    return [f'json.{named[0]}.id:"{_escaped(one)}"' for one in named[1][:_MOST_IDS]]
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,80 @@
+"""The address of a story in Loggly's search page, and the searches that are to be copied there."""
+
+import re
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+
+from dashcam.event import Event
+from dashcam.loggly_stand_in import Habits
+from dashcam.loggly_stand_in.archive import Archive, Body
+from dashcam.loggly_stand_in.query import read_query
+from dashcam.show.loggly_link import search_link, story_link
+from dashcam.show.story import tell
+
+from ..find.sample import lines
+from . import events
+
+SEARCHES = dict(
+    re.findall(
+        r"### (.+)\n\n.+\n\n```\n(.+)\n```",
+        (Path(__file__).parents[2] / "dashboards" / "loggly" / "README.md").read_text(),
+    )
+)
+
+
+RARE = (
+    b'{"processor":{"event":"transaction"},"event":{"duration":2000000000}}',
+    b'{"event":{"action":"events-dropped"}}',
+    b'{"http":{"request":{"id":"0193a1b2-example"}}}',
+)
+
+
+def parameters(link):
+    return {name: values[0] for name, values in parse_qs(link.partition("#")[2]).items()}
+
+
+def test_a_story_is_found_by_its_trace():
+    """From a little before it began, up to now."""
+    story = tell(events.created())
+
+    link = story_link(story, "acme")
+
+    assert link.startswith("https://acme.loggly.com/search#terms=json.trace.id%3A%22")
+    assert parameters(link)["terms"] == f'json.trace.id:"{story.trace_ids[0]}"'
+    assert parameters(link)["until"] == "now"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", parameters(link)["from"])
+
+
+def test_a_story_without_a_trace_is_found_by_its_request():
+    """A quote in it stays within the value."""
+    event = Event({"@timestamp": "2026-11-24T01:00:00Z", "http": {"request": {"id": 'a"b'}}, "event": {"id": "seg-1"}})
+
+    assert parameters(story_link(tell([event]), "acme"))["terms"] == r'json.http.request.id:"a\"b"'
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_each_search_to_copy_has_its_link(name):
+    """The link asks for the very text."""
+    page = (Path(__file__).parents[2] / "dashboards" / "loggly" / "README.md").read_text()
+
+    assert f"({search_link('NAME', SEARCHES[name], '-24h')})" in page
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_each_search_to_copy_finds_events(name):
+    """In the forms that clients were seen to use, over events of every kind."""
+    archive = Archive(Habits())
+    archive.accept(Body(0, ("dashcam",), "text/plain", "", (*(line.data for line in lines()), *RARE)))
+
+    assert archive.search(read_query(SEARCHES[name], Habits()), 0, 2**62)
+
+
+def test_widgets_and_alerts_name_searches_that_are_there():
+    """Each row of the two tables."""
+    page = (Path(__file__).parents[2] / "dashboards" / "loggly" / "README.md").read_text()
+    named = re.findall(r"^\| [^|]+ \| ([A-Z][^|]+) \|", page, re.MULTILINE)
+
+    assert len(named) == 13
+    assert set(named) <= set(SEARCHES)
