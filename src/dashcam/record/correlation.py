@@ -3,6 +3,7 @@
 Everything rides on OpenTelemetry's context, so it goes wherever that goes.
 """
 
+import os
 import re
 import time
 from collections.abc import Iterable
@@ -146,3 +147,13 @@ def served() -> Served | None:
 def open_requests() -> Iterable[bytes]:
     """The start lines of the requests that this process still serves."""
     return [place.served.start for place in list(places.values()) if place.served and place.served.start]
+
+
+def _leave_requests_to_parent() -> None:
+    """In a forked child: what the parent serves is not aborted when the child ends."""
+    for place in places.values():
+        if place.served:
+            place.served.start = b""
+
+
+os.register_at_fork(after_in_child=_leave_requests_to_parent)
