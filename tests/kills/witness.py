@@ -4,6 +4,7 @@ The file is opened for appending and each step is one `write`, so what stands in
 """
 
 import os
+import random
 import threading
 
 import flask
@@ -30,6 +31,7 @@ def create_app():
         for step in range(STEPS):
             log.info("step", step=f"{request}/{step}", thread=threading.get_ident())
             swear(f"logged {request}/{step}")
+            threading.Event().wait(random.uniform(0, 0.01))  # long enough to be killed in
         return {"request": request}
 
     @app.get("/ready")

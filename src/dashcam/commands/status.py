@@ -50,10 +50,10 @@ def _told(account: "Account", folder: str) -> Iterator[str]:
         yield "  no shipper has run here yet: dashcam ship"
     for reason, count in account.dropped.items():
         if count:
-            yield f"  dropped {count:,}: {_REASONS[reason]}"
+            yield f"  dropped {count:,}: {REASONS[reason]}"
 
 
-_REASONS = {
+REASONS = {
     "limit": "the spool was full (DASHCAM_SPOOL_LIMIT)",
     "disk": "the disk was full or failed",
     "error": "the event could not be written as a line",
