@@ -12,9 +12,8 @@ from dashcam.commands.settings import page
 from dashcam.spool.segment import DROP_REASONS
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("services/*/*.md"), *ROOT.glob("dashboards/**/*.md")]
-)
+FOLDERS = (".", "docs/**", "services/*", "dashboards/**")
+PAGES = sorted(page for folder in FOLDERS for page in ROOT.glob(f"{folder}/*.md"))
 
 
 def test_the_page_of_settings_is_generated():

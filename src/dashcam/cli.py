@@ -56,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        print(f"dashcam: {error.filename or given[0]}: {error.strerror or error}", file=sys.stderr)
+        return NOT_FOUND
     except DashcamError as error:
         print(f"dashcam: {error}", file=sys.stderr)
         return _status_of(error)
