@@ -35,7 +35,7 @@ class Tape:
         self._spool = spool
         self._at = dict(marks)
         self._open: dict[str, tuple[SegmentReader, Completion]] = {}
-        self._waiting: deque[tuple[Line | None, str, Mark]] = deque()
+        self._waiting: deque[tuple[Line | None, str, Position | Mark]] = deque()
         self._damaged = 0
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class Tape:
         if not self._waiting:
             return None
         lines: list[Line] = []
-        marks: dict[str, Mark] = {}
+        marks: dict[str, Position | Mark] = {}
         room = limits.bytes
         while self._waiting and len(lines) < limits.events:
             line, segment, mark = self._waiting[0]
@@ -63,7 +63,7 @@ class Tape:
             if line:
                 lines.append(line)
         damaged, self._damaged = self._damaged, 0
-        return Cut(lines, marks, damaged)
+        return Cut(lines, {segment: Mark(*mark) for segment, mark in marks.items()}, damaged)
 
     def _read(self, events: int) -> None:
         present = segment_files(self._spool)
@@ -86,9 +86,10 @@ class Tape:
         mark = self._at.get(segment, Mark())
         passage = reader.read(Position(mark.offset, mark.lines), is_final=is_final)
         self._damaged += passage.damaged
-        for line, after in passage.lines:
-            if is_shipped(line):
-                self._waiting.append((completion.complete(line, after.lines), segment, Mark(*after)))
+        complete = completion.complete
+        self._waiting.extend(
+            (complete(line, after.lines), segment, after) for line, after in passage.lines if is_shipped(line)
+        )
         self._at[segment] = Mark(*passage.after)
         if is_final and not passage.lines and not passage.damaged:
             self._finish(segment, reader)

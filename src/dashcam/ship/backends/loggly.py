@@ -130,7 +130,7 @@ class Loggly:
 
 def dated(data: bytes) -> bytes:
     """An event's line with its `@timestamp` in front as `timestamp`; without one Loggly takes the time of arrival."""
-    if data.count(b'":') > _MOST_KEYS:
+    if len(data) > _MOST_KEYS * 6 and data.count(b'":') > _MOST_KEYS:
         data = _with_text_labels(data)
     if b'"timestamp' in data:
         data = _NAMED_TIMESTAMP.sub(rb'"timestamp_ecs\1":', data)

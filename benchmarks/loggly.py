@@ -1,0 +1,112 @@
+"""Events a second and processor time of shipping to Loggly, against loggly-python-handler, into the same stand-in.
+
+Each way is a whole process, its start and imports included: `dashcam ship --drain` over a spool that a service has
+filled, and a program that logs as many events as it can through the handler, which sends each by itself.
+
+    python -m benchmarks.loggly [events] [rounds]
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+
+from benchmarks.report import interleave, middle, print_machine, print_table
+
+import dashcam
+from dashcam.loggly_stand_in import StandIn
+
+MESSAGE = "car created"
+FIELDS = {
+    "car_id": "7f0c1d2e-1111-2222-3333-000000000042",
+    "car": "VW Golf",
+    "wheels": 4,
+    "engine": "1.6 TDI",
+    "colour": "red",
+    "price": 25000.5,
+    "is_new": True,
+    "note": "delivered",
+}
+SHARE = 60  # the handler is given this part of the events: it would take minutes for all
+
+
+def record(events: int) -> None:
+    """Fill a spool, as a service does."""
+    dashcam.init()
+    logger = dashcam.get_logger("cars.api")
+    for _ in range(events):
+        logger.info(MESSAGE, **FIELDS)
+
+
+def log_by_handler(events: int, url: str) -> None:
+    """Send every event by loggly-python-handler."""
+    from loggly.handlers import HTTPSHandler
+    from pythonjsonlogger.json import JsonFormatter
+
+    handler = HTTPSHandler(url)
+    handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logger = logging.getLogger("cars.api")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    for _ in range(events):
+        logger.info(MESSAGE, extra=FIELDS)
+
+
+def ship(stand_in: StandIn, events: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | stand_in.environment() | {"DASHCAM_DIR": folder, "OTEL_SERVICE_NAME": "cars"}
+        subprocess.run([sys.executable, "-m", "benchmarks.loggly", "record", str(events)], env=environment, check=True)
+        return measure(stand_in, events, [sys.executable, "-m", "dashcam.cli", "ship", "--drain"], environment)
+
+
+def hand_over(stand_in: StandIn, events: int) -> dict[str, float]:
+    url = f"{stand_in.url}/inputs/{stand_in.habits.token}/tag/python"
+    return measure(
+        stand_in, events, [sys.executable, "-m", "benchmarks.loggly", "handler", str(events), url], dict(os.environ)
+    )
+
+
+def measure(stand_in: StandIn, events: int, command: list[str], environment: dict[str, str]) -> dict[str, float]:
+    """What a process took from its start until the stand-in has all events."""
+    before = len(stand_in.lines())
+    start = time.monotonic()
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    elapsed = time.monotonic() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    arrived = len(stand_in.lines()) - before
+    if arrived != events:
+        raise SystemExit(f"{arrived} of {events} events arrived by {command}")
+    return {"events/s": events / elapsed, "CPU, µs/event": (used.ru_utime + used.ru_stime) / events * 1e6}
+
+
+def main(events: int = 300_000, rounds: int = 5) -> int:
+    print_machine("loggly-python-handler", "requests", "orjson")
+    print(f"{events:,} events, {rounds} interleaved rounds, whole processes: median [least-most]")
+    with StandIn() as stand_in:
+        ways = {
+            "loggly-python-handler": partial(hand_over, stand_in, events // SHARE),
+            "dashcam ship": partial(ship, stand_in, events),
+        }
+        figures = interleave(rounds, ways)
+    print_table(figures)
+    return judge(*figures.values())
+
+
+def judge(theirs, ours) -> int:
+    """0 when ours is at least fifty times as fast for at most a hundredth of the processor time."""
+    speed, cost = (middle(ours, name) / middle(theirs, name) for name in ours[0])
+    print(f"{speed:.0f} times the handler's events a second at 1/{1 / cost:.0f} of its processor time an event")
+    return 0 if speed >= 50 and cost <= 1 / 100 else 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["record"]:
+        record(int(sys.argv[2]))
+    elif sys.argv[1:2] == ["handler"]:
+        log_by_handler(int(sys.argv[2]), sys.argv[3])
+    else:
+        sys.exit(main(*map(int, sys.argv[1:])))
