@@ -91,6 +91,11 @@ def labels(event: Event) -> Iterator[tuple[str, str]]:
     return ((name, plain(value)) for name, value in event.labels.items())
 
 
+def error(event: Event) -> str:
+    """What went wrong: its type and message, empty when nothing did."""
+    return ": ".join(filter(None, [text(event, "error.type"), text(event, "error.message")]))
+
+
 def plain(value: Any) -> str:
     """A JSON value as text: a string as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -283,7 +283,8 @@ def _trace_back(entry: Entry, style: Style, width: int | None) -> Iterator[list[
 def _stack(event: Event) -> list[str]:
     if stack := facts.text(event, "error.stack_trace").strip("\n"):
         return stack.split("\n")
-    return _said(event).split("\n") if _said(event) else []
+    said = facts.error(event)
+    return said.split("\n") if said else []
 
 
 def draw_event(event: Event, style: Style) -> str:
@@ -309,12 +310,8 @@ def _ended(event: Event) -> Iterator[Chunk]:
         yield Chunk(f" aborted after {facts.spell(facts.duration_ns(event))}", f"{BOLD};{RED}")
     elif event.is_span:
         yield Chunk(f" in {facts.spell(facts.duration_ns(event))}")
-    elif said := _said(event):
+    elif said := facts.error(event):
         yield Chunk(f"  {said}", RED)
-
-
-def _said(event: Event) -> str:
-    return ": ".join(filter(None, [facts.text(event, "error.type"), facts.text(event, "error.message")]))
 
 
 def _when(moment_ns: int) -> str:

@@ -1,0 +1,243 @@
+"""The viewer's server: a few pages over any store, for a person on their own machine."""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import flask
+import orjson
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from dashcam.errors import QueryError, Unreachable
+from dashcam.event import NS_PER_S, Event
+from dashcam.find.query import Equals, Expression, Query, Store
+from dashcam.show import facts
+from dashcam.show.story import Story, as_json, tell
+from dashcam.show.web import page
+from dashcam.show.web.recent import SERVED, summarize
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+MOST_SPANS = 300  # of served requests on a page; a request has one for each service that took part
+
+MOST_EVENTS = 200  # on a page
+
+LATE_NS = 60 * NS_PER_S  # how long after it happened an event may arrive and still come into a live page
+
+SINCE_S = {"15m": 900, "1h": 3600, "24h": 86_400, "7d": 604_800}
+
+ID = re.compile(r"(?=.*[0-9])[0-9A-Za-z._+/@=:-]{16,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """What the viewer looks things up with: stores, the search language, the events of an id, masking.
+
+    Pages may be asked for from several threads at once, so each opens a store of its own.
+    """
+
+    open_store: Callable[[], Store]
+    parse: Callable[[str], Expression]
+    events_of: Callable[[Store, str], Iterable[Event]]
+    mask: Callable[[Event], Event]
+
+    @contextmanager
+    def open(self) -> Iterator[Store]:
+        """A store, closed again at the end."""
+        store = self.open_store()
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+pages = flask.Blueprint("pages", __name__, static_folder="static")
+
+
+def create_app(
+    finder: Finder, *, hosts: frozenset[str] = LOOPBACK, clock: Callable[[], int] = time.time_ns
+) -> flask.Flask:
+    """The viewer as a WSGI application; it answers only to the names in `hosts`, or, if there are none, to any.
+
+    A page of a stranger's could otherwise, by a name that leads to 127.0.0.1, read what is shown here.
+    """
+    app = flask.Flask("dashcam.show.web", static_folder=None)
+    app.config |= {"FINDER": finder, "HOSTS": hosts, "CLOCK": clock}
+    app.register_blueprint(pages)
+    return app
+
+
+def serve(app: flask.Flask, host: str, port: int) -> BaseWSGIServer:
+    """A server that listens already; `serve_forever` runs it, `port` is the port it got for 0."""
+    return make_server(host, port, app, threaded=True, request_handler=_QuietHandler)
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Write nothing: a page seen is not worth a line."""
+
+
+@pages.before_app_request
+def check_host() -> None:
+    """Refuse names that are not ours."""
+    hosts = flask.current_app.config["HOSTS"]
+    if hosts and urlsplit(f"//{flask.request.host}").hostname not in hosts:
+        raise BadRequest(f"The viewer answers to {', '.join(sorted(hosts))}.")
+
+
+@pages.after_app_request
+def add_headers(response: flask.Response) -> flask.Response:
+    """Keep every page to the policy."""
+    response.headers.update(HEADERS)
+    return response
+
+
+@pages.get("/")
+def show_requests() -> str:
+    """The requests served lately, the newest first."""
+    found = _find(SERVED, MOST_SPANS)
+    requests = summarize(found)
+    if "rows" in flask.request.args:
+        return page.render_rows("request_row", requests)
+    return page.render("requests.html", here="requests", requests=requests, older=_older(found, MOST_SPANS), **_asked())
+
+
+@pages.get("/events")
+def show_events() -> Any:
+    """The events of a search, the newest first; an id leads to its story."""
+    text = flask.request.args.get("q", "").strip()
+    if ID.fullmatch(text) and _has_story(text):
+        return flask.redirect(flask.url_for("pages.show_story", id=text))
+    try:
+        found = _find(_finder().parse(text), MOST_EVENTS)
+    except QueryError as error:
+        return page.render("events.html", here="events", fault=_fault(text, error), **_asked()), 400
+    events = found[::-1]
+    if "rows" in flask.request.args:
+        return page.render_rows("event_row", events)
+    rows_url = f"/events?{urlencode({'rows': 1, 'q': text, 'since': _since()})}"
+    return page.render(
+        "events.html", here="events", events=events, older=_older(found, MOST_EVENTS), rows_url=rows_url, **_asked()
+    )
+
+
+@pages.get("/story")
+def show_story() -> flask.Response:
+    """The story of an id."""
+    return flask.Response(page.render_story(_tell(), _id(), **_asked()), mimetype="text/html")
+
+
+@pages.get("/story.json")
+def send_json() -> flask.Response:
+    """The story of an id as JSON."""
+    return flask.Response(orjson.dumps(as_json(_tell())), mimetype="application/json")
+
+
+@pages.get("/story.html")
+def send_file() -> flask.Response:
+    """The story of an id as one file, secrets masked."""
+    text = page.render_file(_tell(_finder().mask), _now_ns())
+    name = re.sub(r"[^0-9A-Za-z.-]+", "-", f"dashcam-{_id()}"[:100])
+    return flask.Response(text, headers={"Content-Disposition": f'attachment; filename="{name}.html"'})
+
+
+@pages.get("/event")
+def show_event() -> str:
+    """One event with its JSON."""
+    with _finder().open() as store:
+        event = next(store.find(Query(Equals("event.id", _id()), limit=1)), None)
+    if event is None:
+        raise NotFound(f"No event {_id()} is kept.")
+    json = orjson.dumps(event.fields, option=orjson.OPT_INDENT_2).decode()
+    return page.render("event.html", event=event, json=json, **_asked())
+
+
+@pages.app_errorhandler(Unreachable)
+def show_unreachable(error: Unreachable) -> tuple[str, int]:
+    """Say that the store gives no answer."""
+    return page.render("problem.html", heading="The store cannot be reached", text=str(error), **_asked()), 503
+
+
+@pages.app_errorhandler(HTTPException)
+def show_problem(error: HTTPException) -> tuple[str, int]:
+    """Say what is wrong with a request."""
+    return page.render("problem.html", heading=error.name, text=error.description, **_asked()), error.code or 500
+
+
+def _finder() -> Finder:
+    finder: Finder = flask.current_app.config["FINDER"]
+    return finder
+
+
+def _now_ns() -> int:
+    now_ns: int = flask.current_app.config["CLOCK"]()
+    return now_ns
+
+
+def _id() -> str:
+    if not (one := flask.request.args.get("id", "").strip()):
+        raise BadRequest("The address has no id.")
+    return one
+
+
+def _since() -> str:
+    since = flask.request.args.get("since", "24h")
+    return since if since in page.SPANS else "24h"
+
+
+def _asked() -> dict[str, str]:
+    return {"q": flask.request.args.get("q", ""), "since": _since()}
+
+
+def _find(expression: Expression, limit: int) -> list[Event]:
+    after_ns = flask.request.args.get("after", type=int)
+    until_ns = flask.request.args.get("until", type=int)
+    seconds = SINCE_S.get(_since())
+    since_ns = None if seconds is None else (until_ns or _now_ns()) - seconds * NS_PER_S
+    if after_ns is not None:
+        since_ns = max(since_ns or 0, after_ns - LATE_NS)
+    with _finder().open() as store:
+        return list(store.find(Query(expression, since_ns, until_ns, limit)))
+
+
+def _older(found: list[Event], limit: int) -> str:
+    oldest_ns = facts.time_ns(found[0]) if len(found) == limit else None
+    return "" if oldest_ns is None else f"?{urlencode({**_asked(), 'until': oldest_ns})}"
+
+
+def _tell(mask: Callable[[Event], Event] | None = None) -> Story:
+    with _finder().open() as store:
+        events = list(_finder().events_of(store, _id()))
+    if not events:
+        raise NotFound(f"No event of {_id()} is kept. It takes a request, trace or span id, or a label as in car_id=7.")
+    return tell(map(mask, events) if mask else events)
+
+
+def _has_story(text: str) -> bool:
+    with _finder().open() as store:
+        return any(True for _ in _finder().events_of(store, text))
+
+
+def _fault(text: str, error: QueryError) -> dict[str, Any]:
+    start = min(error.position, len(text))
+    word = re.match(r"\S*", text[start:])
+    end = start + max(1, len(word[0]) if word else 1)
+    return {"text": error, "position": start, "before": text[:start], "at": text[start:end] or " ", "after": text[end:]}

@@ -1,0 +1,169 @@
+"""Pages as HTML: the templates, what they are filled with, and a story as one file.
+
+Two things keep what strangers logged from acting in a page. Every value is escaped, invisible characters spelled out;
+and the policy allows no script and no style but the viewer's own two files (Content Security Policy Level 3).
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlencode
+
+import jinja2
+from markupsafe import Markup, escape
+
+from dashcam.event import Event, format_time
+from dashcam.show import facts, ink
+from dashcam.show.story import Story
+from dashcam.show.web.recent import story_id
+from dashcam.show.web.waterfall import rows, shorten, ticks, tones
+
+SPANS = {"15m": "15 minutes", "1h": "1 hour", "24h": "24 hours", "7d": "7 days", "all": "all time"}
+
+PIECES = 2000  # that the templates give out one by one and a browser gets at once: about 50 rows
+
+
+def _visible(value: Any) -> Any:
+    # A direction mark could make a line read as another one; a browser shows it no more than a terminal.
+    return ink.escape(value) if type(value) is str else value
+
+
+def _lines(text: str) -> Markup:
+    return Markup("\n").join(escape(ink.escape(line)) for line in text.replace("\r\n", "\n").split("\n"))
+
+
+def _moment(time_ns: int | None) -> Markup:
+    if not time_ns:
+        return Markup("no time")
+    time = format_time(time_ns)
+    return Markup('<time datetime="{}">{} <b>{}</b></time>').format(time, time[:10], time[11:23])
+
+
+def _story_url(one: str, **more: str) -> str:
+    return f"/story?{urlencode({'id': one, **more})}"
+
+
+def _event_url(event: Event) -> str:
+    return f"{_story_url(story_id(event))}#{event.id}"
+
+
+def _took(event: Event) -> str:
+    return facts.spell(facts.duration_ns(event))
+
+
+def _status(event: Event) -> int | None:
+    return facts.number(event, "http.response.status_code")
+
+
+def _level_class(event: Event) -> str:
+    level = facts.level(event)
+    return level if level in {"debug", "info", "warning", "error", "critical"} else "info"
+
+
+def _length_of(story: Story) -> str:
+    entry = story.entry
+    return facts.spell(story.duration_ns if entry is None or entry.duration_ns is None else entry.duration_ns)
+
+
+def _asset(name: str) -> str:
+    return f"/static/{name}?{hashlib.sha256(read_asset(name).encode()).hexdigest()[:12]}"
+
+
+@cache
+def read_asset(name: str) -> str:
+    """One of the viewer's own files."""
+    return files("dashcam.show.web").joinpath("static", name).read_text(encoding="utf-8")
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("dashcam.show.web"),
+        autoescape=True,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.ChainableUndefined,
+    )
+    templates.globals |= {"asset": _asset, "spans": SPANS.items(), "since": "24h"}
+    templates.filters |= {
+        "error": facts.error,
+        "event_url": _event_url,
+        "file_url": lambda one: f"/story.html?{urlencode({'id': one})}",
+        "is_error": facts.is_error,
+        "json_url": lambda one: f"/story.json?{urlencode({'id': one})}",
+        "labels": facts.labels,
+        "length_of": _length_of,
+        "level": facts.level,
+        "level_class": _level_class,
+        "lines": _lines,
+        "moment": _moment,
+        "service": facts.service,
+        "shorten": shorten,
+        "status": _status,
+        "story_url": _story_url,
+        "thousands": "{:,}".format,
+        "time_ns": facts.time_ns,
+        "title": facts.title,
+        "took": _took,
+    }
+    return templates
+
+
+def render(name: str, **values: Any) -> str:
+    """A template filled with values."""
+    return _templates().get_template(name).render(values)
+
+
+def render_rows(macro: str, items: list[Any]) -> str:
+    """Rows of a table alone, drawn as on the whole page."""
+    draw = getattr(_templates().get_template("rows.html").module, macro)
+    return "".join(map(draw, items))
+
+
+def render_story(story: Story, one: str, **more: Any) -> Iterator[str]:
+    """The page of a story in parts, so that a browser draws the first rows while the last are made.
+
+    `one` is the id it was found by.
+    """
+    parts = _templates().get_template("story.html").stream(**_story_values(story), story_id=one, **more)
+    parts.enable_buffering(PIECES)
+    return parts
+
+
+def render_file(story: Story, saved_ns: int) -> str:
+    """A story as one HTML file that needs nothing else and asks nobody: style, script and events are in it.
+
+    Secrets are masked in the events it was told from, not here.
+    """
+    css, js = Markup(read_asset("viewer.css")), Markup(read_asset("viewer.js"))  # noqa: S704  our own files
+    policy = f"default-src 'none'; style-src '{_digest(css)}'; script-src '{_digest(js)}'; base-uri 'none'"
+    return render("file.html", **_story_values(story), css=css, js=js, policy=policy, saved_ns=saved_ns)
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _story_values(story: Story) -> Mapping[str, Any]:
+    entry = story.entry
+    return {
+        "story": story,
+        "heading": shorten(entry.title) if entry else "No answer recorded",
+        "status": _status(entry.event) if entry and entry.event else None,
+        "count": sum(entry.event is not None for entry in story.entries),
+        "rows": rows(story),
+        "tones": tones(story),
+        "ticks": ticks(story),
+        "data": lambda: embed([entry.event.fields if entry.event else None for entry in story.entries]),
+    }
+
+
+def embed(value: Any) -> Markup:
+    """JSON that can stand within a `<script>` element: no `<` (HTML, 4.12.1.3), nothing but ASCII."""
+    encoded = json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+    return Markup(encoded)  # noqa: S704  it holds no sign that HTML knows

@@ -1,0 +1,276 @@
+// Everything here makes a page handier. Text from events enters as text, or as rows that the server has escaped.
+"use strict";
+
+const one = (selector, within = document) => within.querySelector(selector);
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+const POLL_MS = 1500;
+const MOST_ROWS = 1000; // of a live page; the oldest go
+
+function make(name, text, children = []) {
+  const element = document.createElement(name);
+  if (text) element.textContent = text;
+  element.append(...children);
+  return element;
+}
+
+function say(text) {
+  const status = one("#said");
+  if (status) status.textContent = text;
+}
+
+async function copy(text, what) {
+  try {
+    await navigator.clipboard.writeText(text);
+    say(`${what} copied`);
+  } catch {
+    say("This browser does not let a page copy");
+  }
+}
+
+// What does not print is spelled out, as the server does it.
+const visible = (text) =>
+  text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (sign) =>
+    sign === "\n" ? sign : `\\u{${sign.codePointAt(0).toString(16)}}`);
+
+// ---- The story: a tree in a table. A row's inner rows are those below it that lie deeper.
+
+function openStory(table) {
+  const rows = all("tbody > tr", table);
+  const depths = rows.map((row) => Number(row.getAttribute("aria-level")));
+  const folded = new Set();
+  const inFile = !one("form[role=search]");
+  let events, here = 0, lines = true;
+
+  function draw() {
+    let below = Infinity;
+    rows.forEach((row, place) => {
+      const inside = depths[place] > below;
+      if (!inside) below = folded.has(place) ? depths[place] : Infinity;
+      row.hidden = inside || (!lines && row.classList.contains("line"));
+      if (row.hasAttribute("aria-expanded")) row.setAttribute("aria-expanded", !folded.has(place));
+    });
+  }
+
+  function fold(place, shut) {
+    if (!rows[place].hasAttribute("aria-expanded")) return false;
+    if (folded.has(place) === shut) return false;
+    folded[shut ? "add" : "delete"](place);
+    draw();
+    return true;
+  }
+
+  function enter(place) {
+    if (place === here) return; // a row that loses its tabindex for a moment loses the focus too
+    rows[here].removeAttribute("tabindex");
+    here = place;
+    rows[here].tabIndex = 0;
+  }
+
+  function move(place) {
+    enter(place);
+    rows[place].focus({ preventScroll: true });
+    rows[place].scrollIntoView({ block: "nearest" });
+  }
+
+  function step(from, by) {
+    let place = from;
+    while (rows[place]?.hidden) place += by;
+    if (rows[place]) move(place);
+  }
+
+  function parentOf(place) {
+    let at = place - 1;
+    while (at >= 0 && depths[at] >= depths[place]) at -= 1;
+    return at;
+  }
+
+  function uncover(place) {
+    for (let at = parentOf(place); at >= 0; at = parentOf(at)) folded.delete(at);
+    if (rows[place].classList.contains("line")) lines = true;
+    draw();
+  }
+
+  function open(place) {
+    events ??= JSON.parse(one("#events").textContent);
+    one("tr[aria-selected]", table)?.removeAttribute("aria-selected");
+    rows[place].setAttribute("aria-selected", "true");
+    history.replaceState(null, "", `#${encodeURIComponent(rows[place].id)}`);
+    showDetails(events[place], one(".title", rows[place]).textContent, inFile);
+  }
+
+  function nextError() {
+    const places = rows.flatMap((row, place) => (row.classList.contains("is-error") ? [place] : []));
+    const place = places.find((at) => at > here) ?? places[0];
+    if (place === undefined) return;
+    uncover(place);
+    move(place);
+  }
+
+  function follow() {
+    const place = rows.findIndex((row) => row.id === decodeURIComponent(location.hash.slice(1)));
+    if (place < 0) return;
+    uncover(place);
+    move(place);
+    open(place);
+  }
+
+  const keys = {
+    ArrowDown: () => step(here + 1, 1),
+    ArrowUp: () => step(here - 1, -1),
+    ArrowLeft: () => fold(here, true) || (parentOf(here) >= 0 && move(parentOf(here))),
+    ArrowRight: () => fold(here, false) || step(here + 1, 1),
+    Home: () => step(0, 1),
+    End: () => step(rows.length - 1, -1),
+    Enter: () => open(here),
+    " ": () => open(here),
+  };
+  table.addEventListener("keydown", (press) => {
+    if (press.target.closest("summary, pre") || press.ctrlKey || press.metaKey || press.altKey) return;
+    if (!keys[press.key]) return;
+    press.preventDefault();
+    keys[press.key]();
+  });
+  table.addEventListener("focusin", (focus) => {
+    const place = rows.indexOf(focus.target.closest("tbody > tr"));
+    if (place >= 0) enter(place);
+  });
+  table.addEventListener("click", (click) => {
+    const place = rows.indexOf(click.target.closest("tbody > tr"));
+    if (place < 0 || click.target.closest("summary, pre") || click.ctrlKey || click.metaKey) return;
+    click.preventDefault();
+    enter(place);
+    if (click.target.closest(".fold")) fold(place, !folded.has(place));
+    else if (!getSelection().toString()) open(place);
+  });
+
+  const press = (button, state) => button.setAttribute("aria-pressed", state);
+  const tools = {
+    lines(button) { lines = !lines; press(button, lines); draw(); },
+    fold(button) {
+      const shut = !folded.size;
+      folded.clear();
+      if (shut) rows.forEach((row, place) => row.ariaExpanded && depths[place] > 1 && folded.add(place));
+      press(button, shut);
+      draw();
+    },
+    error: nextError,
+    link: () => copy(location.href, "Link"),
+    json: () => copy(one(".details pre").textContent, "JSON"),
+    close: () => { one(".details").hidden = true; rows[here]?.focus(); },
+  };
+  document.addEventListener("click", (click) => {
+    const button = click.target.closest("button[data-do]");
+    if (button) tools[button.dataset.do](button);
+  });
+  addEventListener("hashchange", follow);
+  one(".tools").hidden = false;
+  if (rows.length) {
+    rows[0].tabIndex = 0;
+    follow();
+  }
+  return { e: nextError, Escape: () => !one(".details").hidden && tools.close() };
+}
+
+// ---- Details of one event
+
+function flatten(value, name = "") {
+  if (value === null || typeof value !== "object") return [[name, String(value)]];
+  if (Array.isArray(value)) return value.length ? [[name, JSON.stringify(value)]] : [];
+  return Object.entries(value).flatMap(([key, inner]) => flatten(inner, name ? `${name}.${key}` : key));
+}
+
+function searchFor(name, text) {
+  const quoted = text.replace(/[\\"]/g, "\\$&");
+  return `/events?${new URLSearchParams({ q: `${name}:"${quoted}"`, since: "all" })}`;
+}
+
+function shown(name, text, inFile) {
+  const isPlain = /^[A-Za-z_][\w.-]*$/.test(name) && text && text.length < 200 && !/[@:\n]/.test(name);
+  if (inFile || !isPlain || name === "@timestamp") return make("dd", visible(text));
+  const link = make("a", visible(text));
+  link.href = searchFor(name, text);
+  link.title = "Search for it";
+  return make("dd", "", [link]);
+}
+
+function showDetails(event, title, inFile) {
+  const aside = one(".details");
+  one("h2", aside).textContent = title;
+  const pairs = event ? flatten(event) : [["state", "It never arrived; only what happened in it did."]];
+  one("dl", aside).replaceChildren(
+    ...pairs.map(([name, text]) => make("div", "", [make("dt", visible(name)), shown(name, text, inFile || !event)])));
+  one("pre", aside).textContent = event ? visible(JSON.stringify(event, null, 2)) : "";
+  aside.hidden = false;
+  aside.scrollTop = 0;
+  say(`Details of ${title}`);
+}
+
+// ---- Live tables: rows that were not there come in, the newest at the top
+
+function goLive(table, button) {
+  const body = one("tbody", table);
+  let timer = 0;
+
+  function take(row) {
+    const old = document.getElementById(row.id);
+    if (old?.outerHTML === row.outerHTML) return;
+    if (old) return old.replaceWith(row);
+    const moment = Number(row.dataset.ns);
+    const after = [...body.rows].find((other) => Number(other.dataset.ns) <= moment);
+    row.classList.add("is-new");
+    body.insertBefore(row, after ?? null);
+  }
+
+  async function poll() {
+    if (!document.hidden) {
+      try {
+        const newest = body.rows[0]?.dataset.ns;
+        const answer = await fetch(table.dataset.rows + (newest ? `&after=${newest}` : ""));
+        if (!answer.ok) throw new Error(String(answer.status));
+        const template = document.createElement("template");
+        template.innerHTML = await answer.text();
+        [...template.content.children].reverse().forEach(take);
+        while (body.rows.length > MOST_ROWS) body.lastElementChild.remove();
+        button.classList.remove("is-lost");
+        one(".nothing")?.toggleAttribute("hidden", body.rows.length > 0);
+      } catch {
+        button.classList.add("is-lost");
+      }
+    }
+    if (timer) timer = setTimeout(poll, POLL_MS);
+  }
+
+  function toggle() {
+    clearTimeout(timer);
+    timer = timer ? 0 : setTimeout(poll, 0);
+    button.setAttribute("aria-pressed", String(timer !== 0));
+    const address = new URL(location);
+    timer ? address.searchParams.set("live", "1") : address.searchParams.delete("live");
+    history.replaceState(null, "", address);
+  }
+
+  button.hidden = false;
+  button.addEventListener("click", toggle);
+  if (new URLSearchParams(location.search).has("live")) toggle();
+}
+
+// ---- Every page
+
+const table = one("table.story");
+const pageKeys = { "/": () => { one("#q")?.focus(); one("#q")?.select(); }, ...(table ? openStory(table) : {}) };
+
+document.addEventListener("keydown", (press) => {
+  if (press.ctrlKey || press.metaKey || press.altKey || press.target.closest("input, select, textarea")) return;
+  if (!pageKeys[press.key]) return;
+  if (press.key !== "Escape") press.preventDefault();
+  pageKeys[press.key]();
+});
+
+for (const button of all("[data-copy]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => copy(button.dataset.copy, "Id"));
+}
+
+const live = one("[data-live]"), list = one("[data-rows]");
+if (live && list) goLive(list, live);
