@@ -81,6 +81,11 @@ def is_aborted(event: Event) -> bool:
     return text(event, "event.action") == "request-aborted"
 
 
+def outcome(event: Event) -> str:
+    """How a span ended: `success`, `failure`, `aborted` or `unknown`."""
+    return "aborted" if is_aborted(event) else text(event, "event.outcome") or "unknown"
+
+
 def is_error(event: Event) -> bool:
     """Whether it tells of something that went wrong."""
     return level(event) in ERROR_LEVELS or event.get("event.outcome") == "failure"

@@ -78,9 +78,7 @@ class Story:
     def outcome(self) -> str:
         """How it ended for the caller: `success`, `failure`, `aborted`, or `unknown` when no span tells."""
         entry = self.entry
-        if entry is None or entry.event is None:
-            return "unknown"
-        return ABORTED if entry.state == ABORTED else facts.text(entry.event, "event.outcome") or "unknown"
+        return facts.outcome(entry.event) if entry and entry.event else "unknown"
 
     @property
     def errors(self) -> int:

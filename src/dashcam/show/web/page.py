@@ -40,7 +40,9 @@ def _moment(time_ns: int | None) -> Markup:
     if not time_ns:
         return Markup("no time")
     time = format_time(time_ns)
-    return Markup('<time datetime="{}">{} <b>{}</b></time>').format(time, time[:10], time[11:23])
+    return Markup('<time datetime="{}"><span class="day">{}</span> <b>{}</b></time>').format(
+        time, time[:10], time[11:23]
+    )
 
 
 def _story_url(one: str, **more: str) -> str:
@@ -95,6 +97,7 @@ def _templates() -> jinja2.Environment:
         "event_url": _event_url,
         "file_url": lambda one: f"/story.html?{urlencode({'id': one})}",
         "is_error": facts.is_error,
+        "is_aborted": facts.is_aborted,
         "json_url": lambda one: f"/story.json?{urlencode({'id': one})}",
         "labels": facts.labels,
         "length_of": _length_of,
@@ -102,6 +105,7 @@ def _templates() -> jinja2.Environment:
         "level_class": _level_class,
         "lines": _lines,
         "moment": _moment,
+        "outcome": facts.outcome,
         "service": facts.service,
         "shorten": shorten,
         "status": _status,

@@ -29,9 +29,7 @@ class Request:
     @property
     def outcome(self) -> str:
         """How it ended for the caller: `success`, `failure`, `aborted` or `unknown`."""
-        if facts.is_aborted(self.event):
-            return "aborted"
-        return facts.text(self.event, "event.outcome") or "unknown"
+        return facts.outcome(self.event)
 
 
 def summarize(events: Iterable[Event]) -> list[Request]:
