@@ -18,6 +18,7 @@ COMMANDS = {
     "trace": "one request's story, by any id",
     "search": "events that match a query",
     "tail": "events as they come",
+    "view": "requests, searches and stories in a browser",
     "status": "recorded, delivered, waiting, dead-lettered, dropped",
     "cat": "the lines of the spool",
     "settings": "every setting, its value and meaning",

@@ -1,6 +1,9 @@
 """Finds secrets in what is about to be recorded, and puts `***` in their place."""
 
 import re
+from typing import Any
+
+from dashcam.event import Event
 
 MASK = "***"
 
@@ -28,6 +31,19 @@ def mask_text(text: str) -> str:
     for pattern, keeper in zip(_PATTERNS, _KEEPERS, strict=True):
         text = pattern.sub(rf"\g<1>{MASK}{keeper}", text)
     return text
+
+
+def mask_event(event: Event) -> Event:
+    """The event with every secret masked, as when it is recorded: for what is handed on to others."""
+    return Event(_masked(event.fields))
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: MASK if is_secret_name(name) else _masked(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked(one) for one in value]
+    return mask_text(value) if isinstance(value, str) else value
 
 
 def may_hold_secret(text: str, colons: int) -> bool:

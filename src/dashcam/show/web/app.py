@@ -27,7 +27,6 @@ POLICY = (
 )
 
 HEADERS = {
-    "Cache-Control": "no-store",
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -106,7 +105,8 @@ def check_host() -> None:
 @pages.after_app_request
 def add_headers(response: flask.Response) -> flask.Response:
     """Keep every page to the policy."""
-    response.headers.update(HEADERS)
+    is_asset = flask.request.endpoint == "pages.static"  # its address changes with its content
+    response.headers.update(HEADERS | {"Cache-Control": "max-age=31536000, immutable" if is_asset else "no-store"})
     return response
 
 

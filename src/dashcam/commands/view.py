@@ -1,0 +1,50 @@
+"""Show requests, searches and stories in a browser, over the store of LOG_BACKEND, until Ctrl-C.
+
+The address is printed. Whoever reaches it can read every event: it is this machine's own unless --host says otherwise.
+"""
+
+import argparse
+import sys
+
+from dashcam.cli import OK
+from dashcam.routes import open_store
+from dashcam.settings import Settings
+
+PORT = 7411
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=PORT, help=f"the port, 0 for a free one ({PORT})")
+    parser.add_argument("--json", action="store_true", help="print the address as one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve the pages; a store that cannot be reached shows on them and stops nothing."""
+    from functools import partial
+
+    from dashcam.find.language import parse
+    from dashcam.find.story_events import events_of
+    from dashcam.record.masking import mask_event
+    from dashcam.show.web.app import LOOPBACK, Finder, create_app, serve
+
+    settings = Settings.load()
+    finder = Finder(partial(open_store, settings.routes[0], settings), parse, events_of, mask_event)
+    app = create_app(finder, hosts=LOOPBACK if arguments.host in LOOPBACK else frozenset())
+    server = serve(app, arguments.host, arguments.port)
+    shown = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    _announce(f"http://{shown}:{server.port}/", settings.routes[0], is_json=arguments.json)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        return OK
+    finally:
+        server.server_close()
+    return OK
+
+
+def _announce(url: str, route: str, *, is_json: bool) -> None:
+    print(f'{{"url":"{url}"}}' if is_json else f"{url} shows what {route} keeps; Ctrl-C ends it", flush=True)
+    if not url.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:")):
+        print("dashcam: whoever reaches this address can read every event", file=sys.stderr)

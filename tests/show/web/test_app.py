@@ -1,0 +1,225 @@
+"""The viewer's pages, as a client without a browser sees them."""
+
+import html
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from dashcam.event import Event
+from dashcam.record.masking import mask_event
+from dashcam.show.web import page
+from dashcam.show.web.app import POLICY, create_app
+
+from .. import events
+from ..shelf import Shelf, finder
+
+SOON_NS = events.START_NS + 60 * 10**9
+
+
+@pytest.fixture
+def shelf():
+    return Shelf(events.created())
+
+
+@pytest.fixture
+def client(shelf):
+    return create_app(finder(shelf, mask_event), clock=lambda: SOON_NS).test_client()
+
+
+def text_of(answer):
+    return html.unescape(re.sub(r"<[^>]*>", "", answer.text))
+
+
+@pytest.mark.parametrize("path", ["/", "/events", "/events?q=level:eror", f"/story?id={events.REQUEST_ID}", "/lost"])
+def test_every_page_is_under_the_policy(client, path):
+    """No script but the viewer's own file, from nowhere else."""
+    answer = client.get(path)
+
+    assert answer.headers["Content-Security-Policy"] == POLICY
+    assert "unsafe" not in POLICY
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/", "/events", f"/story?id={events.REQUEST_ID}", "/event?id=x"])
+def test_no_page_has_inline_script_or_style(client, path):
+    """The policy would block it."""
+    text = client.get(path).text
+
+    assert re.findall(r"<script(?! src=)(?! type=\"application/json\")", text) == []
+    assert re.findall(r"<style|\sstyle=|\son[a-z]+=", text) == []
+
+
+def test_requests_are_listed_with_outcome_and_duration(client):
+    """One row for a request, whatever number of services took part."""
+    text = text_of(client.get("/"))
+
+    assert re.search(r"POST /cars\s+201\s+42.3 ms\s+cars, parts\s+" + events.REQUEST_ID, text)
+    assert text.count("POST /") == 1
+
+
+def test_a_search_lists_events_newest_first(client):
+    """And each leads to its story."""
+    answer = client.get("/events?q=service:cars message:car")
+
+    assert answer.text.index("car created") < answer.text.index("creating a car")
+    assert f'href="/story?id={events.REQUEST_ID}#636172730000000000000000-00000005"' in answer.text
+
+
+def test_a_search_that_cannot_be_read_is_shown_at_its_place(client):
+    """The fault is marked in what was typed."""
+    answer = client.get("/events?q=service:parts level:eror")
+
+    assert answer.status_code == 400
+    assert "service:parts level:<mark>eror</mark>" in answer.text
+    assert "At character 21" in answer.text
+    assert 'value="service:parts level:eror"' in answer.text
+
+
+@pytest.mark.parametrize("text", ["(", '"open', "level:", "status:[1 TO", "x" * 2000 + ":", "\x00", "a:b:c", "\ud83d"])
+def test_whatever_is_typed_gets_an_answer(client, text):
+    """A page, never a crash."""
+    assert client.get("/events", query_string={"q": text.encode("utf-8", "replace")}).status_code in {200, 400}
+
+
+def test_an_id_in_the_search_box_leads_to_its_story(client):
+    """No need to know what kind of id it is."""
+    answer = client.get(f"/events?q={events.TRACE_ID}")
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"/story?id={events.TRACE_ID}")
+
+
+def test_a_story_has_every_event(client):
+    """Spans and lines, as rows of a tree."""
+    answer = client.get(f"/story?id={events.REQUEST_ID}")
+
+    assert re.findall(r'aria-level="(\d)"', answer.text) == list("1222344422")
+    assert "parts wanted" in answer.text
+
+
+def test_an_unknown_id_is_said_to_be_unknown(client):
+    """404, with what an id may be."""
+    answer = client.get("/story?id=nothing")
+
+    assert answer.status_code == 404
+    assert "No event of nothing is kept." in answer.text
+
+
+def test_a_store_that_cannot_be_reached_is_named(client, shelf):
+    """503, and what the store said."""
+    shelf.broken = "Elasticsearch at http://127.0.0.1:9 gives no answer."
+
+    for path in ("/", "/events", f"/story?id={events.REQUEST_ID}"):
+        answer = client.get(path)
+        assert (answer.status_code, shelf.broken in answer.text) == (503, True)
+
+
+def test_a_story_is_to_be_had_as_json(client):
+    """The same as `dashcam trace --json` prints."""
+    assert client.get(f"/story.json?id={events.REQUEST_ID}").json["outcome"] == "success"
+
+
+def test_a_story_is_to_be_had_as_a_file_with_secrets_masked(client, shelf):
+    """It is handed on to others."""
+    shelf.events[0].fields["labels"]["password"] = "hunter2"
+    shelf.events[0].fields["message"] = "login with token=abc123secret at postgresql://me:pw99@db/cars"
+    answer = client.get(f"/story.html?id={events.REQUEST_ID}")
+
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="dashcam-{events.REQUEST_ID}.html"'
+    assert [secret for secret in ("hunter2", "abc123secret", "pw99") if secret in answer.text] == []
+    assert "***" in answer.text
+
+
+def test_one_event_is_shown_whole(client):
+    """Its JSON, as it was recorded."""
+    answer = client.get("/event?id=636172730000000000000000-00000005")
+
+    assert '"message": "car created"' in text_of(answer)
+
+
+@pytest.mark.parametrize("path", ["/story", "/event", "/story?id=", "/story.json"])
+def test_an_address_without_an_id_is_a_bad_request(client, path):
+    """It says so."""
+    assert client.get(path).status_code == 400
+
+
+@pytest.mark.parametrize(("host", "status"), [("localhost:7411", 200), ("[::1]:7411", 200), ("evil.example", 400)])
+def test_only_our_own_names_are_answered(client, host, status):
+    """A name that a stranger made lead here (DNS rebinding) reads nothing."""
+    answer = client.get("/", headers={"Host": host})
+
+    assert answer.status_code == status
+    assert (events.REQUEST_ID in answer.text) == (status == 200)
+
+
+def test_rows_alone_are_sent_to_a_live_page(client):
+    """What is there since a moment, and a minute before: events may come late."""
+    later = events.START_NS + 61 * 10**9
+    rows = client.get(f"/events?rows=1&q=&after={events.START_NS}").text
+
+    assert rows.count("<tr ") == 10
+    assert "<html" not in rows
+    assert client.get(f"/events?rows=1&q=&after={later}").text == ""
+    assert client.get("/?rows=1").text.count("<tr ") == 1
+
+
+def test_older_events_are_one_click_away():
+    """A page holds so many; the next begins where it ended."""
+    client = create_app(finder(Shelf(events.long(600))), clock=lambda: SOON_NS).test_client()
+    first = client.get("/events?q=message:row")
+    older = html.unescape(re.search(r'href="([^"]*)">Older', first.text)[1])
+    second = client.get(f"/events{older}")
+
+    assert first.text.count('<tr id="') == second.text.count('<tr id="') == 200
+    assert not set(re.findall(r'<tr id="([^"]+)', first.text)) & set(re.findall(r'<tr id="([^"]+)', second.text))
+
+
+@pytest.mark.parametrize("since", ["15m", "1h", "24h", "7d", "all", "nonsense"])
+def test_the_time_to_look_back_is_chosen(client, since):
+    """What is not known counts as a day."""
+    assert events.REQUEST_ID in client.get(f"/?since={since}").text
+
+
+class Elements(HTMLParser):
+    """The elements and attributes a browser would find."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes = set(), set()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attributes}
+
+
+def test_hostile_events_are_text(shelf, client):
+    """Nothing that was logged becomes an element or an attribute."""
+    shelf.events[:] = events.hostile()
+    for path in ("/", "/events", f"/story?id={events.REQUEST_ID}", f"/story.html?id={events.REQUEST_ID}"):
+        text = client.get(path).text
+        found = Elements()
+        found.feed(text)
+        assert not found.tags & {"img", "iframe", "object", "base"}
+        assert not [name for name in found.attributes if name.startswith("on")]
+        assert "\u202e" not in text
+        assert "\x1b" not in text
+
+
+def test_json_in_a_page_cannot_end_its_element():
+    """`</script>` in a value is spelled otherwise, and reads the same."""
+    assert page.embed({"a": "</script><!--\u2028"}) == '{"a":"\\u003c/script>\\u003c!--\\u2028"}'
+
+
+def test_a_page_weighs_little_besides_its_data(client):
+    """At most 100 kB: markup around the rows, style and script."""
+    parts = [client.get("/events?q=message:nothing").text, *map(page.read_asset, ("viewer.css", "viewer.js"))]
+
+    assert sum(len(part.encode()) for part in parts) < 40_000
+
+
+def test_events_without_ids_are_shown():
+    """Foreign ones, found in somebody's index."""
+    strange = Event({"@timestamp": "2026-11-24T01:35:47Z", "message": "hello"})
+    client = create_app(finder(Shelf([strange])), clock=lambda: SOON_NS).test_client()
+
+    assert "hello" in client.get("/events").text

@@ -1,0 +1,43 @@
+"""Requests, told from the spans that served them."""
+
+from dashcam.show.web.recent import SERVED, summarize
+
+from .. import events
+
+
+def summary(some):
+    return [
+        (request.id, request.outcome, request.services, request.failures)
+        for request in summarize(event for event in some if SERVED.matches(event))
+    ]
+
+
+def test_a_request_is_told_by_the_span_that_answered_the_caller():
+    """The other services' spans tell who took part."""
+    assert summary(events.created()) == [(events.REQUEST_ID, "success", ("cars", "parts"), 0)]
+
+
+def test_a_failure_counts_the_services_that_failed():
+    """Both did."""
+    assert summary(events.failed()) == [(events.REQUEST_ID, "failure", ("cars", "parts"), 2)]
+
+
+def test_an_aborted_request_began_as_long_ago_as_its_age_says():
+    """Its report came at the end."""
+    cars = events.Service("cars", [])
+    cars.aborted(500, 480, "POST /cars", events.ROOT)
+    (request,) = summarize(cars.events)
+
+    assert (request.outcome, request.began_ns) == ("aborted", events.START_NS + 20_000_000)
+
+
+def test_the_newest_comes_first():
+    """As a person looks for it."""
+    assert [request.id for request in summarize(newest_last())] == ["later", "sooner"]
+
+
+def newest_last():
+    some = []
+    events.Service("cars", some, request_id="sooner").server(0, 1, "GET /cars", 200, events.ROOT)
+    events.Service("cars", some, request_id="later").server(9, 1, "GET /cars", 200, events.ROOT)
+    return some
