@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,13 +19,10 @@ from dashcam.find.query import Query
 from dashcam.routes import open_store
 from dashcam.settings import Settings
 
+from ..ports import free_port
+
 HERE = Path(__file__).parent
 DEADLINE_S = 30
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def until(condition, what):

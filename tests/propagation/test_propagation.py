@@ -1,0 +1,109 @@
+"""One request through two processes is one story; broken anywhere on the way, the assertion says where."""
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+
+from ..ports import free_port
+
+HERE = Path(__file__).parent
+
+
+@contextlib.contextmanager
+def service(name, port, environment):
+    """A service under gunicorn, from its start on."""
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "2"]
+    command += ["--log-level", "critical", "--graceful-timeout", "1", f"{name}:create_app()"]
+    process = subprocess.Popen(command, env=environment | {"PYTHONPATH": str(HERE)})
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for(port):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with contextlib.suppress(requests.ConnectionError):
+            requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
+            return
+        threading.Event().wait(0.02)
+    pytest.fail(f"nothing answers on port {port}")
+
+
+@contextlib.contextmanager
+def proxy(target, without):
+    """A proxy that loses a header; its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            kept = {name: value for name, value in self.headers.items() if name.lower() != without}
+            with contextlib.suppress(requests.ConnectionError):
+                answer = requests.get(target + self.path.lstrip("/"), headers=kept, timeout=10)
+                self.send_response(answer.status_code)
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+        def log_message(self, *args):
+            """Stay quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def send(recording, *, query="", lost="", back=None):
+    """One request through both services, over a proxy that loses a header."""
+    front, behind = free_port(), free_port()
+    with (
+        proxy(f"http://127.0.0.1:{behind}/", lost) as proxy_url,
+        service("back", behind, recording.environment | (back or {})),
+        service("front", front, recording.environment | {"BACK_URL": proxy_url}),
+    ):
+        wait_for(behind)
+        wait_for(front)
+        requests.get(f"http://127.0.0.1:{front}/?{query}", headers={"X-Request-ID": "golf-1"}, timeout=10)
+
+
+def test_unbroken(recording):
+    """Two services, a thread and an executor: one story."""
+    send(recording)
+
+    story = recording.assert_one_story("golf-1", services=["front", "back"])
+
+    lines = [entry.title for entry in story.entries if not entry.is_span]
+    assert sorted(lines) == ["answering", "in a thread", "in an executor"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ({"lost": "x-request-id"}, "it has 2 request IDs"),
+        ({"lost": "traceparent"}, "it has 2 traces"),
+        ({"back": {"DASHCAM_TRUST_REQUEST_ID": "never"}}, "it has 2 request IDs"),
+        ({"back": {"UNRECORDED": "1"}}, "back served no part of it"),
+        ({"query": "astray"}, "front recorded 'from nowhere' outside of any request"),
+        ({"query": "die"}, "a span of back is aborted"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_broken(recording, broken, told):
+    """The assertion fails, names the break, and prints the story."""
+    send(recording, **broken)
+
+    with pytest.raises(pytest.fail.Exception) as failure:
+        recording.assert_one_story("golf-1", services=["front", "back"])
+
+    assert told in str(failure.value)
+    assert "in an executor" in str(failure.value)
