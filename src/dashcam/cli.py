@@ -23,6 +23,7 @@ COMMANDS = {
     "cat": "the lines of the spool",
     "settings": "every setting, its value and meaning",
     "loggly-stand-in": "play Loggly on this machine, to try hosted mode with no account",
+    "setup": "Elasticsearch or OpenSearch, and Kibana, made ready for events",
 }
 
 _MODULES = {"trace": "story", "loggly-stand-in": "loggly_stand_in"}  # whose own name can be none of a module

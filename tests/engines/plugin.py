@@ -3,11 +3,12 @@
 A failing test shows what the engines printed while it ran.
 """
 
-import uuid
-
 import pytest
 
 from . import engine
+from .streams import new_namespace
+
+SHOWN_BYTES = 10_000
 
 _sizes = pytest.StashKey[dict[str, int]]()
 _running: dict[str, engine.Engine] = {}
@@ -44,7 +45,7 @@ def engine_url(request):
 @pytest.fixture
 def namespace():
     """A namespace no other test uses: data streams of one engine stay apart by it."""
-    return f"t{uuid.uuid4().hex[:12]}"
+    return new_namespace()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -57,6 +58,6 @@ def pytest_runtest_makereport(item, call):
     report = yield
     if report.failed:
         for name, node in _running.items():
-            printed = node.output.read_bytes()[item.stash.get(_sizes, {}).get(name, 0) :]
+            printed = node.output.read_bytes()[item.stash.get(_sizes, {}).get(name, 0) :][-SHOWN_BYTES:]
             report.sections.append((f"{name} output", printed.decode(errors="replace")))
     return report

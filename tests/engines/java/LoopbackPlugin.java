@@ -72,11 +72,7 @@ public final class LoopbackPlugin extends Plugin implements NetworkPlugin, Actio
 
         @Override
         protected RestChannelConsumer prepareRequest(RestRequest request, NodeClient client) {
-            return channel -> {
-                RestResponse answer = new RestResponse(RestStatus.OK, "application/json", TEXT);
-                answer.addHeader("X-Elastic-Product", "Elasticsearch");
-                channel.sendResponse(answer);
-            };
+            return channel -> channel.sendResponse(new RestResponse(RestStatus.OK, "application/json", TEXT));
         }
     }
 }

@@ -1,0 +1,261 @@
+"""How Elasticsearch and OpenSearch are talked to: an address, credentials, the streams that events are in.
+
+Both speak plain JSON over HTTP, so no client library stands between: each of those refuses the other product, or
+the version before its own.
+"""
+
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import orjson
+import requests
+from urllib3.exceptions import HTTPError
+
+from dashcam.errors import SettingsError, Unreachable
+from dashcam.settings import Secret, Settings
+
+CONNECT_TIMEOUT_S = 5
+ANSWER_TIMEOUT_S = 30  # a busy engine takes seconds for a large request
+CHUNK_BYTES = 1 << 20
+
+OLDEST_ELASTICSEARCH = (7, 17)
+OLDEST_OPENSEARCH = (2, 7)  # the first with flat_object, which holds labels
+
+MOST_REASON_CHARACTERS = 500
+
+
+def logs_stream(namespace: str) -> str:
+    """The data stream of log lines."""
+    return f"logs-dashcam-{namespace}"
+
+
+def spans_stream(namespace: str) -> str:
+    """The data stream of spans, by a name where Kibana looks for traces."""
+    return f"traces-apm.dashcam-{namespace}"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What stands at the address, and its version."""
+
+    is_opensearch: bool
+    version: tuple[int, int]
+
+    def __str__(self) -> str:
+        name = "OpenSearch" if self.is_opensearch else "Elasticsearch"
+        return f"{name} {self.version[0]}.{self.version[1]}"
+
+    def is_at_least(self, *version: int) -> bool:
+        """Whether this is Elasticsearch of this version or later."""
+        return not self.is_opensearch and self.version >= version
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one request; `body` is its JSON, or `None` where it is something else."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the request was carried out, with an answer in JSON."""
+        return self.status in {200, 201} and self.body is not None
+
+    @property
+    def has_no_handler(self) -> bool:
+        """Whether the product does not know the request at all: another product, a version, a missing plugin."""
+        return self.status in {405, 410} or (self.status == 400 and "no handler found" in self.reason)
+
+    @property
+    def reason(self) -> str:
+        """What the answer says about a failure, as `type: reason`."""
+        return reason_of(self.body.get("error") if isinstance(self.body, dict) else None) or "without a reason"
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """How long the server asks to be left alone."""
+        text = self.headers.get("Retry-After", "")
+        return float(text) if text.isdecimal() else None
+
+
+def reason_of(error: Any) -> str:
+    """The `error` of an answer, or of an item of one, in one line."""
+    if isinstance(error, dict):
+        error = f"{error.get('type')}: {error.get('reason')}"
+    return " ".join(str(error or "").split())[:MOST_REASON_CHARACTERS]
+
+
+class Connection:
+    """Requests to one address, from any thread: each thread keeps its own connection alive."""
+
+    def __init__(self, settings: Settings, variable: str = "ELASTICSEARCH_URL") -> None:
+        """A connection to the address in a setting, `KIBANA_URL` is another; both take the same key or user."""
+        self._variable = variable
+        url = settings.kibana_url if variable == "KIBANA_URL" else settings.elasticsearch_url
+        if not url:
+            raise SettingsError(f"{variable} is not set; it takes http://host:port or https://host:port.")
+        parts = urlsplit(url)
+        self.address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        self.is_local = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+        self._ca = str(settings.elasticsearch_ca) if settings.elasticsearch_ca else None
+        self._has_key = bool(settings.elasticsearch_api_key)
+        user = parts if parts.username else urlsplit(settings.elasticsearch_url)
+        self._has_user = bool(user.username)
+        self._auth = _auth(settings.elasticsearch_api_key, user.username, user.password)
+        self._threads = threading.local()
+        self._sessions: list[requests.Session] = []
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """The answer to a request, whatever its status; a body that is not bytes is sent as JSON.
+
+        Raises `Unreachable` when there is none.
+        """
+        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        try:
+            with self._session().request(
+                method,
+                self.address + path,
+                params=params,
+                data=data,
+                headers={"Content-Type": "application/json", **(headers or {})},
+                auth=self._auth,
+                verify=self._ca,  # given with each request: REQUESTS_CA_BUNDLE would go before a session's own
+                timeout=(CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return Answer(response.status_code, _json(_read(response)), response.headers)
+        except (requests.RequestException, HTTPError, OSError) as fault:
+            raise Unreachable(self._explain_fault(fault)) from fault
+
+    def product(self) -> Product | None:
+        """The product and its version; `None` where the key may not ask.
+
+        Raises `Unreachable` when it is none that Dashcam can use.
+        """
+        answer = self.ask("GET", "/")
+        if answer.status == 403:
+            return None
+        if not answer.is_ok:
+            raise Unreachable(self.explain(answer))
+        product = _product(answer.body)
+        if product is None:
+            raise Unreachable(f"{self.address} is neither Elasticsearch nor OpenSearch: check {self._variable}.")
+        oldest = OLDEST_OPENSEARCH if product.is_opensearch else OLDEST_ELASTICSEARCH
+        if product.version < oldest:
+            raise Unreachable(
+                f"{product} at {self.address} is too old: Dashcam needs {oldest[0]}.{oldest[1]} or later."
+            )
+        return product
+
+    def explain(self, answer: Answer, right: str = "") -> str:
+        """What an answer that is no success means and what to do; `right` names what the request asks for."""
+        seen = f"{self.address} answered {answer.status}"
+        if answer.status == 401:
+            return f"{seen}: {self._credentials()}."
+        if answer.status == 403 and "cluster_block" in answer.reason:
+            return f"{seen}, it is blocked: {answer.reason}. Lift the block; disk space is the usual cause."
+        if answer.status == 403:
+            needed = f" It needs {right}." if right else ""
+            return f"{seen}: {self._who()} may not do this.{needed} ({answer.reason})"
+        if 300 <= answer.status < 400:
+            return f"{seen}, a redirect to {answer.headers.get('Location')}: check {self._variable}."
+        if answer.body is None:
+            return f"{seen} with something that is not JSON: check {self._variable}, or the proxy at that address."
+        return f"{seen}: {answer.reason}"
+
+    def close(self) -> None:
+        """Give back the connections of all threads."""
+        for session in self._sessions:
+            session.close()
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._threads, "session"):
+            self._threads.session = requests.Session()
+            self._sessions.append(self._threads.session)
+        session: requests.Session = self._threads.session
+        return session
+
+    def _who(self) -> str:
+        if self._has_key:
+            return "the key in ELASTICSEARCH_API_KEY"
+        return "the user in ELASTICSEARCH_URL" if self._has_user else "someone without a key"
+
+    def _credentials(self) -> str:
+        if self._has_key or self._has_user:
+            return f"{self._who()} is wrong, has expired, or was withdrawn"
+        return "it wants to know who asks; set ELASTICSEARCH_API_KEY, or put user:password@ into ELASTICSEARCH_URL"
+
+    def _explain_fault(self, fault: BaseException) -> str:
+        if isinstance(fault, requests.exceptions.SSLError):
+            return (
+                f"{self.address} shows a certificate that is not trusted ({_root(fault)}); ELASTICSEARCH_CA names the "
+                f"PEM file of its authority, and the host name must be the one in {self._variable}."
+            )
+        if isinstance(fault, requests.Timeout | TimeoutError | HTTPError):
+            return f"{self.address} gave no whole answer within {ANSWER_TIMEOUT_S} s ({_root(fault)})."
+        return f"{self.address} cannot be reached: {_root(fault)}."
+
+
+def _auth(key: Secret, user: str | None, password: str | None) -> Callable[[requests.PreparedRequest], Any]:
+    """What signs a request; always something, or requests would look into ~/.netrc."""
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingsError("ELASTICSEARCH_API_KEY='***' cannot be used: it takes a key in its encoded form.")
+    pair = f"{unquote(user or '')}:{unquote(password or '')}".encode()
+    signature = f"ApiKey {key}" if key else f"Basic {b64encode(pair).decode()}" if user else None
+
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if signature:
+            request.headers["Authorization"] = signature
+        return request
+
+    return sign
+
+
+def _read(response: requests.Response) -> bytes:
+    """The whole body, within the time an answer may take: the timeout of a socket starts anew with each byte."""
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    parts = []
+    while part := response.raw.read1(CHUNK_BYTES, decode_content=True):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the answer trickles")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return None
+
+
+def _product(body: Any) -> Product | None:
+    version = body.get("version") if isinstance(body, dict) else None
+    if not isinstance(version, dict):
+        return None
+    major, minor, *_ = [*str(version.get("number")).split("."), ""]
+    if not (major.isdecimal() and minor.isdecimal()):
+        return None
+    return Product(version.get("distribution") == "opensearch", (int(major), int(minor)))
+
+
+def _root(fault: BaseException) -> str:
+    """The first cause of an error: the operating system's own words, not those of the layers above."""
+    while inner := fault.__cause__ or fault.__context__:
+        fault = inner
+    return str(fault)

@@ -1,0 +1,40 @@
+"""Saved objects into Kibana, or OpenSearch Dashboards.
+
+Source: Kibana API, "Import saved objects". The status is 200 even when objects failed; `success` tells.
+"""
+
+from pathlib import Path
+
+from urllib3.filepost import encode_multipart_formdata
+
+from dashcam.elastic import Connection
+from dashcam.errors import DashcamError, Unreachable
+from dashcam.setup import Step
+
+_PATH = "/api/saved_objects/_import"
+_SHOWN_ERRORS = 5
+
+
+def set_up(connection: Connection, pack: Path) -> Step:
+    """Import a file of saved objects, one a line; those that are there are replaced."""
+    try:
+        objects = pack.read_bytes()
+    except OSError as fault:
+        raise DashcamError(f"{pack} cannot be read: {fault.strerror}.") from fault
+    body, kind = encode_multipart_formdata({"file": ("dashcam.ndjson", objects, "application/ndjson")})
+    headers = {"Content-Type": kind, "kbn-xsrf": "dashcam", "osd-xsrf": "dashcam"}
+    answer = connection.ask("POST", _PATH, body, {"overwrite": "true"}, headers)
+    if not answer.is_ok:
+        raise Unreachable(connection.explain(answer, "the Kibana privilege Saved Objects Management"))
+    if answer.body.get("success") is not True:
+        raise DashcamError(f"{connection.address} did not take all of {pack}: {_faults(answer.body)}")
+    return Step(f"Kibana objects of {pack}", f"imported {answer.body.get('successCount')}")
+
+
+def _faults(body: dict[str, object]) -> str:
+    errors = body.get("errors")
+    if not isinstance(errors, list):
+        return "without a reason"
+    shown = [f"{error.get('type')} {error.get('id')}: {error.get('error', {}).get('type')}" for error in errors]
+    more = f" and {len(shown) - _SHOWN_ERRORS} more" if len(shown) > _SHOWN_ERRORS else ""
+    return ", ".join(shown[:_SHOWN_ERRORS]) + more

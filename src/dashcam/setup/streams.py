@@ -1,0 +1,131 @@
+"""Templates, life cycle and data streams of Elasticsearch or OpenSearch.
+
+Sources: Elasticsearch API, "Create or update an index template", "Create a data stream", "Update data stream
+lifecycles", "Create or update a lifecycle policy"; OpenSearch, "Index State Management API".
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dashcam.elastic import Answer, Connection, Product, logs_stream, spans_stream
+from dashcam.errors import Unreachable
+from dashcam.setup import Step, read_json
+
+_POLICY = "dashcam"
+
+_RIGHT = {
+    "/_component_template": "the cluster privilege manage_index_templates",
+    "/_index_template": "the cluster privilege manage_index_templates",
+    "/_ilm": "the cluster privilege manage_ilm",
+}
+
+
+def set_up(connection: Connection, namespace: str, retention_days: int) -> Iterator[Step]:
+    """Bring templates, life cycle and a namespace's streams to their present form.
+
+    Raises `Unreachable` at the first thing that cannot be done; what was done stays.
+    """
+    product = connection.product()
+    if product is None:
+        raise Unreachable(f"{connection.address} does not tell its version: setting up needs the privilege monitor.")
+    retention = f"{retention_days}d"
+    yield from _set_up_policy(connection, product, retention)
+    for name in ("settings", "fields"):
+        path = f"/_component_template/dashcam-{name}"
+        yield _put(connection, path, _fitted(read_json(f"templates/{name}.json"), product))
+    for name in ("logs", "spans"):
+        path = f"/_index_template/dashcam-{name}"
+        yield _put(connection, path, read_json(f"templates/{name}.json") | _kept(product, retention))
+    for stream in (logs_stream(namespace), spans_stream(namespace)):
+        yield from _set_up_stream(connection, product, stream, retention)
+
+
+def _fitted(component: dict[str, Any], product: Product) -> dict[str, Any]:
+    """A component template without what a product does not know."""
+    template = component["template"]
+    if "mappings" in template and product.is_opensearch:
+        template["mappings"]["properties"]["labels"] = {"type": "flat_object"}
+    if "settings" in template and not product.is_at_least(8, 17):
+        del template["settings"]["index"]["mode"]
+    if "settings" in template and _has_ilm(product):
+        template["settings"]["index"]["lifecycle"] = {"name": _POLICY}
+    return component
+
+
+def _has_ilm(product: Product) -> bool:
+    """Whether a policy keeps the time; data streams of later versions do it themselves."""
+    return not product.is_opensearch and not product.is_at_least(8, 14)
+
+
+def _kept(product: Product, retention: str) -> dict[str, Any]:
+    """What an index template says of keeping: how long, and that a refused event is not kept aside in the engine.
+
+    The shipper has a place of its own for those, with the reason.
+    """
+    template: dict[str, Any] = {}
+    if product.is_at_least(8, 14):
+        template["lifecycle"] = {"data_retention": retention}
+    if product.is_at_least(9, 1):
+        template["data_stream_options"] = {"failure_store": {"enabled": False}}
+    return {"template": template}
+
+
+def _set_up_policy(connection: Connection, product: Product, retention: str) -> Iterator[Step]:
+    if product.is_opensearch:
+        yield _put_ism(connection, retention)
+    elif _has_ilm(product):
+        policy = read_json("lifecycle/ilm.json")
+        policy["policy"]["phases"]["delete"]["min_age"] = retention
+        yield _put(connection, f"/_ilm/policy/{_POLICY}", policy)
+
+
+def _put_ism(connection: Connection, retention: str) -> Step:
+    """OpenSearch replaces a policy only for one who names the state it was seen in."""
+    path = f"/_plugins/_ism/policies/{_POLICY}"
+    policy = read_json("lifecycle/ism.json")
+    policy["policy"]["states"][0]["transitions"][0]["conditions"]["min_rollover_age"] = retention
+    seen = connection.ask("GET", path)
+    if seen.has_no_handler:
+        return Step(f"policy {_POLICY}", "left out: no Index State Management here, so old events stay")
+    params = {"if_seq_no": "_seq_no", "if_primary_term": "_primary_term"} if seen.is_ok else {}
+    return _put(connection, path, policy, {name: str(seen.body[key]) for name, key in params.items()})
+
+
+def _set_up_stream(connection: Connection, product: Product, stream: str, retention: str) -> Iterator[Step]:
+    what = f"stream {stream}"
+    answer = connection.ask("PUT", f"/_data_stream/{stream}")
+    if answer.is_ok:
+        yield Step(what, "made")
+        return
+    if answer.has_no_handler:
+        yield Step(what, "left out: made by its first event here")
+    elif answer.status != 400 or "already exists" not in answer.reason:
+        raise Unreachable(f"{what}: {connection.explain(answer, 'manage on the streams')}")
+    else:
+        yield Step(what, "is there")
+        if product.is_at_least(8, 14):
+            yield _put(connection, f"/_data_stream/{stream}/_lifecycle", {"data_retention": retention})
+    if _is_outdated(connection.ask("GET", f"/{stream}/_mapping")):
+        _must(connection, "POST", f"/{stream}/_rollover")
+        yield Step(what, "goes on in a new index, with the present fields")
+
+
+def _is_outdated(answer: Answer) -> bool:
+    """Whether no index of a stream has the present fields; then not even the newest one, which is written to."""
+    version = read_json("templates/fields.json")["template"]["mappings"]["_meta"]
+    indices = answer.body.values() if answer.is_ok else []
+    return bool(indices) and all(index["mappings"].get("_meta") != version for index in indices)
+
+
+def _put(connection: Connection, path: str, body: Any, params: Mapping[str, str] | None = None) -> Step:
+    _must(connection, "PUT", path, body, params)
+    return Step(path.lstrip("/_"), "set")
+
+
+def _must(
+    connection: Connection, method: str, path: str, body: Any = None, params: Mapping[str, str] | None = None
+) -> None:
+    answer = connection.ask(method, path, body, params)
+    if not answer.is_ok:
+        right = next((right for start, right in _RIGHT.items() if path.startswith(start)), "manage on the streams")
+        raise Unreachable(f"{method} {path}: {connection.explain(answer, right)}")

@@ -1,0 +1,36 @@
+"""Dashcam's data streams in a real engine: set up, looked into, waited for."""
+
+import uuid
+
+import requests
+
+from dashcam.elastic import Connection, logs_stream, spans_stream
+from dashcam.settings import Settings
+from dashcam.setup import streams
+
+
+def settings_for(url: str, namespace: str) -> Settings:
+    """The settings of someone who uses this engine and this namespace."""
+    return Settings.load({"ELASTICSEARCH_URL": url, "DASHCAM_NAMESPACE": namespace})
+
+
+def new_namespace() -> str:
+    """A namespace nobody else uses: streams of one engine stay apart by it."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+def set_up(settings: Settings) -> None:
+    """What `dashcam setup elk` does."""
+    connection = Connection(settings)
+    list(streams.set_up(connection, settings.namespace, settings.retention_days))
+    connection.close()
+
+
+def documents(settings: Settings) -> list[dict]:
+    """Every document of both streams as a reader finds them, at most 10,000, in no order."""
+    names = f"{logs_stream(settings.namespace)},{spans_stream(settings.namespace)}"
+    url, optional = settings.elasticsearch_url, {"ignore_unavailable": "true"}
+    requests.post(f"{url}/{names}/_refresh", params=optional, timeout=30).raise_for_status()
+    found = requests.post(f"{url}/{names}/_search", params=optional, json={"size": 10_000}, timeout=30)
+    found.raise_for_status()
+    return found.json()["hits"]["hits"]
