@@ -1,0 +1,162 @@
+"""Events straight into Elasticsearch's or OpenSearch's data streams, by the `_bulk` request.
+
+Source: Elasticsearch API, "Bulk index or delete documents"; OpenSearch, "Bulk". A data stream takes only `create`.
+With `event.id` as `_id`, an event sent again is answered 409 and stays one: within one backing index, so a resend
+across a rollover makes a second copy, which reading takes for one. A request is at most 100 MB; 5 MB are sent.
+"""
+
+import gzip
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from dashcam.elastic import Answer, Connection, logs_stream, reason_of, spans_stream
+from dashcam.errors import Refused, Unavailable, Unreachable
+from dashcam.settings import Settings
+from dashcam.ship.batch import Batch, Limits, Undelivered
+
+_EVENTS = 4000
+_ACTION_BYTES = 110  # the line before each event, with a namespace of usual length
+_BODY_BYTES = 5_000_000
+_IN_FLIGHT = 4
+_FIX_PAUSE_S = 15.0  # between tries while a person has to mend something; goes on within 30 s of the fix
+
+_SEEN_IN_ITEMS = "items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store"
+
+# What a request as a whole is answered when its text is at fault; any other 400 has a cause outside the events.
+_TEXT_FAULTS = (
+    "action_request_validation_exception",
+    "illegal_argument_exception",
+    "json_parse_exception",
+    "parse_exception",
+    "x_content_parse_exception",
+)
+
+
+def connect(settings: Settings) -> "Elasticsearch":
+    """The backend for the data streams of the settings' namespace."""
+    return Elasticsearch(Connection(settings), settings.namespace)
+
+
+class Elasticsearch:
+    """Two data streams, one for log lines and one for spans; `ship` may run in several threads at once."""
+
+    limits = Limits(_EVENTS, _BODY_BYTES - _EVENTS * _ACTION_BYTES, _IN_FLIGHT)
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self._connection = connection
+        self._streams = (logs_stream(namespace), spans_stream(namespace))
+
+    def ship(self, batch: Batch) -> Undelivered | None:
+        """Send a batch; each event has an answer of its own."""
+        if not batch:
+            return None
+        try:
+            answer = self._send(b"".join(self._lines(batch)))
+        except Unreachable as fault:
+            raise Unavailable(str(fault)) from fault
+        if not answer.is_ok:
+            raise self._judge(answer)
+        return self._read(answer, len(batch))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def _lines(self, batch: Batch) -> Iterator[bytes]:
+        logs, spans = (b'{"create":{"_index":"%b","_id":"' % stream.encode() for stream in self._streams)
+        for line in batch:
+            yield spans if line.is_span else logs
+            yield line.id.encode()
+            yield b'"}}\n'
+            yield line.data
+            yield b"\n"
+
+    def _send(self, body: bytes) -> Answer:
+        params = self._params
+        headers = {"Content-Type": "application/x-ndjson"}
+        if not self._connection.is_local:
+            # 8 us an event for a seventh of the bytes: worth it on any network, not within one machine.
+            headers["Content-Encoding"] = "gzip"
+            body = gzip.compress(body, 1)
+        return self._connection.ask("POST", "/_bulk", body, params, headers)
+
+    @cached_property
+    def _params(self) -> Mapping[str, str]:
+        """What the product knows of the guards of a request; where it cannot be asked for, none."""
+        product = self._connection.product()
+        params = {"filter_path": _SEEN_IN_ITEMS}
+        if product and product.is_at_least(8, 18):
+            params["include_source_on_error"] = "false"  # else an event's text is in the reason of its refusal
+        if product and product.is_at_least(8, 13):
+            params["require_data_stream"] = "true"
+        else:
+            self._make_streams()
+        return params
+
+    def _make_streams(self) -> None:
+        """Have the streams before anything is sent: a product without `require_data_stream` would make plain indexes.
+
+        A key that may not make streams may not make indexes either.
+        """
+        for stream in self._streams:
+            answer = self._connection.ask("PUT", f"/_data_stream/{stream}")
+            if answer.status == 400 and "already" not in answer.reason and not answer.has_no_handler:
+                raise self._missing(stream, answer.reason)
+
+    def _judge(self, answer: Answer) -> Unavailable | Refused:
+        if answer.status == 413:
+            return Refused(self._connection.explain(answer))
+        if answer.status == 400 and answer.reason.startswith(_TEXT_FAULTS):
+            return Refused(self._connection.explain(answer))
+        if answer.status in {408, 429} or answer.status >= 500:
+            return Unavailable(self._connection.explain(answer), answer.retry_after_s)
+        explained = self._connection.explain(answer, f"create_doc on {' and '.join(self._streams)}")
+        return Unavailable(explained, _FIX_PAUSE_S)
+
+    def _read(self, answer: Answer, events: int) -> Undelivered | None:
+        items = _items(answer.body)
+        if len(items) != events:
+            raise Unavailable(
+                f"{self._connection.address} answered for {len(items)} of {events} events; all are sent again."
+            )
+        again: list[int] = []
+        refused: dict[int, str] = {}
+        for place, item in enumerate(items):
+            status = item["status"]
+            if status == 409 or (200 <= status < 300 and item.get("failure_store") != "used"):
+                continue
+            if status in {401, 403, 404}:
+                raise self._blocked(Answer(status, item))
+            if status in {408, 429} or status >= 500:
+                again.append(place)
+            else:
+                refused[place] = _why(item)
+        if len(again) == events:
+            raise Unavailable(f"{self._connection.address} took no event: {_why(items[0])}", answer.retry_after_s)
+        return Undelivered(again, refused) if again or refused else None
+
+    def _blocked(self, item: Answer) -> Unavailable:
+        if item.status == 404:
+            return self._missing(" or ".join(self._streams), item.reason)
+        right = "create_doc, and the stream itself, which `dashcam setup elk` makes"
+        return Unavailable(self._connection.explain(item, right), _FIX_PAUSE_S)
+
+    def _missing(self, stream: str, reason: str) -> Unavailable:
+        text = f"{self._connection.address} has no template for {stream}: run `dashcam setup elk`. ({reason})"
+        return Unavailable(text, _FIX_PAUSE_S)
+
+
+def _items(body: Any) -> Sequence[Mapping[str, Any]]:
+    """What an answer says of each event, in order; nothing where it is not of the form an answer has."""
+    items = body.get("items") if isinstance(body, dict) else None
+    if not isinstance(items, list):
+        return []
+    created = (item.get("create") for item in items if isinstance(item, dict))
+    return [item for item in created if isinstance(item, dict) and isinstance(item.get("status"), int)]
+
+
+def _why(item: Mapping[str, Any]) -> str:
+    if item.get("failure_store") == "used":
+        return "the mapping does not take it; it is kept in the stream's failure store"
+    return f"{item.get('status')} {reason_of(item.get('error'))}"
