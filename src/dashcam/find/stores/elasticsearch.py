@@ -1,0 +1,312 @@
+"""Events found in Elasticsearch's or OpenSearch's data streams.
+
+Source: Elasticsearch API, "Search" and "Open a point in time"; OpenSearch, "Point in Time". A search is one point in
+time, read page by page in order of time. What the engine's own query language cannot say exactly is asked for so that
+nothing is missed, and what comes too much is left out here, second copies of an event with it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import groupby, islice
+from typing import Any as Json
+
+from dashcam.elastic import Answer, Connection, logs_stream, spans_stream
+from dashcam.errors import Unreachable
+from dashcam.event import Event, format_time
+from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Expression, Matches, Not, Query, Words
+from dashcam.settings import Settings
+from dashcam.values import SEARCHED, words_of
+
+Dsl = dict[str, Json]
+Kinds = Mapping[str, str]
+
+_PAGE = 1000
+_KEEP_ALIVE = "2m"  # from one page to the next
+
+
+def open_store(settings: Settings) -> "Elasticsearch":
+    """The store of the settings' namespace."""
+    return Elasticsearch(Connection(settings), settings.namespace)
+
+
+class Elasticsearch:
+    """The two data streams of a namespace, read as one; a stream that is not there is empty."""
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self._connection = connection
+        self._streams = f"{logs_stream(namespace)},{spans_stream(namespace)}"
+        self._speaks_opensearch = False
+
+    def find(self, query: Query) -> Iterator[Event]:
+        """The events of a query, oldest first; with a limit all of them are fetched before the first is given."""
+        if query.limit:
+            newest = list(islice(self._matching(query, "desc"), query.limit))
+            yield from reversed(newest)
+        else:
+            yield from self._matching(query, "asc")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def _matching(self, query: Query, order: str) -> Iterator[Event]:
+        hits = self._hits(query, order)
+        for _, together in groupby(hits, key=lambda hit: hit["sort"][0]):
+            events = {event.id or hit["_id"]: event for hit in together for event in [Event(hit["_source"])]}
+            found = (event for event in events.values() if query.matches(event))
+            yield from sorted(found, key=lambda event: (event.time_ns, event.id), reverse=order == "desc")
+
+    def _hits(self, query: Query, order: str) -> Iterator[Dsl]:
+        """The hits of a search, in order of time; of the same time, in order of `event.id`."""
+        kinds = self._kinds(fields_of(query.expression))
+        if kinds is None:
+            return
+        search: Dsl = {
+            "query": _all([at_least(query.expression, kinds), _between_times(query)]),
+            "sort": [
+                {"@timestamp": {"order": order, "numeric_type": "date_nanos"}},
+                {"event.id": {"order": order, "unmapped_type": "keyword"}},
+            ],
+            "size": min(query.limit + 1, _PAGE) if query.limit else _PAGE,
+            "track_total_hits": False,
+        }
+        with self._point_in_time() as point:
+            search["pit"] = {"id": point, "keep_alive": _KEEP_ALIVE}
+            while page := self._page(search):
+                yield from page
+                if len(page) < search["size"]:
+                    return
+                search["search_after"] = page[-1]["sort"]
+
+    def _page(self, search: Dsl) -> list[Dsl]:
+        answer = self._ask("POST", "/_search", search, {"allow_partial_search_results": "false"})
+        shards = answer.get("_shards", {})
+        if answer.get("timed_out") or shards.get("failed") != 0:
+            raise Unreachable(
+                f"{self._connection.address} answered in part only: {shards.get('failed')} of {shards.get('total')} "
+                f"shards failed, timed out: {answer.get('timed_out')}. Try a shorter span of time."
+            )
+        # The next page belongs to the point in time of this answer, which may have another name by now.
+        search["pit"]["id"] = answer.get("pit_id", search["pit"]["id"])
+        hits: list[Dsl] = answer["hits"]["hits"]
+        return hits
+
+    @contextmanager
+    def _point_in_time(self) -> Iterator[str]:
+        point = self._open_point()
+        try:
+            yield point
+        finally:
+            # One that is not closed ends by itself.
+            with suppress(Unreachable):
+                if self._speaks_opensearch:
+                    self._connection.ask("DELETE", "/_search/point_in_time", {"pit_id": [point]})
+                else:
+                    self._connection.ask("DELETE", "/_pit", {"id": point})
+
+    def _open_point(self) -> str:
+        params = {"keep_alive": _KEEP_ALIVE, "ignore_unavailable": "true"}
+        if not self._speaks_opensearch:
+            answer = self._connection.ask("POST", f"/{self._streams}/_pit", params=params)
+            self._speaks_opensearch = answer.has_no_handler
+            if not self._speaks_opensearch:
+                return str(self._checked(answer)["id"])
+        return str(self._ask("POST", f"/{self._streams}/_search/point_in_time", None, params)["pit_id"])
+
+    def _kinds(self, fields: Iterable[str]) -> Kinds | None:
+        """How the engine holds each of these fields, as far as it does so everywhere; `None` without any stream."""
+        names = {"@timestamp"}.union(*(_with_parents(field) for field in fields))
+        params = {"fields": ",".join(sorted(names)), "include_unmapped": "true", "ignore_unavailable": "true"}
+        answer = self._ask("GET", f"/{self._streams}/_field_caps", None, params)
+        if not answer["indices"]:
+            return None
+        return {name: next(iter(types)) for name, types in answer["fields"].items() if len(types) == 1}
+
+    def _ask(self, method: str, path: str, body: Dsl | None, params: Mapping[str, str]) -> Dsl:
+        return self._checked(self._connection.ask(method, path, body, params))
+
+    def _checked(self, answer: Answer) -> Dsl:
+        if not answer.is_ok:
+            right = f"read and view_index_metadata on {self._streams}"
+            raise Unreachable(self._connection.explain(answer, right))
+        body: Dsl = answer.body
+        return body
+
+
+def fields_of(expression: Expression) -> Iterator[str]:
+    """The fields an expression speaks of."""
+    match expression:
+        case All(parts) | Any(parts):
+            for part in parts:
+                yield from fields_of(part)
+        case Not(part):
+            yield from fields_of(part)
+        case Words(field=""):
+            yield from SEARCHED
+        case Everything():
+            return
+        case _:
+            yield expression.field
+
+
+def at_least(expression: Expression, kinds: Kinds) -> Dsl:
+    """The search for every event that an expression matches, and for others where the engine cannot be more exact."""
+    return _search(expression, kinds, wide=True)
+
+
+def _search(expression: Expression, kinds: Kinds, *, wide: bool) -> Dsl:
+    """A search for at least the events that match, or, not `wide`, for none but those."""
+    match expression:
+        case Everything():
+            return _ALL
+        case All(parts):
+            return _all([_search(part, kinds, wide=wide) for part in parts])
+        case Any(parts):
+            return _any([_search(part, kinds, wide=wide) for part in parts])
+        case Not(part):
+            return {"bool": {"must_not": [_search(part, kinds, wide=not wide)]}}
+        case Words(text, "", prefix):
+            return _any([_search(Words(text, field, prefix), kinds, wide=wide) for field in SEARCHED])
+    kind = _kind(expression.field, kinds)
+    search, is_exact = _LEAVES.get(kind, _other)(expression)
+    if not wide:
+        return search if is_exact else _NONE
+    if kind in {"text", "label", "unknown"}:
+        return search
+    # A value that is malformed or too long for its field is in no index, but the name of its field is.
+    return _any([search, {"term": {"_ignored": expression.field}}])
+
+
+_ALL: Dsl = {"match_all": {}}
+_NONE: Dsl = {"match_none": {}}
+
+Leaf = Equals | Matches | Words | Between | Exists
+
+
+def _all(searches: list[Dsl]) -> Dsl:
+    return {"bool": {"filter": searches}}
+
+
+def _any(searches: list[Dsl]) -> Dsl:
+    return {"bool": {"should": searches, "minimum_should_match": 1}} if searches else _NONE
+
+
+def _has(field: str) -> Dsl:
+    return {"exists": {"field": field}}
+
+
+_KINDS = {
+    "flat_object": "label",
+    "flattened": "label",
+    "keyword": "keyword",
+    "long": "long",
+    "match_only_text": "text",
+    "text": "text",
+    "wildcard": "keyword",
+}
+
+
+def _with_parents(field: str) -> list[str]:
+    names = field.split(".")
+    return [".".join(names[:depth]) for depth in range(len(names), 0, -1)]
+
+
+def _kind(field: str, kinds: Kinds) -> str:
+    name, *parents = _with_parents(field)
+    if any(_KINDS.get(kinds.get(parent, "")) == "label" for parent in parents):
+        return "label"
+    kind = kinds.get(name, "object")
+    return "unknown" if kind in {"object", "nested", "unmapped"} else _KINDS.get(kind, "other")
+
+
+def _keyword(leaf: Leaf) -> tuple[Dsl, bool]:
+    match leaf:
+        case Equals(field, value):
+            return {"term": {field: value}}, True
+        case Matches(field, pattern):
+            loose = _loosened(pattern)
+            return {"wildcard": {field: {"value": loose}}}, loose == pattern
+        case Words(text, field):
+            # The engine folds capitals of ASCII alone; K and I have others, the Kelvin sign and a dotted capital.
+            runs = [re.sub("[ik]", "?", run) for run in re.findall("[0-9a-z]+", text.lower())]
+            return _all([{"wildcard": {field: {"value": f"*{run}*", "case_insensitive": True}}} for run in runs]), False
+    return _has(leaf.field), isinstance(leaf, Exists)
+
+
+def _loosened(pattern: str) -> str:
+    """A pattern with `*` for `?` where it has both: together they can need more states than the engine allows."""
+    signs = re.findall(r"\\?.", pattern, re.DOTALL)
+    return "".join("*" if sign == "?" else sign for sign in signs) if "*" in signs else pattern
+
+
+# Letters that every tokenizer of words keeps together, and that are the same small letters everywhere.
+_RUN = re.compile("[0-9a-zß-öø-ʯά-ρτ-ώа-ԯ]+")
+_RUN_CHARACTERS = 100
+
+
+def _text(leaf: Leaf) -> tuple[Dsl, bool]:
+    """A text is held as words, which the engine cuts in other places than `words_of` does."""
+    match leaf:
+        case Equals(field, value):
+            pieces = [value]
+        case Matches(field, pattern):
+            pieces = ["" if sign in "*?" else sign[-1] for sign in re.findall(r"\\?.", pattern, re.DOTALL)]
+            pieces = "".join(piece or "\0" for piece in pieces).split("\0")
+        case Words(text, field):
+            if not words_of(text):
+                return _NONE, True
+            pieces = [text]
+        case _:
+            return _ALL, False
+    runs = [run for piece in pieces for run in _RUN.findall(piece.lower())]
+    return _all([{"wildcard": {field: {"value": f"*{run[:_RUN_CHARACTERS]}*"}}} for run in runs]), False
+
+
+def _long(leaf: Leaf) -> tuple[Dsl, bool]:
+    match leaf:
+        case Equals(field, value):
+            # 200 finds 200.0 too, which reads differently.
+            is_long = re.fullmatch("-?[0-9]{1,19}", value) and int(value) == _clamped(int(value))
+            return ({"term": {field: value}} if is_long else _NONE), False
+        case Between(field, low, high):
+            # A broken number is held without what follows its point, and so are the bounds.
+            bounds = {"gte": low, "lte": high}
+            return {
+                "range": {field: {key: _clamped(bound) for key, bound in bounds.items() if bound is not None}}
+            }, False
+    return _has(leaf.field), isinstance(leaf, Exists)
+
+
+def _clamped(number: float) -> int:
+    return int(max(-(2**63), min(2**63 - 1, number)))
+
+
+def _label(leaf: Leaf) -> tuple[Dsl, bool]:
+    """A label is held as `name=value`, numbers too, with all their digits."""
+    match leaf:
+        case Equals(field, value) if not re.fullmatch("-?[0-9.]+[eE][-+0-9]+", value):
+            return {"term": {field: value}}, False
+        case Matches(field, pattern) if not pattern.startswith(("*", "?", "\\")):
+            return {"prefix": {field: re.split(r"[*?\\]", pattern)[0]}}, False
+    return _has(leaf.field), False
+
+
+def _unknown(_leaf: Leaf) -> tuple[Dsl, bool]:
+    return _ALL, False
+
+
+def _other(leaf: Leaf) -> tuple[Dsl, bool]:
+    return _has(leaf.field), isinstance(leaf, Exists)
+
+
+_LEAVES = {"keyword": _keyword, "label": _label, "long": _long, "text": _text, "unknown": _unknown}
+
+
+def _between_times(query: Query) -> Dsl:
+    bounds = {}
+    if query.since_ns is not None:
+        bounds["gte"] = format_time(max(0, query.since_ns))
+    if query.until_ns is not None:
+        bounds["lte"] = format_time(max(0, query.until_ns) + 1000)  # format_time cuts nanoseconds off
+    return {"range": {"@timestamp": bounds}} if bounds else _ALL
