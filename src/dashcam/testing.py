@@ -60,8 +60,8 @@ class Recording:
     def assert_one_story(self, request_id: str, services: Collection[str] = ()) -> Story:
         """Assert that a request is one story: one request ID, one trace, one beginning, nothing missing or aborted.
 
-        With `services`, that each of them served a part of it, and nobody else did. And that meanwhile none of them
-        recorded a line without a request ID: such a line is lost to every story. The failure prints the story.
+        With `services`, that each of them served a part of it, and nobody else did. And that meanwhile none of their
+        processes recorded a line without a request ID: no story would have it. The failure prints the story.
         """
         __tracebackhide__ = True
         story = self.story(request_id)
@@ -75,13 +75,22 @@ class Recording:
 
     def _strays(self, story: Story) -> list[str]:
         end_ns = story.start_ns + story.duration_ns
+        processes = {_process_of(event) for event in _served(story)}
         return [
             f"{facts.service(event)} recorded {event.get('message')!r} outside of any request"
             for event in self.events()
             if not event.get("http.request.id")
             and story.start_ns <= event.time_ns <= end_ns
-            and facts.service(event) in story.services
+            and _process_of(event) in processes
         ]
+
+
+def _served(story: Story) -> list[Event]:
+    return [entry.event for entry in story.entries if entry.event and facts.is_served(entry.event)]
+
+
+def _process_of(event: Event) -> tuple[str, int]:
+    return event.get("host.name"), event.get("process.pid")
 
 
 def _faults_of(story: Story) -> Iterator[str]:
@@ -97,7 +106,7 @@ def _faults_of(story: Story) -> Iterator[str]:
 
 
 def _absent(story: Story, services: Collection[str]) -> Iterator[str]:
-    served = {facts.service(entry.event) for entry in story.entries if entry.event and facts.is_served(entry.event)}
+    served = set(map(facts.service, _served(story)))
     for service in services:
         if service not in served:
             yield f"{service} served no part of it"
