@@ -1,15 +1,17 @@
 """The viewer's pages, as a client without a browser sees them."""
 
 import html
+import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 
+from dashcam.errors import DashcamError
 from dashcam.event import Event
 from dashcam.record.masking import mask_event
 from dashcam.show.web import page
-from dashcam.show.web.app import POLICY, create_app
+from dashcam.show.web.app import POLICY, create_app, serve
 
 from .. import events
 from ..shelf import Shelf, finder
@@ -201,13 +203,17 @@ def test_hostile_events_are_text(shelf, client):
         found.feed(text)
         assert not found.tags & {"img", "iframe", "object", "base"}
         assert not [name for name in found.attributes if name.startswith("on")]
-        assert "\u202e" not in text
         assert "\x1b" not in text
+        assert "\u202e" not in re.sub(r'<script type="application/json".*', "", text, flags=re.DOTALL)
 
 
-def test_json_in_a_page_cannot_end_its_element():
-    """`</script>` in a value is spelled otherwise, and reads the same."""
-    assert page.embed({"a": "</script><!--\u2028"}) == '{"a":"\\u003c/script>\\u003c!--\\u2028"}'
+@pytest.mark.parametrize("value", ["</script><!--", "\udc80</script>", [2**70, "<"]])
+def test_json_in_a_page_cannot_end_its_element(value):
+    """What could is spelled otherwise, and reads the same."""
+    embedded = page.embed(value)
+
+    assert "<" not in embedded
+    assert json.loads(embedded) == value
 
 
 def test_a_page_weighs_little_besides_its_data(client):
@@ -223,3 +229,12 @@ def test_events_without_ids_are_shown():
     client = create_app(finder(Shelf([strange])), clock=lambda: SOON_NS).test_client()
 
     assert "hello" in client.get("/events").text
+
+
+def test_a_port_that_is_taken_is_told(shelf):
+    """With what to do."""
+    app = create_app(finder(shelf))
+    first = serve(app, "127.0.0.1", 0)
+    with pytest.raises(DashcamError, match=f"cannot listen on 127.0.0.1 port {first.port}: .* --port 0"):
+        serve(app, "127.0.0.1", first.port)
+    first.server_close()

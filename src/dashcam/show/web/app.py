@@ -1,6 +1,7 @@
 """The viewer's server: a few pages over any store, for a person on their own machine."""
 
 import re
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import orjson
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from dashcam.errors import QueryError, Unreachable
+from dashcam.errors import DashcamError, QueryError, Unreachable
 from dashcam.event import NS_PER_S, Event
 from dashcam.find.query import Equals, Expression, Query, Store
 from dashcam.show import facts
@@ -85,8 +86,19 @@ def create_app(
 
 
 def serve(app: flask.Flask, host: str, port: int) -> BaseWSGIServer:
-    """A server that listens already; `serve_forever` runs it, `port` is the port it got for 0."""
-    return make_server(host, port, app, threaded=True, request_handler=_QuietHandler)
+    """A server that listens already; `serve_forever` runs it, `port` is the port it got for 0.
+
+    Raises `DashcamError` when the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as fault:
+        raise DashcamError(
+            f"The viewer cannot listen on {host} port {port}: {fault}. --port 0 takes a free one."
+        ) from None
+    with listener:
+        return make_server(host, port, app, threaded=True, request_handler=_QuietHandler, fd=listener.fileno())
 
 
 class _QuietHandler(WSGIRequestHandler):

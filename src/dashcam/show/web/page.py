@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import jinja2
+import orjson
 from markupsafe import Markup, escape
 
 from dashcam.event import Event, format_time
@@ -168,6 +169,9 @@ def _story_values(story: Story) -> Mapping[str, Any]:
 
 
 def embed(value: Any) -> Markup:
-    """JSON that can stand within a `<script>` element: no `<` (HTML, 4.12.1.3), nothing but ASCII."""
-    encoded = json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
-    return Markup(encoded)  # noqa: S704  it holds no sign that HTML knows
+    """JSON that can stand within a `<script>` element: it has no `<` (HTML, 4.12.1.3)."""
+    try:
+        encoded = orjson.dumps(value).decode()
+    except TypeError:  # half a surrogate pair, or a whole number beyond 64 bits, that a store has let through
+        encoded = json.dumps(value)
+    return Markup(encoded.replace("<", "\\u003c"))  # noqa: S704  nothing in it ends the element

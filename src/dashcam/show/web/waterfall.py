@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from dashcam.event import Event
 from dashcam.show import facts
 from dashcam.show.story import Entry, Story
 
@@ -32,6 +31,7 @@ class Row:
     anchor: str
     entry: Entry
     classes: str
+    is_error: bool
     level: str
     title: str
     status: int | None
@@ -73,12 +73,13 @@ def rows(story: Story) -> Iterator[Row]:
     """The rows of a story, top to bottom."""
     tone_of, sizes = tones(story), _sizes(story)
     for place, entry in enumerate(story.entries):
-        event = entry.event
+        event, is_error = entry.event, entry.is_error
         left, width = _extent(story, entry)
         yield Row(
             anchor=(facts.text(event, "event.id") if event else entry.span_id) or f"row-{place}",
             entry=entry,
-            classes=_classes(entry),
+            classes=_classes(entry, is_error=is_error),
+            is_error=is_error,
             level=facts.level(event) if event else "",
             title=shorten(entry.title),
             status=facts.number(event, "http.response.status_code") if event and event.is_span else None,
@@ -110,10 +111,10 @@ def _extent(story: Story, entry: Entry) -> tuple[int, int]:
     return min(left, SCALE - LEAST_BAR), min(width, SCALE - min(left, SCALE - LEAST_BAR))
 
 
-def _classes(entry: Entry) -> str:
+def _classes(entry: Entry, *, is_error: bool) -> str:
     served = entry.is_span and entry.event is not None and facts.is_served(entry.event)
     named = [entry.state, f"d{min(entry.depth, DEEPEST)}"]
-    named += ["served"] * served + ["is-error"] * entry.is_error
+    named += ["served"] * served + ["is-error"] * is_error
     return " ".join(named)
 
 
@@ -125,8 +126,3 @@ def shorten(text: str) -> str:
 def ticks(story: Story) -> list[tuple[int, str]]:
     """Five marks of the time line: per cent from the left, and the time since the start."""
     return [(quarter * 25, facts.spell(story.duration_ns * quarter // 4)) for quarter in range(5)]
-
-
-def details(event: Event | None) -> dict[str, object] | None:
-    """What the details of a row show."""
-    return event.fields if event else None

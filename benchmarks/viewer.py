@@ -1,0 +1,110 @@
+"""How soon a browser shows a story: first paint after the store answered, and the whole page open.
+
+The store answers at once, so what is measured is telling, drawing, sending and painting. A real Chromium, without its
+graphics card, opens each story in a tab of its own. What a page weighs besides its rows and events is counted too.
+
+    python -m benchmarks.viewer [rounds]
+"""
+
+import shutil
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from functools import partial
+
+from benchmarks.report import interleave, middle, print_machine, print_table
+from playwright.sync_api import sync_playwright
+from tests.show import events
+from tests.show.shelf import Shelf
+
+from dashcam.event import Event
+from dashcam.find.language import parse
+from dashcam.find.query import Store
+from dashcam.show.story import tell
+from dashcam.show.web.app import Finder, create_app, serve
+from dashcam.show.web.page import read_asset, render_story
+
+SMALL, LARGE = 50, 10_000  # events
+
+FIRST_PAINT, OPEN = "first paint after the store, ms", "open, ms"
+
+MOST_PAINT_MS, MOST_OPEN_MS, MOST_BYTES = 200, 2000, 100_000
+
+TIMES = """() => {
+  const paint = performance.getEntriesByName("first-contentful-paint")[0];
+  const [page] = performance.getEntriesByType("navigation");
+  return paint && page.loadEventEnd
+    ? {paint_ms: performance.timeOrigin + paint.startTime, open_ms: page.loadEventEnd} : null;
+}"""
+
+
+class Answer:
+    """What a store gives at once, and when it did."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self.events = events
+        self.given_ms = 0.0
+
+    def give(self, _store: Store, _any_id: str) -> list[Event]:
+        self.given_ms = time.time() * 1000
+        return self.events
+
+
+@contextmanager
+def viewer(answer: Answer):
+    """The address of a viewer that shows what a store answers."""
+    finder = Finder(open_store=lambda: Shelf([]), parse=parse, events_of=answer.give, mask=lambda event: event)
+    server = serve(create_app(finder), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def open_story(browser, address: str, answer: Answer) -> dict[str, float]:
+    """What one look at a story took, in a fresh tab."""
+    page = browser.new_page()
+    page.goto(f"{address}/story?id={events.REQUEST_ID}")
+    times = page.wait_for_function(TIMES).json_value()
+    page.close()
+    return {FIRST_PAINT: times["paint_ms"] - answer.given_ms, OPEN: times["open_ms"]}
+
+
+def bare_bytes() -> int:
+    """What a story's page weighs when there is nothing in it, style and script included."""
+    page = "".join(render_story(tell([]), "x"))
+    return sum(len(part.encode()) for part in (page, read_asset("viewer.css"), read_asset("viewer.js")))
+
+
+def main(rounds: int = 9) -> int:
+    small, large = Answer(events.long(SMALL)), Answer(events.long(LARGE))
+    print_machine("flask", "jinja2", "playwright")
+    with sync_playwright() as playwright, viewer(small) as small_address, viewer(large) as large_address:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
+        )
+        print(f"Chromium {browser.version}, {rounds} interleaved rounds: median [least-most]")
+        ways = {
+            f"{SMALL:,} events": partial(open_story, browser, small_address, small),
+            f"{LARGE:,} events": partial(open_story, browser, large_address, large),
+        }
+        figures = interleave(rounds, ways)
+        browser.close()
+    print_table(figures)
+    return judge(*figures.values())
+
+
+def judge(small, large) -> int:
+    """0 when each figure is within what was promised."""
+    weight = bare_bytes()
+    print(f"a page weighs {weight:,} bytes besides its data; at most {MOST_BYTES:,} are wanted")
+    paint_ms, open_ms = middle(small, FIRST_PAINT), middle(large, OPEN)
+    print(f"first paint {paint_ms:.0f} ms of {MOST_PAINT_MS}, a long story open in {open_ms:.0f} ms of {MOST_OPEN_MS}")
+    return 0 if paint_ms <= MOST_PAINT_MS and open_ms <= MOST_OPEN_MS and weight <= MOST_BYTES else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
