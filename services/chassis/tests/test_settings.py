@@ -1,0 +1,41 @@
+import pytest
+
+from chassis.settings import SettingsError, database_address, read, web_address
+
+CHECKS = {"DATABASE_URL": database_address, "PARTS_URL": web_address}
+
+
+def test_good_values_are_given_back():
+    """A usable environment gives each variable's value, an address without its closing slash."""
+    environment = {"DATABASE_URL": "postgresql://u:p@h/d", "PARTS_URL": "http://parts:8000/", "HOME": "/"}
+
+    assert read(CHECKS, environment) == {"DATABASE_URL": "postgresql://u:p@h/d", "PARTS_URL": "http://parts:8000"}
+
+
+def test_all_faults_are_told_at_once():
+    """One error lists each variable that is missing or unusable, and what it takes."""
+    with pytest.raises(SettingsError) as caught:
+        read(CHECKS, {"PARTS_URL": "parts:8000"})
+
+    assert str(caught.value) == (
+        "DATABASE_URL is not set: it takes postgresql://user:password@host:port/database.\n"
+        "PARTS_URL='parts:8000' cannot be used: it takes http://host:port."
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://joe:s3cret@h/d", "postgresql://joe:s3cret@h/d?nonsense=1", "mysql://h/d?password=s3cret"]
+)
+def test_a_password_is_not_shown(url):
+    """A fault shows the value without what is secret in it."""
+    with pytest.raises(SettingsError, match="cannot be used") as caught:
+        read(CHECKS, {"DATABASE_URL": url, "PARTS_URL": "http://parts"})
+
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["", "parts", "ftp://parts", "http://", "http://parts:0", "http://parts:99999"])
+def test_an_unusable_web_address_is_refused(url):
+    """Only http and https with a host and a port that exists are taken."""
+    with pytest.raises(ValueError, match="http://host:port"):
+        web_address(url)
