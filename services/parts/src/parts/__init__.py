@@ -1,0 +1,1 @@
+"""The internal service that makes the parts of a car."""
