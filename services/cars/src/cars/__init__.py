@@ -1,0 +1,1 @@
+"""The public service that builds cars."""

@@ -1,0 +1,22 @@
+"""The settings of cars."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chassis.settings import database_address, read, web_address
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the database and parts are, and how many seconds a request, and one call of parts in it, may take."""
+
+    database_url: str
+    parts_url: str
+    deadline_s: float = 10.0
+    call_s: float = 3.0
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """The settings an environment gives; raises `SettingsError` with every fault."""
+        found = read({"DATABASE_URL": database_address, "PARTS_URL": web_address}, environment)
+        return cls(found["DATABASE_URL"], found["PARTS_URL"])

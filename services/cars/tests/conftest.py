@@ -1,0 +1,60 @@
+import pytest
+
+import parts.app
+import parts.settings
+from cars.app import create_app
+from cars.settings import Settings
+from chassis.database import Database
+from chassis.migrations import migrate
+
+from .servers import served
+
+
+@pytest.fixture
+def cars_database_url(new_database):
+    """A database with the schema of cars."""
+    url = new_database()
+    migrate(url, "cars")
+    return url
+
+
+@pytest.fixture
+def parts_database_url(new_database):
+    """A database with the schema of parts."""
+    url = new_database()
+    migrate(url, "parts")
+    return url
+
+
+@pytest.fixture
+def sql(cars_database_url, parts_database_url):
+    """A function that runs a statement in the database of "cars" or "parts" and gives the rows."""
+    databases = {"cars": Database(cars_database_url), "parts": Database(parts_database_url)}
+
+    def run(service, statement):
+        with databases[service].transaction() as statements:
+            statements.execute(statement)
+            return statements.fetchall() if statements.description else []
+
+    yield run
+    for database in databases.values():
+        database.close()
+
+
+@pytest.fixture
+def parts_app(parts_database_url):
+    """The real parts service."""
+    return parts.app.create_app(parts.settings.Settings(parts_database_url))
+
+
+@pytest.fixture
+def client_of(cars_database_url):
+    """A function that gives a client of cars which finds parts at an address."""
+    return lambda url, **patience: create_app(Settings(cars_database_url, url, **patience)).test_client()
+
+
+@pytest.fixture
+def client(parts_app, client_of):
+    """A client of cars, with the real parts behind it."""
+    with served(parts_app) as url:
+        yield client_of(url)
