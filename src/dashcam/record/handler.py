@@ -12,7 +12,7 @@ from pythonjsonlogger.json import JsonFormatter
 from dashcam.event import format_time
 from dashcam.record import recorder
 from dashcam.record.correlation import fragment, served
-from dashcam.record.line import encode_call, head
+from dashcam.record.line import encode_call, encode_line
 from dashcam.record.logger import tail_of
 from dashcam.spool.segment import new_segment_id
 
@@ -71,8 +71,9 @@ class Handler(logging.Handler):
         try:
             message, fields = _call_of(record)
             body = encode_call(message, fields)
-            start = head(int(record.created * 1e9)) + _level_part(record.levelno)
-            active.append(start + body[1:-1] + fragment() + _tail_of(record.name))
+            active.append(
+                encode_line(int(record.created * 1e9), _level_part(record.levelno), body, _tail_of(record.name))
+            )
         except Exception:  # noqa: BLE001 — a log call never fails its caller
             recorder.drop("error")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from dashcam.record.correlation import fragment
 from dashcam.record.masking import has_secret, is_secret_name, may_hold_secret
 from dashcam.record.mender import LABEL_BYTES, Mender
 
@@ -27,6 +28,11 @@ def head(now_ns: int) -> bytes:
         text = time.strftime('{"@timestamp":"%Y-%m-%dT%H:%M:%S.', time.gmtime(seconds))
         _second = second = (seconds, text.encode())
     return b'%b%06dZ",' % (second[1], rest_ns // 1000)
+
+
+def encode_line(now_ns: int, level: bytes, body: bytes, tail: bytes) -> bytes:
+    """A log call as a line: when, at which level, what, in which request, and what ends each line of its logger."""
+    return b"%b%b%b%b%b" % (head(now_ns), level, body[1:-1], fragment(), tail)
 
 
 def encode_call(message: object, fields: dict[str, Any]) -> bytes:
@@ -55,16 +61,23 @@ def encode_call(message: object, fields: dict[str, Any]) -> bytes:
 def _examined(body: bytes, text: str, message: object, fields: dict[str, Any]) -> bytes:
     """The body as it is when a closer look finds nothing in it to mend."""
     suspects = fields.keys() - _harmless
-    if any(map(is_secret_name, suspects)) or "exc_info" in suspects:
+    if "exc_info" in suspects or any(is_secret_name(name) or has_secret(name) for name in suspects):
         return _mended(message, fields)
     if len(_harmless) < NAMES_REMEMBERED:
         _harmless.update(suspects)
-    is_flat = all(value is None or isinstance(value, str | int | float) for value in fields.values())
-    numbers = [value for value in fields.values() if isinstance(value, float)]
-    is_long = len(text) > LABEL_BYTES or len(fields) > LABEL_BYTES
-    if not is_flat or is_long or not isinstance(message, str) or not all(map(isfinite, numbers)) or has_secret(text):
-        return _mended(message, fields)
-    return body
+    is_short = len(text) <= LABEL_BYTES and len(fields) <= LABEL_BYTES
+    is_fit = is_short and isinstance(message, str) and all(map(_is_fit, (message, *fields.values())))
+    return body if is_fit else _mended(message, fields)
+
+
+def _is_fit(value: object) -> bool:
+    """Whether a value can be recorded as JSON has it: a single one, no secret in it, and a number if it is one."""
+    match value:
+        case str():
+            return not has_secret(value)
+        case float():
+            return isfinite(value)
+    return value is None or isinstance(value, int)
 
 
 def _mended(message: object, fields: dict[str, Any]) -> bytes:

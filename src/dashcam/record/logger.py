@@ -9,8 +9,7 @@ from typing import Any, Protocol
 import orjson
 
 from dashcam.record import recorder
-from dashcam.record.correlation import fragment
-from dashcam.record.line import encode_call, head
+from dashcam.record.line import encode_call, encode_line
 
 _time_ns = time.time_ns
 
@@ -36,8 +35,7 @@ def _call(level: int, tail: bytes) -> LogCall:
         if level < active.least_level:
             return
         try:
-            body = encode_call(message, fields)
-            active.append(head(_time_ns()) + name + body[1:-1] + fragment() + tail)
+            active.append(encode_line(_time_ns(), name, encode_call(message, fields), tail))
         except Exception:  # noqa: BLE001 — a log call never fails its caller
             recorder.drop("error")
 

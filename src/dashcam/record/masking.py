@@ -7,17 +7,20 @@ from dashcam.event import Event
 
 MASK = "***"
 
+# In letters of ASCII alone, so that a text's lower case shows what the patterns could find.
 _NAMES = r"passw(?:or)?d|passwd|passphrase|pwd|secret|token|api[-_]?key|authorization|cookie|credential|private[-_]?key"
-_SECRET_NAME = re.compile(rf"(?i){_NAMES}")
+_SECRET_NAME = re.compile(rf"(?ia){_NAMES}")
 
 # Each pattern keeps its first group and masks what follows it.
 _PATTERNS = (
     re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).+?(?=-----END|\Z)", re.DOTALL),
     re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]*[^\s/@:]@(?=\S)"),  # userinfo of a URL or DSN
-    re.compile(r"((?i:\bbearer|\bbasic)\s+)[A-Za-z0-9._~+/=-]{6,}"),
+    re.compile(r"(\b(?:[Bb]earer|BEARER|[Bb]asic|BASIC)[ \t\r\n]+)[A-Za-z0-9._~+/=-]{6,}"),
     re.compile(r"()\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"),  # JSON web token
-    re.compile(rf"(?i)((?:{_NAMES})[\w-]*[\"']?\s*[=:]\s*[\"']?)(?!\*\*\*|bearer\s|basic\s)[^\s\"'&,;]+"),
+    re.compile(rf"((?ia:{_NAMES})[\w-]*[\"']?\s*[=:]\s*[\"']?)(?!\*\*\*|(?ia:bearer|basic)\s)[^\s\"'&,;]+"),
 )
+# What a text that a pattern matches has in it, whatever its case: ten times as fast to look for.
+_SUSPECT = re.compile(rf"-----begin|://|bearer|basic|eyj|{_NAMES}")
 _KEEPERS = ("", "@", "", "", "")
 
 
@@ -28,6 +31,8 @@ def is_secret_name(name: str) -> bool:
 
 def mask_text(text: str) -> str:
     """The text with passwords in addresses, `key=value` secrets, bearer tokens, JWTs and private keys masked."""
+    if not _SUSPECT.search(text.lower()):
+        return text
     for pattern, keeper in zip(_PATTERNS, _KEEPERS, strict=True):
         text = pattern.sub(rf"\g<1>{MASK}{keeper}", text)
     return text
@@ -46,14 +51,25 @@ def _masked(value: Any) -> Any:
     return mask_text(value) if isinstance(value, str) else value
 
 
-def may_hold_secret(text: str, colons: int) -> bool:
-    """Whether encoded JSON with this many colons of its own could hold anything that masking changes.
-
-    Costs a fraction of the search itself: each pattern needs one of these characters, or a colon in a value.
-    """
-    return "=" in text or "@" in text or "\\" in text or text.count(":") != colons or "eyJ" in text or "earer" in text
-
-
 def has_secret(text: str) -> bool:
     """Whether masking changes a text."""
-    return any(pattern.search(text) for pattern in _PATTERNS)
+    return mask_text(text) != text
+
+
+def may_hold_secret(text: str, colons: int) -> bool:
+    """Whether encoded JSON with this many colons of its own could hold a value that masking changes.
+
+    Costs a fraction of the search itself: each pattern needs a colon in a value, or one of these. Single letters go
+    before the words they are rare letters of, and a value's line breaks are backslashes in JSON.
+    """
+    return (
+        "=" in text
+        or "@" in text
+        or "\\" in text
+        or text.count(":") != colons
+        or "earer " in text
+        or "asic " in text
+        or ("J" in text and "eyJ" in text)
+        or ("K" in text and "PRIVATE KEY" in text)
+        or ("B" in text and ("BEARER " in text or "BASIC " in text))
+    )

@@ -1,0 +1,56 @@
+"""The quick look at a log call never lets through what masking would change."""
+
+from itertools import product
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashcam.record.line import encode_call
+from dashcam.record.masking import has_secret, mask_text, may_hold_secret
+
+SECRETS = [
+    "Basic dXNlcjpwYXNz",
+    "basic dXNlcjpwYXNz",
+    "BASIC dXNlcjpwYXNz",
+    "Bearer abcdefgh",
+    "BEARER abcdefgh",
+    "bearer\nabcdefgh",
+    "eyJhbGciOi.eyJzdWIiOi.c2lnbmF0",
+    "a line\neyJhbGciOi.eyJzdWIiOi.c2lnbmF0",
+    "-----BEGIN PRIVATE KEY----- MIIEvQ -----END PRIVATE KEY-----",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEvQ\n-----END RSA PRIVATE KEY-----",
+    "postgresql://cars:hunter2@db/cars",
+    "password=hunter2",
+    "the token\n: hunter2",
+    "X-API-KEY: hunter2",
+    "PassWord : hunter2",
+    'Authorization: "hunter2"',
+]
+
+
+@pytest.mark.parametrize(("secret", "place"), [*product(SECRETS, ["message", "field", "name"])])
+def test_masks_a_secret_wherever_it_stands(secret, place):
+    """A secret is masked in the message, in a field and in a field's name."""
+    message = secret if place == "message" else "car created"
+    fields = {"message": {}, "field": {"note": secret}, "name": {secret: 1}}[place]
+
+    body = orjson.loads(encode_call(message, fields))
+
+    assert mask_text(secret) != secret
+    assert mask_text(secret) in (body["message"], *body.get("labels", {}), *body.get("labels", {}).values())
+
+
+words = st.sampled_from(
+    [*SECRETS, "basic", "Bearer ", "eyJ", "token", ":", "=", "@", "://", "abcdefgh", "é", "\n", " "]
+)
+texts = st.lists(words | st.text(max_size=5), max_size=6).map("".join)
+
+
+@given(texts, texts)
+def test_sees_whatever_masking_would_change(message, value):
+    """When the quick look finds nothing, masking finds nothing either."""
+    text = orjson.dumps({"message": message, "labels": {"note": value}}, default=str).decode()
+
+    assert may_hold_secret(text, 3) or not (has_secret(message) or has_secret(value))
