@@ -2,11 +2,13 @@
 
 import sys
 import time
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
 import orjson
 
+from dashcam.event import NS_PER_S
 from dashcam.record.correlation import fragment
 from dashcam.record.masking import has_secret, is_secret_name, may_hold_secret
 from dashcam.record.mender import LABEL_BYTES, Mender
@@ -14,25 +16,25 @@ from dashcam.record.mender import LABEL_BYTES, Mender
 NAMES_REMEMBERED = 10_000  # harmless field names; a caller that makes names up cannot fill the memory
 
 _dumps = orjson.dumps
-_second = (0, b"")
 _harmless: set[str] = set()
 _is_harmless = _harmless.issuperset
 
 
+@lru_cache(maxsize=8)
+def _until_second(seconds: int) -> bytes:
+    return time.strftime('{"@timestamp":"%Y-%m-%dT%H:%M:%S.', time.gmtime(seconds)).encode()
+
+
 def head(now_ns: int) -> bytes:
     """The start of a line, `{"@timestamp":"…Z",`: UTC, microseconds."""
-    global _second
-    seconds, rest_ns = divmod(now_ns, 1_000_000_000)
-    second = _second
-    if second[0] != seconds:
-        text = time.strftime('{"@timestamp":"%Y-%m-%dT%H:%M:%S.', time.gmtime(seconds))
-        _second = second = (seconds, text.encode())
-    return b'%b%06dZ",' % (second[1], rest_ns // 1000)
+    seconds, rest_ns = divmod(now_ns, NS_PER_S)
+    return b'%b%06dZ",' % (_until_second(seconds), rest_ns // 1000)
 
 
 def encode_line(now_ns: int, level: bytes, body: bytes, tail: bytes) -> bytes:
     """A log call as a line: when, at which level, what, in which request, and what ends each line of its logger."""
-    return b"%b%b%b%b%b" % (head(now_ns), level, body[1:-1], fragment(), tail)
+    seconds, rest_ns = divmod(now_ns, NS_PER_S)
+    return b'%b%06dZ",%b%b%b%b' % (_until_second(seconds), rest_ns // 1000, level, body[1:-1], fragment(), tail)
 
 
 def encode_call(message: object, fields: dict[str, Any]) -> bytes:
