@@ -107,7 +107,7 @@ class Quietly(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to say it now."""
         now = time.monotonic()
-        text = record.msg % tuple("…" if isinstance(arg, float) else arg for arg in record.args or ())
+        text = record.msg % tuple(0.0 if isinstance(arg, float) else arg for arg in record.args or ())
         is_due = now - self._last.get(text, -QUIET_S) >= QUIET_S
         if is_due:
             self._last = {said: at for said, at in self._last.items() if now - at < QUIET_S} | {text: now}

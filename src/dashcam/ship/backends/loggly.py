@@ -36,7 +36,7 @@ _ADDED_BYTES = 60  # the `timestamp` key, and `_ecs` behind a few names
 _IN_FLIGHT = 4
 _CONNECT_TIMEOUT_S = 10
 _ANSWER_TIMEOUT_S = 30
-_FIX_PAUSE_S = 15.0  # between tries while a person has to mend something; goes on within 30 s of the fix
+_FIX_PAUSE_S = 10.0  # between tries while a person has to mend something; goes on within 30 s of the fix
 
 _NAMED_TIMESTAMP = re.compile(rb'"timestamp((?:_ecs)*)":')
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
