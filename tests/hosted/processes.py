@@ -1,0 +1,131 @@
+"""Real processes: a service that records at a pace, shippers that come and go, a stand-in that can be killed."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import requests
+
+DASHCAM = [sys.executable, "-m", "dashcam.cli"]
+NUMBER = re.compile(rb'"number":(\d+)')
+
+
+def until(condition, what, deadline_s=60):
+    """Wait for something to become true."""
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {deadline_s} s"
+        threading.Event().wait(0.05)
+
+
+def numbers_in(lines):
+    """The numbers of a recorder's events in JSON lines, as often as they come."""
+    return [int(number) for line in lines for number in NUMBER.findall(line)]
+
+
+class Stage:
+    """One machine: a `DASHCAM_DIR`, whoever records in it, and the shipper of the moment."""
+
+    def __init__(self, folder, environment):
+        self.folder = folder
+        self.environment = os.environ | environment | {"DASHCAM_DIR": str(folder), "OTEL_SERVICE_NAME": "recorder"}
+        self.shipper = None
+        self.recorder = None
+        self.output = folder / "stdout.jsonl"
+
+    def __enter__(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *_):
+        for process in (self.recorder, self.shipper):
+            if process and process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def record(self, events, per_s):
+        """Start a service that logs numbered events at a pace."""
+        script = str(Path(__file__).with_name("recorder.py"))
+        self.recorder = subprocess.Popen([sys.executable, script, str(events), str(per_s)], env=self.environment)
+
+    def start_shipper(self, routes):
+        """Start a shipper for these routes; its standard output is added to a file."""
+        with self.output.open("ab") as output, (self.folder / "shipper.log").open("ab") as log:
+            environment = self.environment | {"LOG_BACKEND": routes}
+            self.shipper = subprocess.Popen([*DASHCAM, "ship"], env=environment, stdout=output, stderr=log)
+
+        said = self.log().count("ships to")
+        until(lambda: self.log().count("ships to") > said or self.shipper.poll() is not None, "shipper at work")
+
+    def stop_shipper(self):
+        """End it as a platform does; it has 15 s."""
+        self.shipper.send_signal(signal.SIGTERM)
+        assert self.shipper.wait(timeout=20) == 0
+
+    def drain(self, routes):
+        """Have a shipper send what waits."""
+        with self.output.open("ab") as output:
+            environment = self.environment | {"LOG_BACKEND": routes}
+            subprocess.run([*DASHCAM, "ship", "--drain"], env=environment, stdout=output, check=True, timeout=120)
+
+    def status(self):
+        """The account of the spool."""
+        ran = subprocess.run([*DASHCAM, "status", "--json"], env=self.environment, capture_output=True, check=False)
+        return json.loads(ran.stdout)
+
+    def log(self):
+        """What the shippers said."""
+        return (self.folder / "shipper.log").read_text()
+
+    def printed(self):
+        """The numbers of the events on the shippers' standard output."""
+        return numbers_in(self.output.read_bytes().splitlines())
+
+
+class StandInProcess:
+    """`dashcam loggly-stand-in` with a journal, so that what it answered for outlives a kill."""
+
+    def __init__(self, folder):
+        self._journal = folder / "journal"
+        self._process = None
+        self.environment = {}
+        self._start(0)
+
+    def _start(self, port):
+        command = [*DASHCAM, "loggly-stand-in", "--json", "--journal", str(self._journal), "--port", str(port)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self.environment = json.loads(self._process.stdout.readline())
+        self.url = self.environment["LOGGLY_URL"]
+
+    def trouble(self, seed=0, **chances):
+        """Have it fail at random."""
+        wish = {"chances": {name.replace("_", "-").lstrip("s"): chance for name, chance in chances.items()}}
+        requests.put(f"{self.url}/stand-in/faults", json=wish | {"seed": seed}, timeout=10).raise_for_status()
+
+    def counts(self):
+        return requests.get(f"{self.url}/stand-in/counts", timeout=60).json()
+
+    def numbers(self):
+        lines = requests.get(f"{self.url}/stand-in/lines", timeout=600).content.split(b"\n")
+        return numbers_in(lines)
+
+    def kill(self):
+        self._process.kill()
+        self._process.communicate()
+
+    def restart(self):
+        self._start(int(self.url.rpartition(":")[2]))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(ProcessLookupError):
+            self.kill()

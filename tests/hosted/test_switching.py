@@ -1,0 +1,60 @@
+"""Another backend under load: the services go on, only the shipper is started again."""
+
+import threading
+from collections import Counter
+from contextlib import ExitStack
+from itertools import cycle, islice
+
+import pytest
+
+from dashcam.loggly_stand_in import StandIn
+
+from ..ship.forward.server import Orderly, Server
+from .processes import Stage, numbers_in, until
+
+ROUTES = ("loggly", "elk", "stdout")
+SWITCHES = 10
+
+
+@pytest.mark.parametrize(
+    "load_s", [8, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(300)], id="a minute")]
+)
+def test_every_event_is_in_exactly_one_backend(tmp_path, load_s):
+    """Ten switches among three backends while a service records; each of them got some of the events."""
+    per_s = 2000
+    with ExitStack() as stack:
+        loggly = stack.enter_context(StandIn())
+        fluentd = stack.enter_context(Server(Orderly()))
+        environment = loggly.environment() | {"FLUENTD_URL": f"forward://127.0.0.1:{fluentd.port}"}
+        stage = stack.enter_context(Stage(tmp_path / "state", environment))
+        stage.record(per_s * load_s, per_s)
+        for route in islice(cycle(ROUTES), SWITCHES + 1):
+            stage.start_shipper(route)
+            threading.Event().wait(load_s / (SWITCHES + 1))
+            stage.stop_shipper()
+        assert stage.recorder.wait(timeout=120) == 0
+        stage.drain("loggly")
+
+        arrived = {
+            "loggly": Counter(numbers_in(loggly.lines())),
+            "elk": Counter(record["labels"]["number"] for _, _, record in fluentd.handle.records),
+            "stdout": Counter(stage.printed()),
+        }
+    assert all(arrived.values())
+    assert sum(arrived.values(), Counter()) == Counter(range(per_s * load_s))
+
+
+def test_a_dead_backend_hands_over_what_it_never_took(tmp_path):
+    """Nothing of it was acknowledged: all of it goes to the next."""
+    with StandIn() as loggly, Stage(tmp_path / "state", loggly.environment()) as stage:
+        loggly.stop()
+        stage.record(1000, 5000)
+        stage.start_shipper("loggly")
+        until(lambda: stage.status()["routes"].get("loggly", {}).get("trouble"), "trouble")
+        stage.stop_shipper()
+        stage.recorder.wait()
+
+        stage.drain("stdout")
+
+        assert sorted(stage.printed()) == list(range(1000))
+        assert stage.status()["routes"]["stdout"]["waiting"] == 0
