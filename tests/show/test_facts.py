@@ -67,3 +67,18 @@ def test_a_duration_is_found_under_each_of_its_names():
     assert facts.duration_ns(Event({"event": {"duration": 5}})) == 5
     assert facts.duration_ns(Event({"span": {"duration": {"us": 5}}})) == 5000
     assert facts.duration_ns(Event({"transaction": {"duration": {"us": 5}}})) == 5000
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ({"type": "ValueError", "message": "no wheel"}, "ValueError: no wheel"),
+        ({"type": "ValueError"}, "ValueError"),
+        ({"type": "502"}, ""),
+        ({"type": "502", "message": "Bad Gateway"}, "Bad Gateway"),
+        ({}, ""),
+    ],
+)
+def test_an_error_is_said_in_one_line(error, said):
+    """OpenTelemetry gives an HTTP status as a type: it is shown already."""
+    assert facts.error(Event({"error": error})) == said

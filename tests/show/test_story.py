@@ -135,6 +135,16 @@ def test_a_caller_who_records_elsewhere_is_no_fault():
     assert story.outcome == "success"
 
 
+def test_a_caller_who_records_too_is_not_who_answered():
+    """The outcome is that of the request, not of the call."""
+    script, cars = events.Service("script", []), events.Service("cars", [])
+    script.client(0, 50, "GET http://cars/cars", 200, events.CALL, parent="")
+    cars.server(1, 48, "GET /cars", 200, events.SERVED, parent=events.CALL)
+    story = tell(script.events + cars.events)
+
+    assert (story.entry.service, story.outcome, story.faults) == ("cars", "success", ())
+
+
 def test_two_roots_are_named():
     """One trace has one beginning."""
     assert kinds(tell(events.two_roots()).notes) == ["several-roots"]

@@ -97,8 +97,9 @@ def labels(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def error(event: Event) -> str:
-    """What went wrong: its type and message, empty when nothing did."""
-    return ": ".join(filter(None, [text(event, "error.type"), text(event, "error.message")]))
+    """What went wrong: its type and message, empty when nothing did; a status, which stands elsewhere, is no type."""
+    said = [text(event, "error.type"), text(event, "error.message")]
+    return ": ".join(filter(None, said)) if not said[0].isdigit() else said[1]
 
 
 def plain(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from dashcam.event import Event, format_time
 from dashcam.show import facts
-from dashcam.show.piece import ABORTED, LINE, Note, Piece
+from dashcam.show.piece import ABORTED, LINE, MISSING, UNFINISHED, Note, Piece
 from dashcam.show.tree import grow
 
 
@@ -70,9 +70,14 @@ class Story:
 
     @property
     def entry(self) -> Entry | None:
-        """The span that answered the caller: the first served request at the top of the tree."""
-        tops = (entry for entry in self.entries if entry.depth == 0 and entry.is_span)
-        return next((top for top in tops if top.event and facts.is_served(top.event)), None)
+        """The span that answered the caller: the first served request, unless it lies in a span that never arrived."""
+        cut_off: set[int | None] = set()
+        for place, entry in enumerate(self.entries):
+            if entry.state in {MISSING, UNFINISHED} or entry.parent in cut_off:
+                cut_off.add(place)
+            elif entry.is_span and entry.event and facts.is_served(entry.event):
+                return entry
+        return None
 
     @property
     def outcome(self) -> str:

@@ -10,6 +10,7 @@ import pytest
 from dashcam.errors import DashcamError
 from dashcam.event import Event
 from dashcam.record.masking import mask_event
+from dashcam.show.story import tell
 from dashcam.show.web import page
 from dashcam.show.web.app import POLICY, create_app, serve
 
@@ -221,6 +222,15 @@ def test_a_page_weighs_little_besides_its_data(client):
     parts = [client.get("/events?q=message:nothing").text, *map(page.read_asset, ("viewer.css", "viewer.js"))]
 
     assert sum(len(part.encode()) for part in parts) < 40_000
+
+
+def test_a_story_too_long_for_a_browser_says_what_it_leaves_out(monkeypatch):
+    """Rows beyond the most are counted."""
+    monkeypatch.setattr(page, "MOST_ROWS", 5)
+    text = "".join(page.render_story(tell(events.created()), "x"))
+
+    assert text.count("aria-level=") == 5
+    assert "5 more rows are left out" in text
 
 
 def test_events_without_ids_are_shown():

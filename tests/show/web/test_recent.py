@@ -36,6 +36,15 @@ def test_the_newest_comes_first():
     assert [request.id for request in summarize(newest_last())] == ["later", "sooner"]
 
 
+def test_a_call_is_no_request():
+    """A script that calls a service and records it begins the trace, and serves nobody."""
+    script = events.Service("script", [])
+    script.client(0, 50, "GET http://cars/cars", 200, events.CALL, parent="")
+    script.events[0].fields["processor"]["event"] = "transaction"
+
+    assert summary(script.events) == []
+
+
 def newest_last():
     some = []
     events.Service("cars", some, request_id="sooner").server(0, 1, "GET /cars", 200, events.ROOT)

@@ -35,7 +35,7 @@ class Request:
 def summarize(events: Iterable[Event]) -> list[Request]:
     """The requests of some spans, the newest first."""
     together: dict[str, list[Event]] = {}
-    for event in events:
+    for event in filter(facts.is_served, events):
         together.setdefault(story_id(event), []).append(event)
     requests = [_summarize(request_id, spans) for request_id, spans in together.items()]
     return sorted(requests, key=lambda request: request.began_ns, reverse=True)
