@@ -54,7 +54,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 # Said elsewhere in the event, or nothing anyone looks for.
 LEFT_OUT: Final = frozenset(
     {"http.target", "http.host", "http.flavor", "net.host.name", "net.host.port", "network.protocol.version"}
-    | {"network.peer.address", "network.peer.port", "http.server_name", "db.user", "net.sock.peer.addr"}
+    | {"network.peer.address", "network.peer.port", "http.server_name", "db.user", "net.sock.peer.addr", "client.port"}
 )
 
 

@@ -16,6 +16,8 @@ ERROR_LEVELS = frozenset({"error", "critical", "fatal"})
 
 MOST_NS = 2**63  # nanoseconds that fit 64 bits: until the year 2262
 
+MOST_STATEMENT = 64  # characters of a database statement that tell it from others; the event has it whole
+
 SERVER_KINDS = frozenset({"server", "consumer"})
 
 
@@ -122,6 +124,7 @@ def title(event: Event) -> str:
         name = route(event)
     elif statement := text(event, "db.statement"):
         name = re.sub(r"\s+", " ", statement).strip()
+        name = name if len(name) <= MOST_STATEMENT else f"{name[:MOST_STATEMENT]}…"
     elif address := text(event, "url.full"):
         name = f"{text(event, 'http.request.method')} {_short(address)}".strip()
     else:

@@ -54,7 +54,9 @@ class Style:
     def clean(self, text: str) -> str:
         """A text in which all that does not print is spelled out."""
         text = escape(text)
-        return text.replace("µ", "u").encode("ascii", "backslashreplace").decode() if self.ascii_only else text
+        if not self.ascii_only:
+            return text
+        return text.replace("µ", "u").replace("…", "...").encode("ascii", "backslashreplace").decode()
 
 
 def style_for(stream: TextIO, width: int | None, *, colour: bool) -> Style:

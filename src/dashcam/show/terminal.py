@@ -254,7 +254,7 @@ def _fold(lines: Iterable[list[Chunk]], style: Style) -> Iterator[list[Chunk]]:
         else:
             rest += 1
     if rest:
-        yield [Chunk(f"{style.pick('…', '...')} {_count(rest, 'more line')}", DIM)]
+        yield [Chunk(f"… {_count(rest, 'more line')}", DIM)]
 
 
 def _draw_note(note: Note, style: Style, width: int | None) -> Iterator[str]:
@@ -274,7 +274,7 @@ def _trace_back(entry: Entry, style: Style, width: int | None) -> Iterator[list[
     shown = stack if style.width is None else stack[-style.fold :]
     bar = Chunk(style.pick("┆ ", ": "), RED)
     if len(shown) < len(stack):
-        yield [bar, Chunk(f"{style.pick('…', '...')} {_count(len(stack) - len(shown), 'line')} above", DIM)]
+        yield [bar, Chunk(f"… {_count(len(stack) - len(shown), 'line')} above", DIM)]
     for text in shown:
         for line in style.wrap([Chunk(text)], max(LEAST_TEXT, width - 2) if width else None):
             yield [bar, *line]
