@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashcam.event import Event
-from dashcam.values import has_pattern, holds_words, number_of, text_of, values_of, words_of
+from dashcam.values import has_pattern, holds_words, leaves_of, number_of, text_of, values_of, words_of
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,23 @@ def test_a_hostile_pattern_is_fast():
     assert not has_pattern("a" * 60_000, "*a" * 30 + "*b")
 
     assert time.perf_counter() - started < 1
+
+
+NAMES = st.sampled_from(["a", "b", "a.b", "b.a", ""])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=3))
+def test_leaves_are_all_values(fields):
+    """Every value is under its own name, as it is found by that name."""
+    event = Event(fields)
+    leaves = leaves_of(event)
+
+    for name in {name for name, _ in leaves}:
+        assert sorted(map(repr, values_of(event, name))) == sorted(
+            repr(value) for leaf, value in leaves if leaf == name
+        )

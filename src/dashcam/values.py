@@ -41,6 +41,24 @@ def _walk(value: Any, name: str) -> Iterator[Any]:
         yield value
 
 
+def leaves_of(event: Event) -> list[tuple[str, Any]]:
+    """Every value of an event with its dotted name, as `values_of` would give it for that name."""
+    found: list[tuple[str, Any]] = []
+    _gather("", event.fields, found)
+    return found
+
+
+def _gather(prefix: str, fields: dict[str, Any], found: list[tuple[str, Any]]) -> None:
+    for key, value in fields.items():
+        if isinstance(value, dict):
+            _gather(f"{prefix}{key}.", value, found)
+        elif isinstance(value, list):
+            for inner in value:
+                _gather(prefix, {key: inner}, found)
+        elif value is not None:
+            found.append((f"{prefix}{key}", value))
+
+
 def text_of(value: Any) -> str:
     """A value as it is compared: a string as it is, anything else as JSON writes it (`7`, `4.5`, `true`)."""
     return value if isinstance(value, str) else orjson.dumps(value).decode()

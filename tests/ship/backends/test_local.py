@@ -1,0 +1,361 @@
+"""Keeping events in the local store's file."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import orjson
+import pytest
+
+from dashcam.errors import Unavailable
+from dashcam.event import Line, format_time, parse_time
+from dashcam.find.query import Query, Words
+from dashcam.find.stores.local import LocalStore
+from dashcam.settings import Settings
+from dashcam.ship.backends.local import DAY_NS, Bounds, Local, connect
+
+from .contract import BackendContract, line
+
+NOW_NS = parse_time("2026-11-24T00:00:00Z")
+PLENTY = Bounds(bytes=100_000_000, age_ns=14 * DAY_NS, shelf_events=10_000)
+
+
+class _File:
+    """The file as a destination, read by its store; another writer that never ends makes it take nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.other: sqlite3.Connection | None = None
+
+    def connect(self):
+        local = Local(self._path, PLENTY, busy_s=0.05, clock=lambda: NOW_NS)
+        local.open()
+        return local
+
+    def arrived(self):
+        return [event.fields for event in LocalStore(self._path).find(Query())]
+
+    def stop(self):
+        self.other = sqlite3.connect(self._path, isolation_level=None)
+        self.other.execute("BEGIN IMMEDIATE")
+
+
+class TestLocal(BackendContract):
+    """The file as a destination."""
+
+    @pytest.fixture
+    def destination(self, tmp_path):
+        """A file that is not there yet."""
+        file = _File(tmp_path / "state" / "events.db")
+        yield file
+        if file.other:
+            file.other.close()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "events.db"
+
+
+@pytest.fixture
+def opened():
+    """A function that gives a backend, closed at the end."""
+    backends = []
+
+    def opened(path, bounds=PLENTY, now_ns=NOW_NS):
+        backends.append(Local(path, bounds, busy_s=0.05, clock=lambda: now_ns))
+        return backends[-1]
+
+    yield opened
+    for backend in backends:
+        backend.close()
+
+
+def at(time_ns, number, message="tick"):
+    """An event of a time."""
+    fields = orjson.loads(line(number, message).data) | {"@timestamp": format_time(time_ns)}
+    return Line(f"0193a1b2c3d4e5f601020304-{number:08d}", is_span=False, data=orjson.dumps(fields))
+
+
+def numbers(path, query=Query()):  # noqa: B008 - it is frozen
+    return [event.labels["number"] for event in LocalStore(path).find(query)]
+
+
+def tables(path):
+    with closing(sqlite3.connect(path)) as db:
+        return {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL%'")}
+
+
+def test_connect_makes_the_file(tmp_path):
+    """A reader finds an empty store as soon as there is a shipper."""
+    settings = Settings(dir=tmp_path / "new")
+
+    connect(settings).close()
+
+    assert numbers(settings.dir / "events.db") == []
+
+
+def test_only_the_group_may_read_beside_the_owner(path, opened):
+    """The file is as closed as the spool is."""
+    opened(path).ship([line(1)])
+
+    assert path.stat().st_mode & 0o7 == 0
+
+
+def test_a_batch_is_on_disk_before_it_is_answered_for(path, opened):
+    """The write-ahead log is synced at each commit."""
+    db = opened(path).open()
+
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_killed_writer_loses_nothing(path):
+    """What was answered for is there after kill -9, and a writer goes on."""
+    code = f"""if True:
+        import os, signal
+        from pathlib import Path
+        from tests.ship.backends.test_local import PLENTY, Local, line
+        local = Local(Path({str(path)!r}), PLENTY, clock=lambda: {NOW_NS})
+        for number in range(20):
+            local.ship([line(number)])
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    root = Path(__file__).parents[3]
+
+    died = subprocess.run([sys.executable, "-c", code], cwd=root, check=False)
+
+    assert died.returncode == -signal.SIGKILL
+    assert numbers(path) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"message":"no time"}', b'{"@timestamp":"yesterday"}', b'{"@timestamp":7}', b"[]", b"rubbish"]
+)
+def test_an_event_without_a_time_is_refused(path, opened, data):
+    """It goes to the dead letters, the others are kept."""
+    answer = opened(path).ship([line(1), Line("bad-00000001", is_span=False, data=data), line(2)])
+
+    assert list(answer.refused) == [1]
+    assert numbers(path) == [1, 2]
+
+
+def test_many_events_of_one_moment(path, opened):
+    """Thousands with the same time are kept and come in the order of their ids, resent ones too."""
+    events = [at(NOW_NS, number) for number in range(3000)]
+    backend = opened(path)
+
+    for first in (0, 1000, 2000, 500):
+        backend.ship(events[first : first + 1000])
+
+    assert numbers(path) == list(range(3000))
+    assert numbers(path, Query(limit=5)) == [2995, 2996, 2997, 2998, 2999]
+    assert numbers(path, Query(until_ns=NOW_NS + 1, limit=1)) == [2999]
+    assert numbers(path, Query(since_ns=NOW_NS + 1)) == []
+
+
+def test_odd_ids_are_kept_apart(path, opened):
+    """An id that is nearly in the common form is another one."""
+    ids = ["0193a1b2c3d4e5f601020304-00000001", "0193A1B2C3D4E5F601020304-00000001", "0193a1b2c3d4e5f601020304-1"]
+    ids += ["0193a1b2c3d4e5f601020304-00000001-aborted", "short-id", "é", "0193a1b2c3d4e5f601020304-99999999999"]
+
+    opened(path).ship([line(1)._replace(id=event_id) for event_id in ids])
+
+    assert len(numbers(path)) == len(ids)
+
+
+def test_old_events_go(path, opened):
+    """What is older than it is to be kept goes with the next batch."""
+    opened(path).ship([at(NOW_NS, 1), at(NOW_NS + DAY_NS, 2)])
+
+    opened(path, now_ns=NOW_NS + PLENTY.age_ns + 1000).ship([at(NOW_NS + 2 * DAY_NS, 3)])
+
+    assert numbers(path) == [2, 3]
+
+
+def test_the_oldest_go_when_there_are_too_many(path, opened):
+    """The file stays within its limit, and the newest events are those that are left and found."""
+    bounds = Bounds(bytes=16_000_000, age_ns=14 * DAY_NS, shelf_events=500)
+    backend = opened(path, bounds)
+    large = f"tick {os.urandom(3000).hex()}"
+    for first in range(0, 5_000, 500):
+        backend.ship([at(NOW_NS + number * 1000, number, large) for number in range(first, first + 500)])
+
+    left = numbers(path)
+
+    assert sum(part.stat().st_size for part in path.parent.glob("events.db*")) < bounds.bytes
+    assert left == list(range(left[0], 5_000))
+    assert 500 <= len(left) < 4_000
+    assert numbers(path, Query(Words("tick"))) == left
+
+
+def test_shelves_without_events_are_dropped(path, opened):
+    """An index goes when the last of its events has gone."""
+    bounds = Bounds(bytes=100_000_000, age_ns=DAY_NS, shelf_events=10)
+    backend = opened(path, bounds)
+    for first in range(0, 50, 10):
+        backend.ship([at(NOW_NS + number * 1000, number) for number in range(first, first + 10)])
+    assert tables(path) == {"terms_1", "terms_2", "terms_3", "terms_4", "terms_5"}
+
+    opened(path, bounds, now_ns=NOW_NS + DAY_NS + 25_000).ship([at(NOW_NS + DAY_NS, 50)])
+
+    assert tables(path) == {"terms_3", "terms_4", "terms_5", "terms_6"}
+    assert numbers(path, Query(Words("tick"))) == list(range(25, 51))
+
+
+def test_a_lowered_limit_makes_the_file_smaller(path, opened):
+    """Batches that come give back the room of those that went."""
+    events = [at(NOW_NS + number * 1000, number, os.urandom(500).hex()) for number in range(5000)]
+    backend = opened(path)
+    for first in range(0, 5000, 1000):
+        backend.ship(events[first : first + 1000])
+    backend.close()
+    before = path.stat().st_size
+
+    backend = opened(path, Bounds(bytes=before // 4, age_ns=14 * DAY_NS, shelf_events=300))
+    for number in range(5000, 5020):
+        backend.ship([at(NOW_NS + number * 1000, number)])
+    backend.close()
+
+    assert path.stat().st_size < before // 2
+    assert numbers(path)[-1] == 5019
+
+
+def test_endings_without_events_are_dropped(path, opened):
+    """What only events that have gone shared goes too."""
+    backend = opened(path)
+    for day in range(3):
+        start = at(NOW_NS + day * DAY_NS, day)
+        backend.ship([start._replace(data=start.data.replace(b'"cars"}}', b'"cars"},"process":{"pid":%d}}' % day))])
+
+    opened(path, now_ns=NOW_NS + PLENTY.age_ns + DAY_NS).ship([at(NOW_NS + 3 * DAY_NS, 3)])
+
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM writers").fetchone() == (3,)
+    assert numbers(path) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 500, b"\0" * 5000])
+def test_a_file_of_something_else_is_left_alone(path, opened, content):
+    """It is not touched; the events wait, and the operator is told what to do."""
+    path.write_bytes(content)
+
+    with pytest.raises(Unavailable, match=r"events\.db cannot be used: .*Move it away"):
+        opened(path).ship([line(1)])
+
+    assert path.read_bytes() == content
+
+
+def test_a_database_of_something_else_is_left_alone(path, opened):
+    """Another program's tables stay as they are."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE events (mine TEXT)")
+    before = path.read_bytes()
+
+    with pytest.raises(Unavailable, match="a database of something else"):
+        opened(path).ship([line(1)])
+
+    assert path.read_bytes() == before
+
+
+def test_a_newer_format_is_left_alone(path, opened):
+    """A file that a later Dashcam made is not written to."""
+    backend = opened(path)
+    backend.open().execute("PRAGMA user_version = 99")
+    backend.close()
+
+    with pytest.raises(Unavailable, match="it has format 99, and this Dashcam reads format 1"):
+        opened(path).ship([line(1)])
+
+
+def test_a_damaged_file_says_so(path, opened):
+    """Pages overwritten in the middle are noticed; moving the file away is enough to go on."""
+    backend = opened(path)
+    backend.ship([line(number) for number in range(1000)])
+    backend.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+
+    with pytest.raises(Unavailable, match="Move it away"):
+        backend.ship([line(1)])
+    path.rename(path.with_suffix(".broken"))
+    backend.ship([line(1)])
+
+    assert numbers(path) == [1]
+
+
+def test_a_full_disk(path, opened):
+    """Nothing of the batch is kept and the reason is told; when there is room again it goes on."""
+    backend = opened(path)
+    backend.ship([line(1)])
+    db = backend.open()
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages + 5}")
+
+    with pytest.raises(Unavailable, match="cannot grow: the disk is full"):
+        backend.ship([at(NOW_NS, number, os.urandom(500).hex()) for number in range(2, 500)])
+    assert numbers(path) == [1]
+
+    backend.ship([line(2)])
+    assert numbers(path) == [1, 2]
+
+
+def test_a_locked_file_is_waited_for_and_told(path, opened):
+    """Another writer's transaction is no loss, only a delay."""
+    backend = opened(path)
+    backend.ship([line(1)])
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="locked by another process"):
+            backend.ship([line(2)])
+
+    backend.ship([line(2)])
+
+    assert numbers(path) == [1, 2]
+
+
+@pytest.mark.parametrize("take_away", [Path.unlink, lambda path: path.rename(path.with_suffix(".old"))])
+def test_a_file_taken_away_is_made_anew(path, opened, take_away):
+    """No batch goes into a file that nobody can find any more."""
+    backend = opened(path)
+    backend.ship([line(1)])
+
+    take_away(path)
+    backend.ship([line(2)])
+
+    assert numbers(path) == [2]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, opened):
+    """The reason names the path."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(Unavailable, match=r"file/events\.db cannot be made: "):
+        opened(tmp_path / "file" / "events.db").ship([line(1)])
+
+
+def test_connect_leaves_trouble_to_ship(tmp_path):
+    """A shipper starts also when its file cannot be opened yet."""
+    (tmp_path / "events.db").mkdir()
+    backend = connect(Settings(dir=tmp_path))
+
+    with pytest.raises(Unavailable):
+        backend.ship([line(1)])
+
+
+def test_reading_goes_on_while_a_batch_is_written(path, opened):
+    """A reader sees what was kept before, and waits for nobody."""
+    backend = opened(path)
+    backend.ship([line(number) for number in range(2000)])
+    found = LocalStore(path).find(Query())
+    first = next(found)
+
+    backend.ship([line(number) for number in range(2000, 4000)])
+
+    assert [first.labels["number"], *(event.labels["number"] for event in found)] == list(range(4000))
