@@ -7,6 +7,7 @@ import argparse
 import sys
 
 from dashcam.cli import OK
+from dashcam.errors import Unreachable
 from dashcam.routes import open_store
 from dashcam.settings import Settings
 
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve the pages; a store that cannot be reached shows on them and stops nothing."""
+    from contextlib import suppress
     from functools import partial
 
     from dashcam.find.language import parse
@@ -31,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = Settings.load()
     finder = Finder(partial(open_store, settings.routes[0], settings), parse, events_of, mask_event)
+    with suppress(Unreachable), finder.open():
+        pass  # a route without a store is told now, not on a page
     app = create_app(finder, hosts=LOOPBACK if arguments.host in LOOPBACK else frozenset())
     server = serve(app, arguments.host, arguments.port)
     shown = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
