@@ -1,0 +1,280 @@
+"""The configuration of logging/fluentd, run by a real fluentd before real engines, fed by the real backend."""
+
+import json
+import struct
+import threading
+import urllib.request
+import uuid
+from urllib.error import HTTPError
+
+import msgpack
+import orjson
+import pytest
+import trustme
+from fluent.sender import FluentSender
+
+from dashcam.elastic import Connection
+from dashcam.errors import Unavailable
+from dashcam.event import Line
+from dashcam.settings import Secret, Settings
+from dashcam.setup import streams
+from dashcam.ship.backends.fluentd import connect
+from dashcam.ship.forward.connection import Patience, dial
+from dashcam.ship.forward.message import ENTRY, pack_message
+from dashcam.ship.forward.peer import Peer
+
+from .runner import SHARED_KEY, Fluentd, wait_until
+
+SEGMENT = "0193a1b2c3d4e5f601020304"
+
+
+def ask(method, url, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def line(number, *, is_span=False, **fields):
+    id_ = f"{SEGMENT}-{number:08}"
+    event = {
+        "@timestamp": f"2026-11-24T01:35:46.{number:06}Z",
+        "labels": {"number": number},
+        "event": {"id": id_, "sequence": number},
+    }
+    return Line(id_, is_span, orjson.dumps({**event, **fields}))
+
+
+class Stack:
+    """A fluentd before an engine, and what is to be found behind it."""
+
+    def __init__(self, folder, engine_url, **environment):
+        self.url, self.namespace = engine_url, f"t{uuid.uuid4().hex[:12]}"
+        name = "opensearch" if "distribution" in ask("GET", engine_url)["version"] else "elasticsearch"
+        self.fluentd = Fluentd(folder, engine_url, self.namespace, FLUENTD_STORE=name, **environment)
+
+    def set_up(self):
+        settings = Settings.load({"ELASTICSEARCH_URL": self.url})
+        list(streams.set_up(Connection(settings), self.namespace, 14))
+        return self
+
+    def connect(self, **settings):
+        given = {"FLUENTD_URL": f"forward://127.0.0.1:{self.fluentd.port}", "FLUENTD_SHARED_KEY": SHARED_KEY}
+        return connect(Settings.load({**given, **settings}))
+
+    def ship(self, *batch):
+        backend = self.connect()
+        backend.ship(batch)
+        backend.close()
+
+    def found(self, stream="logs-dashcam-{}"):
+        """The documents of a stream of this namespace, by their `_id`; none while it is being made."""
+        address = f"{self.url}/{stream.format(self.namespace)}"
+        try:
+            ask("POST", f"{address}/_refresh?ignore_unavailable=true")
+            answer = ask("POST", f"{address}/_search?ignore_unavailable=true", {"size": 10_000})
+        except HTTPError as fault:
+            assert fault.code == 503
+            return {}
+        return {hit["_id"]: hit["_source"] for hit in answer["hits"]["hits"]}
+
+    def wait_for(self, *ids, stream="logs-dashcam-{}"):
+        """Those documents, once all are there."""
+        wait_until(lambda: set(ids) <= set(self.found(stream)))
+        found = self.found(stream)
+        return [found[id_] for id_ in ids]
+
+
+@pytest.fixture(scope="module", params=["elasticsearch", "opensearch"])
+def stack(request, tmp_path_factory):
+    """One fluentd a module and engine: the tests use ids of their own."""
+    folder = tmp_path_factory.mktemp("fluentd")
+    Fluentd.require()
+    stack = Stack(folder, request.getfixturevalue(f"{request.param}_url")).set_up()
+    stack.fluentd.start()
+    yield stack
+    stack.fluentd.stop()
+
+
+@pytest.fixture
+def make_stack(tmp_path, elasticsearch_url):
+    """A fluentd of this test alone, before Elasticsearch."""
+    made = []
+
+    def make(**environment):
+        made.append(Stack(tmp_path, elasticsearch_url, **environment).set_up())
+        made[-1].fluentd.start()
+        return made[-1]
+
+    Fluentd.require()
+    yield make
+    for stack in made:
+        stack.fluentd.stop()
+
+
+def test_lines_and_spans_reach_their_streams(stack):
+    """Whole, each under its own id; what fluentd adds is when it came."""
+    log, span = line(1, message="東京 🚗"), line(2, is_span=True)
+
+    stack.ship(log, span)
+
+    ((found_log,), (found_span,)) = stack.wait_for(log.id), stack.wait_for(span.id, stream="traces-apm.dashcam-{}")
+    for sent, found in ((log, found_log), (span, found_span)):
+        assert found["event"].pop("ingested").endswith("Z")
+        assert found == orjson.loads(sent.data)
+
+
+def test_a_batch_sent_again_is_indexed_once(stack):
+    """As after a lost acknowledgement, even when another fluentd takes it."""
+    batch = [line(number) for number in range(100, 110)]
+
+    for _ in range(3):
+        stack.ship(*batch)
+
+    stack.wait_for(*(sent.id for sent in batch))
+    assert [id_ for id_ in stack.found() if id_.startswith(f"{SEGMENT}-000001")] == [
+        id_ for id_ in stack.found() if id_ in {sent.id for sent in batch}
+    ]
+
+
+def test_what_cannot_be_indexed_is_told_and_stops_nobody(stack):
+    """Without a usable id, or against the mapping: to the dead letters, beside the others of its batch."""
+    bad = [line(201, event={"id": ""}), line(202, event="text"), line(203, http="no object")]
+
+    stack.ship(line(200), *bad, line(204))
+
+    stack.wait_for(f"{SEGMENT}-00000200", f"{SEGMENT}-00000204")
+    (dead,) = stack.wait_for(f"{SEGMENT}-00000203-dead", stream="logs-dashcam-{}.dead")
+    assert dead["message"] == f'fluentd could not deliver event "{SEGMENT}-00000203"'
+    assert orjson.loads(dead["event"]["original"])["http"] == "no object"
+    assert not set(stack.found()) & {f"{SEGMENT}-0000020{number}" for number in (1, 2, 3)}
+    wait_until(lambda: len(kept(stack, "2026-11-24T01:35:46.0002")) == 3)
+
+
+def kept(stack, start):
+    return [event for event in stack.fluentd.dead_letters() if str(event.get("@timestamp")).startswith(start)]
+
+
+def test_what_no_encoder_of_ours_would_send_goes_around_in_no_circle(stack):
+    """Broken UTF-8, in an id too, NaN, 5 MB: each is a dead letter once, and the way stays free."""
+    records = [
+        msgpack.packb({"event": {"id": f"{SEGMENT}-00000301"}, "m": b"\xff\xfe"}).replace(b"\xc4\x02", b"\xa2"),
+        msgpack.packb({"event": {"id": b"\xff" * 10}}).replace(b"\xc4\x0a", b"\xaa"),
+        msgpack.packb({"event": {"id": f"{SEGMENT}-00000302"}, "labels": {"n": float("nan")}}),
+        msgpack.packb({"event": {"id": f"{SEGMENT}-00000303"}, "message": "x" * 5_000_000}),
+    ]
+    entry = ENTRY + struct.pack(">II", 1795484146, 0)
+    connection = dial(Peer("127.0.0.1", stack.fluentd.port, shared_key=Secret(SHARED_KEY)), Patience())
+
+    connection.deliver([pack_message("dashcam.log", [entry + record]) for record in records])
+    connection.close()
+
+    dead = [f"{SEGMENT}-0000030{number}-dead" for number in (1, 2, 3)]
+    stack.wait_for(*dead, stream="logs-dashcam-{}.dead")
+    stack.ship(line(304))
+    stack.wait_for(f"{SEGMENT}-00000304")
+    notes = [event["message"] for event in stack.found("logs-dashcam-{}.dead").values()]
+    assert len([note for note in notes if "xFF" in note]) == 1
+    wait_until(lambda: stack.fluentd.plugins()["dead_letter_index"]["buffer_queue_length"] == 0)
+
+
+def test_a_container_that_is_not_ours_is_a_service_too(stack):
+    """What Docker's log driver sends: no handshake, no id; the same line sent again gets the same id."""
+    record = {"container_id": "4c1f", "container_name": "/dashcam-postgres-1", "source": "stderr"}
+    lines = [
+        (1795484146, "2026-11-24 01:35:46 UTC [1] LOG:  database system is ready"),
+        (1795484147, "2026-11-24 01:35:47 UTC [7] FATAL:  role x does not exist"),
+        (1795484147, "2026-11-24 01:35:47 UTC [7] FATAL:  role x does not exist"),
+    ]
+    with FluentSender("docker", port=stack.fluentd.containers_port) as sender:
+        for time, text in lines:
+            sender.emit_with_time("postgres", time, {**record, "log": text})
+
+    found = wait_until(lambda: [e for e in stack.found().values() if e.get("service") == {"name": "postgres"}][1:])
+    found = sorted((e for e in stack.found().values() if "service" in e), key=lambda event: event["@timestamp"])
+    assert [(event["log.level"], event["message"].split("] ")[1]) for event in found] == [
+        ("info", "LOG:  database system is ready"),
+        ("critical", "FATAL:  role x does not exist"),
+    ]
+    assert found[0]["labels"] == {"container_id": "4c1f", "container_name": "dashcam-postgres-1"}
+
+
+def test_the_shared_key_is_asked_for_and_kept_secret(stack):
+    """A wrong one is refused; the right one is not in fluentd's own log."""
+    with pytest.raises(Unavailable, match="shared_key mismatch"):
+        stack.connect(FLUENTD_SHARED_KEY="simsalabim").ship([line(401)])
+    with pytest.raises(Unavailable, match="asks for a handshake"):
+        stack.connect(FLUENTD_SHARED_KEY="").ship([line(401)])
+
+    assert SHARED_KEY not in stack.fluentd.log.read_text()
+
+
+def test_over_tls(make_stack, tmp_path):
+    """One variable turns it on; the certificate is checked."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    stack = make_stack(
+        FLUENTD_TRANSPORT="tls",
+        FLUENTD_CERTIFICATE=str(tmp_path / "cert.pem"),
+        FLUENTD_PRIVATE_KEY=str(tmp_path / "key.pem"),
+    )
+    url = f"forward+tls://127.0.0.1:{stack.fluentd.port}"
+
+    backend = stack.connect(FLUENTD_URL=url, FLUENTD_CA=str(tmp_path / "ca.pem"))
+    backend.ship([line(1)])
+    backend.close()
+
+    stack.wait_for(line(1).id)
+
+
+def test_without_an_engine_events_are_taken_and_kept(make_stack, elasticsearch_url):
+    """fluentd starts, acknowledges, and delivers after its next start, when the engine is there."""
+    stack = make_stack()
+    stack.fluentd.stop()
+    stack.fluentd.environment["ELASTICSEARCH_URL"] = "http://127.0.0.1:9"
+    stack.fluentd.start()
+    stack.ship(line(1))
+    stack.fluentd.stop()
+    stack.fluentd.environment["ELASTICSEARCH_URL"] = elasticsearch_url
+
+    stack.fluentd.start()
+
+    stack.wait_for(line(1).id)
+
+
+def test_killed_in_mid_stream_it_loses_nothing_and_doubles_nothing(make_stack):
+    """Three kills of supervisor and worker under a steady stream; what was not acknowledged is sent again."""
+    stack = make_stack()
+    sent, over = [], threading.Event()
+
+    def stream():
+        backend, number = stack.connect(), 0
+        while not over.is_set():
+            batch = [line(number + step) for step in range(50)]
+            try:
+                backend.ship(batch)
+            except Unavailable:
+                over.wait(0.05)
+            else:
+                sent.extend(each.id for each in batch)
+                number += 50
+        backend.close()
+
+    thread = threading.Thread(target=stream)
+    thread.start()
+    try:
+        for count in (500, 1000, 1500):
+            wait_until(lambda count=count: len(sent) >= count)
+            stack.fluentd.kill()
+            stack.fluentd.start()
+        wait_until(lambda: len(sent) >= 2000)
+    finally:
+        over.set()
+        thread.join()
+
+    stack.wait_for(*sent)
+    assert sorted(stack.found()) == sorted(sent)
+    assert stack.found("logs-dashcam-{}.dead") == {}
