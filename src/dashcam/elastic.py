@@ -39,6 +39,11 @@ def spans_stream(namespace: str) -> str:
     return f"traces-apm.dashcam-{namespace}"
 
 
+def dead_letters_stream(namespace: str) -> str:
+    """The data stream where fluentd notes what it could not deliver."""
+    return f"{logs_stream(namespace)}.dead"
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """What stands at the address, and its version."""

@@ -7,7 +7,7 @@ lifecycles", "Create or update a lifecycle policy"; OpenSearch, "Index State Man
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dashcam.elastic import Answer, Connection, Product, logs_stream, spans_stream
+from dashcam.elastic import Answer, Connection, Product, dead_letters_stream, logs_stream, spans_stream
 from dashcam.errors import Unreachable
 from dashcam.setup import Step, read_json
 
@@ -36,7 +36,7 @@ def set_up(connection: Connection, namespace: str, retention_days: int) -> Itera
     for name in ("logs", "spans"):
         path = f"/_index_template/dashcam-{name}"
         yield _put(connection, path, read_json(f"templates/{name}.json") | _kept(product, retention))
-    for stream in (logs_stream(namespace), spans_stream(namespace)):
+    for stream in (logs_stream(namespace), spans_stream(namespace), dead_letters_stream(namespace)):
         yield from _set_up_stream(connection, product, stream, retention)
 
 
