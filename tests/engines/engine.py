@@ -11,7 +11,7 @@ from . import jars
 ELASTICSEARCH_VERSION = "9.5.3"
 OPENSEARCH_VERSION = "3.8.0"
 
-START_TIMEOUT_S = 90  # 3 to 4 s alone; the rest is for two cores that other work keeps busy
+START_TIMEOUT_S = 110  # 3 to 4 s alone; the rest is for two cores that other work keeps busy
 STOP_TIMEOUT_S = 20
 
 MEMORY = ["-Xms256m", "-Xmx512m"]

@@ -1,11 +1,23 @@
 """The Elasticsearch store: the suite of all stores on both real engines, and answers no engine gives on demand."""
 
-import pytest
+import socket
+from contextlib import contextmanager
 
-from dashcam.find.stores.elasticsearch import open_store
+import orjson
+import pytest
+import requests
+
+from dashcam.elastic import logs_stream
+from dashcam.errors import Unreachable
+from dashcam.event import Event
+from dashcam.find.query import Any, Between, Equals, Matches, Not, Query, Words
+from dashcam.find.stores.elasticsearch import at_least, open_store
+from dashcam.settings import Settings
 from dashcam.ship.backends.elasticsearch import connect
 
 from ...engines.streams import documents, new_namespace, set_up, settings_for
+from ...scripted import scripted
+from ...ship.backends.contract import line
 from .contract import StoreContract
 
 
@@ -42,3 +54,297 @@ class TestOpenSearch(EngineContract):
     @classmethod
     def url(cls, opensearch_url):
         return opensearch_url
+
+
+@pytest.fixture
+def settings(engine_url, namespace):
+    """Settings for streams that are set up, in each engine."""
+    settings = settings_for(engine_url, namespace)
+    set_up(settings)
+    return settings
+
+
+def ship(settings, *lines):
+    backend = connect(settings)
+    assert backend.ship(lines) is None
+    backend.close()
+    documents(settings)
+
+
+def found(settings, **query):
+    store = open_store(settings)
+    events = list(store.find(Query(**query)))
+    store.close()
+    return events
+
+
+def test_streams_that_are_not_there_are_empty(engine_url, namespace):
+    """A new stack has no events, and that is no fault."""
+    assert found(settings_for(engine_url, namespace)) == []
+
+
+def test_one_stream_alone_is_read(engine_url, namespace):
+    """Log lines are found before the first span is there."""
+    settings = settings_for(engine_url, namespace)
+    requests.put(f"{engine_url}/_data_stream/{logs_stream(namespace)}", timeout=30)
+    ship(settings, line(1))
+
+    assert [event.id for event in found(settings)] == [line(1).id]
+
+
+def test_an_event_in_two_indices_is_found_once(settings):
+    """An engine knows an id within one index; a resend after a rollover makes a second copy."""
+    ship(settings, line(1), line(2))
+    stream = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}"
+    requests.post(f"{stream}/_rollover", timeout=30).raise_for_status()
+    ship(settings, line(2), line(3))
+
+    assert len(documents(settings)) == 4
+    assert [event.id for event in found(settings)] == [line(1).id, line(2).id, line(3).id]
+    assert [event.id for event in found(settings, limit=2)] == [line(2).id, line(3).id]
+
+
+def test_an_abort_told_twice_is_found_once(settings):
+    """Two finders tell it by one id but another time, and a rollover lies between."""
+    told = line(1)._replace(id=f"{line(1).id}-aborted")
+    again = line(2)._replace(id=told.id)
+    ship(settings, _identified(told))
+    stream = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}"
+    requests.post(f"{stream}/_rollover", timeout=30).raise_for_status()
+    ship(settings, _identified(again))
+
+    assert len(documents(settings)) == 2
+    assert len(found(settings)) == 1
+
+
+def _identified(sent):
+    fields = orjson.loads(sent.data)
+    fields["event"]["id"] = sent.id
+    return sent._replace(data=orjson.dumps(fields))
+
+
+def test_more_than_a_page(settings):
+    """Pages join without a gap or a second copy, also amid events of one moment, in both directions."""
+    sent = [line(number // 7 * 7) for number in range(2500)]
+    sent = [_identified(one._replace(id=line(number).id)) for number, one in enumerate(sent)]
+    ship(settings, *sent)
+
+    ids = [one.id for one in sent]
+    assert [event.id for event in found(settings)] == ids
+    assert [event.id for event in found(settings, limit=1500)] == ids[-1500:]
+
+
+def test_fields_of_an_older_index_are_found_too(settings):
+    """A field that one of the indices does not map is looked for in every event."""
+    ship(settings, line(1))
+    stream = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}"
+    requests.post(f"{stream}/_rollover", timeout=30).raise_for_status()
+    mapping = {"properties": {"db": {"properties": {"shard": {"type": "keyword"}}}}}
+    requests.put(f"{stream}/_mapping?write_index_only=true", json=mapping, timeout=30).raise_for_status()
+    ship(settings, line(2))
+    expression = Not(Equals("db.shard", "7"))
+
+    assert len(found(settings, expression=expression)) == 2
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        Matches("url.path", "*a" + "?" * 40 + "b*"),
+        Matches("url.path", "*" + "ab" * 2000 + "*"),
+        Words("x" * 5000),
+        Equals("http.response.status_code", "9" * 30),
+        Equals("client.ip", "nobody"),
+        Between("event.duration", -1e300, 1e300),
+        Between("timestamp.us", float("-inf"), float("inf")),
+        Matches("labels.number", "*" * 500),
+        Matches("url.path", "*a*" * 50),
+        Matches("url.path", "?" * 300),
+        Equals("trace.id", "x" * 40_000),
+        Equals("labels.number", "x" * 40_000),
+        Any(tuple(Equals(f"labels.name_{number}", "1") for number in range(500))),
+        Matches("event.id", "0193" + "?" * 29),
+        Matches("event.id", r"*\-0000*1"),
+        Matches("message", "c?r cr*d" + "\\"),
+    ],
+)
+def test_a_hostile_search_is_no_fault(settings, expression):
+    """The engine has limits of its own: a pattern of many states, a number too large, a text that is no address."""
+    ship(settings, line(1))
+
+    events = found(settings, expression=expression)
+
+    assert [event.id for event in events] == [line(1).id] * expression.matches(Event.from_json(line(1).data))
+
+
+CAPS = {
+    "indices": [".ds-logs-dashcam-default-000001"],
+    "fields": {
+        "@timestamp": {"date_nanos": {}},
+        "event.id": {"keyword": {}},
+        "trace.id": {"keyword": {}},
+        "message": {"text": {}},
+        "error.type": {"keyword": {}},
+        "error.message": {"text": {}},
+        "error.stack_trace": {"text": {}},
+        "http.response.status_code": {"long": {}},
+        "labels": {"flattened": {}},
+    },
+}
+KINDS = {name: next(iter(types)) for name, types in CAPS["fields"].items()}
+
+
+def page(*lines, **more):
+    hits = [{"_id": one.id, "_source": orjson.loads(one.data), "sort": [1, one.id]} for one in lines]
+    return {"timed_out": False, "_shards": {"total": 2, "failed": 0}, "hits": {"hits": hits}} | more
+
+
+@contextmanager
+def playing(respond, **answers):
+    """A store of a server that answers each search with what `respond` gives, and what the server was asked."""
+
+    def answer(asked):
+        name = asked.path.rpartition("/")[2].lstrip("_")
+        if name in answers:
+            return answers[name]
+        if name == "search":
+            return respond(asked)
+        return (200, CAPS) if name == "field_caps" else (200, {"id": "point-1", "succeeded": True})
+
+    with scripted(answer) as (url, asked):
+        store = open_store(Settings.load({"ELASTICSEARCH_URL": url, "ELASTICSEARCH_API_KEY": "c2VjcmV0"}))
+        yield store, asked
+        store.close()
+
+
+def test_a_search_over_the_wire():
+    """A point in time, a page of it in order of time, and the point given back."""
+    with playing(lambda _: (200, page(line(1)))) as (store, asked):
+        list(store.find(Query(Equals("trace.id", "ab"), since_ns=10**18)))
+
+    caps, point, search, end = asked
+    assert caps.path == "/logs-dashcam-default,traces-apm.dashcam-default/_field_caps"
+    assert caps.params["fields"] == "@timestamp,trace,trace.id"
+    assert point.path == "/logs-dashcam-default,traces-apm.dashcam-default/_pit"
+    assert search.params == {"allow_partial_search_results": "false"}
+    assert search.json["pit"] == {"id": "point-1", "keep_alive": "2m"}
+    assert [list(key) for key in search.json["sort"]] == [["@timestamp"], ["event.id"]]
+    assert {"range": {"@timestamp": {"gte": "2001-09-09T01:46:40.000000Z"}}} in search.json["query"]["bool"]["filter"]
+    assert (end.method, end.path, end.json) == ("DELETE", "/_pit", {"id": "point-1"})
+
+
+def test_the_next_page_takes_up_the_name_of_the_answer():
+    """A point in time may change its name from answer to answer."""
+    full = [line(number) for number in range(1000)]
+    pages = [page(*full, pit_id="point-2"), page(line(1000))]
+
+    with playing(lambda _: (200, pages.pop(0))) as (store, asked):
+        assert len(list(store.find(Query()))) == 1001
+
+    *_, second, end = asked
+    assert second.json["pit"]["id"] == "point-2"
+    assert second.json["search_after"] == [1, line(999).id]
+    assert end.json == {"id": "point-2"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"timed_out": True},
+        {"_shards": {"total": 2, "failed": 1}},
+        {"_shards": {}},
+    ],
+)
+def test_a_part_is_no_answer(more):
+    """A story with holes that nobody sees is worse than none."""
+    with playing(lambda _: (200, page(line(1), **more))) as (store, _), pytest.raises(Unreachable, match="in part"):
+        list(store.find(Query()))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, b"<html>"),
+        (200, {}),
+        (200, []),
+        (200, {"timed_out": False, "_shards": {"total": 1, "failed": 0}}),
+        (200, page() | {"hits": {"hits": [{"_id": "1"}]}}),
+        (401, {"error": {"type": "security_exception", "reason": "x"}}),
+        (403, {"error": {"type": "security_exception", "reason": "x"}}),
+        (404, {"error": {"type": "search_context_missing_exception", "reason": "x"}}),
+        (429, {"error": {"type": "circuit_breaking_exception", "reason": "x"}}),
+        (503, b"no master"),
+    ],
+)
+@pytest.mark.parametrize("name", ["search", "pit", "field_caps"])
+def test_whatever_is_no_answer_is_unreachable(answer, name):
+    """With the address, and never with the key."""
+    with (
+        playing(lambda _: (200, page()), **{name: answer}) as (store, _),
+        pytest.raises(Unreachable, match="http://127") as raised,
+    ):
+        list(store.find(Query(Equals("trace.id", "ab"))))
+
+    assert "c2VjcmV0" not in str(raised.value)
+
+
+def test_a_version_without_points_in_time_is_too_old():
+    """Neither of the two ways is known to it."""
+    unknown = 400, {"error": "no handler found for uri [/x] and method [POST]"}
+
+    with (
+        playing(lambda _: (200, page()), pit=unknown, point_in_time=unknown) as (store, _),
+        pytest.raises(Unreachable, match="no handler found"),
+    ):
+        list(store.find(Query()))
+
+
+def test_a_dead_engine_is_unreachable():
+    """What the operating system said, and where."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    store = open_store(Settings.load({"ELASTICSEARCH_URL": f"http://me:secret@127.0.0.1:{port}"}))
+
+    with pytest.raises(Unreachable, match=rf"http://127\.0\.0\.1:{port} cannot be reached: .*refused") as raised:
+        list(store.find(Query()))
+
+    assert "secret" not in str(raised.value)
+
+
+def test_ids_are_asked_for_exactly():
+    """The look-up of a story costs what its events cost, not what the time costs."""
+    assert at_least(Equals("trace.id", "ab"), KINDS) == _with_ignored("trace.id", {"term": {"trace.id": "ab"}})
+
+
+def test_labels_are_asked_for_exactly():
+    """They are held as texts, whatever type they had."""
+    assert at_least(Equals("labels.car_id", "7"), KINDS) == {"term": {"labels.car_id": "7"}}
+
+
+def test_words_are_asked_for_within_the_engines_own():
+    """A standard tokenizer takes `errors.UniqueViolation` for one word."""
+    assert at_least(Words("UniqueViolation on", "message"), KINDS) == {
+        "bool": {
+            "filter": [
+                {"wildcard": {"message": {"value": "*uniqueviolation*"}}},
+                {"wildcard": {"message": {"value": "*on*"}}},
+            ]
+        }
+    }
+
+
+def test_not_asks_for_what_is_certain():
+    """Leaving out must not leave out too much: a number is held without the form it was written in."""
+    assert at_least(Not(Equals("trace.id", "ab")), KINDS) == {"bool": {"must_not": [{"term": {"trace.id": "ab"}}]}}
+    assert at_least(Not(Equals("http.response.status_code", "200")), KINDS) == {
+        "bool": {"must_not": [{"match_none": {}}]}
+    }
+
+
+def test_a_field_nobody_mapped_is_looked_for_in_every_event():
+    """The engine cannot say which event has it."""
+    assert at_least(Equals("db.shard", "7"), KINDS) == {"match_all": {}}
+
+
+def _with_ignored(field, search):
+    return {"bool": {"should": [search, {"term": {"_ignored": field}}], "minimum_should_match": 1}}

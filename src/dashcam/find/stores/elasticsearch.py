@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from typing import Any as Json
+from typing import TypeVar
 
 from dashcam.elastic import Answer, Connection, logs_stream, spans_stream
 from dashcam.errors import Unreachable
@@ -20,9 +21,13 @@ from dashcam.values import SEARCHED, words_of
 
 Dsl = dict[str, Json]
 Kinds = Mapping[str, str]
+T = TypeVar("T")
 
 _PAGE = 1000
+_MOST_TERM_BYTES = 32_766  # of a value in an index; the engine takes a longer one in a search for a fault
 _KEEP_ALIVE = "2m"  # from one page to the next
+_MOST_NAMES_CHARACTERS = 2000  # the first line of a request may have 4,096
+_ID_CHARACTERS = 33  # of an `event.id` that is not derived from another
 
 
 def open_store(settings: Settings) -> "Elasticsearch":
@@ -51,10 +56,13 @@ class Elasticsearch:
         self._connection.close()
 
     def _matching(self, query: Query, order: str) -> Iterator[Event]:
-        hits = self._hits(query, order)
-        for _, together in groupby(hits, key=lambda hit: hit["sort"][0]):
+        told: set[str] = set()
+        for _, together in groupby(self._hits(query, order), key=lambda hit: hit["sort"][0]):
+            # Copies of an event stand together: its id says its place in a segment, and so its time. One that was
+            # derived, as that a request was aborted, may have been derived twice.
             events = {event.id or hit["_id"]: event for hit in together for event in [Event(hit["_source"])]}
-            found = (event for event in events.values() if query.matches(event))
+            found = [event for event_id, event in events.items() if event_id not in told and query.matches(event)]
+            told.update(event.id for event in found if len(event.id) != _ID_CHARACTERS)
             yield from sorted(found, key=lambda event: (event.time_ns, event.id), reverse=order == "desc")
 
     def _hits(self, query: Query, order: str) -> Iterator[Dsl]:
@@ -71,8 +79,7 @@ class Elasticsearch:
             "size": min(query.limit + 1, _PAGE) if query.limit else _PAGE,
             "track_total_hits": False,
         }
-        with self._point_in_time() as point:
-            search["pit"] = {"id": point, "keep_alive": _KEEP_ALIVE}
+        with self._point_in_time() as search["pit"]:
             while page := self._page(search):
                 yield from page
                 if len(page) < search["size"]:
@@ -81,7 +88,7 @@ class Elasticsearch:
 
     def _page(self, search: Dsl) -> list[Dsl]:
         answer = self._ask("POST", "/_search", search, {"allow_partial_search_results": "false"})
-        shards = answer.get("_shards", {})
+        shards = self._part(answer, "_shards", kind=dict)
         if answer.get("timed_out") or shards.get("failed") != 0:
             raise Unreachable(
                 f"{self._connection.address} answered in part only: {shards.get('failed')} of {shards.get('total')} "
@@ -89,39 +96,45 @@ class Elasticsearch:
             )
         # The next page belongs to the point in time of this answer, which may have another name by now.
         search["pit"]["id"] = answer.get("pit_id", search["pit"]["id"])
-        hits: list[Dsl] = answer["hits"]["hits"]
+        hits: list[Dsl] = self._part(answer, "hits", "hits", kind=list)
+        for hit in hits:
+            self._part(hit, "_source", kind=dict)
+            self._part(hit, "sort", kind=list)
         return hits
 
     @contextmanager
-    def _point_in_time(self) -> Iterator[str]:
-        point = self._open_point()
+    def _point_in_time(self) -> Iterator[Dsl]:
+        point = {"id": self._open_point(), "keep_alive": _KEEP_ALIVE}
         try:
             yield point
         finally:
             # One that is not closed ends by itself.
             with suppress(Unreachable):
                 if self._speaks_opensearch:
-                    self._connection.ask("DELETE", "/_search/point_in_time", {"pit_id": [point]})
+                    self._connection.ask("DELETE", "/_search/point_in_time", {"pit_id": [point["id"]]})
                 else:
-                    self._connection.ask("DELETE", "/_pit", {"id": point})
+                    self._connection.ask("DELETE", "/_pit", {"id": point["id"]})
 
     def _open_point(self) -> str:
         params = {"keep_alive": _KEEP_ALIVE, "ignore_unavailable": "true"}
         if not self._speaks_opensearch:
-            answer = self._connection.ask("POST", f"/{self._streams}/_pit", params=params)
-            self._speaks_opensearch = answer.has_no_handler
+            opened = self._connection.ask("POST", f"/{self._streams}/_pit", params=params)
+            self._speaks_opensearch = opened.has_no_handler
             if not self._speaks_opensearch:
-                return str(self._checked(answer)["id"])
-        return str(self._ask("POST", f"/{self._streams}/_search/point_in_time", None, params)["pit_id"])
+                return self._part(self._checked(opened), "id", kind=str)
+        answer = self._ask("POST", f"/{self._streams}/_search/point_in_time", None, params)
+        return self._part(answer, "pit_id", kind=str)
 
     def _kinds(self, fields: Iterable[str]) -> Kinds | None:
         """How the engine holds each of these fields, as far as it does so everywhere; `None` without any stream."""
-        names = {"@timestamp"}.union(*(_with_parents(field) for field in fields))
-        params = {"fields": ",".join(sorted(names)), "include_unmapped": "true", "ignore_unavailable": "true"}
+        names = ",".join(sorted({"@timestamp"}.union(*(_with_parents(field) for field in fields))))
+        names = names if len(names) <= _MOST_NAMES_CHARACTERS else "*"
+        params = {"fields": names, "include_unmapped": "true", "ignore_unavailable": "true"}
         answer = self._ask("GET", f"/{self._streams}/_field_caps", None, params)
-        if not answer["indices"]:
+        if not self._part(answer, "indices", kind=list):
             return None
-        return {name: next(iter(types)) for name, types in answer["fields"].items() if len(types) == 1}
+        held = self._part(answer, "fields", kind=dict)
+        return {name: next(iter(types)) for name, types in held.items() if len(types) == 1}
 
     def _ask(self, method: str, path: str, body: Dsl | None, params: Mapping[str, str]) -> Dsl:
         return self._checked(self._connection.ask(method, path, body, params))
@@ -130,8 +143,16 @@ class Elasticsearch:
         if not answer.is_ok:
             right = f"read and view_index_metadata on {self._streams}"
             raise Unreachable(self._connection.explain(answer, right))
-        body: Dsl = answer.body
-        return body
+        return self._part({"answer": answer.body}, "answer", kind=dict)
+
+    def _part(self, answer: Dsl, *names: str, kind: type[T]) -> T:
+        """What an answer holds by these names; whatever answers in another form is not an engine we know."""
+        value: Json = answer
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        if not isinstance(value, kind):
+            raise Unreachable(f"{self._connection.address} gave an answer without {'.'.join(names)}: what is there?")
+        return value
 
 
 def fields_of(expression: Expression) -> Iterator[str]:
@@ -192,6 +213,10 @@ def _any(searches: list[Dsl]) -> Dsl:
     return {"bool": {"should": searches, "minimum_should_match": 1}} if searches else _NONE
 
 
+def _term(field: str, value: str) -> Dsl:
+    return {"term": {field: value}} if len(value.encode()) <= _MOST_TERM_BYTES else _NONE
+
+
 def _has(field: str) -> Dsl:
     return {"exists": {"field": field}}
 
@@ -223,26 +248,35 @@ def _kind(field: str, kinds: Kinds) -> str:
 def _keyword(leaf: Leaf) -> tuple[Dsl, bool]:
     match leaf:
         case Equals(field, value):
-            return {"term": {field: value}}, True
+            return _term(field, value), True
         case Matches(field, pattern):
             loose = _loosened(pattern)
             return {"wildcard": {field: {"value": loose}}}, loose == pattern
         case Words(text, field):
             # The engine folds capitals of ASCII alone; K and I have others, the Kelvin sign and a dotted capital.
             runs = [re.sub("[ik]", "?", run) for run in re.findall("[0-9a-z]+", text.lower())]
-            return _all([{"wildcard": {field: {"value": f"*{run}*", "case_insensitive": True}}} for run in runs]), False
+            return _all([_holding(field, run, case_insensitive=True) for run in runs]), False
     return _has(leaf.field), isinstance(leaf, Exists)
 
 
+# A pattern becomes an automaton, and the engine allows it some 10,000 steps of work: the square of a long pattern.
+_PATTERN_SIGNS = 100
+
+
+def _holding(field: str, run: str, **options: bool) -> Dsl:
+    return {"wildcard": {field: {"value": f"*{run[:_PATTERN_SIGNS]}*", **options}}}
+
+
 def _loosened(pattern: str) -> str:
-    """A pattern with `*` for `?` where it has both: together they can need more states than the engine allows."""
+    """A pattern that is no more work than the engine allows; `?` and `*` together are the most."""
     signs = re.findall(r"\\?.", pattern, re.DOTALL)
-    return "".join("*" if sign == "?" else sign for sign in signs) if "*" in signs else pattern
+    if "*" in signs:
+        signs = ["*" if sign == "?" else sign for sign in signs]
+    return "".join(signs if len(signs) <= _PATTERN_SIGNS else [*signs[:_PATTERN_SIGNS], "*"])
 
 
 # Letters that every tokenizer of words keeps together, and that are the same small letters everywhere.
 _RUN = re.compile("[0-9a-zß-öø-ʯά-ρτ-ώа-ԯ]+")
-_RUN_CHARACTERS = 100
 
 
 def _text(leaf: Leaf) -> tuple[Dsl, bool]:
@@ -260,7 +294,7 @@ def _text(leaf: Leaf) -> tuple[Dsl, bool]:
         case _:
             return _ALL, False
     runs = [run for piece in pieces for run in _RUN.findall(piece.lower())]
-    return _all([{"wildcard": {field: {"value": f"*{run[:_RUN_CHARACTERS]}*"}}} for run in runs]), False
+    return _all([_holding(field, run) for run in runs]), False
 
 
 def _long(leaf: Leaf) -> tuple[Dsl, bool]:
@@ -286,7 +320,7 @@ def _label(leaf: Leaf) -> tuple[Dsl, bool]:
     """A label is held as `name=value`, numbers too, with all their digits."""
     match leaf:
         case Equals(field, value) if not re.fullmatch("-?[0-9.]+[eE][-+0-9]+", value):
-            return {"term": {field: value}}, False
+            return _term(field, value), False
         case Matches(field, pattern) if not pattern.startswith(("*", "?", "\\")):
             return {"prefix": {field: re.split(r"[*?\\]", pattern)[0]}}, False
     return _has(leaf.field), False
