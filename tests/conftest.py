@@ -1,7 +1,15 @@
-"""What every test may ask for."""
+"""What every test may ask for, and what all are held to."""
 
+import hypothesis
+
+from . import leaks
 from .engines import plugin as engines
+
+# A shared machine is slow at times, which says nothing about the code.
+hypothesis.settings.register_profile("ours", deadline=None)
+hypothesis.settings.load_profile("ours")
 
 
 def pytest_configure(config):
     config.pluginmanager.register(engines, "engines")
+    config.pluginmanager.register(leaks, "leaks")

@@ -102,9 +102,23 @@ class SegmentReader:
         start = max(position.offset, self._header_end)
         block = self._block(start, is_final=is_final)
         end = block.rfind(b"\n") + 1
-        if is_final and not end and block.strip(b"\0"):
-            return Passage([], Position(start + len(block), position.lines + 1), damaged=1)
+        if is_final and not end:
+            return self._skip(start, position.lines)
         return _parse(block[:end], start, position.lines)
+
+    def _skip(self, start: int, number: int) -> Passage:
+        """Go behind the next newline, or to the file's end; what lies before it is longer than any line, or half one.
+
+        Zeros up to the end are none of it: nothing was written there.
+        """
+        is_damaged = False
+        while block := os.pread(self._file, READ_BYTES, start):
+            end = block.find(b"\n") + 1
+            is_damaged = is_damaged or block.count(0) < len(block)
+            start += end or len(block)
+            if end:
+                break
+        return Passage([], Position(start, number + is_damaged), damaged=int(is_damaged))
 
     def passages(self, *, is_final: bool) -> Iterator[Passage]:
         """All that the segment holds now, passage by passage."""

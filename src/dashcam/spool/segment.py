@@ -29,6 +29,7 @@ FORMAT = 1
 SEGMENT_BYTES = 2 << 20  # a new file every few thousand events; what is touched of it counts as the service's memory
 LINE_BYTES = 256 << 10  # the most one line takes, newline included: any destination takes that much in one event
 SUFFIX = ".segment"
+FILE_NAME_BYTES = 200  # file systems take 255; names so long that they are cut share a folder, which does no harm
 
 DROP_REASONS = ("limit", "disk", "error")  # the spool is full; the disk is; the event could not be written as a line
 
@@ -54,8 +55,9 @@ START_KIND = b'"processor":{"event":"start"}'
 class Header:
     """What a segment says of itself.
 
-    `shared` is what every event of it has besides its own fields. A segment is `is_sealed` when its writer went on to
-    another one; a segment that is not, and whose writer is gone, is where a process died or ended.
+    `shared` is what every event of it has besides its own fields, the name of its `service` among that. A segment
+    `is_sealed` when its writer went on to another one; one that is not, and whose writer is gone, is where a process
+    died or ended.
     """
 
     segment: str
@@ -63,16 +65,13 @@ class Header:
     is_sealed: bool
     dropped: Mapping[str, int]
     shared: Mapping[str, Any]
-
-    @property
-    def service(self) -> str:
-        """The name of the service that wrote the segment."""
-        return str(self.shared["service"]["name"])
+    service: str
 
 
 def new_segment_id(now_ns: int) -> str:
-    """An id of 24 hexadecimal digits that sorts by time: 48 bits of milliseconds, 48 random ones."""
-    return f"{now_ns // 1_000_000:012x}{secrets.token_hex(6)}"
+    """An id of 24 hexadecimal digits that sorts by time: 48 bits of milliseconds, 16 of 16 ns, 32 random ones."""
+    milliseconds, rest_ns = divmod(now_ns, 1_000_000)
+    return f"{milliseconds:012x}{rest_ns // 16:04x}{secrets.token_hex(4)}"
 
 
 def encode_header(segment: str, pid: int, shared: Mapping[str, Any], now_ns: int) -> bytes:
@@ -88,9 +87,11 @@ def decode_header(line: bytes) -> Header:
     if not isinstance(fields, dict) or fields.get("spool") != FORMAT:
         raise ValueError(f"the first line is not the header of a spool of format {FORMAT}")
     try:
-        return Header(fields["segment"], fields["pid"], bool(fields["sealed"]), fields["dropped"], fields["shared"])
-    except KeyError as missing:
-        raise ValueError(f"the header lacks {missing}") from missing
+        service = str(fields["shared"]["service"]["name"])
+        fixed = fields["segment"], fields["pid"], bool(fields["sealed"]), fields["dropped"]
+        return Header(*fixed, fields["shared"], service)
+    except (KeyError, TypeError) as fault:
+        raise ValueError(f"the header is not whole: {fault}") from fault
 
 
 def place_of_count(reason: str) -> slice:
@@ -105,7 +106,13 @@ def encode_count(count: int) -> bytes:
 
 def service_folder(spool: Path, host: str, service: str) -> Path:
     """The folder of one service's segments: hosts that share a disk do not share a folder, nor do services."""
-    return spool / (quote(host, safe="") or "host") / (quote(service, safe="") or "service")
+    return spool / (_file_name(host) or "host") / (_file_name(service) or "service")
+
+
+def _file_name(text: str) -> str:
+    """A text as the name of a file that is not hidden and can be made."""
+    quoted = quote(text, safe="", errors="replace")[:FILE_NAME_BYTES]
+    return "%2E" + quoted[1:] if quoted.startswith(".") else quoted
 
 
 class Completion:
@@ -137,4 +144,5 @@ def time_of(line: bytes) -> int:
 
 def is_line(line: bytes) -> bool:
     """Whether bytes between two newlines can be a line of a spool, and not the rest of a damaged one."""
-    return line.startswith(TIMESTAMP) and line.endswith(b"}}") and b"\0" not in line
+    has_time = line.startswith(TIMESTAMP) and line.startswith(b'Z",', KIND_AT - 3)
+    return has_time and line.endswith(b"}}") and b"\0" not in line

@@ -1,0 +1,57 @@
+"""Fails a test that leaves behind what it began: threads, processes, open files."""
+
+import gc
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+PATIENCE_S = 5  # for what is just about to end
+
+_before = pytest.StashKey[set[str]]()
+
+
+def _running():
+    """The threads, child processes and open files and sockets of this process, in words."""
+    threads = {f"thread {thread.name} ({thread.ident})" for thread in threading.enumerate()}
+    return threads | set(_children()) | set(_files())
+
+
+def _children():
+    # Only Linux says so without help.
+    for task in Path("/proc/self/task").glob("*/children"):
+        for pid in task.read_text().split():
+            yield f"process {pid} ({Path(f'/proc/{pid}/cmdline').read_text()})"
+
+
+def _files():
+    for number in os.listdir("/dev/fd"):  # noqa: PTH208 — numbers, not paths
+        try:
+            mode = os.fstat(int(number)).st_mode
+        except OSError:
+            continue  # the listing's own
+        if stat.S_ISREG(mode) or stat.S_ISSOCK(mode):
+            yield f"file {number} ({Path(f"/dev/fd/{number}").resolve()})"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    # Not before its fixtures: those of the session are begun by whichever test comes first.
+    item.stash[_before] = _running()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item):
+    result = yield
+    if item.stash.get(_before, None) is not None:
+        deadline = time.monotonic() + PATIENCE_S
+        while left := _running() - item.stash[_before]:
+            gc.collect()
+            if time.monotonic() > deadline:
+                pytest.fail("left behind: " + ", ".join(sorted(left)), pytrace=False)
+            threading.Event().wait(0.02)
+    return result

@@ -1,0 +1,37 @@
+"""Python processes of the tests: started, listened to, killed."""
+
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+DEADLINE_S = 60
+
+
+def run(code, *arguments, **options):
+    """Run a program to its end; what it printed."""
+    command = [sys.executable, "-X", "faulthandler", "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def running(code, *arguments, **options):
+    """A program that runs meanwhile, with pipes to and from it; killed at the end."""
+    command = [sys.executable, "-X", "faulthandler", "-c", code, *map(str, arguments)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until(condition, what):
+    """Wait for something to become true; gives it."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"no {what} within {DEADLINE_S} s"
+        threading.Event().wait(0.01)
+    return found
