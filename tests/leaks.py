@@ -34,7 +34,7 @@ def _files():
         except OSError:
             continue  # the listing's own
         if stat.S_ISREG(mode) or stat.S_ISSOCK(mode):
-            yield f"file {number} ({Path(f"/dev/fd/{number}").resolve()})"
+            yield f"file {number} ({Path('/dev/fd', number).resolve()})"
 
 
 @pytest.hookimpl(wrapper=True)
