@@ -58,3 +58,24 @@ def test_a_dead_backend_hands_over_what_it_never_took(tmp_path):
 
         assert sorted(stage.printed()) == list(range(1000))
         assert stage.status()["routes"]["stdout"]["waiting"] == 0
+
+
+def test_what_was_acknowledged_out_of_order_is_not_sent_again(tmp_path):
+    """Of the bodies that are under way one waits for its turn when the shipper is stopped."""
+    with StandIn() as loggly, Stage(tmp_path / "state", loggly.environment()) as stage:
+        stage.record(15_000, 10**6)
+        stage.recorder.wait()
+        loggly.sending.plan("503", retry_after="100")
+        stage.start_shipper("loggly")
+        until(lambda: len(loggly.lines()) >= 10_000, "all but one body")
+        stage.stop_shipper()
+        stopped = stage.status()["routes"]["loggly"]
+
+        stage.drain("stdout")
+
+        arrived = len(loggly.lines())
+        assert (stopped["delivered"], stopped["waiting"]) == (arrived, 15_000 - arrived)
+        assert stage.printed()
+        assert sorted(numbers_in(loggly.lines()) + stage.printed()) == list(range(15_000))
+        drained = stage.status()["routes"]["stdout"]
+        assert (drained["delivered"], drained["waiting"]) == (15_000, 0)

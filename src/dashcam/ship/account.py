@@ -58,7 +58,7 @@ def take_account(folder: Path) -> Account:
         marks = {name: route.marks.get(segment, Mark()) for name, route in progress.items()}
         waiting.update(_count(path, marks, tally))
     routes = {
-        name: RouteAccount(route.delivered, waiting[name], route.dead, route.damaged, route.trouble)
+        name: RouteAccount(route.delivered, waiting[name] - len(route.ahead), route.dead, route.damaged, route.trouble)
         for name, route in progress.items()
     }
     return Account(tally.recorded, dict(tally.dropped), tally.bytes, dict(tally.services), routes)

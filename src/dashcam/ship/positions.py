@@ -22,13 +22,18 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One route's account: its marks by segment id, and the events delivered and dead-lettered up to them."""
+    """One route's account: its marks by segment id, and the events delivered and dead-lettered up to them.
+
+    `ahead` are the ids of events behind the marks that are dealt with all the same: a stop fell between batches that
+    were under way together.
+    """
 
     marks: Mapping[str, Mark] = field(default_factory=dict)
     delivered: int = 0
     dead: int = 0
     damaged: int = 0
     trouble: Trouble | None = None
+    ahead: AbstractSet[str] = frozenset()
 
     def advanced(self, marks: Mapping[str, Mark], delivered: int, dead: int, damaged: int) -> "Progress":
         """The account after a cut was dealt with."""
@@ -55,7 +60,7 @@ def save(folder: Path, route: str, progress: Progress, *, is_synced: bool = Fals
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / f".{route}.new"
     with new.open("wb") as file:
-        file.write(orjson.dumps(progress, default=tuple))  # a Mark: orjson knows no named tuples
+        file.write(orjson.dumps(progress, default=tuple))  # orjson knows no named tuples and no sets
         if is_synced:
             file.flush()
             os.fsync(file.fileno())
@@ -86,7 +91,8 @@ def _furthest(accounts: list[Progress]) -> Progress:
         for segment, mark in account.marks.items():
             marks[segment] = max(mark, marks.get(segment, mark), key=lambda each: (each.is_done, each.offset))
     best = max(accounts, key=lambda account: account.delivered + account.dead, default=Progress())
-    return replace(best, marks=marks, trouble=None)
+    ahead = frozenset().union(*(account.ahead for account in accounts))
+    return replace(best, marks=marks, trouble=None, ahead=ahead)
 
 
 def _read(path: Path) -> Progress:
@@ -94,7 +100,8 @@ def _read(path: Path) -> Progress:
         fields: dict[str, Any] = orjson.loads(path.read_bytes())
         marks = {segment: Mark(*mark) for segment, mark in fields.pop("marks").items()}
         trouble = fields.pop("trouble")
-        return Progress(marks=marks, trouble=Trouble(**trouble) if trouble else None, **fields)
+        ahead = frozenset(fields.pop("ahead", ()))
+        return Progress(marks=marks, trouble=Trouble(**trouble) if trouble else None, ahead=ahead, **fields)
     except (ValueError, TypeError, KeyError, AttributeError):
         # A file that a power cut left empty: begin anew; what was delivered comes again under its old ids.
         return Progress()

@@ -1,0 +1,120 @@
+"""Gets a batch across: sent until every event of it is delivered or dead-lettered, or until it is told to stop."""
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from dashcam.errors import Refused, Unavailable
+from dashcam.event import Line, format_time
+from dashcam.ship.batch import Backend, Batch, Undelivered
+from dashcam.ship.dead_letters import DeadLetter, DeadLetters
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 25.0  # a token or certificate that was set right is in use within 30 s
+
+_log = logging.getLogger("dashcam.ship")
+
+
+class Outcome(NamedTuple):
+    """What became of a batch; `rest` are the events that are neither, because it was told to stop."""
+
+    delivered: int
+    dead: int
+    rest: Sequence[Line] = ()
+
+
+class Delivery:
+    """The way of batches to one backend; `deliver` may run in several threads at once.
+
+    `tell` is called with what is in the way, before each pause, and with `None` after each success.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        backend: Backend,
+        dead_letters: DeadLetters,
+        stopping: threading.Event,
+        tell: Callable[[str | None], None],
+    ) -> None:
+        self._name = name
+        self._backend = backend
+        self._dead_letters = dead_letters
+        self._stopping = stopping
+        self._tell = tell
+
+    def deliver(self, batch: Batch) -> Outcome:
+        """Send a batch until every event of it is delivered or dead-lettered, or it is told to stop."""
+        delivered = dead = 0
+        waiting = deque([list(batch)] if batch else [])
+        pause = _Pause()
+        while waiting and not self._stopping.is_set():
+            part = waiting.popleft()
+            try:
+                rest = self._attempt(part)
+            except Unavailable as trouble:
+                waiting.appendleft(part)
+                self._wait(pause.next(trouble.retry_after_s), str(trouble))
+                continue
+            except Refused:
+                middle = len(part) // 2
+                waiting.extendleft([part[middle:], part[:middle]])
+                continue
+            delivered += len(part) - len(rest.refused) - len(rest.again)
+            dead += len(rest.refused)
+            if rest.again:
+                waiting.appendleft([part[place] for place in rest.again])
+                self._wait(pause.next(None), f"{len(rest.again)} of {len(part)} events not taken yet")
+            else:
+                pause = _Pause()
+                self._tell(None)
+        return Outcome(delivered, dead, [line for part in waiting for line in part])
+
+    def _attempt(self, part: Batch) -> Undelivered:
+        """Send once; an event that is refused by itself is in the dead letters when this returns."""
+        try:
+            rest = self._backend.ship(part) or Undelivered()
+            self._bury([(part[place], reason) for place, reason in rest.refused.items()])
+        except Unavailable:
+            raise
+        except Refused as refusal:
+            if len(part) > 1:
+                raise
+            self._bury([(part[0], str(refusal))])
+            return Undelivered(refused={0: str(refusal)})
+        except Exception as fault:
+            # Whatever a backend trips over, the events are still in the spool, and the next try may be luckier.
+            _log.exception("%s: unexpected", self._name)
+            raise Unavailable(f"{type(fault).__name__}: {fault}") from fault
+        return rest
+
+    def _bury(self, refused: list[tuple[Line, str]]) -> None:
+        if refused:
+            now = format_time(time.time_ns())
+            try:
+                self._dead_letters.add(DeadLetter(now, reason, line) for line, reason in refused)
+            except OSError as fault:
+                raise Unavailable(f"{self._dead_letters.path} cannot be written: {fault}") from fault
+            _log.warning("%s: %d events to %s: %s", self._name, len(refused), self._dead_letters.path, refused[0][1])
+
+    def _wait(self, pause_s: float, reason: str) -> None:
+        _log.warning("%s: %s; nothing is lost, next try in %.1f s", self._name, reason, pause_s)
+        self._tell(reason)
+        self._stopping.wait(pause_s)
+
+
+class _Pause:
+    """Ever longer pauses with jitter, so that many shippers do not come back at once."""
+
+    def __init__(self, randomly: Callable[[float, float], float] = random.uniform) -> None:
+        self._longest_s = FIRST_PAUSE_S
+        self._randomly = randomly
+
+    def next(self, retry_after_s: float | None) -> float:
+        """Seconds to wait: what the destination asked for, or between half and all of a bound that doubles."""
+        bound_s, self._longest_s = self._longest_s, min(LONGEST_PAUSE_S, self._longest_s * 2)
+        return min(LONGEST_PAUSE_S, retry_after_s) if retry_after_s else self._randomly(bound_s / 2, bound_s)
