@@ -8,6 +8,8 @@ SHARED = {"ecs.version": "8.17.0", "service": {"name": "cars"}, "process": {"pid
 PLENTY = 1 << 30
 SMALL = 16 << 10  # a segment of a few hundred short lines
 
+_writers = []
+
 
 def log_line(number, filling=""):
     """One log line, newline included; the same number gives the same one."""
@@ -20,7 +22,14 @@ def write_to(spool, service="cars", **options):
     """A writer of a service's segments below a folder."""
     options = {"limit_bytes": PLENTY, "segment_bytes": SMALL} | options
     shared = SHARED | {"service": {"name": service}}
-    return Writer(service_folder(spool, "here", service), lambda: shared, **options)
+    _writers.append(Writer(service_folder(spool, "here", service), lambda: shared, **options))
+    return _writers[-1]
+
+
+def close_writers():
+    """Close what tests have opened."""
+    while _writers:
+        _writers.pop().close()
 
 
 def read_segment(path, *, is_final=True):
