@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dashcam.errors import Unreachable
 from dashcam.event import Event
 from dashcam.find.language import parse
-from dashcam.find.query import Any, Equals, Query
+from dashcam.find.query import Query
+from dashcam.find.story_events import events_of
 from dashcam.show.web.app import Finder
 
 
@@ -25,16 +26,6 @@ class Shelf:
 
     def close(self) -> None:
         pass
-
-
-def events_of(store: Shelf, one: str) -> Iterator[Event]:
-    """Every event of the requests and traces that an id leads to."""
-    names = ("http.request.id", "trace.id", "span.id", "event.id")
-    hits = list(store.find(Query(Any(tuple(Equals(name, one) for name in names)))))
-    traces = {hit.get("trace.id") for hit in hits} - {None, ""}
-    requests = {hit.get("http.request.id") for hit in hits} - {None, ""}
-    together = [Equals("trace.id", trace) for trace in traces] + [Equals("http.request.id", one) for one in requests]
-    return store.find(Query(Any(tuple(together))))
 
 
 def finder(shelf: Shelf, mask=lambda event: event) -> Finder:

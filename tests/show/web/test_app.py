@@ -4,6 +4,7 @@ import html
 import json
 import re
 from html.parser import HTMLParser
+from urllib.parse import urlencode
 
 import pytest
 
@@ -85,11 +86,15 @@ def test_whatever_is_typed_gets_an_answer(client, text):
     assert client.get("/events", query_string={"q": text.encode("utf-8", "replace")}).status_code in {200, 400}
 
 
-def test_an_id_in_the_search_box_leads_to_its_story(client):
+@pytest.mark.parametrize(
+    "any_id", [events.TRACE_ID, events.REQUEST_ID, events.ROOT, f"car_id={events.CAR_ID}", "golf-1"]
+)
+def test_an_id_in_the_search_box_leads_to_its_story(shelf, client, any_id):
     """No need to know what kind of id it is."""
-    answer = client.get(f"/events?q={events.TRACE_ID}")
+    events.Service("cars", shelf.events, request_id="golf-1", segment="1" * 24).line(0, "hello", "")
+    answer = client.get("/events", query_string={"q": any_id})
 
-    assert (answer.status_code, answer.headers["Location"]) == (302, f"/story?id={events.TRACE_ID}")
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"/story?{urlencode({'id': any_id})}")
 
 
 def test_a_story_has_every_event(client):

@@ -44,6 +44,7 @@ LATE_NS = 60 * NS_PER_S  # how long after it happened an event may arrive and st
 
 SINCE_S = {"15m": 900, "1h": 3600, "24h": 86_400, "7d": 604_800}
 
+# What nobody types who looks for words; a shorter id is tried when no event has it for a word.
 ID = re.compile(r"(?=.*[0-9])[0-9A-Za-z._+/@=:-]{16,200}")
 
 
@@ -137,18 +138,22 @@ def show_events() -> Any:
     """The events of a search, the newest first; an id leads to its story."""
     text = flask.request.args.get("q", "").strip()
     if ID.fullmatch(text) and _has_story(text):
-        return flask.redirect(flask.url_for("pages.show_story", id=text))
+        return _to_story(text)
     try:
         found = _find(_finder().parse(text), MOST_EVENTS)
     except QueryError as error:
         return page.render("events.html", here="events", fault=_fault(text, error), **_asked()), 400
-    events = found[::-1]
     if "rows" in flask.request.args:
-        return page.render_rows("event_row", events)
+        return page.render_rows("event_row", found[::-1])
+    if not found and text and " " not in text and _has_story(text):
+        return _to_story(text)
     rows_url = f"/events?{urlencode({'rows': 1, 'q': text, 'since': _since()})}"
-    return page.render(
-        "events.html", here="events", events=events, older=_older(found, MOST_EVENTS), rows_url=rows_url, **_asked()
-    )
+    older = _older(found, MOST_EVENTS)
+    return page.render("events.html", here="events", events=found[::-1], older=older, rows_url=rows_url, **_asked())
+
+
+def _to_story(any_id: str) -> Any:
+    return flask.redirect(flask.url_for("pages.show_story", id=any_id))
 
 
 @pages.get("/story")
