@@ -8,21 +8,19 @@ graphics card, opens each story in a tab of its own. What a page weighs besides 
 
 import shutil
 import sys
-import threading
 import time
-from contextlib import contextmanager
 from functools import partial
 
 from benchmarks.report import interleave, middle, print_machine, print_table
 from playwright.sync_api import sync_playwright
 from tests.show import events
-from tests.show.shelf import Shelf
+from tests.show.shelf import Shelf, viewing
 
 from dashcam.event import Event
 from dashcam.find.language import parse
 from dashcam.find.query import Store
 from dashcam.show.story import tell
-from dashcam.show.web.app import Finder, create_app, serve
+from dashcam.show.web.app import Finder
 from dashcam.show.web.page import read_asset, render_story
 
 SMALL, LARGE = 50, 10_000  # events
@@ -51,17 +49,9 @@ class Answer:
         return self.events
 
 
-@contextmanager
-def viewer(answer: Answer):
-    """The address of a viewer that shows what a store answers."""
-    finder = Finder(open_store=lambda: Shelf([]), parse=parse, events_of=answer.give, mask=lambda event: event)
-    server = serve(create_app(finder), "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def finder(answer: Answer) -> Finder:
+    """What a viewer looks things up with that shows what a store answers."""
+    return Finder(open_store=lambda: Shelf([]), parse=parse, events_of=answer.give, mask=lambda event: event)
 
 
 def open_story(browser, address: str, answer: Answer) -> dict[str, float]:
@@ -82,7 +72,11 @@ def bare_bytes() -> int:
 def main(rounds: int = 9) -> int:
     small, large = Answer(events.long(SMALL)), Answer(events.long(LARGE))
     print_machine("flask", "jinja2", "playwright")
-    with sync_playwright() as playwright, viewer(small) as small_address, viewer(large) as large_address:
+    with (
+        sync_playwright() as playwright,
+        viewing(finder(small)) as small_address,
+        viewing(finder(large)) as large_address,
+    ):
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
         )

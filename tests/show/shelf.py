@@ -1,13 +1,15 @@
 """A store in memory, and a viewer over it."""
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dashcam.errors import Unreachable
 from dashcam.event import Event
 from dashcam.find.language import parse
 from dashcam.find.query import Query
 from dashcam.find.story_events import events_of
-from dashcam.show.web.app import Finder
+from dashcam.show.web.app import Finder, create_app, serve
 
 
 class Shelf:
@@ -31,3 +33,15 @@ class Shelf:
 def finder(shelf: Shelf, mask=lambda event: event) -> Finder:
     """What a viewer over a shelf looks things up with."""
     return Finder(open_store=lambda: shelf, parse=parse, events_of=events_of, mask=mask)
+
+
+@contextmanager
+def viewing(finder: Finder, **options) -> Iterator[str]:
+    """The address of a viewer that runs meanwhile."""
+    server = serve(create_app(finder, **options), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever, args=[0.02])
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()

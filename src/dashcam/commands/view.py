@@ -13,6 +13,8 @@ from dashcam.settings import Settings
 
 PORT = 7411
 
+OWN_ADDRESSES = frozenset({"127.0.0.1", "localhost", "::1"})
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
@@ -29,17 +31,16 @@ def run(arguments: argparse.Namespace) -> int:
     from dashcam.find.language import parse
     from dashcam.find.story_events import events_of
     from dashcam.record.masking import mask_event
-    from dashcam.show.web.app import LOOPBACK, Finder, create_app, serve
+    from dashcam.show.web.app import Finder, create_app, serve
 
     settings = Settings.load()
     finder = Finder(partial(open_store, settings.routes[0], settings), parse, events_of, mask_event)
     with suppress(Unreachable), finder.open():
         pass  # a route without a store is told now, not on a page
-    app = create_app(finder, hosts=LOOPBACK if arguments.host in LOOPBACK else frozenset())
+    app = create_app(finder, hosts=OWN_ADDRESSES if arguments.host in OWN_ADDRESSES else frozenset())
     server = serve(app, arguments.host, arguments.port)
-    shown = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    _announce(f"http://{shown}:{server.port}/", settings.routes[0], is_json=arguments.json)
     try:
+        _announce(arguments.host, server.port, settings.routes[0], is_json=arguments.json)
         server.serve_forever()
     except KeyboardInterrupt:
         return OK
@@ -48,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _announce(url: str, route: str, *, is_json: bool) -> None:
-    print(f'{{"url":"{url}"}}' if is_json else f"{url} shows what {route} keeps; Ctrl-C ends it", flush=True)
-    if not url.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:")):
+def _announce(host: str, port: int, route: str, *, is_json: bool) -> None:
+    if host not in OWN_ADDRESSES:
         print("dashcam: whoever reaches this address can read every event", file=sys.stderr)
+    url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    print(f'{{"url":"{url}"}}' if is_json else f"{url} shows what {route} keeps; Ctrl-C ends it", flush=True)

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import threading
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -11,11 +10,10 @@ from playwright.sync_api import sync_playwright
 
 from dashcam.record.masking import mask_event
 from dashcam.show.story import tell
-from dashcam.show.web.app import create_app, serve
 from dashcam.show.web.page import render_file
 
 from .. import events
-from ..shelf import Shelf, finder
+from ..shelf import Shelf, finder, viewing
 
 pytestmark = pytest.mark.browser
 
@@ -52,14 +50,8 @@ def shelf():
 
 @pytest.fixture
 def address(shelf):
-    app = create_app(finder(shelf, mask_event), clock=lambda: events.START_NS + 60 * 10**9)
-    server = serve(app, "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with viewing(finder(shelf, mask_event), clock=lambda: events.START_NS + 60 * 10**9) as address:
+        yield address
 
 
 @pytest.fixture
