@@ -181,7 +181,7 @@ def terms_of(event: Event) -> str:
             held += (name, f"{name}={text_of(value)}")
         elif name not in MEASURED:
             continue
-        if (number := number_of(value)) is not None:
+        if not isinstance(value, str) and (number := number_of(value)) is not None:
             held.append(f"{name}~{_size(number)}")
     return " ".join([*map(word_term, words_of(" ".join(texts))), *map(_hashed, held)])
 

@@ -27,8 +27,7 @@ def wait_for(found):
 
 def ask(method, url, **options):
     """The answer to one request, asked once."""
-    with urllib3.PoolManager(timeout=20, retries=False) as pool:
-        return pool.request(method, url, **options)
+    return urllib3.request(method, url, timeout=20, retries=False, **options)
 
 
 class Service:

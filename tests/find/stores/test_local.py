@@ -1,13 +1,36 @@
 """Finding events in the local store's file."""
 
+import sqlite3
+from contextlib import closing
+
+import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dashcam.find.stores.local import LocalStore
-from dashcam.ship.backends.local import Bounds, Local
+from dashcam.errors import Unreachable
+from dashcam.event import Event, Line, format_time
+from dashcam.find import query as ask
+from dashcam.find.stores.local import LocalStore, narrow, open_store
+from dashcam.settings import Settings
+from dashcam.ship.backends.local import Bounds, Local, connect
+from dashcam.values import SEARCHED
 
+from ..sample import lines
 from .contract import StoreContract
 
 DAY_NS = 86_400 * 10**9
+BOUNDS = Bounds(10_000_000, 36_500 * DAY_NS, shelf_events=100)
+
+
+def filled(path, shipped, batch=50):
+    """The file with these lines."""
+    local = Local(path, BOUNDS)
+    local.open()
+    for first in range(0, len(shipped), batch):
+        local.ship(shipped[first : first + batch])
+    local.close()
+    return LocalStore(path)
 
 
 class TestLocalStore(StoreContract):
@@ -17,14 +40,174 @@ class TestLocalStore(StoreContract):
     @classmethod
     def fill(cls, tmp_path_factory):
         """Lines shipped in batches of 50 into shelves of 100."""
+        stores = []
 
-        def fill(lines):
-            path = tmp_path_factory.mktemp("store") / "events.db"
-            local = Local(path, Bounds(10_000_000, 36_500 * DAY_NS, shelf_events=100))
-            for first in range(0, len(lines), 50):
-                local.ship(lines[first : first + 50])
-            local.open()
-            local.close()
-            return LocalStore(path)
+        def fill(shipped):
+            stores.append(filled(tmp_path_factory.mktemp("store") / "events.db", shipped))
+            return stores[-1]
 
-        return fill
+        yield fill
+        for store in stores:
+            store.close()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "events.db"
+
+
+FIELDS = st.sampled_from(["labels.a", "labels.a.b", "log.level", "http.response.status_code", "event.duration", "tags"])
+TEXTS = st.text("ab A_é1*", max_size=6)
+NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-9, 9) | st.floats(-1e6, 1e6)
+SIMPLE = (
+    st.builds(ask.Words, TEXTS, st.sampled_from(["", *SEARCHED, "labels.a"]), st.booleans())
+    | st.builds(ask.Equals, FIELDS, TEXTS | NUMBERS.map(str))
+    | st.builds(ask.Matches, FIELDS, TEXTS)
+    | st.builds(ask.Between, FIELDS, st.none() | NUMBERS, st.none() | NUMBERS, st.booleans(), st.booleans())
+    | st.builds(ask.Exists, FIELDS)
+    | st.just(ask.Everything())
+)
+EXPRESSIONS = st.recursive(
+    SIMPLE,
+    lambda inner: (
+        st.builds(ask.Not, inner)
+        | st.builds(ask.All, st.lists(inner, max_size=3).map(tuple))
+        | st.builds(ask.Any, st.lists(inner, max_size=3).map(tuple))
+    ),
+    max_leaves=6,
+)
+VALUES = st.none() | st.booleans() | NUMBERS | TEXTS
+EVENTS = st.fixed_dictionaries(
+    {"@timestamp": st.integers(0, 20).map(lambda us: format_time(us * 1000))},
+    optional={
+        "message": TEXTS,
+        "log.level": TEXTS,
+        "tags": st.lists(TEXTS, max_size=2),
+        "labels": st.fixed_dictionaries({}, optional={"a": VALUES | st.lists(VALUES, max_size=2), "a.b": VALUES}),
+        "http": st.fixed_dictionaries({"response": st.fixed_dictionaries({"status_code": NUMBERS})}),
+        "error": st.fixed_dictionaries({}, optional={"type": TEXTS, "message": TEXTS}),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(EVENTS, max_size=12), EXPRESSIONS, st.integers(0, 5), st.none() | st.integers(0, 20))
+def test_any_search_over_any_events(tmp_path_factory, events, expression, limit, since_us):
+    """Hits, order and limit are as plain Python has them, with many events of the same times."""
+    for number, fields in enumerate(events):
+        fields["event"] = {"id": f"id-{(7 * number) % 13:08}"}
+    shipped = [Line(fields["event"]["id"], is_span=False, data=orjson.dumps(fields)) for fields in events]
+    query = ask.Query(expression, since_ns=None if since_us is None else since_us * 1000, limit=limit)
+
+    with closing(filled(tmp_path_factory.mktemp("any") / "events.db", shipped, batch=4)) as store:
+        found = list(store.find(query))
+
+    wanted = sorted(filter(query.matches, map(Event, events)), key=lambda event: (event.time_ns, event.id))
+    assert found == wanted[-limit:]
+
+
+@pytest.mark.parametrize("depth", [5, 60])
+def test_a_deep_search_is_not_beyond_the_index(path, depth):
+    """Brackets within brackets, deeper than FTS5 reads them, find what they mean."""
+    expression = ask.Words("created")
+    for _ in range(depth):
+        expression = ask.All((ask.Any((expression, ask.Words("nosuchword"))), ask.Everything()))
+
+    with closing(filled(path, lines())) as store:
+        deep = list(store.find(ask.Query(expression)))
+        assert deep == list(store.find(ask.Query(ask.Words("created"))))
+        assert deep != []
+
+
+def test_a_search_of_very_many_parts(path):
+    """Thousands of ids may be asked for at once."""
+    many = tuple(ask.Equals("trace.id", f"{number:032x}") for number in range(5000))
+
+    with closing(filled(path, lines())) as store:
+        assert list(store.find(ask.Query(ask.Any(many)))) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "narrowed"),
+    [
+        (ask.Words("timed Out"), '"timed out"'),
+        (ask.Words("timed o", prefix=True), '"timed o" *'),
+        (ask.Words("timed", "labels.a"), None),
+        (ask.Not(ask.Words("timed")), None),
+        (ask.Equals("span.name", "POST"), None),
+        (ask.All((ask.Words("a"), ask.Not(ask.Words("b")), ask.Words("c"))), '("a") AND ("c")'),
+        (ask.Any((ask.Words("a"), ask.Words("b"))), '("a") OR ("b")'),
+        (ask.Any((ask.Words("a"), ask.Everything())), None),
+        (ask.Any(()), '"="'),
+        (ask.All(()), None),
+        (ask.Words("..."), '"="'),
+    ],
+)
+def test_how_far_the_index_narrows(expression, narrowed):
+    """What the index cannot say is left to be read and held against the search."""
+    assert narrow(expression) == narrowed
+
+
+def test_without_a_file(tmp_path):
+    """The error says what is missing and what would make it."""
+    store = open_store(Settings(dir=tmp_path))
+
+    with pytest.raises(Unreachable, match=r"events\.db does not exist.*Is `dashcam ship` running"):
+        list(store.find(ask.Query()))
+
+
+def test_a_file_of_something_else(path):
+    """It is named, and what to do about it."""
+    path.write_bytes(b"rubbish" * 1000)
+
+    with pytest.raises(Unreachable, match=r"events\.db cannot be used: .*Move it away"):
+        list(LocalStore(path).find(ask.Query()))
+
+
+def test_a_file_of_a_newer_format(path):
+    """A later Dashcam's file is not misread."""
+    filled(path, lines())
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+
+    with pytest.raises(Unreachable, match="format 99"):
+        list(LocalStore(path).find(ask.Query()))
+
+
+def test_a_file_that_is_being_made(path):
+    """Between its making and its first table it holds nothing."""
+    path.touch()
+
+    with closing(LocalStore(path)) as store:
+        assert list(store.find(ask.Query())) == []
+
+
+def test_a_reader_writes_nothing(path):
+    """A search leaves the file as it was."""
+    with closing(filled(path, lines())) as store:
+        before = path.read_bytes()
+        list(store.find(ask.Query()))
+
+    assert path.read_bytes() == before
+
+
+def test_a_new_file_in_the_place_of_the_old_one_is_read(path):
+    """A store that is open sees what is at its path now."""
+    with closing(filled(path, lines()[:1])) as store:
+        assert len(list(store.find(ask.Query()))) == 1
+        path.rename(path.with_suffix(".old"))
+        filled(path, lines()[:3])
+
+        assert len(list(store.find(ask.Query()))) == 3
+
+
+def test_a_path_with_odd_signs(tmp_path):
+    """A folder's name may hold what means something in an address."""
+    folder = tmp_path / "a?b#c%20d é"
+    settings = Settings(dir=folder, retention_days=36_500)
+    backend = connect(settings)
+    backend.ship(lines()[:1])
+    backend.close()
+
+    with closing(open_store(settings)) as store:
+        assert len(list(store.find(ask.Query()))) == 1

@@ -37,7 +37,8 @@ class _File:
         return local
 
     def arrived(self):
-        return [event.fields for event in LocalStore(self._path).find(Query())]
+        with closing(LocalStore(self._path)) as store:
+            return [event.fields for event in store.find(Query())]
 
     def stop(self):
         self.other = sqlite3.connect(self._path, isolation_level=None)
@@ -82,7 +83,8 @@ def at(time_ns, number, message="tick"):
 
 
 def numbers(path, query=Query()):  # noqa: B008 - it is frozen
-    return [event.labels["number"] for event in LocalStore(path).find(query)]
+    with closing(LocalStore(path)) as store:
+        return [event.labels["number"] for event in store.find(query)]
 
 
 def tables(path):
@@ -353,9 +355,10 @@ def test_reading_goes_on_while_a_batch_is_written(path, opened):
     """A reader sees what was kept before, and waits for nobody."""
     backend = opened(path)
     backend.ship([line(number) for number in range(2000)])
-    found = LocalStore(path).find(Query())
-    first = next(found)
+    with closing(LocalStore(path)) as store:
+        found = store.find(Query())
+        first = next(found)
 
-    backend.ship([line(number) for number in range(2000, 4000)])
+        backend.ship([line(number) for number in range(2000, 4000)])
 
-    assert [first.labels["number"], *(event.labels["number"] for event in found)] == list(range(4000))
+        assert [first.labels["number"], *(event.labels["number"] for event in found)] == list(range(4000))

@@ -54,7 +54,7 @@ class LocalStore:
         if not self._path.exists():
             raise Unreachable(
                 f"{self._path} does not exist: nothing was shipped to the local store yet. "
-                "Is `dashcam ship` running, and DASHCAM_DIR the same for it?"
+                "Is `dashcam ship` running, with the same DASHCAM_DIR?"
             )
         address = f"file:{quote(str(self._path))}?mode=ro"
         return sqlite3.connect(address, BUSY_S, isolation_level=None, check_same_thread=False, uri=True)

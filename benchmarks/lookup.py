@@ -1,0 +1,129 @@
+"""Time to find one request among millions of events, and of searches, in the local store and as a whole command.
+
+Every look-up opens the file anew, as a command does. The file is made first, unless the folder has it.
+
+    python -m benchmarks.lookup [--events 1000000] [--rounds 50] [--folder DIR]
+"""
+
+import argparse
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.report import interleave, print_machine, print_table
+from benchmarks.traffic import EVENTS_A_REQUEST, Request, requests
+
+from dashcam.event import NS_PER_S
+from dashcam.find.language import parse
+from dashcam.find.query import Query
+from dashcam.find.stores.local import LocalStore, open_store
+from dashcam.find.story_events import events_of
+from dashcam.settings import Settings
+from dashcam.ship.backends.local import connect
+
+NEWEST = 100  # what a search prints unless told otherwise
+BATCH = 1_000
+
+SEARCHES = {
+    "a phrase in one of 700": '"database timed out"',
+    "a phrase in one of 7": '"car created"',
+    "two fields": "service:parts level:error",
+    "slow and failed": "duration:>800ms status:>=500",
+    "a word nowhere": "nosuchword",
+}
+
+
+def fill(settings: Settings, events: int) -> None:
+    """Ship the events."""
+    local, lines = connect(settings), []
+    started_s = time.perf_counter()
+    for request in traffic(events):
+        lines += request.lines
+        if len(lines) >= BATCH:
+            local.ship(lines)
+            lines = []
+    local.ship(lines)
+    local.close()
+    print(f"made in {time.perf_counter() - started_s:.0f} s")
+
+
+def traffic(events: int):
+    """The requests, the same for the same number of events."""
+    return requests(events // EVENTS_A_REQUEST, 1_795_400_000 * NS_PER_S)
+
+
+def some(events: int, count: int) -> list[Request]:
+    """Requests out of the whole, at random places."""
+    places = set(random.Random(3).sample(range(events // EVENTS_A_REQUEST), count))
+    return [request for place, request in enumerate(traffic(events)) if place in places]
+
+
+def timed(look: Callable[[], list]) -> dict[str, float]:
+    """Milliseconds of one look-up, and how many events it gave."""
+    started_s = time.perf_counter()
+    found = look()
+    return {"ms": 1000 * (time.perf_counter() - started_s), "events": len(found)}
+
+
+def ways(store: LocalStore, wanted: list[Request]) -> dict[str, Callable[[], dict[str, float]]]:
+    """The look-ups, each of another request every time."""
+    chance = random.Random(4)
+
+    def by_field(name: str, attribute: str) -> Callable[[], dict[str, float]]:
+        def look() -> list:
+            value = getattr(chance.choice(wanted), attribute)
+            return list(store.find(Query(parse(f"{name}:{value}"))))
+
+        return lambda: timed(look)
+
+    def search(text: str) -> Callable[[], dict[str, float]]:
+        query = Query(parse(text), limit=NEWEST)
+        return lambda: timed(lambda: list(store.find(query)))
+
+    return {
+        "a request ID": by_field("request", "request_id"),
+        "a trace id": by_field("trace", "trace_id"),
+        "a label": by_field("car_id", "car_id"),
+        "a story, by any id": lambda: timed(lambda: events_of(store, chance.choice(wanted).request_id)),
+        **{f"newest {NEWEST} of {name}": search(text) for name, text in SEARCHES.items()},
+    }
+
+
+def trace(settings: Settings, request: Request) -> dict[str, float]:
+    """Milliseconds of `dashcam trace` as a whole process."""
+    environment = {**os.environ, "DASHCAM_DIR": str(settings.dir), "LOG_BACKEND": "local"}
+    command = [str(Path(sys.executable).with_name("dashcam")), "trace", request.request_id]
+    started_s = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    return {"ms": 1000 * (time.perf_counter() - started_s), "events": len(done.stdout.splitlines())}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    print_machine("orjson")
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(dir=given.folder or Path(folder), retention_days=36_500)
+        if not (settings.dir / "events.db").exists():
+            fill(settings, given.events)
+        size = (settings.dir / "events.db").stat().st_size
+        print(f"{given.events:,} events, {size / given.events:.0f} bytes each, SQLite {sqlite3.sqlite_version}")
+        wanted = some(given.events, 100)
+        figures = interleave(given.rounds, ways(open_store(settings), wanted))
+        figures |= interleave(
+            given.rounds // 3, {"dashcam trace, lines": lambda: trace(settings, random.choice(wanted))}
+        )
+        print_table(figures)
+
+
+if __name__ == "__main__":
+    main()

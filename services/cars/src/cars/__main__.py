@@ -1,5 +1,0 @@
-"""`python -m cars` is the command `cars`."""
-
-from cars.cli import main
-
-main()
