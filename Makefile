@@ -12,6 +12,9 @@ $(VENV)/.installed: pyproject.toml $(wildcard services/*/pyproject.toml)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(foreach d,$(wildcard services/*/pyproject.toml),-e $(dir $(d))) -e '.[demo,dev]'
 	touch $@
 
+demo: venv
+	$(BIN)/dashcam demo $(if $(ONCE),--once)
+
 test: venv
 	$(BIN)/python -m pytest
 

@@ -14,9 +14,9 @@ SECRETS = [
     "Basic dXNlcjpwYXNz",
     "basic dXNlcjpwYXNz",
     "BASIC dXNlcjpwYXNz",
-    "Bearer abcdefgh",
-    "BEARER abcdefgh",
-    "bearer\nabcdefgh",
+    "Bearer abcdefgh12",
+    "BEARER abcdefgh12",
+    "bearer\nabcdefgh12",
     "eyJhbGciOi.eyJzdWIiOi.c2lnbmF0",
     "a line\neyJhbGciOi.eyJzdWIiOi.c2lnbmF0",
     "-----BEGIN PRIVATE KEY----- MIIEvQ -----END PRIVATE KEY-----",
@@ -27,6 +27,10 @@ SECRETS = [
     "X-API-KEY: hunter2",
     "PassWord : hunter2",
     'Authorization: "hunter2"',
+    "('Authorization', 'Token hunter2')",
+    "to=%2F%3Fpassword%3Dhunter2",
+    "password%3Dhunter2",
+    "http%3A%2F%2Fcars%3Ahunter2%40db",
 ]
 
 
@@ -43,7 +47,28 @@ def test_masks_a_secret_wherever_it_stands(secret, place):
 
 
 words = st.sampled_from(
-    [*SECRETS, "basic", "Bearer ", "eyJ", "token", ":", "=", "@", "://", "abcdefgh", "é", "\n", " "]
+    [
+        *SECRETS,
+        "basic",
+        "Bearer ",
+        "eyJ",
+        "token",
+        ":",
+        "=",
+        "@",
+        "://",
+        "abcdefgh",
+        "%3D",
+        "%",
+        "'",
+        "', '",
+        '"',
+        "authorization",
+        "abc123",
+        "é",
+        "\n",
+        " ",
+    ]
 )
 texts = st.lists(words | st.text(max_size=5), max_size=6).map("".join)
 

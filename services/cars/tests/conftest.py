@@ -44,13 +44,24 @@ def sql(cars_database_url, parts_database_url):
 @pytest.fixture
 def parts_app(parts_database_url):
     """The real parts service."""
-    return parts.app.create_app(parts.settings.Settings(parts_database_url))
+    app = parts.app.create_app(parts.settings.Settings(parts_database_url))
+    yield app
+    app.extensions["database"].close()
 
 
 @pytest.fixture
 def client_of(cars_database_url):
     """A function that gives a client of cars which finds parts at an address."""
-    return lambda url, **patience: create_app(Settings(cars_database_url, url, **patience)).test_client()
+    apps = []
+
+    def make(url, **patience):
+        apps.append(create_app(Settings(cars_database_url, url, **patience)))
+        return apps[-1].test_client()
+
+    yield make
+    for app in apps:
+        app.extensions["database"].close()
+        app.extensions["supplier"].close()
 
 
 @pytest.fixture

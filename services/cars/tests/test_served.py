@@ -27,7 +27,8 @@ def wait_for(found):
 
 def ask(method, url, **options):
     """The answer to one request, asked once."""
-    return urllib3.request(method, url, timeout=20, retries=False, **options)
+    with urllib3.PoolManager(timeout=20, retries=False) as pool:
+        return pool.request(method, url, **options)
 
 
 class Service:

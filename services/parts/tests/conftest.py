@@ -17,7 +17,9 @@ def parts_database_url(database_url):
 @pytest.fixture
 def client(parts_database_url):
     """A client of the service."""
-    return create_app(Settings(parts_database_url)).test_client()
+    app = create_app(Settings(parts_database_url))
+    yield app.test_client()
+    app.extensions["database"].close()
 
 
 @pytest.fixture

@@ -2,26 +2,44 @@
 
 import re
 from typing import Any
+from urllib.parse import unquote
 
 from dashcam.event import Event
 
 MASK = "***"
 
 # In letters of ASCII alone, so that a text's lower case shows what the patterns could find.
-_NAMES = r"passw(?:or)?d|passwd|passphrase|pwd|secret|token|api[-_]?key|authorization|cookie|credential|private[-_]?key"
+_NAMES = r"passw(?:or)?d|passphrase|pwd|secret(?!ar)|token(?!i[sz])|api[-_]?key|authorization|cookie|credential"
+_NAMES += r"|private[-_]?key"
 _SECRET_NAME = re.compile(rf"(?ia){_NAMES}")
+_NAME_OF_ONE = re.compile(rf"(?ia)(?:{_NAMES})\Z")
+_SCHEMES = r"bearer|basic|digest|token|negotiate|apikey"
 
-# Each pattern keeps its first group and masks what follows it.
+# What stands between a name and its value: `password=…`, `"password": "…"`, `\"password\": \"…`, `b'password': b'…`.
+_IS = r"[\\\"']*\s*(?:=>?|:)\s*(?:b(?=[\"']))?"
+# Up to the quote it began with; else up to a blank, a quote, or what parts it from the next one.
+_VALUE = rf"(?P<quote>\\*[\"'])?(?(quote)(?:\\.|[^\\\n])*?(?=(?P=quote)|\n|\Z)|(?:(?:{_SCHEMES})\s+)?[^\s\"'&,;]+)"
+
+# Whatever the text, each takes a time in proportion to its length: no two repetitions can share what they match.
 _PATTERNS = (
-    re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).+?(?=-----END|\Z)", re.DOTALL),
-    re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]*[^\s/@:]@(?=\S)"),  # userinfo of a URL or DSN
-    re.compile(r"(\b(?:[Bb]earer|BEARER|[Bb]asic|BASIC)[ \t\r\n]+)[A-Za-z0-9._~+/=-]{6,}"),
-    re.compile(r"()\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"),  # JSON web token
-    re.compile(rf"((?ia:{_NAMES})[\w-]*[\"']?\s*[=:]\s*[\"']?)(?!\*\*\*|(?ia:bearer|basic)\s)[^\s\"'&,;]+"),
+    (re.compile(r"(-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).+?(?=-----END|\Z)", re.DOTALL), rf"\1{MASK}"),
+    (re.compile(r"(://)[^\s/?#\"'<>]*[^\s/?#\"'<>:]@(?=\S)"), rf"\1{MASK}@"),  # userinfo of a URL or DSN
+    # Words may follow, too; a token has a digit, capitals in the middle, or is longer than a word.
+    (
+        re.compile(
+            r"(\b(?:[Bb]earer|BEARER|[Bb]asic|BASIC)[ \t\r\n]+)(?=\S{0,99}(?:\d|[a-z][A-Z])|\S{20})[\w.~+/=-]{6,}",
+            re.ASCII,
+        ),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"(?<![\w-])eyJ[\w-]{4,}\.[\w-]{4,}(?:\.[\w-]*)?", re.ASCII), MASK),  # JSON web token
+    (re.compile(rf"(?ia)(cookie{_IS}\\*[\"']?)[^\s\"',;]+(?:;[ ]?[^\s\"',;]+)*"), rf"\1{MASK}"),
+    (re.compile(r"(?ia)((?:authorization|cookie)[\"'],\s*b?[\"'])[^\"']+"), rf"\1{MASK}"),  # a header as a pair
+    (re.compile(rf"(?ia)((?:{_NAMES})[\w-]{{0,40}}{_IS}){_VALUE}"), rf"\1\g<quote>{MASK}"),
 )
 # What a text that a pattern matches has in it, whatever its case: ten times as fast to look for.
-_SUSPECT = re.compile(rf"-----begin|://|bearer|basic|eyj|{_NAMES}")
-_KEEPERS = ("", "@", "", "", "")
+_SUSPECT = re.compile(rf"-----begin|://[^\s/?#]*@|%3a%2f%2f|bearer|basic|eyj|{_NAMES}")
+_ENCODINGS = 2  # of a URL within a URL within a URL
 
 
 def is_secret_name(name: str) -> bool:
@@ -29,12 +47,32 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
+def is_secret(name: str, value: object) -> bool:
+    """Whether a value is a secret by its name. Flags never are, and numbers only of one: `max_tokens` is a count."""
+    if value is None or isinstance(value, bool) or not is_secret_name(name):
+        return False
+    return not isinstance(value, int | float) or _NAME_OF_ONE.search(name) is not None
+
+
 def mask_text(text: str) -> str:
-    """The text with passwords in addresses, `key=value` secrets, bearer tokens, JWTs and private keys masked."""
+    """The text with passwords in addresses, `key=value` secrets, bearer tokens, JWTs and private keys masked.
+
+    A text with a secret that is percent-encoded comes back decoded.
+    """
     if not _SUSPECT.search(text.lower()):
         return text
-    for pattern, keeper in zip(_PATTERNS, _KEEPERS, strict=True):
-        text = pattern.sub(rf"\g<1>{MASK}{keeper}", text)
+    masked = _mask(text)
+    plain = masked
+    for _ in range(_ENCODINGS if "%" in masked else 0):
+        plain = unquote(plain)
+        if (found := _mask(plain)) != plain:
+            masked = plain = found
+    return masked
+
+
+def _mask(text: str) -> str:
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
     return text
 
 
@@ -45,7 +83,7 @@ def mask_event(event: Event) -> Event:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: MASK if is_secret_name(name) else _masked(inner) for name, inner in value.items()}
+        return {name: MASK if is_secret(name, inner) else _masked(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_masked(one) for one in value]
     return mask_text(value) if isinstance(value, str) else value
@@ -64,6 +102,8 @@ def may_hold_secret(text: str, colons: int) -> bool:
     """
     return (
         "=" in text
+        or "%" in text
+        or "'," in text
         or "@" in text
         or "\\" in text
         or text.count(":") != colons

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import orjson
 
-from dashcam.record.masking import MASK, is_secret_name, mask_text
+from dashcam.record.masking import MASK, is_secret, mask_text
 
 LABEL_BYTES = 8_000  # Lucene takes terms of at most 32,766 bytes, the key included
 TEXT_BYTES = 64 << 10  # of a message or a stack trace
@@ -80,9 +80,7 @@ class Mender:
         mended = {}
         for name in self._first(fields):
             key, value = self.text(name, 256), fields[name]
-            # Numbers and flags under such a name are counts and switches.
-            is_secret = is_secret_name(key) and not isinstance(value, int | float | None)
-            mended[key] = MASK if is_secret else self.value(value, depth)
+            mended[key] = MASK if is_secret(key, value) else self.value(value, depth)
         return mended
 
     def error(self, error: BaseException) -> dict[str, str]:

@@ -20,6 +20,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     ledger = Ledger(database)
     checks = {"database": database_check(database, "cars"), "parts": supplier.check}
     app, api = create_service("cars", checks, settings.deadline_s)
+    app.extensions |= {"database": database, "supplier": supplier}
     # A fifth of the time is kept for undoing what came to nothing.
     workshop = Workshop(ledger, supplier, build_s=settings.deadline_s * 0.8)
     api.add_resource(Cars, "/cars", resource_class_args=(ledger, workshop))

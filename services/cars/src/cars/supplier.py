@@ -74,6 +74,10 @@ class Supplier:
         if answer.status != 200:
             raise BadGateway(f"parts refused: {answer.detail}")
 
+    def close(self) -> None:
+        """Close the connections not in use."""
+        self._session.close()
+
     def _call(self, method: str, path: str, body: dict[str, str] | None = None) -> Answer:
         for attempt in count(1):
             try:

@@ -15,5 +15,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.load()
     database = Database(settings.database_url, statement_s=settings.deadline_s)
     app, api = create_service("parts", {"database": database_check(database, "parts")}, settings.deadline_s)
+    app.extensions["database"] = database
     api.add_resource(CarParts, "/cars/<uuid:car_id>/parts", resource_class_args=(Warehouse(database),))
     return app

@@ -97,6 +97,7 @@ function openStory(table) {
     rows[place].setAttribute("aria-selected", "true");
     history.replaceState(null, "", `#${encodeURIComponent(rows[place].id)}`);
     showDetails(events[place], one(".title", rows[place]).textContent, inFile);
+    rows[place].scrollIntoView({ block: "nearest" });
   }
 
   function nextError() {

@@ -1,0 +1,5 @@
+"""`python -m parts` is the command `parts`."""
+
+from parts.cli import main
+
+main()
