@@ -19,6 +19,8 @@ COMMANDS = {
     "search": "events that match a query",
     "tail": "events as they come",
     "view": "requests, searches and stories in a browser",
+    "copy": "history from any store to any backend",
+    "replay": "dead letters once more, after their cause was mended",
     "status": "recorded, delivered, waiting, dead-lettered, dropped",
     "cat": "the lines of the spool",
     "settings": "every setting, its value and meaning",
@@ -26,7 +28,11 @@ COMMANDS = {
     "setup": "Elasticsearch or OpenSearch, and Kibana, made ready for events",
 }
 
-_MODULES = {"trace": "story", "loggly-stand-in": "loggly_stand_in"}  # whose own name can be none of a module
+_MODULES = {
+    "trace": "story",
+    "copy": "copying",
+    "loggly-stand-in": "loggly_stand_in",
+}  # whose own name can be none of a module
 
 _LISTED = "commands (dashcam COMMAND --help tells more):\n" + "\n".join(
     f"  {name:{max(map(len, COMMANDS))}}  {meaning}" for name, meaning in COMMANDS.items()

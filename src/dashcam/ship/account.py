@@ -9,7 +9,8 @@ from pathlib import Path
 import orjson
 
 from dashcam.ship import positions
-from dashcam.ship.positions import Trouble
+from dashcam.ship.dead_letters import replayed
+from dashcam.ship.positions import Progress, Trouble
 from dashcam.ship.selection import epilogue, is_shipped
 from dashcam.ship.tape import Mark
 from dashcam.spool.reader import SegmentReader, segment_files
@@ -57,11 +58,16 @@ def take_account(folder: Path) -> Account:
         segment = path.name.removesuffix(SUFFIX)
         marks = {name: route.marks.get(segment, Mark()) for name, route in progress.items()}
         waiting.update(_count(path, marks, tally))
-    routes = {
-        name: RouteAccount(route.delivered, waiting[name] - len(route.ahead), route.dead, route.damaged, route.trouble)
-        for name, route in progress.items()
-    }
+    routes = {name: _of_route(name, route, waiting[name], folder, progress) for name, route in progress.items()}
     return Account(tally.recorded, dict(tally.dropped), tally.bytes, dict(tally.services), routes)
+
+
+def _of_route(name: str, route: Progress, behind: int, folder: Path, progress: Mapping[str, Progress]) -> RouteAccount:
+    counts = replayed(folder / "dead-letters")
+    # A route that handed over to another one handed over its letters' number too.
+    revived = min(route.dead, sum(counts[other] for other in counts if other == name or other not in progress))
+    waiting = behind - len(route.ahead)
+    return RouteAccount(route.delivered + revived, waiting, route.dead - revived, route.damaged, route.trouble)
 
 
 def prune(folder: Path, done: AbstractSet[str], limit_bytes: int) -> None:

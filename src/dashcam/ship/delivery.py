@@ -5,12 +5,12 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dashcam.errors import Refused, Unavailable
 from dashcam.event import Line, format_time
-from dashcam.ship.batch import Backend, Batch, Undelivered
+from dashcam.ship.batch import Backend, Batch, Limits, Undelivered
 from dashcam.ship.dead_letters import DeadLetter, DeadLetters
 
 FIRST_PAUSE_S = 0.1
@@ -105,6 +105,20 @@ class Delivery:
         _log.warning("%s: %s; nothing is lost, next try in %.1f s", self._name, reason, pause_s)
         self._tell(reason)
         self._stopping.wait(pause_s)
+
+
+def batches(lines: Iterable[Line], limits: Limits) -> Iterator[list[Line]]:
+    """Lines in batches that keep to the limits; one that is too long for them is a batch of its own."""
+    batch: list[Line] = []
+    room = limits.bytes
+    for line in lines:
+        room -= len(line.data) + 1
+        if batch and (room < 0 or len(batch) == limits.events):
+            yield batch
+            batch, room = [], limits.bytes - len(line.data) - 1
+        batch.append(line)
+    if batch:
+        yield batch
 
 
 class _Pause:

@@ -34,7 +34,7 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
         backends = {name: connect(name) for name in settings.routes}
         accounts = positions.hand_over(settings.dir / "positions", settings.routes)
         routes = [Route(name, backends[name], settings.dir, accounts[name], stopping) for name in settings.routes]
-        stack.enter_context(_signals(stopping))
+        stack.enter_context(set_by_signals(stopping))
         _log.info("ships to %s from %s", ", ".join(settings.routes), settings.dir)
         threads = [threading.Thread(target=_run, args=(route, is_drain, stopping), name=route.name) for route in routes]
         for thread in threads:
@@ -87,7 +87,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _signals(stopping: threading.Event) -> Iterator[None]:
+def set_by_signals(stopping: threading.Event) -> Iterator[None]:
     """Turn SIGTERM and SIGINT into the event."""
     former = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -1,0 +1,182 @@
+"""Move history: send the events of a store to a backend, oldest first.
+
+Examples:
+  dashcam copy --from local --to loggly --since 7d
+  dashcam copy --from loggly --to elasticsearch --since 30d --query service:cars
+
+What the backend's own store has already is left out, so nothing is doubled. Stopped or killed, the same command goes on
+where it was. An event that is refused goes to the dead letters, for `dashcam replay`.
+
+"""
+
+import argparse
+import hashlib
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from dashcam.cli import NOT_FOUND, OK
+from dashcam.commands.period import moment
+from dashcam.routes import ROUTES, connect, open_store
+from dashcam.settings import Settings
+
+if TYPE_CHECKING:
+    from dashcam.event import Event, Line
+    from dashcam.find.query import Query
+    from dashcam.ship.delivery import Delivery
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("--from", required=True, dest="source", metavar="ROUTE", help="whose store is read")
+    parser.add_argument("--to", required=True, metavar="ROUTE", help="whose backend gets the events")
+    parser.add_argument("--since", required=True, type=moment, metavar="WHEN", help="an age as 7d, or a time")
+    parser.add_argument("--until", type=moment, metavar="WHEN", help="likewise; now unless given")
+    parser.add_argument("--query", default="", help="what to copy, as in dashcam search; everything unless given")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end, and no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Copy; exit status 1 when it was stopped, or events were refused."""
+    from dashcam.find.language import parse
+    from dashcam.find.query import Query
+
+    settings = Settings.load()
+    bookmark = Bookmark.of(settings.dir, arguments)
+    since_ns = max(arguments.since, bookmark.time_ns)
+    query = Query(parse(arguments.query), since_ns, arguments.until or time.time_ns())
+    with ExitStack() as stack:
+        source = stack.enter_context(closing(open_store(arguments.source, settings)))
+        events: Iterable[Event] = bookmark.rest_of(source.find(query))
+        if arguments.to not in ROUTES or ROUTES[arguments.to][1]:
+            target = stack.enter_context(closing(open_store(arguments.to, settings)))
+            events = missing(events, target.find(query))
+        count = _copy(events, bookmark, query, arguments, settings)
+    _tell(count, arguments)
+    return NOT_FOUND if count.dead or count.is_stopped else OK
+
+
+class Bookmark(NamedTuple):
+    """How far a copy has come: whose `since` it had, and the last event that is across."""
+
+    path: Path
+    since_ns: int
+    time_ns: int = 0
+    id: str = ""
+
+    @classmethod
+    def of(cls, folder: Path, arguments: argparse.Namespace) -> "Bookmark":
+        """What a former run of the same copy left, if it was not finished and began no later."""
+        import orjson
+
+        what = hashlib.sha256(arguments.query.encode()).hexdigest()[:8]
+        path = folder / "copies" / f"{arguments.source}-{arguments.to}-{what}.json"
+        try:
+            former = cls(path, *orjson.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return cls(path, arguments.since)
+        return former if former.since_ns <= arguments.since else cls(path, arguments.since)
+
+    def rest_of(self, events: Iterable["Event"]) -> Iterator["Event"]:
+        """What comes behind it."""
+        return (event for event in events if (event.time_ns, event.id) > (self.time_ns, self.id))
+
+    def move(self, line: "Line") -> None:
+        """Put it behind an event, in one step."""
+        import orjson
+
+        from dashcam.event import Event
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = self.path.with_suffix(".new")
+        new.write_bytes(orjson.dumps([self.since_ns, Event.from_json(line.data).time_ns, line.id]))
+        new.replace(self.path)
+
+
+class Count(NamedTuple):
+    """What a copy did."""
+
+    copied: int = 0
+    dead: int = 0
+    is_stopped: bool = False
+
+
+def missing(events: Iterable["Event"], present: Iterable["Event"]) -> Iterator["Event"]:
+    """The events that are not present; both come oldest first, by time and id."""
+    others = iter(present)
+    other = next(others, None)
+    for event in events:
+        place = (event.time_ns, event.id)
+        while other is not None and (other.time_ns, other.id) < place:
+            other = next(others, None)
+        if other is None or (other.time_ns, other.id) != place:
+            yield event
+
+
+def _copy(
+    events: Iterable["Event"], bookmark: Bookmark, query: "Query", arguments: argparse.Namespace, settings: Settings
+) -> Count:
+    import threading
+
+    from dashcam.ship.dead_letters import DeadLetters
+    from dashcam.ship.delivery import Delivery, batches
+    from dashcam.ship.shipper import log_to_stderr, set_by_signals
+
+    log_to_stderr()
+    stopping = threading.Event()
+    with ExitStack() as stack:
+        stack.enter_context(set_by_signals(stopping))
+        backend = stack.enter_context(closing(connect(arguments.to, settings)))
+        letters = DeadLetters(settings.dir / "dead-letters", f"copy-{arguments.to}")
+        delivery = Delivery(arguments.to, backend, letters, stopping, lambda _: None)
+        lines = _with_progress(events, query, is_shown=not arguments.json)
+        return _deliver(batches(lines, backend.limits), delivery, bookmark)
+
+
+def _deliver(cut: Iterable[list["Line"]], delivery: "Delivery", bookmark: Bookmark) -> Count:
+    count = Count()
+    for batch in cut:
+        outcome = delivery.deliver(batch)
+        count = Count(count.copied + outcome.delivered, count.dead + outcome.dead, bool(outcome.rest))
+        if count.is_stopped:
+            return count
+        bookmark.move(batch[-1])
+    bookmark.path.unlink(missing_ok=True)
+    return count
+
+
+def _with_progress(events: Iterable["Event"], query: "Query", *, is_shown: bool) -> Iterator["Line"]:
+    """The events as lines; how far they have come is shown by their time, since nobody knows their number."""
+    from tqdm import tqdm
+
+    from dashcam.event import NS_PER_S, Line
+
+    tqdm.monitor_interval = 0  # no thread of its own: the bar moves with every event
+    begin_ns = None
+    bar_format = "{percentage:3.0f} % of the time |{bar}| {n_fmt} s{postfix}, {elapsed} so far"
+    with tqdm(bar_format=bar_format, disable=None if is_shown else True) as bar:
+        for number, event in enumerate(events, 1):
+            if begin_ns is None:
+                begin_ns = event.time_ns
+                bar.reset(total=max(1, ((query.until_ns or begin_ns) - begin_ns) // NS_PER_S))
+            bar.set_postfix_str(f"{number:,} events", refresh=False)
+            bar.update((event.time_ns - begin_ns) // NS_PER_S - bar.n)
+            yield Line(event.id, event.is_span, event.to_json())
+        bar.update((bar.total or 0) - bar.n)
+
+
+def _tell(count: Count, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        import orjson
+
+        print(orjson.dumps(count._asdict()).decode())
+        return
+    # Standard output may be where the events went.
+    print(f"dashcam: copied {count.copied:,} events from {arguments.source} to {arguments.to}", file=sys.stderr)
+    if count.dead:
+        print(f"dashcam: {count.dead:,} were refused; dashcam replay sends them again", file=sys.stderr)
+    if count.is_stopped:
+        print("dashcam: stopped; the same command goes on from here", file=sys.stderr)

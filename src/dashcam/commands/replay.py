@@ -1,0 +1,71 @@
+"""Send dead letters once more to the backend that refused them, after the cause was mended.
+
+What is taken leaves the dead letters; what is refused again stays, with the new reason. The shipper may run meanwhile.
+"""
+
+import argparse
+import sys
+import threading
+from contextlib import closing
+
+from dashcam.cli import NOT_FOUND, OK
+from dashcam.routes import connect
+from dashcam.settings import Settings
+
+COPIED = "copy-"  # what a copy left, beside what the shipper left
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("route", nargs="*", help="backends; else all that have dead letters")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replay; exit status 1 when some are left."""
+    from dashcam.ship.dead_letters import names_in
+    from dashcam.ship.shipper import log_to_stderr, set_by_signals
+
+    settings = Settings.load()
+    log_to_stderr()
+    folder = settings.dir / "dead-letters"
+    names = [name for name in names_in(folder) if not arguments.route or name.removeprefix(COPIED) in arguments.route]
+    stopping = threading.Event()
+    with set_by_signals(stopping):
+        counts = {name: _replay(name, settings, stopping) for name in names}
+    _tell(counts, is_json=arguments.json)
+    return NOT_FOUND if any(left for _, left in counts.values()) else OK
+
+
+def _replay(name: str, settings: Settings, stopping: threading.Event) -> tuple[int, int]:
+    """How many were taken now, and how many are left."""
+    from dashcam.ship.dead_letters import DeadLetters
+    from dashcam.ship.delivery import Delivery, batches
+
+    letters = DeadLetters(settings.dir / "dead-letters", name)
+    with closing(connect(name.removeprefix(COPIED), settings)) as backend, letters.replay() as waiting:
+        delivery = Delivery(name, backend, letters, stopping, lambda _: None)
+        taken = dead = 0
+        for batch in batches([letter.line for letter in waiting.values()], backend.limits):
+            outcome = delivery.deliver(batch)
+            taken += outcome.delivered
+            dead += outcome.dead
+            for id_ in {line.id for line in batch} - {line.id for line in outcome.rest}:
+                del waiting[id_]
+        if not name.startswith(COPIED):
+            letters.count_replayed(taken)
+        return taken, dead + len(waiting)
+
+
+def _tell(counts: dict[str, tuple[int, int]], *, is_json: bool) -> None:
+    if is_json:
+        import orjson
+
+        print(
+            orjson.dumps({name: {"replayed": taken, "left": left} for name, (taken, left) in counts.items()}).decode()
+        )
+        return
+    for name, (taken, left) in counts.items():
+        print(f"{name}: {taken:,} replayed, {left:,} left")
+    if not counts:
+        print("dashcam: there are no dead letters", file=sys.stderr)
