@@ -11,7 +11,7 @@ import orjson
 from dashcam.event import NS_PER_S
 from dashcam.record.correlation import fragment
 from dashcam.record.masking import has_secret, is_secret_name, may_hold_secret
-from dashcam.record.mender import LABEL_BYTES, Mender
+from dashcam.record.mender import ITEMS, LABEL_BYTES, NAME_BYTES, Mender
 
 NAMES_REMEMBERED = 10_000  # harmless field names; a caller that makes names up cannot fill the memory
 
@@ -50,26 +50,31 @@ def encode_call(message: object, fields: dict[str, Any]) -> bytes:
     text = body.decode()
     if (
         _is_harmless(fields)
-        and len(text) <= LABEL_BYTES
+        and len(body) <= LABEL_BYTES
         and type(message) is str
         and "[" not in text
         and '":null' not in text  # also what JSON makes of a number that is none
         and not may_hold_secret(text, 2 + len(fields) if fields else 1)
     ):
         return body
-    return _examined(body, text, message, fields)
+    return _examined(body, message, fields)
 
 
-def _examined(body: bytes, text: str, message: object, fields: dict[str, Any]) -> bytes:
+def _examined(body: bytes, message: object, fields: dict[str, Any]) -> bytes:
     """The body as it is when a closer look finds nothing in it to mend."""
     suspects = fields.keys() - _harmless
-    if "exc_info" in suspects or any(is_secret_name(name) or has_secret(name) for name in suspects):
+    if not all(map(_is_fit_name, suspects)):
         return _mended(message, fields)
     if len(_harmless) < NAMES_REMEMBERED:
         _harmless.update(suspects)
-    is_short = len(text) <= LABEL_BYTES and len(fields) <= LABEL_BYTES
+    is_short = len(body) <= LABEL_BYTES and len(fields) <= ITEMS
     is_fit = is_short and isinstance(message, str) and all(map(_is_fit, (message, *fields.values())))
     return body if is_fit else _mended(message, fields)
+
+
+def _is_fit_name(name: str) -> bool:
+    is_plain = len(name) <= NAME_BYTES // 4 and "\0" not in name
+    return is_plain and name != "exc_info" and not is_secret_name(name) and not has_secret(name)
 
 
 def _is_fit(value: object) -> bool:
@@ -99,6 +104,6 @@ def _error_of(exc_info: Any) -> BaseException | None:
     """The exception that a caller's `exc_info` means, if any."""
     if isinstance(exc_info, tuple):
         exc_info = exc_info[1] if len(exc_info) == 3 else None
-    elif exc_info and not isinstance(exc_info, BaseException):
+    elif isinstance(exc_info, int) and exc_info:
         exc_info = sys.exception()
     return exc_info if isinstance(exc_info, BaseException) else None

@@ -2,8 +2,9 @@
 
 import math
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
+from enum import Enum
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -15,9 +16,10 @@ from dashcam.record.masking import MASK, is_secret, mask_text
 LABEL_BYTES = 8_000  # Lucene takes terms of at most 32,766 bytes, the key included
 TEXT_BYTES = 64 << 10  # of a message or a stack trace
 LINE_ROOM = 160 << 10  # for all values of one event: leaves the rest of the spool's line to what we add
+NAME_BYTES = 256  # of a label
 ITEMS = 500  # of one mapping or list
 DEPTH = 10  # a flattened field of Elasticsearch takes 20
-INT_LIMIT = 1 << 63
+LEAST_INT, LARGEST_INT = -(1 << 63), (1 << 64) - 1
 
 
 class Mender:
@@ -35,20 +37,15 @@ class Mender:
         whole = value if isinstance(value, str) else self._described(value)
         limit_bytes = max(0, min(limit_bytes, self._room))
         # A secret that begins before the cut is masked whole.
-        text = mask_text(whole[: limit_bytes + 4096])
-        try:
-            data = text.encode()
-        except UnicodeEncodeError:
-            self.tags.add("mended")
-            data = text.encode("utf-8", "backslashreplace")
-        escaped_bytes = len(orjson.dumps(data.decode()))
-        if escaped_bytes > 2 * limit_bytes:
-            limit_bytes //= 6  # control characters: six bytes of JSON each
-        self._room -= min(escaped_bytes, 2 * limit_bytes)
-        if len(data) <= limit_bytes and len(whole) <= limit_bytes + 4096:
-            return data.decode()
+        text = self._encodable(mask_text(whole[: limit_bytes + 4096]))
+        kept = text.encode()[:limit_bytes].decode("utf-8", "ignore")
+        if len(orjson.dumps(kept)) > min(2 * limit_bytes, self._room):
+            kept = kept[: limit_bytes // 6]  # control characters: six bytes of JSON each
+        self._room -= len(orjson.dumps(kept))
+        if len(kept) == len(text) and len(whole) <= limit_bytes + 4096:
+            return kept
         self.tags.add("cut")
-        return f"{data[:limit_bytes].decode('utf-8', 'ignore')}… [cut, {len(whole)} characters]"
+        return f"{kept}… [cut, {len(whole)} characters]"
 
     def value(self, value: object, depth: int = 0) -> Any:
         """A JSON value of the same meaning."""
@@ -56,13 +53,21 @@ class Mender:
         if self._room <= 0 or depth > DEPTH:
             self.tags.add("cut")
             return "… [cut]"
+        try:
+            return self._value(value, depth)
+        except Exception as fault:  # noqa: BLE001 — a caller's mapping may raise anything
+            return self._mended(f"<{type(value).__name__} that fails with {type(fault).__name__}>")
+
+    def _value(self, value: object, depth: int) -> Any:
         match value:
+            case Enum():
+                return self.value(value.value, depth)
             case None | bool():
                 return value
             case int():
-                return int(value) if -INT_LIMIT <= value < INT_LIMIT else self._mended(str(value))
+                return int(value) if LEAST_INT <= value <= LARGEST_INT else self._mended(value)
             case float():
-                return float(value) if math.isfinite(value) else self._mended(str(value))
+                return float(value) if math.isfinite(value) else self._mended(value)
             case str():
                 return self.text(value, LABEL_BYTES)
             case UUID() | date() | datetime() | time():
@@ -73,13 +78,13 @@ class Mender:
                 return self.fields(value, depth + 1)
             case list() | tuple() | set() | frozenset():
                 return [self.value(item, depth + 1) for item in self._first(value)]
-        return self._mended(self._described(value))
+        return self._mended(value)
 
     def fields(self, fields: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
         """A JSON object: names made strings, values mended, secrets masked by their name."""
         mended = {}
         for name in self._first(fields):
-            key, value = self.text(name, 256), fields[name]
+            key, value = self._name(name), fields[name]
             mended[key] = MASK if is_secret(key, value) else self.value(value, depth)
         return mended
 
@@ -91,14 +96,35 @@ class Mender:
             "stack_trace": self.text("".join(traceback.format_exception(error))),
         }
 
-    def _first(self, items: Any) -> list[Any]:
-        if len(items) > ITEMS:
-            self.tags.add("cut")
-        return list(islice(items, ITEMS))
+    def _first(self, items: Any) -> Iterator[Any]:
+        """The items that there is room for."""
+        for item in islice(items, ITEMS):
+            if self._room <= 0:
+                break
+            yield item
+        else:
+            if len(items) <= ITEMS:
+                return
+        self.tags.add("cut")
 
-    def _mended(self, text: str) -> str:
+    def _name(self, name: object) -> str:
+        key = self.text(name, NAME_BYTES)
+        if "\0" not in key:
+            return key
         self.tags.add("mended")
-        return self.text(text, LABEL_BYTES)
+        return key.replace("\0", "\ufffd")
+
+    def _encodable(self, text: str) -> str:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.tags.add("mended")
+            return text.encode("utf-8", "backslashreplace").decode()
+        return text
+
+    def _mended(self, value: object) -> str:
+        self.tags.add("mended")
+        return self.text(value, LABEL_BYTES)
 
     def _described(self, value: object) -> str:
         try:

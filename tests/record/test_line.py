@@ -1,0 +1,289 @@
+"""Log calls as lines: any values, and what becomes of those that JSON or a destination cannot take."""
+
+import dataclasses
+import datetime as dt
+import enum
+import math
+import uuid
+from collections import OrderedDict, UserDict
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashcam.record.line import _mended, encode_call, encode_line, head
+from dashcam.record.mender import DEPTH, ITEMS, LABEL_BYTES, TEXT_BYTES
+from dashcam.spool.segment import LINE_BYTES
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+@dataclasses.dataclass
+class Wheel:
+    size: int
+    password: str = "hunter2"
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Nasty:
+    """Fails at whatever is asked of it."""
+
+    def __str__(self):
+        raise KeyError("no")
+
+    __repr__ = __bool__ = __len__ = __eq__ = __hash__ = __iter__ = __str__
+
+
+class Mute:
+    """Has no text."""
+
+    def __str__(self):
+        raise KeyError("no")
+
+    __repr__ = __str__
+
+
+class Crooked(UserDict):
+    def __getitem__(self, name):
+        raise RuntimeError("no")
+
+
+def circle():
+    mapping = {"a": 1}
+    mapping["me"] = [mapping]
+    return mapping
+
+
+def deep(levels):
+    value = "bottom"
+    for _ in range(levels):
+        value = {"down": value}
+    return value
+
+
+# A value, what stands in its place, and whether it is marked as mended or cut.
+VALUES = {
+    "none": (None, None, []),
+    "flag": (True, True, []),
+    "int": (7, 7, []),
+    "float": (0.1, 0.1, []),
+    "text": ('東京 🚗 \u2028 \t \\ "', '東京 🚗 \u2028 \t \\ "', []),
+    "largest int": (2**64 - 1, 2**64 - 1, []),
+    "least int": (-(2**63), -(2**63), []),
+    "huge int": (2**64, "18446744073709551616", ["mended"]),
+    "int of 10,000 digits": (10**10_000, "<int whose text fails with ValueError>", ["mended"]),
+    "nan": (math.nan, "nan", ["mended"]),
+    "infinity": (-math.inf, "-inf", ["mended"]),
+    "nan in a list": ([1, math.nan], [1, "nan"], ["mended"]),
+    "nan in a mapping": ({"a": {"b": math.inf}}, {"a": {"b": "inf"}}, ["mended"]),
+    "bytes": (b"\xff\xfeabc", "��abc", ["mended"]),
+    "bytearray": (bytearray(b"abc"), "abc", ["mended"]),
+    "memoryview": (memoryview(b"abc"), ..., ["mended"]),
+    "lone surrogate": ("a\udc80b", "a\\udc80b", ["mended"]),
+    "lone surrogate in a list": (["\ud800"], ["\\ud800"], ["mended"]),
+    "set": ({1}, [1], []),
+    "frozenset": (frozenset({"a"}), ["a"], []),
+    "tuple": ((1, "a", None), [1, "a", None], []),
+    "named tuple": (Point(1, 2), [1, 2], []),
+    "list": ([1, [2, {"a": 3}]], [1, [2, {"a": 3}]], []),
+    "mapping": ({"a": {"b": 1}}, {"a": {"b": 1}}, []),
+    "keys of any type": ({1: "a", None: "b", (2, 3): "c"}, {"1": "a", "None": "b", "(2, 3)": "c"}, []),
+    "key that fails": ({Mute(): 1}, {"<Mute whose text fails with KeyError>": 1}, ["mended"]),
+    "key with a zero": ({"a\0b": 1}, {"a�b": 1}, ["mended"]),
+    "ordered mapping": (OrderedDict(b=1, a=2), {"b": 1, "a": 2}, []),
+    "mapping of another kind": (UserDict(a=1), {"a": 1}, []),
+    "mapping that fails": (Crooked(a=1), "<Crooked that fails with RuntimeError>", ["mended"]),
+    "time": (dt.time(1, 2, 3), "01:02:03", []),
+    "day": (dt.date(2026, 11, 24), "2026-11-24", []),
+    "moment": (dt.datetime(2026, 11, 24, 1, 2, 3, tzinfo=dt.UTC), "2026-11-24T01:02:03+00:00", []),
+    "duration": (dt.timedelta(seconds=90), "0:01:30", ["mended"]),
+    "uuid": (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007", []),
+    "enum": (Colour.RED, "red", []),
+    "int enum": (Level.HIGH, 3, []),
+    "decimal": (Decimal("1.10"), "1.10", ["mended"]),
+    "fraction": (Fraction(1, 3), "1/3", ["mended"]),
+    "complex": (1j, "1j", ["mended"]),
+    "path": (Path("/cars"), "/cars", ["mended"]),
+    "dataclass": (Wheel(17), "Wheel(size=17, password='***')", ["mended"]),
+    "type": (int, "<class 'int'>", ["mended"]),
+    "exception": (ValueError("no"), "no", ["mended"]),
+    "generator": ((n for n in ()), ..., ["mended"]),
+    "text that fails": (Nasty(), "<Nasty whose text fails with KeyError>", ["mended"]),
+    "list of those": ([Nasty(), 1], ["<Nasty whose text fails with KeyError>", 1], ["mended"]),
+    "circle": (circle(), ..., ["cut"]),
+    "nested as deep as allowed": (deep(DEPTH), deep(DEPTH), []),
+    "nested too deep": (deep(DEPTH + 1), ..., ["cut"]),
+    "nested a thousand deep": (deep(1000), ..., ["cut"]),
+    "long text": ("x" * LABEL_BYTES, "x" * LABEL_BYTES, []),
+    "too long a text": ("x" * 50_000_000, "x" * LABEL_BYTES + "… [cut, 50000000 characters]", ["cut"]),
+    "long bytes": (b"x" * 50_000_000, ..., ["cut", "mended"]),
+    "long text of another script": ("車" * LABEL_BYTES, ..., ["cut"]),
+    "long list": ([0] * 100_000, [0] * ITEMS, ["cut"]),
+    "long set": (set(range(100_000)), ..., ["cut"]),
+    "long mapping": ({str(n): n for n in range(100_000)}, {str(n): n for n in range(ITEMS)}, ["cut"]),
+    "secret": ({"password": "hunter2"}, {"password": "***"}, []),
+    "secret in a list": ([{"token": "hunter2"}], [{"token": "***"}], []),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_any_value_makes_a_line(name):
+    """One JSON object within the limits, the same at each call; what had to be replaced or cut is marked."""
+    value, expected, tags = VALUES[name]
+
+    bodies = [encode_call("car created", {"value": value, "car": 7}) for _ in range(3)]
+
+    body = orjson.loads(bodies[0])
+    assert bodies == [bodies[0]] * 3
+    assert len(bodies[0]) < LINE_BYTES - 10_000
+    assert body["message"] == "car created"
+    assert body["labels"]["car"] == 7
+    assert expected is ... or body["labels"]["value"] == expected
+    assert body.get("tags", []) == tags
+    assert b"hunter2" not in bodies[0]
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_any_value_may_be_the_message(name):
+    """It becomes a text."""
+    body = encode_call(VALUES[name][0], {})
+
+    assert isinstance(orjson.loads(body)["message"], str)
+    assert len(body) < 2 * TEXT_BYTES + 1000
+
+
+def test_a_hundred_thousand_labels():
+    """The first ones are kept, and that some are not is marked."""
+    body = orjson.loads(encode_call("m", {f"label{number}": number for number in range(100_000)}))
+
+    assert body["labels"] == {f"label{number}": number for number in range(ITEMS)}
+    assert body["tags"] == ["cut"]
+
+
+def test_no_value_is_longer_than_a_destination_takes():
+    """8,000 bytes of UTF-8, whatever the script and however short the line."""
+    for text in ("車" * 7_900, "🚗" * 7_900, "é" * 7_990):
+        (value,) = orjson.loads(encode_call("m", {"value": text}))["labels"].values()
+
+        assert len(value.encode()) <= LABEL_BYTES + 40
+
+
+WIDE = {f"{letter}{n}": "\x01" * 3000 for n in range(600) for letter in "ab"}
+DEEP = {str(n): [[f"{n}/{m}" * 10] for m in range(600)] for n in range(30)}
+
+
+@pytest.mark.parametrize("message", ["m", "\x01" * 200_000, '"' * 200_000, "車" * 200_000, "\udc80" * 200_000])
+@pytest.mark.parametrize("fields", [{}, WIDE, DEEP, {"a": [[[]] * 600] * 600, "b": [DEEP] * 9}, {"k" * 9000: WIDE}])
+def test_no_line_is_longer_than_the_spool_takes(message, fields):
+    """However much of it is escaped, however wide and deep it is."""
+    body = encode_call(message, fields | {"exc_info": ValueError('"' * 100_000)})
+
+    assert len(body) < LINE_BYTES - 10_000
+    assert "cut" in orjson.loads(body)["tags"]
+
+
+def _raised():
+    try:
+        raise_it()
+    except ValueError as error:
+        return error
+
+
+def raise_it():
+    raise ValueError("no wheel")
+
+
+def test_an_exception():
+    """Its type, message and stack trace go where ECS has them; it is no label."""
+    error = _raised()
+
+    for exc_info in (error, (ValueError, error, error.__traceback__)):
+        body = orjson.loads(encode_call("failed", {"exc_info": exc_info, "car": 7}))
+
+        assert body["labels"] == {"car": 7}
+        assert (body["error"]["type"], body["error"]["message"]) == ("ValueError", "no wheel")
+        assert body["error"]["stack_trace"].startswith("Traceback (most recent call last):\n")
+        assert 'raise ValueError("no wheel")\nValueError: no wheel' in body["error"]["stack_trace"]
+
+
+def test_the_exception_that_is_being_handled():
+    """`exc_info=True` means that one; outside of a handler, none."""
+    try:
+        raise_it()
+    except ValueError:
+        handled = orjson.loads(encode_call("failed", {"exc_info": True}))
+
+    assert handled["error"]["type"] == "ValueError"
+    assert orjson.loads(encode_call("fine", {"exc_info": True})) == {"message": "fine"}
+
+
+@pytest.mark.parametrize("exc_info", [None, False, 0, (), (None, None, None), "yes", Nasty()])
+def test_no_exception(exc_info):
+    """Whatever else is given means none, and is no label either."""
+    assert orjson.loads(encode_call("fine", {"exc_info": exc_info})) == {"message": "fine"}
+
+
+def test_an_exception_whose_text_fails():
+    """Its type is told all the same."""
+
+    body = orjson.loads(encode_call("failed", {"exc_info": KeyError(Mute())}))
+
+    assert body["error"]["type"] == "KeyError"
+
+
+parts = st.sampled_from(
+    ["password", "token=", "=", ":", " ", "\n", "hunter2", "://", "a:b@", "eyJ", "Bearer ", "\\", "["]
+)
+texts = st.lists(parts | st.text(max_size=4), max_size=5).map("".join)
+numbers = st.integers(-(2**66), 2**66) | st.floats()
+others = st.sampled_from([Colour.RED, Level.HIGH, Wheel(1), uuid.UUID(int=7), {1, 2}, b"x", None, True, Point(1, 2)])
+values = st.recursive(
+    texts | numbers | others | st.dates() | st.datetimes(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(texts | numbers, st.dictionaries(texts, values, max_size=4))
+def test_the_fast_way_gives_what_the_thorough_one_does(message, fields):
+    """A log call that is recorded without a close look would have come out of one the same; at every call."""
+    fields.pop("exc_info", None)
+    thorough = orjson.loads(_mended(message, fields))
+
+    assert orjson.loads(encode_call(message, fields)) == thorough
+    assert orjson.loads(encode_call(message, fields)) == thorough
+
+
+@given(st.integers(0, 253402300799_999999999))
+def test_the_time_of_a_line(now_ns):
+    """UTC with microseconds, always as long."""
+    moment = dt.datetime.fromtimestamp(now_ns // 10**9, dt.UTC)
+
+    text = head(now_ns).decode()
+
+    assert text == f'{{"@timestamp":"{moment:%Y-%m-%dT%H:%M:%S}.{now_ns % 10**9 // 1000:06d}Z",'
+    assert len(text) == len('{"@timestamp":"2026-11-24T01:35:46.123456Z",')
+
+
+def test_a_line():
+    """The parts in their order, outside of any request."""
+    line = encode_line(1795484146123456789, b'"log.level":"info",', b'{"message":"car created"}', b',"event":{}}\n')
+
+    assert line == (
+        b'{"@timestamp":"2026-11-24T01:35:46.123456Z","log.level":"info","message":"car created","event":{}}\n'
+    )
