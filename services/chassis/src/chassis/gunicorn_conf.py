@@ -3,8 +3,27 @@
 gunicorn itself reads `PORT` and `WEB_CONCURRENCY` from the environment.
 """
 
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from chassis.settings import SettingsError
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+
 worker_class = "gthread"  # a request mostly waits, for PostgreSQL or for parts
 threads = 8
 keepalive = 75  # seconds; longer than a caller's pool keeps a connection
 timeout = 30  # seconds; three times a request's deadline: whoever takes longer hangs
 graceful_timeout = 20
+
+
+def on_starting(server: "Arbiter") -> None:
+    """End with status 2 and one clear message where the workers would each fail with a traceback."""
+    service = server.app.app_uri.partition(".")[0]
+    try:
+        import_module(f"{service}.settings").Settings.load()
+    except SettingsError as fault:
+        print(fault, file=sys.stderr)  # noqa: T201
+        sys.exit(2)
