@@ -64,6 +64,14 @@ def lines() -> list[Line]:
     return [*shuffled, shuffled[0]]
 
 
+def requests(count: int) -> list[Line]:
+    """The events of so many requests, `req-0000` and on, in the order they were recorded."""
+    made = _Recorder(random.Random(7))
+    for number in range(count):
+        made.request(number)
+    return made.lines
+
+
 def events() -> list[Event]:
     """The same events as any store gives all of them: oldest first, each once."""
     by_id = {line.id: Event.from_json(line.data) for line in lines()}

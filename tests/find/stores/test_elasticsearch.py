@@ -218,33 +218,36 @@ def playing(respond, **answers):
 
 
 def test_a_search_over_the_wire():
-    """A point in time, a page of it in order of time, and the point given back."""
+    """How the engine holds the field, then the events that have it, in order of time."""
     with playing(lambda _: (200, page(line(1)))) as (store, asked):
         list(store.find(Query(Equals("trace.id", "ab"), since_ns=10**18)))
 
-    caps, point, search, end = asked
+    caps, search = asked
     assert caps.path == "/logs-dashcam-default,traces-apm.dashcam-default/_field_caps"
     assert caps.params["fields"] == "@timestamp,trace,trace.id"
-    assert point.path == "/logs-dashcam-default,traces-apm.dashcam-default/_pit"
-    assert search.params == {"allow_partial_search_results": "false"}
-    assert search.json["pit"] == {"id": "point-1", "keep_alive": "2m"}
+    assert search.path == "/logs-dashcam-default,traces-apm.dashcam-default/_search"
+    assert search.params == {"allow_partial_search_results": "false", "ignore_unavailable": "true"}
     assert [list(key) for key in search.json["sort"]] == [["@timestamp"], ["event.id"]]
     assert {"range": {"@timestamp": {"gte": "2001-09-09T01:46:40.000000Z"}}} in search.json["query"]["bool"]["filter"]
-    assert (end.method, end.path, end.json) == ("DELETE", "/_pit", {"id": "point-1"})
 
 
-def test_the_next_page_takes_up_the_name_of_the_answer():
-    """A point in time may change its name from answer to answer."""
-    full = [line(number) for number in range(1000)]
-    pages = [page(*full, pit_id="point-2"), page(line(1000))]
+FULL = [line(number) for number in range(1000)]
+
+
+def test_pages_are_of_one_point_in_time():
+    """It may change its name from answer to answer, and is given back at the end."""
+    pages = [page(*FULL), page(*FULL, pit_id="point-2"), page(line(1000))]
 
     with playing(lambda _: (200, pages.pop(0))) as (store, asked):
         assert len(list(store.find(Query()))) == 1001
 
-    *_, second, end = asked
+    _, _, point, first, second, end = asked
+    assert point.path == "/logs-dashcam-default,traces-apm.dashcam-default/_pit"
+    assert first.path == "/_search"
+    assert first.json["pit"] == {"id": "point-1", "keep_alive": "2m"}
     assert second.json["pit"]["id"] == "point-2"
     assert second.json["search_after"] == [1, line(999).id]
-    assert end.json == {"id": "point-2"}
+    assert (end.method, end.path, end.json) == ("DELETE", "/_pit", {"id": "point-2"})
 
 
 @pytest.mark.parametrize(
@@ -280,7 +283,7 @@ def test_a_part_is_no_answer(more):
 def test_whatever_is_no_answer_is_unreachable(answer, name):
     """With the address, and never with the key."""
     with (
-        playing(lambda _: (200, page()), **{name: answer}) as (store, _),
+        playing(lambda _: (200, page(*FULL)), **{name: answer}) as (store, _),
         pytest.raises(Unreachable, match="http://127") as raised,
     ):
         list(store.find(Query(Equals("trace.id", "ab"))))
@@ -293,7 +296,7 @@ def test_a_version_without_points_in_time_is_too_old():
     unknown = 400, {"error": "no handler found for uri [/x] and method [POST]"}
 
     with (
-        playing(lambda _: (200, page()), pit=unknown, point_in_time=unknown) as (store, _),
+        playing(lambda _: (200, page(*FULL)), pit=unknown, point_in_time=unknown) as (store, _),
         pytest.raises(Unreachable, match="no handler found"),
     ):
         list(store.find(Query()))

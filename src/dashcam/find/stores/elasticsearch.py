@@ -1,8 +1,8 @@
 """Events found in Elasticsearch's or OpenSearch's data streams.
 
-Source: Elasticsearch API, "Search" and "Open a point in time"; OpenSearch, "Point in Time". A search is one point in
-time, read page by page in order of time. What the engine's own query language cannot say exactly is asked for so that
-nothing is missed, and what comes too much is left out here, second copies of an event with it.
+Source: Elasticsearch API, "Search" and "Open a point in time"; OpenSearch, "Point in Time". A search of more than one
+page is read from one point in time, in order of time. What the engine's own query language cannot say exactly is
+asked for so that nothing is missed, and what comes too much is left out here, second copies of an event with it.
 """
 
 import re
@@ -79,15 +79,20 @@ class Elasticsearch:
             "size": min(query.limit + 1, _PAGE) if query.limit else _PAGE,
             "track_total_hits": False,
         }
+        # One page is one moment by itself, and most stories fit into it.
+        page = self._page(search, f"/{self._streams}/_search", {"ignore_unavailable": "true"})
+        if len(page) < search["size"]:
+            yield from page
+            return
         with self._point_in_time() as search["pit"]:
-            while page := self._page(search):
+            while page := self._page(search, "/_search", {}):
                 yield from page
                 if len(page) < search["size"]:
                     return
                 search["search_after"] = page[-1]["sort"]
 
-    def _page(self, search: Dsl) -> list[Dsl]:
-        answer = self._ask("POST", "/_search", search, {"allow_partial_search_results": "false"})
+    def _page(self, search: Dsl, path: str, params: Mapping[str, str]) -> list[Dsl]:
+        answer = self._ask("POST", path, search, {**params, "allow_partial_search_results": "false"})
         shards = self._part(answer, "_shards", kind=dict)
         if answer.get("timed_out") or shards.get("failed") != 0:
             raise Unreachable(
@@ -95,7 +100,8 @@ class Elasticsearch:
                 f"shards failed, timed out: {answer.get('timed_out')}. Try a shorter span of time."
             )
         # The next page belongs to the point in time of this answer, which may have another name by now.
-        search["pit"]["id"] = answer.get("pit_id", search["pit"]["id"])
+        if "pit" in search:
+            search["pit"]["id"] = answer.get("pit_id", search["pit"]["id"])
         hits: list[Dsl] = self._part(answer, "hits", "hits", kind=list)
         for hit in hits:
             self._part(hit, "_source", kind=dict)

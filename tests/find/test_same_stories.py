@@ -1,0 +1,54 @@
+"""A story reads the same, whichever store it comes from."""
+
+import pytest
+
+from dashcam.find.stores import elasticsearch, local
+from dashcam.find.story_events import events_of
+from dashcam.settings import Settings
+from dashcam.ship.backends import local as local_backend
+from dashcam.ship.backends.elasticsearch import connect
+from dashcam.show.ink import Style
+from dashcam.show.story import tell
+from dashcam.show.terminal import draw
+
+from ..engines.streams import documents, set_up, settings_for
+from . import sample
+
+
+def local_store(folder, lines):
+    settings = Settings.load({"DASHCAM_DIR": str(folder), "DASHCAM_RETENTION": "36500d"})
+    backend = local_backend.connect(settings)
+    backend.ship(lines)
+    backend.close()
+    return local.open_store(settings)
+
+
+def engine_store(url, namespace, lines):
+    settings = settings_for(url, namespace)
+    set_up(settings)
+    backend = connect(settings)
+    for first in range(0, len(lines), backend.limits.events):
+        assert backend.ship(lines[first : first + backend.limits.events]) is None
+    backend.close()
+    documents(settings)
+    return elasticsearch.open_store(settings)
+
+
+def drawn(store, request_id):
+    return list(draw(tell(events_of(store, request_id)), Style()))
+
+
+@pytest.mark.parametrize("count", [30, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+def test_stories_from_an_engine_are_those_of_the_local_store(engine_url, namespace, tmp_path, count):
+    """Line by line, for each request."""
+    lines = sample.requests(count)
+    own = local_store(tmp_path, lines)
+    engine = engine_store(engine_url, namespace, lines)
+
+    for number in range(count):
+        story = drawn(engine, f"req-{number:04d}")
+        assert len(story) > 5
+        assert story == drawn(own, f"req-{number:04d}")
+
+    engine.close()
+    own.close()
