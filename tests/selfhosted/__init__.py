@@ -1,0 +1,1 @@
+"""The stack one runs oneself, at its worst."""
