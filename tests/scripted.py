@@ -26,11 +26,11 @@ class Asked(NamedTuple):
 
 
 @contextmanager
-def scripted(answer):
+def scripted(answer, tls=None):
     """The address of a server, and the list of what it was asked so far.
 
     `answer` takes an `Asked` and gives a status and a body, and headers if it likes; a body that is not bytes is
-    sent as JSON.
+    sent as JSON. With `tls`, an `ssl.SSLContext`, it speaks HTTPS.
     """
     asked: list[Asked] = []
 
@@ -66,8 +66,10 @@ def scripted(answer):
             """Nothing: a test looks at `asked`."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
+            yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}", asked
         finally:
             server.shutdown()
