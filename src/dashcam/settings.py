@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dashcam.errors import SettingsError
 
@@ -283,7 +283,7 @@ def service_identity(environment: Mapping[str, str] | None = None) -> dict[str, 
     """
     given = os.environ if environment is None else environment
     pairs = (pair.partition("=") for pair in given.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
-    attributes = {name.strip(): value.strip() for name, _, value in pairs if value.strip()}
+    attributes = {name.strip(): unquote(value.strip()) for name, _, value in pairs if value.strip()}
     identity = {
         "name": given.get("OTEL_SERVICE_NAME", "").strip() or attributes.get("service.name", ""),
         "version": attributes.get("service.version", ""),

@@ -84,7 +84,6 @@ class Served:
     query: str = ""
     request_bytes: int | None = None
     response_bytes: int | None = None
-    error: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from pythonjsonlogger.json import JsonFormatter
 
 from dashcam.event import format_time
 from dashcam.record import recorder
-from dashcam.record.correlation import fragment, served
+from dashcam.record.correlation import fragment
 from dashcam.record.line import encode_call, encode_line
 from dashcam.record.logger import tail_of
+from dashcam.record.unhandled import is_recorded
 from dashcam.spool.segment import new_segment_id
 
 # A record's own attributes come first in its dictionary, in an order that never changes; what follows is `extra`.
@@ -34,7 +35,7 @@ def level_name(level: int) -> str:
     return names[max(10, min(50, level // 10 * 10))]
 
 
-def _call_of(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
+def _call_of(record: logging.LogRecord) -> tuple[object, dict[str, Any]]:
     """The message and the fields of a record, `exc_info` among them."""
     values = record.__dict__
     fields = {}
@@ -44,13 +45,16 @@ def _call_of(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
             fields.pop(name, None)
     if record.exc_info:
         fields["exc_info"] = record.exc_info
-    return record.getMessage() if record.args else str(record.msg), fields
+    return _message_of(record), fields
 
 
-def _is_recorded(error: BaseException | None) -> bool:
-    """Whether this is the unhandled error of the current request: frameworks and servers log it again."""
-    request = served()
-    return error is not None and request is not None and request.error is error
+def _message_of(record: logging.LogRecord) -> object:
+    if not record.args:
+        return record.msg
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 — arguments that do not fit are no reason to lose them
+        return record.msg, record.args
 
 
 class Handler(logging.Handler):
@@ -74,7 +78,7 @@ class Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Record one log call."""
         active = recorder.active
-        if record.levelno < active.least_level or (record.exc_info and _is_recorded(record.exc_info[1])):
+        if record.levelno < active.least_level or (record.exc_info and is_recorded(record.exc_info[1])):
             return
         try:
             message, fields = _call_of(record)
@@ -94,7 +98,7 @@ class EcsFormatter(JsonFormatter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._shared = recorder.shared(recorder.Service.of_process())
+        self._service = recorder.Service.of_process()
 
     def add_fields(self, log_data: LogData, record: logging.LogRecord, message_dict: LogData) -> None:  # noqa: ARG002 — the parent's signature
         """Fill in the event."""
@@ -106,7 +110,7 @@ class EcsFormatter(JsonFormatter):
         log_data.update(orjson.loads(b"{" + fragment()[1:] + b"}"))
         log_data["log"] = {"logger": record.name}
         log_data["event"] = {"kind": "event", "id": new_segment_id(created_ns)}
-        log_data.update(self._shared)
+        log_data.update(recorder.shared(self._service))
 
     def jsonify_log_record(self, log_data: LogData) -> str:
         """The event as one line."""

@@ -32,9 +32,9 @@ class Service:
         """The service as OpenTelemetry's variables name it, else as given, else as the program that runs."""
         known = service_identity()
         fallback = name or Path(sys.argv[0]).stem or "python"
-        return cls(
-            known.get("name", fallback), known.get("version", version), known.get("environment", ""), known["node"]
-        )
+        named = known.get("name", fallback), known.get("version", version), known.get("environment", "")
+        # The environment may hold bytes that are no UTF-8; a line may not.
+        return cls(*(text.encode("utf-8", "replace").decode() for text in (*named, known.get("node", "localhost"))))
 
 
 class Recorder:

@@ -2,9 +2,7 @@
 
 import logging
 import sys
-import threading
 from importlib import import_module
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -15,10 +13,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from dashcam.record import recorder
+from dashcam.record import recorder, unhandled
 from dashcam.record.correlation import RequestIdPropagator, served
 from dashcam.record.handler import Handler
-from dashcam.record.logger import get_logger
 from dashcam.record.recorder import Recorder, Service
 from dashcam.record.spans import SpoolProcessor
 from dashcam.settings import Settings, prefer_stable_conventions
@@ -35,7 +32,6 @@ _INSTRUMENTORS = {
 
 _handler = Handler()
 _processor = SpoolProcessor()
-_log = get_logger("dashcam.unhandled")
 
 
 def init(service: str = "", version: str = "", settings: Settings | None = None) -> None:
@@ -49,7 +45,7 @@ def init(service: str = "", version: str = "", settings: Settings | None = None)
     recorder.start(Recorder(identity, settings))
     _record_logging(settings.level)
     _record_spans(identity)
-    _record_unhandled()
+    unhandled.hook()
 
 
 def init_app(app: "flask.Flask", service: str = "", version: str = "") -> None:
@@ -100,27 +96,3 @@ def _record_spans(service: Service) -> None:
 def _instrument(instrumentor: "BaseInstrumentor") -> None:
     if not instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.instrument()
-
-
-def _record_unhandled() -> None:
-    """Record what ends the process or a thread, then let the hook that was there before say so too."""
-    global _hooked
-    if _hooked:
-        return
-    _hooked = True
-    former, former_threading = sys.excepthook, threading.excepthook
-
-    def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if not isinstance(error, KeyboardInterrupt):
-            _log.critical("unhandled exception", exc_info=error)
-        former(kind, error, trace)
-
-    def on_thread_exception(args: threading.ExceptHookArgs) -> None:
-        if args.exc_type is not SystemExit:
-            _log.error("unhandled exception in a thread", exc_info=args.exc_value)
-        former_threading(args)
-
-    sys.excepthook, threading.excepthook = on_exception, on_thread_exception
-
-
-_hooked = False
