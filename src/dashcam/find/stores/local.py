@@ -64,12 +64,12 @@ def _newest(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
     """The newest `query.limit` events, oldest first."""
     kept: list[tuple[int, str, int, Event]] = []
     for place, event in _candidates(db, query, newest_first=True):
-        # An event is as old as its place or older, and so is whatever follows.
-        if len(kept) == query.limit and place < kept[0][0]:
-            break
         if query.matches(event):
             add = heapq.heappush if len(kept) < query.limit else heapq.heappushpop
             add(kept, (event.time_ns // 1000, event.id, place, event))
+        # What follows lies before this place, and an event's time is not after its place.
+        if len(kept) == query.limit and place <= kept[0][0]:
+            break
     yield from (event for *_, event in sorted(kept))
 
 
@@ -101,7 +101,7 @@ def _candidates(db: sqlite3.Connection, query: Query, *, newest_first: bool) -> 
         if len(places) < size:
             break
         low, high = (low, places[-1] - 1) if newest_first else (places[-1] + 1, high)
-        size = PAGE_EVENTS
+        size = min(2 * size, PAGE_EVENTS)
 
 
 def _places(db: sqlite3.Connection, narrowed: str | None, span: tuple[int, int], tail: str) -> list[int]:
