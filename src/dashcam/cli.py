@@ -22,6 +22,7 @@ COMMANDS = {
     "copy": "history from any store to any backend",
     "replay": "dead letters once more, after their cause was mended",
     "status": "recorded, delivered, waiting, dead-lettered, dropped",
+    "doctor": "each step of the way to the backend and back, and what is wrong with it",
     "cat": "the lines of the spool",
     "settings": "every setting, its value and meaning",
     "loggly-stand-in": "play Loggly on this machine, to try hosted mode with no account",

@@ -114,5 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(response.body)
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The time by the stand-in's own clock."""
+        return super().date_time_string(self.server.service.archive.now() / 1e9 if timestamp is None else timestamp)
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""

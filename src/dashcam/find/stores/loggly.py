@@ -58,7 +58,6 @@ _NAMED_TIMESTAMP = re.compile(r"(?<![^.])timestamp((?:_ecs)*)(?![^.])")
 
 def open_store(settings: Settings) -> "Loggly":
     """The store of an account's API token."""
-    address = settings.loggly_api_url or f"https://{settings.loggly_subdomain}.loggly.com"
     faults = []
     if not settings.loggly_api_token:
         faults.append("LOGGLY_API_TOKEN is not set: searching needs an API token (Settings → API Tokens).")
@@ -67,7 +66,12 @@ def open_store(settings: Settings) -> "Loggly":
         faults.append(f"LOGGLY_SUBDOMAIN is {seen}: it is the account's name, as in https://NAME.loggly.com.")
     if faults:
         raise SettingsError("\n".join(faults))
-    return Loggly(address, settings.loggly_api_token, quick=settings.loggly_search == "quick")
+    return Loggly(address_of(settings), settings.loggly_api_token, quick=settings.loggly_search == "quick")
+
+
+def address_of(settings: Settings) -> str:
+    """Where the account is searched."""
+    return settings.loggly_api_url or f"https://{settings.loggly_subdomain}.loggly.com"
 
 
 class _TooMuch(Exception):

@@ -1,0 +1,49 @@
+"""Looks at each hop on the way of an event to its backend and back, in order, and names the first that is broken."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from dashcam.errors import DashcamError
+
+
+class Broken(DashcamError):
+    """A hop does not work; the text says what was seen, `fix` what to do."""
+
+    def __init__(self, seen: str, fix: str = "") -> None:
+        super().__init__(seen)
+        self.fix = fix
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of a way: `look` gives what was seen, or raises `DashcamError`, best `Broken`."""
+
+    way: str
+    name: str
+    look: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found at a hop, and how long looking took."""
+
+    way: str
+    hop: str
+    is_well: bool
+    seen: str
+    fix: str
+    took_s: float
+
+
+def examine(hops: Iterable[Hop]) -> Iterator[Finding]:
+    """What is found hop by hop, up to and with the first that is broken: those behind it can tell nothing."""
+    for hop in hops:
+        began_s = time.monotonic()
+        try:
+            seen, fix, is_well = hop.look(), "", True
+        except DashcamError as fault:
+            seen, fix, is_well = str(fault), getattr(fault, "fix", ""), False
+        yield Finding(hop.way, hop.name, is_well, seen, fix, time.monotonic() - began_s)
+        if not is_well:
+            return

@@ -1,0 +1,53 @@
+"""An event that is sent to see whether it arrives."""
+
+import time
+import uuid
+
+import orjson
+
+from dashcam.doctor import Broken
+from dashcam.errors import Unreachable
+from dashcam.event import ECS_VERSION, NS_PER_S, Event, Line, format_time
+from dashcam.find.query import Equals, Query, Store
+from dashcam.version import __version__
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+
+
+def hatch() -> Line:
+    """A canary, as the recorder would make it."""
+    id_ = f"{uuid.uuid4().hex[:24]}-canary"
+    event = {
+        "@timestamp": format_time(time.time_ns()),
+        "log.level": "info",
+        "message": "canary of dashcam doctor",
+        "log": {"logger": "dashcam.doctor"},
+        "event": {"kind": "event", "id": id_, "sequence": 1, "dataset": "dashcam-doctor"},
+        "ecs.version": ECS_VERSION,
+        "service": {"name": "dashcam-doctor"},
+        "agent": {"name": "dashcam", "version": __version__},
+    }
+    return Line(id_, is_span=False, data=orjson.dumps(event))
+
+
+def await_in(store: Store, canary: Line, sent_s: float, wait_s: float, fix: str) -> str:
+    """Find a canary that was sent at a time of the monotonic clock, as it was sent."""
+    sent = Event.from_json(canary.data)
+    query = Query(Equals("event.id", canary.id), since_ns=sent.time_ns - NS_PER_S)
+    pause_s = FIRST_PAUSE_S
+    while not (found := _search(store, query, fix)):
+        if time.monotonic() - sent_s > wait_s:
+            raise Broken(f"the canary {canary.id} was taken and not found within {wait_s:g} s", fix)
+        time.sleep(pause_s)
+        pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+    if found != [sent]:
+        raise Broken(f"the canary {canary.id} came back changed, or {len(found)} times", fix)
+    return f"{canary.id} found {time.monotonic() - sent_s:.1f} s after it was sent"
+
+
+def _search(store: Store, query: Query, fix: str) -> list[Event]:
+    try:
+        return list(store.find(query))
+    except Unreachable as fault:
+        raise Broken(str(fault), fix) from None

@@ -1,0 +1,98 @@
+"""The hops of any address: its name, a connection, TLS, and whether both clocks agree."""
+
+import os
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from dashcam.doctor import Broken, Hop
+
+TIMEOUT_S = 10
+MOST_DRIFT_S = 60  # spans of two services still lie in each other, and searches for the last minutes find them
+
+
+def hops_to(way: str, url: str, variable: str, authority: Path | None = None) -> Iterator[Hop]:
+    """Name, connection and TLS of an HTTP address in a setting; of a proxy, where the environment names one."""
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    first, named = (proxy, "the proxy of the environment") if proxy else (url, variable)
+    host, port = endpoint(first)
+    yield Hop(way, "name", partial(resolve, host, port, named))
+    yield Hop(way, "connection", partial(reach, host, port, named))
+    if proxy is None and urlsplit(url).scheme == "https":
+        file = authority or os.environ.get("REQUESTS_CA_BUNDLE") or requests.utils.DEFAULT_CA_BUNDLE_PATH
+        yield Hop(way, "TLS", partial(secure, host, port, variable, ssl.create_default_context(cafile=file)))
+
+
+def endpoint(url: str) -> tuple[str, int]:
+    """Host and port of an address."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or {"https": 443}.get(parts.scheme, 80)
+
+
+def resolve(host: str, port: int, named: str) -> str:
+    """What a name stands for."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as fault:
+        raise Broken(
+            f"{host} is no name that is known here ({fault.strerror or fault})",
+            f"Check {named}, and this machine's DNS.",
+        ) from None
+    return f"{host} is {', '.join(dict.fromkeys(str(address[0]) for *_, address in found))}"
+
+
+def reach(host: str, port: int, named: str) -> str:
+    """Whether something listens there."""
+    try:
+        socket.create_connection((host, port), TIMEOUT_S).close()
+    except OSError as fault:
+        raise Broken(
+            f"nothing answers at {host}:{port} ({fault.strerror or fault})",
+            f"Check {named}, whether it runs, and what stands between: a firewall, a proxy.",
+        ) from None
+    return f"{host}:{port} answers"
+
+
+def secure(host: str, port: int, named: str, context: ssl.SSLContext) -> str:
+    """Whether it speaks TLS with a certificate that is trusted for its name."""
+    try:
+        with (
+            socket.create_connection((host, port), TIMEOUT_S) as plain,
+            context.wrap_socket(plain, server_hostname=host) as wrapped,
+        ):
+            ends_s = ssl.cert_time_to_seconds(str((wrapped.getpeercert() or {})["notAfter"]))
+            return f"{wrapped.version()}, certificate good until {datetime.fromtimestamp(ends_s, UTC):%Y-%m-%d}"
+    except ssl.SSLCertVerificationError as fault:
+        raise Broken(
+            f"the certificate of {host}:{port} is not trusted: {fault.verify_message}",
+            f"It must be in date, name the host of {named}, and be signed by an authority that is trusted here.",
+        ) from None
+    except OSError as fault:
+        raise Broken(f"{host}:{port} does not speak TLS ({fault.strerror or fault})", f"Check {named}.") from None
+
+
+def agree(theirs_s: float, whose: str) -> str:
+    """Whether this machine's clock agrees with another one's, in seconds since the epoch."""
+    ahead_s = time.time() - theirs_s
+    if abs(ahead_s) > MOST_DRIFT_S:
+        raise Broken(
+            f"this machine's clock is {abs(ahead_s):,.0f} s {'ahead of' if ahead_s > 0 else 'behind'} {whose}'s",
+            "Set the clocks by NTP: events are found by their time.",
+        )
+    return f"agrees with {whose}'s to {abs(ahead_s):.0f} s"
+
+
+def agree_with_date(date: str | None, whose: str) -> str:
+    """The same for the `Date` of an HTTP answer (RFC 9110, section 6.6.1)."""
+    try:
+        return agree(parsedate_to_datetime(date or "").timestamp(), whose)
+    except ValueError:
+        return f"{whose} does not tell its time"
