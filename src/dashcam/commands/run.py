@@ -16,6 +16,7 @@ DRAIN_S = 15
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
+    parser.add_argument("--json", action="store_true", help="the shipper says what it does in JSON Lines")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command and its arguments")
 
 
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("dashcam run: what to run is missing: dashcam run -- CMD", file=sys.stderr)
         return 2
     Settings.load()  # a fault in the environment shows before anything is started
-    ship = [sys.executable, "-m", "dashcam.cli", "ship"]
+    ship = [sys.executable, "-m", "dashcam.cli", "ship", *(["--json"] if arguments.json else [])]
     shipper = subprocess.Popen(ship, start_new_session=True)
     try:
         status = _run(command)

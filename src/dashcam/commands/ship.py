@@ -16,6 +16,7 @@ from dashcam.settings import Settings
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument("--drain", action="store_true", help="send what waits now, then stop")
+    parser.add_argument("--json", action="store_true", help="say what it does in JSON Lines, on standard error too")
     parser.add_argument("--verbose", action="store_true", help="tell the steps too")
 
 
@@ -25,6 +26,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = Settings.load()
     gc.set_threshold(100_000)  # lines hold no cycles: looking for some among them took a third of the time
-    log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO)
+    log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO, _formatter() if arguments.json else None)
     ship(settings, lambda route: connect(route, settings), is_drain=arguments.drain)
     return OK
+
+
+def _formatter() -> logging.Formatter:
+    # Late: only this needs the recorder's imports.
+    from dashcam import EcsFormatter
+
+    return EcsFormatter(service="dashcam-ship")

@@ -93,12 +93,12 @@ class Handler(logging.Handler):
 class EcsFormatter(JsonFormatter):
     """The same event as one JSON line for any stream: for a process without a spool, such as gunicorn's master.
 
-    Its events have an `event.id` of their own and no `event.sequence`.
+    Its events have an `event.id` of their own and no `event.sequence`. `OTEL_SERVICE_NAME` goes before `service`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, service: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._service = recorder.Service.of_process()
+        self._service = recorder.Service.of_process(service)
 
     def add_fields(self, log_data: LogData, record: logging.LogRecord, message_dict: LogData) -> None:  # noqa: ARG002 — the parent's signature
         """Fill in the event."""

@@ -114,10 +114,10 @@ class Quietly(logging.Filter):
         return is_due
 
 
-def log_to_stderr(level: int = logging.INFO) -> None:
+def log_to_stderr(level: int = logging.INFO, formatter: logging.Formatter | None = None) -> None:
     """Say what the shipper does, one line each, on standard error; never through the recorder."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.setFormatter(formatter or logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     handler.addFilter(Quietly())
     _log.addHandler(handler)
     _log.setLevel(level)

@@ -17,6 +17,18 @@ threads = 8
 keepalive = 75  # seconds; longer than a caller's pool keeps a connection
 timeout = 30  # seconds; three times a request's deadline: whoever takes longer hangs
 graceful_timeout = 20
+control_socket_disable = True  # it would be a file in the home folder, shared by all services of a machine
+
+# gunicorn's own words as the same events that the services record: on standard error from the master, which has no
+# spool, and into the spool too from a worker, whose root logger has a handler for it.
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"ecs": {"()": "dashcam.EcsFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ecs"}},
+    "loggers": {"gunicorn.error": {"handlers": ["stderr"], "level": "INFO", "propagate": True}},
+    "root": {"handlers": [], "level": "WARNING"},
+}
 
 
 def on_starting(server: "Arbiter") -> None:
