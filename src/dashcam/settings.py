@@ -50,6 +50,13 @@ def _size(value: str) -> int:
     return int(match[1]) * _SIZES[match[2].upper()]
 
 
+def _store_size(value: str) -> int:
+    # Half of the least is SQLite's write-ahead log, at its longest.
+    if (size := _size(value)) < 32_000_000:
+        raise ValueError("a size of at least 32MB")
+    return size
+
+
 def _days(value: str) -> int:
     match = re.fullmatch(r"([0-9]{1,5})d", value)
     if not match or match[1].strip("0") == "":
@@ -170,7 +177,7 @@ class Settings:
     local_limit: int = _setting(
         "DASHCAM_LOCAL_LIMIT",
         "2GB",
-        _size,
+        _store_size,
         "The most disk the local store takes; beyond it the oldest events go.",
     )
     retention_days: int = _setting(

@@ -149,7 +149,7 @@ def test_operators(text, expression):
         ("status:>many", 8, "'many' is none"),
         ("status:[1 TO x]", 13, "'x' is none"),
         (">5", 0, "needs a field"),
-        ("*out", 0, "*out has no field"),
+        ("*out", 0, "'*out' has no field"),
         ("&&", 0, "no letter or digit"),
         ('"..."', 0, "no letter or digit"),
         ("@timestamp:>5", 0, "--since"),

@@ -14,6 +14,7 @@ r"""The search language: a text such as `level:error service:parts "timed out" d
 
 import re
 from collections.abc import Callable
+from reprlib import repr as shortened
 from typing import Any as Node
 
 from dashcam.errors import QueryError
@@ -68,7 +69,8 @@ def _field(node: Node, outer: str) -> str:
     name = _literal(shown(node.name))
     if outer:
         raise QueryError(
-            f"{name}: stands within another field's value; put a value that holds ':' in quotes.", node.pos
+            f"{shortened(name)} names a field within another field's value; put a value that holds ':' in quotes.",
+            node.pos,
         )
     if name == "@timestamp":
         raise QueryError("The time is not searched for; choose it with --since and --until.", node.pos)
@@ -87,7 +89,9 @@ def _word(node: Node, field: str, _depth: int) -> Expression:
     if (not field or field in SEARCHED) and wildcards == ["*"] and text[-2].isalnum() and text.endswith("*"):
         return _words(_literal(text[:-1]), field, node.pos, prefix=True)
     if not field:
-        raise QueryError(f"{text} has no field: there a * ends a word, as in time*, or it is put in quotes.", node.pos)
+        raise QueryError(
+            f"{shortened(text)} has no field: there a * ends a word, as in time*, or it is put in quotes.", node.pos
+        )
     return Matches(field, fold(field, re.sub(r"\\([^*?\\])", r"\1", text)))
 
 
@@ -107,7 +111,7 @@ def _value(text: str, field: str, position: int) -> Expression:
 
 def _words(text: str, field: str, position: int, *, prefix: bool = False) -> Expression:
     if not words_of(text):
-        raise QueryError(f"{text!r} has no letter or digit to search for.", position)
+        raise QueryError(f"{shortened(text)} has no letter or digit to search for.", position)
     return Words(text, field, prefix)
 
 
@@ -139,7 +143,7 @@ def _bound(node: Node, field: str) -> float | None:
         return _duration_ns(text, node.pos)
     number = _number(text)
     if number is None:
-        raise QueryError(f"A range compares numbers, and {text!r} is none.", node.pos)
+        raise QueryError(f"A range compares numbers, and {shortened(text)} is none.", node.pos)
     return number
 
 
@@ -153,13 +157,13 @@ def _duration_ns(text: str, position: int) -> int:
     digits = text.rstrip("nuµmsh")
     number, unit = _number(digits), _UNITS_NS.get(text[len(digits) :])
     if number is None or unit is None:
-        raise QueryError(f"A duration is a number with a unit, such as 250ms or 1.5s, not {text!r}.", position)
+        raise QueryError(f"A duration is a number with a unit, such as 250ms or 1.5s, not {shortened(text)}.", position)
     return round(number * unit)
 
 
 def _level(text: str, position: int) -> str:
     if text.lower() not in _LEVEL_NAMES:
-        raise QueryError(f"{text!r} is not a level. Known: {', '.join(_RANKS)}.", position)
+        raise QueryError(f"{shortened(text)} is not a level. Known: {', '.join(_RANKS)}.", position)
     return _LEVEL_NAMES[text.lower()]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from dashcam.errors import Unavailable
+from dashcam.errors import SettingsError, Unavailable
 from dashcam.event import Line, format_time, parse_time
 from dashcam.find.query import Query, Words
 from dashcam.find.stores.local import LocalStore
@@ -362,3 +362,11 @@ def test_reading_goes_on_while_a_batch_is_written(path, opened):
         backend.ship([line(number) for number in range(2000, 4000)])
 
         assert [first.labels["number"], *(event.labels["number"] for event in found)] == list(range(4000))
+
+
+def test_a_limit_that_could_keep_nothing_is_refused():
+    """Less than the write-ahead log needs is no room for events."""
+    with pytest.raises(
+        SettingsError, match="DASHCAM_LOCAL_LIMIT='1MB' cannot be used: it takes a size of at least 32MB"
+    ):
+        Settings.load({"DASHCAM_LOCAL_LIMIT": "1MB"})
