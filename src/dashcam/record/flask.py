@@ -116,8 +116,8 @@ def _note_request() -> None:
         served.path = flask.request.path
         served.query = flask.request.query_string.decode("latin-1")
         served.request_bytes = flask.request.content_length
-    if length := flask.request.environ.get(_REFUSED):
-        _log.warning("X-Request-ID not accepted, a new one given", length=length)
+    if _REFUSED in flask.request.environ:
+        _log.warning("X-Request-ID not accepted, a new one given", length=flask.request.environ[_REFUSED])
 
 
 def _note_error(_: flask.Flask, exception: BaseException, **__: Any) -> None:

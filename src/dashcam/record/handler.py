@@ -109,7 +109,7 @@ class EcsFormatter(JsonFormatter):
         log_data.update(orjson.loads(encode_call(message, fields)))
         log_data.update(orjson.loads(b"{" + fragment()[1:] + b"}"))
         log_data["log"] = {"logger": record.name}
-        log_data["event"] = {"kind": "event", "id": new_segment_id(created_ns)}
+        log_data["event"] = {"kind": "event", "id": new_segment_id(created_ns), "dataset": self._service.name}
         log_data.update(recorder.shared(self._service))
 
     def jsonify_log_record(self, log_data: LogData) -> str:

@@ -4,6 +4,8 @@ import sys
 import threading
 from types import TracebackType
 
+from opentelemetry.context import Context, attach, detach
+
 from dashcam.record.logger import LogCall, get_logger
 
 _MARK = "_is_recorded_by_dashcam"
@@ -38,7 +40,11 @@ def hook() -> None:
 
     def on_thread_exception(args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None and args.exc_type is not SystemExit:
+            # Where opentelemetry-instrumentation-threading keeps the context that the thread was started in.
+            context: Context | None = getattr(args.thread, "_otel_context", None)
+            token = attach(context or Context())
             record(args.exc_value, "unhandled exception in a thread")
+            detach(token)
         former_threading(args)
 
     sys.excepthook, threading.excepthook = on_exception, on_thread_exception

@@ -1,0 +1,212 @@
+"""The standard library's log calls, and the formatter for other streams."""
+
+import io
+import logging
+import logging.handlers
+import queue
+
+import orjson
+import pytest
+
+import dashcam
+from dashcam.event import Event
+from dashcam.record.handler import level_name
+
+library = logging.getLogger("library.part")
+
+
+def _only(recording):
+    (event,) = recording.events()
+    return event
+
+
+def _handler():
+    (handler,) = [each for each in logging.getLogger().handlers if type(each).__module__ == "dashcam.record.handler"]
+    return handler
+
+
+def _hand_over(message, arguments):
+    """Log past pytest's own handler, which raises what is wrong with a call."""
+    _handler().handle(logging.LogRecord("library", logging.WARNING, "part.py", 1, message, arguments, None))
+
+
+def test_a_call_is_an_event(cars):
+    """The message with its arguments, and `extra` as labels."""
+    library.warning("%d cars of %s", 7, "VW", extra={"car_id": 7, "nested": {"a": [1]}})
+
+    event = _only(cars)
+    assert event.get("message") == "7 cars of VW"
+    assert event.get("log.level") == "warning"
+    assert event.get("log.logger") == "library.part"
+    assert event.labels == {"car_id": 7, "nested": {"a": [1]}}
+
+
+def test_a_call_without_arguments(cars):
+    """A percent sign is one."""
+    library.warning("100% of %s")
+
+    assert _only(cars).get("message") == "100% of %s"
+
+
+def test_arguments_by_name(cars):
+    """One mapping."""
+    library.warning("%(count)d cars", {"count": 7})
+
+    assert _only(cars).get("message") == "7 cars"
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "expected"),
+    [
+        ("%d cars", ("seven",), "('%d cars', ('seven',))"),
+        ("a car", (7,), "('a car', (7,))"),
+        ("%s and %s", (1,), "('%s and %s', (1,))"),
+        (7, (), "7"),
+        (None, (), "None"),
+        (ValueError("no wheel"), (), "no wheel"),
+        ({"a": 1}, (), "{'a': 1}"),
+    ],
+)
+def test_a_call_that_is_no_proper_one(cars, message, arguments, expected):
+    """It is recorded with all that was given."""
+    _hand_over(message, arguments)
+
+    assert _only(cars).get("message") == expected
+
+
+def test_arguments_that_have_no_text(cars):
+    """What can be told is told."""
+
+    class Mute:
+        def __repr__(self):
+            raise KeyError("no")
+
+    _hand_over("%s", (Mute(),))
+
+    assert _only(cars).get("message") == "<tuple whose text fails with KeyError>"
+
+
+def test_an_exception(cars):
+    """`exc_info` in each of its forms."""
+    try:
+        {}["no"]
+    except KeyError as error:
+        library.exception("one")
+        library.error("two", exc_info=error)
+        library.error("three", exc_info=(type(error), error, error.__traceback__))
+    library.error("four", exc_info=True)
+
+    errors = {event.get("message"): event.get("error.type") for event in cars.events()}
+    assert errors == {"one": "KeyError", "two": "KeyError", "three": "KeyError", "four": None}
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [(-7, "debug"), (0, "debug"), (5, "debug"), (10, "debug"), (25, "info"), (35, "warning"), (99, "critical")],
+)
+def test_levels_of_others(level, expected):
+    """A custom level counts as the standard one below it."""
+    assert level_name(level) == expected
+
+
+def test_a_level_below_the_least_is_not_recorded(cars):
+    """Though its logger lets it through."""
+    library.setLevel(1)
+    try:
+        library.log(5, "trace")
+        library.debug("debug")
+        library.log(25, "notice")
+    finally:
+        library.setLevel(logging.NOTSET)
+
+    assert [event.get("message") for event in cars.events()] == ["notice"]
+
+
+def test_formatters_of_others(cars):
+    """What another handler's formatter left on the record is no label."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    root = logging.getLogger()
+    root.handlers.insert(0, handler)
+    try:
+        library.warning("%s", "car", extra={"car_id": 7})
+    finally:
+        root.removeHandler(handler)
+
+    assert stream.getvalue().endswith(" car\n")
+    assert _only(cars).labels == {"car_id": 7}
+
+
+def test_a_filter_on_the_handler(cars):
+    """It keeps a record back, as on any handler."""
+    handler = _handler()
+    keep_back = lambda record: "secret" not in record.msg  # noqa: E731
+    handler.addFilter(keep_back)
+    try:
+        library.warning("a secret")
+        library.warning("a car")
+    finally:
+        handler.removeFilter(keep_back)
+
+    assert _only(cars).get("message") == "a car"
+
+
+def test_records_made_by_others(cars):
+    """As they come through a queue or a socket."""
+    passed = queue.Queue()
+    sender = logging.getLogger("sender")
+    sender.propagate = False
+    sender.addHandler(logging.handlers.QueueHandler(passed))
+    sender.warning("%d cars", 7, extra={"car_id": 7})
+    logging.getLogger("receiver").handle(passed.get())
+    library.handle(logging.makeLogRecord({"msg": "made up", "levelno": 30, "name": "n", "car_id": 8}))
+
+    assert {event.get("message"): event.labels for event in cars.events()} == {
+        "7 cars": {"car_id": 7},
+        "made up": {"car_id": 8},
+    }
+
+
+def test_a_record_of_the_distant_future(cars):
+    """A time that fits no line is counted, and the next line is fine."""
+    library.handle(logging.makeLogRecord({"msg": "far", "levelno": 30, "name": "n", "created": 1e30}))
+    library.warning("near")
+
+    found = {event.get("event.action") or event.get("message"): event.labels for event in cars.events()}
+    assert found["near"] == {}
+
+
+def test_the_formatter_gives_the_same_event(cars, monkeypatch):
+    """Field by field, but for the id, and the sequence that only a spool has."""
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=cars,service.version=1.0.0")
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(dashcam.EcsFormatter())
+    library.addHandler(handler)
+    try:
+        library.error("%d cars: %s", 7, "é", extra={"password": "hunter2", "nested": {1: b"x"}}, exc_info=KeyError("k"))
+    finally:
+        library.removeHandler(handler)
+
+    recorded = _only(cars).fields
+    (line,) = stream.getvalue().splitlines()
+    formatted = Event.from_json(line).fields
+    own_id = formatted["event"].pop("id")
+    del recorded["event"]["id"], recorded["event"]["sequence"]
+    assert formatted == recorded
+    assert len(own_id) == 24
+    assert "hunter2" not in line
+
+
+def test_the_formatter_without_a_spool():
+    """Any stream gets one JSON object a line, with nothing begun before."""
+    formatter = dashcam.EcsFormatter()
+    record = logging.LogRecord("gunicorn.error", logging.INFO, "x", 1, "line\nbreak %s", ("x",), None)
+
+    line = formatter.format(record)
+
+    assert "\n" not in line
+    fields = orjson.loads(line)
+    assert list(fields)[:3] == ["@timestamp", "log.level", "message"]
+    assert fields["message"] == "line\nbreak x"
