@@ -229,6 +229,9 @@ class Settings:
         "ELASTICSEARCH_CA", "", _file, "A PEM file with the authority of Elasticsearch's certificate."
     )
     kibana_url: str = _setting("KIBANA_URL", "", _address, "Kibana, for links and the import of dashboards.")
+    kibana_system_password: Secret = _setting(
+        "KIBANA_SYSTEM_PASSWORD", Secret(), Secret, "The password that `dashcam setup elk` gives Kibana's own user."
+    )
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> "Settings":

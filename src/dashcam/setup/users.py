@@ -1,0 +1,21 @@
+"""The password of the user that Kibana itself logs in as.
+
+Source: Elasticsearch API, "Change passwords"; Kibana, "Manually connect to Elasticsearch", the user kibana_system.
+"""
+
+from dashcam.elastic import Connection
+from dashcam.errors import DashcamError, Unreachable
+from dashcam.settings import Secret
+from dashcam.setup import Step
+
+_PATH = "/_security/user/kibana_system/_password"
+
+
+def set_up(connection: Connection, password: Secret) -> Step:
+    """Give Kibana's user its password; who sets it again with the same one changes nothing."""
+    answer = connection.ask("POST", _PATH, {"password": password})
+    if answer.has_no_handler:
+        raise DashcamError(f"{connection.address} has no user kibana_system: its security is off, or it is OpenSearch.")
+    if not answer.is_ok:
+        raise Unreachable(connection.explain(answer, "the cluster privilege manage_security"))
+    return Step("user kibana_system", "has its password")
