@@ -52,3 +52,12 @@ class FluentOrgServer:
     def stop(self):
         self._process.kill()
         self._process.communicate()
+
+
+def draw_vega(pictures):
+    """What the package vega makes of each `{"spec", "width", "height"}`: SVG, warnings, and the data sets."""
+    given = "\n".join(json.dumps(picture) for picture in pictures)
+    command = [require_node(), "draw_vega.mjs"]
+    ran = subprocess.run(command, cwd=FOLDER, input=given, capture_output=True, text=True, timeout=100, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return [json.loads(line) for line in ran.stdout.splitlines()]

@@ -12,25 +12,18 @@ from ..scripted import scripted
 OBJECTS = b'{"type":"index-pattern","id":"dashcam","attributes":{}}\n'
 
 
-@pytest.fixture
-def pack(tmp_path):
-    path = tmp_path / "pack.ndjson"
-    path.write_bytes(OBJECTS)
-    return path
-
-
-def import_into(answer, pack):
+def import_into(answer):
     with scripted(answer) as (url, asked):
         connection = Connection(Settings.load({"KIBANA_URL": f"{url}/s/cars"}), "KIBANA_URL")
         try:
-            return set_up(connection, pack), asked
+            return set_up(connection, OBJECTS), asked
         finally:
             connection.close()
 
 
-def test_objects_are_sent_as_a_form(pack):
+def test_objects_are_sent_as_a_form():
     """To the space in the address, replacing what is there, with the header that Kibana asks for."""
-    step, asked = import_into(lambda _: (200, {"success": True, "successCount": 1}), pack)
+    step, asked = import_into(lambda _: (200, {"success": True, "successCount": 1}))
 
     (request,) = asked
     assert request.path == "/s/cars/api/saved_objects/_import"
@@ -41,21 +34,21 @@ def test_objects_are_sent_as_a_form(pack):
     assert step.done == "imported 1"
 
 
-def test_a_200_without_success_is_a_failure(pack):
+def test_a_200_without_success_is_a_failure():
     """Kibana takes some objects and says OK; the text names those it did not take."""
     errors = [{"type": "dashboard", "id": "story", "error": {"type": "missing_references"}}]
     answer = {"success": False, "successCount": 3, "errors": errors}
 
     with pytest.raises(DashcamError, match="dashboard story: missing_references"):
-        import_into(lambda _: (200, answer), pack)
+        import_into(lambda _: (200, answer))
 
 
-def test_many_failures_are_counted(pack):
+def test_many_failures_are_counted():
     """Five are enough to see what is wrong."""
     errors = [{"type": "search", "id": str(number), "error": {"type": "unknown"}} for number in range(9)]
 
     with pytest.raises(DashcamError, match=r"search 4: unknown and 4 more$"):
-        import_into(lambda _: (200, {"success": False, "errors": errors}), pack)
+        import_into(lambda _: (200, {"success": False, "errors": errors}))
 
 
 @pytest.mark.parametrize(
@@ -67,19 +60,13 @@ def test_many_failures_are_counted(pack):
         ((200, b"<html>"), "check KIBANA_URL"),
     ],
 )
-def test_a_kibana_that_does_not_take_them(answer, text, pack):
+def test_a_kibana_that_does_not_take_them(answer, text):
     """What was seen, and what to do."""
     with pytest.raises(Unreachable, match=text):
-        import_into(lambda _: answer, pack)
+        import_into(lambda _: answer)
 
 
-def test_a_pack_that_is_not_there(tmp_path):
-    """Nothing is asked of Kibana."""
-    with pytest.raises(DashcamError, match="cannot be read: No such file"):
-        import_into(lambda _: (500, {}), tmp_path / "none.ndjson")
-
-
-def test_without_an_address(pack):
+def test_without_an_address():
     """The setting that is missing is named."""
     with pytest.raises(SettingsError, match="KIBANA_URL is not set"):
-        set_up(Connection(Settings.load({}), "KIBANA_URL"), pack)
+        set_up(Connection(Settings.load({}), "KIBANA_URL"))

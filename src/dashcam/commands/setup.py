@@ -1,6 +1,7 @@
 """Set up a self-hosted stack: `dashcam setup elk` brings Elasticsearch or OpenSearch, and Kibana, to where events fit.
 
 It needs the rights of logging/elk/roles/installer.json, says each thing it did, and may be run again at any time.
+With KIBANA_URL it imports searches and dashboards there; `dashcam setup kibana-pack` prints them for an import by hand.
 """
 
 import argparse
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("stack", choices=["elk"], help="what is set up")
+    parser.add_argument("stack", choices=["elk", "kibana-pack"], help="what is set up, or printed")
     parser.add_argument("--keys", type=Path, metavar="FILE", help="make a writer's and a reader's key, into this file")
-    parser.add_argument("--dashboards", type=Path, metavar="FILE", help="import these objects into KIBANA_URL")
     parser.add_argument("--json", action="store_true", help="one JSON object a step")
 
 
@@ -28,6 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Set up, step by step."""
     import orjson
 
+    if arguments.stack == "kibana-pack":
+        return _print_pack()
     for step in _steps(Settings.load(), arguments):
         if arguments.json:
             print(orjson.dumps(step).decode(), flush=True)
@@ -36,14 +38,24 @@ def run(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _print_pack() -> int:
+    from dashcam.setup.pack import kibana_pack
+
+    print(kibana_pack().decode(), end="")
+    return OK
+
+
 def _steps(settings: Settings, arguments: argparse.Namespace) -> "Iterator[Step]":
     from dashcam.elastic import Connection
-    from dashcam.setup import keys, kibana, streams
+    from dashcam.setup import keys, kibana, streams, users
+    from dashcam.setup.pack import kibana_pack
 
     connection = Connection(settings)
     yield from streams.set_up(connection, settings.namespace, settings.retention_days)
+    if settings.kibana_system_password:
+        yield users.set_up(connection, settings.kibana_system_password)
     if arguments.keys:
         yield keys.set_up(connection, arguments.keys)
-    if arguments.dashboards:
-        yield kibana.set_up(Connection(settings, "KIBANA_URL"), arguments.dashboards)
+    if settings.kibana_url:
+        yield kibana.set_up(Connection(settings, "KIBANA_URL"), kibana_pack())
     connection.close()

@@ -17,6 +17,7 @@ from dashcam.settings import Settings
 
 if TYPE_CHECKING:
     from dashcam.event import Event
+    from dashcam.show.story import Story
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +51,22 @@ def run(arguments: argparse.Namespace) -> int:
         from dashcam.commands.output import terminal_style
         from dashcam.show.terminal import draw
 
-        print("\n".join(draw(story, terminal_style())))
+        print("\n".join([*draw(story, terminal_style()), *_links(story, settings)]))
     return OK
+
+
+def _links(story: "Story", settings: Settings) -> list[str]:
+    """Where the store's own pages show the story."""
+    route = settings.routes[0]
+    if route in {"elk", "elasticsearch"} and settings.kibana_url:
+        from dashcam.show import kibana_link
+
+        return [f"Kibana {name}: {url}" for name, url in kibana_link.story_links(story, settings.kibana_url).items()]
+    if route == "loggly" and settings.loggly_subdomain:
+        from dashcam.show import loggly_link
+
+        return [f"Loggly: {loggly_link.story_link(story, settings.loggly_subdomain)}"]
+    return []
 
 
 def _write_html(events: "list[Event]", file: Path) -> None:

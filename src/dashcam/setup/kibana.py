@@ -3,8 +3,6 @@
 Source: Kibana API, "Import saved objects". The status is 200 even when objects failed; `success` tells.
 """
 
-from pathlib import Path
-
 from urllib3.filepost import encode_multipart_formdata
 
 from dashcam.elastic import Connection
@@ -15,20 +13,16 @@ _PATH = "/api/saved_objects/_import"
 _SHOWN_ERRORS = 5
 
 
-def set_up(connection: Connection, pack: Path) -> Step:
-    """Import a file of saved objects, one a line; those that are there are replaced."""
-    try:
-        objects = pack.read_bytes()
-    except OSError as fault:
-        raise DashcamError(f"{pack} cannot be read: {fault.strerror}.") from fault
-    body, kind = encode_multipart_formdata({"file": ("dashcam.ndjson", objects, "application/ndjson")})
+def set_up(connection: Connection, pack: bytes) -> Step:
+    """Import saved objects, one a line; those that are there are replaced."""
+    body, kind = encode_multipart_formdata({"file": ("dashcam.ndjson", pack, "application/ndjson")})
     headers = {"Content-Type": kind, "kbn-xsrf": "dashcam", "osd-xsrf": "dashcam"}
     answer = connection.ask("POST", _PATH, body, {"overwrite": "true"}, headers)
     if not answer.is_ok:
         raise Unreachable(connection.explain(answer, "the Kibana privilege Saved Objects Management"))
     if answer.body.get("success") is not True:
-        raise DashcamError(f"{connection.address} did not take all of {pack}: {_faults(answer.body)}")
-    return Step(f"Kibana objects of {pack}", f"imported {answer.body.get('successCount')}")
+        raise DashcamError(f"{connection.address} did not take all objects: {_faults(answer.body)}")
+    return Step("Kibana objects", f"imported {answer.body.get('successCount')}")
 
 
 def _faults(body: dict[str, object]) -> str:

@@ -1,0 +1,26 @@
+"""A real Elasticsearch with half an hour of traffic, for the pictures and searches."""
+
+import pytest
+import requests
+
+from dashcam.elastic import dead_letters_stream
+from dashcam.ship.backends.elasticsearch import connect
+from tests.engines.streams import new_namespace, set_up, settings_for
+
+from . import traffic
+
+
+@pytest.fixture(scope="package")
+def stack(elasticsearch_url):
+    """The settings of a namespace that holds the half hour."""
+    settings = settings_for(elasticsearch_url, new_namespace())
+    set_up(settings)
+    backend, lines = connect(settings), traffic.lines()
+    for start in range(0, len(lines), 500):
+        assert backend.ship(lines[start : start + 500]) is None
+    backend.close()
+    for id_, note in traffic.dead_letters():
+        address = f"{elasticsearch_url}/{dead_letters_stream(settings.namespace)}/_create/{id_}"
+        requests.post(address, note, headers={"Content-Type": "application/json"}, timeout=30).raise_for_status()
+    requests.post(f"{elasticsearch_url}/*{settings.namespace}*/_refresh", timeout=30).raise_for_status()
+    return settings
