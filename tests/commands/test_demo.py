@@ -128,6 +128,14 @@ def test_a_demo_killed_while_it_starts_leaves_nothing_running(start, folder):
     wait_until_nothing_is_left(folder)
 
 
+def test_a_backend_that_finds_nothing_is_refused(monkeypatch, capsys):
+    """Where no story can be looked up the demo does not even start."""
+    monkeypatch.setenv("LOG_BACKEND", "stdout")
+
+    assert main(["demo"]) == 2
+    assert "LOG_BACKEND='stdout'" in capsys.readouterr().err
+
+
 def test_what_is_not_installed_is_named(monkeypatch, capsys):
     """Without the services there is no demo, and it says how to get them."""
     monkeypatch.setattr("dashcam.commands.demo.NEEDED", ("json", "no_such_service"))

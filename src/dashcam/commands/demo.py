@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path(tempfile.mkdtemp(prefix="dashcam-demo-"))
     try:
         settings = Settings.load({"DASHCAM_DIR": str(folder / "events")} | os.environ)
+        _check_store(settings)
         with _ended_by_signals(), set_up(folder, settings.dir, _tell) as addresses:
             ids = [_show(addresses, name, settings, is_json=arguments.json) for name in ORDERS]
             if not arguments.once:
@@ -62,6 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return OK
+
+
+def _check_store(settings: Settings) -> None:
+    """Raise `SettingsError` where stories could not be looked up; that a store is not there yet does not matter."""
+    with suppress(Unreachable):
+        open_store(settings.routes[0], settings).close()
 
 
 @contextmanager
