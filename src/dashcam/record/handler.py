@@ -13,7 +13,7 @@ from dashcam.event import format_time
 from dashcam.record import recorder
 from dashcam.record.correlation import fragment
 from dashcam.record.line import encode_call, encode_line
-from dashcam.record.logger import tail_of
+from dashcam.record.logger import shown, tail_of
 from dashcam.record.unhandled import is_recorded
 from dashcam.spool.segment import new_segment_id
 
@@ -108,7 +108,7 @@ class EcsFormatter(JsonFormatter):
         log_data["log.level"] = level_name(record.levelno)
         log_data.update(orjson.loads(encode_call(message, fields)))
         log_data.update(orjson.loads(b"{" + fragment()[1:] + b"}"))
-        log_data["log"] = {"logger": record.name}
+        log_data["log"] = {"logger": shown(record.name)}
         log_data["event"] = {"kind": "event", "id": new_segment_id(created_ns), "dataset": self._service.name}
         log_data.update(recorder.shared(self._service))
 

@@ -10,6 +10,7 @@ import orjson
 
 from dashcam.record import recorder
 from dashcam.record.line import encode_call, encode_line
+from dashcam.record.mender import NAME_BYTES, Mender
 
 _time_ns = time.time_ns
 
@@ -20,11 +21,14 @@ class LogCall(Protocol):
     def __call__(self, message: object, /, **fields: Any) -> None: ...
 
 
+def shown(logger: str) -> str:
+    """A logger's name as its events have it."""
+    return Mender().text(logger, NAME_BYTES)
+
+
 def tail_of(logger: str) -> bytes:
     """The end of each of a logger's lines."""
-    return b',"log":{"logger":%b},"event":{"kind":"event"}}\n' % orjson.dumps(
-        logger.encode("utf-8", "replace").decode()
-    )
+    return b',"log":{"logger":%b},"event":{"kind":"event"}}\n' % orjson.dumps(shown(logger))
 
 
 def _call(level: int, tail: bytes) -> LogCall:

@@ -16,7 +16,7 @@ from dashcam.record.masking import MASK, is_secret, mask_text
 LABEL_BYTES = 8_000  # Lucene takes terms of at most 32,766 bytes, the key included
 TEXT_BYTES = 64 << 10  # of a message or a stack trace
 LINE_ROOM = 160 << 10  # for all values of one event: leaves the rest of the spool's line to what we add
-NAME_BYTES = 256  # of a label
+NAME_BYTES = 256  # of a label, or a logger
 ITEMS = 500  # of one mapping or list
 DEPTH = 10  # a flattened field of Elasticsearch takes 20
 LEAST_INT, LARGEST_INT = -(1 << 63), (1 << 64) - 1

@@ -17,8 +17,8 @@ from dashcam.event import NS_PER_S
 from dashcam.record import recorder
 from dashcam.record.correlation import REQUEST_ID, Place, Served, encode_ids, places
 from dashcam.record.line import head
-from dashcam.record.masking import mask_text
-from dashcam.record.mender import TEXT_BYTES, Mender
+from dashcam.record.masking import mask_text, may_hold_secret
+from dashcam.record.mender import LABEL_BYTES, Mender
 
 # The field that an attribute becomes; any other attribute becomes a label.
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -116,7 +116,7 @@ def _end_line(span: ReadableSpan, place: Place) -> bytes:
     failed = span.status.status_code is StatusCode.ERROR or _status_of(fields) >= 500
     duration = {"us": duration_ns // 1000}
     if is_transaction:
-        fields["transaction"] |= {"name": span.name, "type": "request", "duration": duration}
+        fields["transaction"] |= {"name": fields["message"], "type": "request", "duration": duration}
         if status := _status_of(fields):
             fields["transaction"]["result"] = f"HTTP {status // 100}xx"
     else:
@@ -133,9 +133,10 @@ def _end_line(span: ReadableSpan, place: Place) -> bytes:
 def _fields_of(span: ReadableSpan, place: Place) -> dict[str, Any]:
     """What the start and the end of a span have in common."""
     identity = span.context
+    name = mask_text(span.name)
     fields: dict[str, Any] = {
-        "message": span.name,
-        "span": {"id": f"{identity.span_id:016x}", "name": span.name, "kind": span.kind.name.lower()},
+        "message": name,
+        "span": {"id": f"{identity.span_id:016x}", "name": name, "kind": span.kind.name.lower()},
         "trace": {"id": f"{identity.trace_id:032x}"},
         "transaction": {"id": place.transaction},
         "timestamp": {"us": (span.start_time or 0) // 1000},
@@ -145,17 +146,17 @@ def _fields_of(span: ReadableSpan, place: Place) -> dict[str, Any]:
     if place.request_id:
         fields["http"] = {"request": {"id": place.request_id}}
     for name, value in (span.attributes or {}).items():
-        if name not in LEFT_OUT:
-            _put(fields, FIELDS.get(name) or ("labels", name), value)
+        if name in FIELDS:
+            _put(fields, FIELDS[name], value)
+        elif name not in LEFT_OUT:
+            fields.setdefault("labels", {})[name] = value
     return fields
 
 
 def _put(fields: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for key in path[:-1]:
         fields = fields.setdefault(key, {})
-    if type(value) is str and ("=" in value or "@" in value or ":" in value or "earer" in value or "eyJ" in value):
-        value = mask_text(value)
-    fields[path[-1]] = value
+    fields[path[-1]] = mask_text(value) if isinstance(value, str) and may_hold_secret(value, 0) else value
 
 
 def _add_served(fields: dict[str, Any], served: Served) -> None:
@@ -171,7 +172,7 @@ def _add_served(fields: dict[str, Any], served: Served) -> None:
     if served.query:
         _put(fields, FIELDS["url.query"], served.query)
     if served.labels:
-        fields["labels"] = fields.get("labels", {}) | Mender().fields(served.labels)
+        fields["labels"] = fields.get("labels", {}) | served.labels
 
 
 def _status_of(fields: Mapping[str, Any]) -> int:
@@ -189,16 +190,17 @@ def _kind_of_work(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _encode(event: dict[str, Any]) -> bytes:
+    """The event as JSON, its labels and whatever else is not fit for it mended; the reader needs `event` last."""
+    mender = Mender()
+    fit = event | {"labels": mender.fields(event["labels"])} if "labels" in event else event
     try:
-        body = orjson.dumps(event)
+        body = orjson.dumps(fit)
     except (TypeError, ValueError):
         body = b""
-    if body and len(body) <= TEXT_BYTES:
+    if not body or len(body) > LABEL_BYTES:
+        mender = Mender()
+        fit = mender.fields(event)
+    elif not mender.tags:
         return body
-    mender = Mender()
-    mended = mender.fields(event)
-    tags = {"tags": sorted(mender.tags)} if mender.tags else {}
-    # The `event` object stays last: the reader completes the line there.
-    return orjson.dumps(
-        {name: value for name, value in mended.items() if name != "event"} | tags | {"event": event["event"]}
-    )
+    end = {"event": fit.pop("event")}
+    return orjson.dumps(fit | {"tags": sorted(mender.tags)} | end if mender.tags else fit | end)

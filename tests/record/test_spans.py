@@ -1,0 +1,300 @@
+"""Finished spans as events: nested, sent to others, with any attributes, by a clock that jumps."""
+
+import math
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+import requests
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+import dashcam
+from dashcam.record.mender import LABEL_BYTES
+
+from ..processes import run
+from .garage import create_app
+
+log = dashcam.get_logger("spans")
+tracer = trace.get_tracer("tests")
+
+
+class Neighbour(BaseHTTPRequestHandler):
+    """Answers with the status it is asked for and keeps the headers it gets."""
+
+    def do_GET(self):
+        self.server.headers.append(dict(self.headers))
+        self.send_response(int(self.path.rpartition("/")[2].partition("?")[0]))
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def neighbour():
+    with HTTPServer(("127.0.0.1", 0), Neighbour) as server:
+        server.headers = []
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def _by_name(recording):
+    return {event.get("message"): event for event in recording.events()}
+
+
+def test_nested_spans(cars):
+    """Each knows its parent, all know the first, and lines know the innermost."""
+    with tracer.start_as_current_span("outer"):
+        with tracer.start_as_current_span("inner"):
+            log.info("in inner")
+        log.info("in outer")
+
+    found = _by_name(cars)
+    outer, inner = found["outer"], found["inner"]
+    assert (outer.get("processor.event"), inner.get("processor.event")) == ("transaction", "span")
+    assert (outer.get("parent"), inner.get("parent.id")) == (None, outer.get("span.id"))
+    assert (inner.get("span.type"), inner.get("span.kind")) == ("app", "internal")
+    assert {event.get("trace.id") for event in found.values()} == {outer.get("trace.id")}
+    assert {event.get("transaction.id") for event in found.values()} == {outer.get("span.id")}
+    assert found["in inner"].get("span.id") == inner.get("span.id")
+    assert found["in outer"].get("span.id") == outer.get("span.id")
+
+
+def test_a_request_sent_to_another_service(recording, neighbour):
+    """The call is a span of the request it was made in, and carries the trace and the request ID."""
+    app = create_app()
+    url = f"http://127.0.0.1:{neighbour.server_port}"
+
+    @app.get("/ask")
+    def ask():
+        return str(requests.get(f"{url}/201?token=hunter2&page=2", timeout=10).status_code)
+
+    app.test_client().get("/ask", headers={"X-Request-ID": "golf-1"})
+
+    server, client = (
+        event for event in sorted(recording.events(), key=lambda e: len(str(e.get("parent")))) if event.is_span
+    )
+    assert (client.get("span.type"), client.get("span.subtype"), client.get("span.kind")) == (
+        "external",
+        "http",
+        "client",
+    )
+    assert client.get("parent.id") == client.get("transaction.id") == server.get("span.id")
+    assert client.get("http") == {
+        "request": {"id": "golf-1", "method": "GET"},
+        "response": {"status_code": 201},
+    }
+    assert client.get("url.full") == f"{url}/201?token=***&page=2"
+    (headers,) = neighbour.headers
+    assert headers["X-Request-ID"] == "golf-1"
+    assert headers["traceparent"].startswith(f"00-{server.get('trace.id')}-{client.get('span.id')}-0")
+    assert "baggage" not in headers
+
+
+def test_a_call_that_fails(cars, neighbour):
+    """An answer of 500 is a failure of the span; one of 404 is the caller's affair."""
+    for status in (404, 500):
+        requests.get(f"http://127.0.0.1:{neighbour.server_port}/{status}", timeout=10)
+
+    outcomes = {event.get("http.response.status_code"): event.get("event.outcome") for event in cars.events()}
+    assert outcomes[500] == "failure"
+
+
+def test_a_call_that_nobody_answers(cars):
+    """The span is told all the same, as failed, with the kind of error."""
+    with pytest.raises(requests.ConnectionError):
+        requests.get("http://127.0.0.1:1/", timeout=10)
+
+    (event,) = cars.events()
+    assert event.get("event.outcome") == "failure"
+    assert event.get("error.type") == "ConnectionError"
+
+
+def test_outside_of_a_request_no_id_goes_out(cars, neighbour):
+    """There is none."""
+    requests.get(f"http://127.0.0.1:{neighbour.server_port}/200", timeout=10)
+
+    assert "X-Request-ID" not in neighbour.headers[0]
+
+
+def test_a_statement_of_a_database(cars):
+    """What its instrumentation says becomes `db.*`; a password in the statement does not."""
+    attributes = {"db.system": "postgresql", "db.name": "cars", "db.statement": "ALTER ROLE a PASSWORD = 'hun ter2'"}
+    with tracer.start_as_current_span("ALTER", kind=SpanKind.CLIENT, attributes=attributes):
+        pass
+
+    (event,) = cars.events()
+    assert event.get("db") == {"system": "postgresql", "name": "cars", "statement": "ALTER ROLE a PASSWORD = '***'"}
+
+
+ATTRIBUTES = {
+    "car.id": 7,
+    "ratio": math.nan,
+    "list": ["a", "b"],
+    "password": "hunter2",
+    "http.request.header.authorization": ["Bearer hunter2"],
+    "note": "postgresql://cars:hunter2@db/cars",
+    "long": "x" * 100_000,
+    "é\0": True,
+}
+
+
+def test_any_attributes(cars):
+    """Those that have no field of their own are labels, treated like those of a log call."""
+    with tracer.start_as_current_span("connect to redis://:hunter2@cache", attributes=ATTRIBUTES):
+        pass
+
+    (event,) = cars.events()
+    assert event.labels == {
+        "car.id": 7,
+        "ratio": "nan",
+        "list": ["a", "b"],
+        "password": "***",
+        "http.request.header.authorization": "***",
+        "note": "postgresql://***@db/cars",
+        "long": "x" * LABEL_BYTES + "… [cut, 100000 characters]",
+        "é�": True,
+    }
+    assert event.get("tags") == ["cut", "mended"]
+    assert event.get("message") == "connect to redis://***@cache"
+    assert list(event.fields).index("event") < list(event.fields).index("service")
+
+
+def test_a_field_too_long_is_cut(recording):
+    """A query of 100,000 characters, whatever a server lets through."""
+    create_app().test_client().get("/car?q=" + "x" * 100_000)
+
+    (span,) = [event for event in recording.events() if event.is_span]
+    assert len(span.get("url.query")) < LABEL_BYTES + 100
+    assert span.get("tags") == ["cut"]
+    assert span.get("http.response.status_code") == 200
+
+
+def test_fields_for_the_request(recording):
+    """`dashcam.add` puts labels on the span of the request, from however deep in it; secrets and odd values as ever."""
+    app = create_app()
+
+    @app.get("/add")
+    def add():
+        dashcam.add(car_id=7, password="hunter2")
+        with tracer.start_as_current_span("deep"):
+            dashcam.add(car_id=8, ratio=math.inf)
+        return "ok"
+
+    app.test_client().get("/add")
+
+    span = _by_name(recording)["GET /add"]
+    assert span.labels == {"car_id": 8, "password": "***", "ratio": "inf"}
+    assert span.get("tags") == ["mended"]
+
+
+@pytest.mark.parametrize("status", [Status(StatusCode.ERROR, "no wheel"), StatusCode.ERROR])
+def test_a_span_that_failed(cars, status):
+    """By its own word."""
+    with tracer.start_as_current_span("work") as span:
+        span.set_status(status)
+
+    assert _by_name(cars)["work"].get("event.outcome") == "failure"
+
+
+def test_an_error_that_goes_through_a_span(cars):
+    """It is a failure of the span."""
+    with pytest.raises(KeyError), tracer.start_as_current_span("work"):
+        {}["no"]
+
+    assert _by_name(cars)["work"].get("event.outcome") == "failure"
+
+
+def test_a_clock_that_jumps_back(recording):
+    """The duration of a request is that of the clock that never does."""
+    now_ns = time.time_ns()
+    dashcam.init("cars")
+    span = tracer.start_span("served", kind=SpanKind.SERVER, start_time=now_ns)
+    span.end(end_time=now_ns - 3_600_000_000_000)
+
+    (event,) = [event for event in recording.events() if event.is_span]
+    assert 0 < event.get("event.duration") < 10_000_000_000
+
+
+def test_a_span_that_ends_before_it_begins(cars):
+    """Took no time."""
+    tracer.start_span("work", start_time=2_000_000_000).end(end_time=1_000_000_000)
+
+    assert _by_name(cars)["work"].get("event.duration") == 0
+
+
+UNSAMPLED = """
+import flask, logging, sys
+import dashcam
+app = flask.Flask("garage")
+dashcam.init_app(app, "garage")
+
+@app.get("/")
+def index():
+    dashcam.get_logger("garage").info("shows a car")
+    if "fail" in flask.request.args:
+        raise ValueError("no wheel")
+    return dashcam.request_id()
+
+client = app.test_client()
+assert client.get("/", headers={"X-Request-ID": "golf-1"}).text == "golf-1"
+assert client.get("/?fail", headers={"X-Request-ID": "golf-2"}).headers["X-Request-ID"] == "golf-2"
+"""
+
+
+def test_requests_that_are_not_sampled(recording):
+    """No spans; the lines are correlated and errors told once, all the same."""
+    run(UNSAMPLED, env=recording.environment | {"OTEL_TRACES_SAMPLER": "always_off"})
+
+    found = [
+        (event.get("message"), event.get("http.request.id"), bool(event.get("trace.id")))
+        for event in recording.events()
+    ]
+    assert found == [
+        ("shows a car", "golf-1", True),
+        ("shows a car", "golf-2", True),
+        ("unhandled exception", "golf-2", True),
+    ]
+
+
+DEATHS = """
+import sys, threading
+import dashcam
+dashcam.init("cars")
+if "thread" in sys.argv:
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()
+elif "exit" in sys.argv:
+    sys.exit("the end")
+elif "interrupt" in sys.argv:
+    raise KeyboardInterrupt
+else:
+    1 / 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "expected"),
+    [
+        ("main", [("critical", "unhandled exception", "ZeroDivisionError")]),
+        ("thread", [("error", "unhandled exception in a thread", "ZeroDivisionError")]),
+        ("exit", []),
+        ("interrupt", []),
+    ],
+)
+def test_what_ends_a_process(recording, way, expected):
+    """An error nobody handled is recorded once, and still printed."""
+    program = (
+        f"import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', {DEATHS!r}, {way!r}], stderr=-1).stderr)"
+    )
+    printed = run(program, env=recording.environment)
+
+    told = [(event.get("log.level"), event.get("message"), event.get("error.type")) for event in recording.events()]
+    assert told == expected
+    assert ("ZeroDivisionError" in printed) == bool(expected)
