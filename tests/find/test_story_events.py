@@ -4,7 +4,7 @@ import pytest
 
 from dashcam.event import Event
 from dashcam.find.query import Query
-from dashcam.find.story_events import events_of
+from dashcam.find.story_events import FEW_HITS, MOST_HITS, events_of
 
 from .sample import events
 
@@ -14,9 +14,12 @@ class _List:
 
     def __init__(self, held: list[Event]) -> None:
         self._held = held
+        self.given = 0
 
     def find(self, query: Query):
-        yield from [event for event in self._held if query.matches(event)][-query.limit :]
+        hits = [event for event in self._held if query.matches(event)][-query.limit :]
+        self.given += len(hits)
+        yield from hits
 
     def close(self):
         """Hold on."""
@@ -98,6 +101,34 @@ def test_more_ids_than_are_asked_for_at_once():
     ]
 
     assert events_of(_List(many), "x=1") == many
+
+
+@pytest.mark.parametrize("text", ["req-0003", STORY[0].get("trace.id"), STORY[0].get("span.id"), "car_id=6"])
+def test_each_event_is_fetched_once(text):
+    """What an answer held is left out of the next question."""
+    store = _List(EVENTS)
+
+    story = events_of(store, text)
+
+    assert store.given == len(story)
+
+
+def _long_story(count):
+    return [
+        Event({"@timestamp": "2026-11-24T00:00:00Z", "event": {"id": f"e-{n:04}"}, "trace": {"id": "a"}} | more)
+        for n in range(count)
+        for more in [{"labels": {"x": 1}, "http": {"request": {"id": f"r-{n % 2}"}}}]
+    ]
+
+
+@pytest.mark.parametrize(("text", "twice"), [("a", FEW_HITS), ("r-1", FEW_HITS), ("x=1", MOST_HITS)])
+def test_a_long_story_is_fetched_once_but_for_a_look_at_it(text, twice):
+    """The newest events say what ties it together; then all of it is asked for."""
+    held = _long_story(2 * MOST_HITS)
+    store = _List(held)
+
+    assert events_of(store, text) == held
+    assert store.given == len(held) + twice
 
 
 @pytest.mark.parametrize("text", ["nosuchid", "", "=", "car_id=nosuch", "=7"])

@@ -1,15 +1,16 @@
 """All events of one request, from any id of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from dashcam.event import Event
 from dashcam.find.fields import field_of, fold
-from dashcam.find.query import Any, Equals, Expression, Query, Store
+from dashcam.find.query import All, Any, Equals, Expression, Not, Query, Store
 
 IDS = ("http.request.id", "trace.id", "span.id", "event.id")
 TIES = ("http.request.id", "trace.id")  # what the events of one request have in common
 
 MOST_HITS = 1_000  # of a value that many requests share, as a label may be, the newest events are followed
+FEW_HITS = 100  # of an id: enough to see what it is tied to, and most stories
 ROUNDS = 3  # an id leads to a trace, the trace to a request ID that was lost on the way, that one to its trace
 
 _TIES_AT_ONCE = 100
@@ -21,28 +22,37 @@ def events_of(store: Store, any_id: str) -> list[Event]:
     The id is one of a request, a trace, a span or an event, or a field's value such as `car_id=7`. A request ID that
     several requests had, or a label's value, gives all of them. Raises `Unreachable` as the store does.
     """
-    found = {event.id: event for event in store.find(Query(_first_question(any_id), limit=MOST_HITS))}
-    known: set[Equals] = set()
+    first, limit = _first_question(any_id)
+    fresh = list(store.find(Query(Any(first), limit=limit)))
+    found = {event.id: event for event in fresh}
+    known = dict.fromkeys(first if len(fresh) < limit else ())
     for _ in range(ROUNDS):
-        ties = {
-            Equals(name, str(value))
-            for event in found.values()
-            for name in TIES
-            if (value := event.get(name)) is not None
-        }
-        for some in _portions(sorted(ties - known, key=str)):
-            found |= {event.id: event for event in store.find(Query(Any(some)))}
-        known |= ties
+        ties = [tie for tie in _ties_of(fresh) if tie not in known]
+        questions = [_beyond(known, ties[at : at + _TIES_AT_ONCE]) for at in range(0, len(ties), _TIES_AT_ONCE)]
+        fresh = [event for question in questions for event in store.find(Query(question))]
+        found |= {event.id: event for event in fresh}
+        known |= dict.fromkeys(ties)
     return sorted(found.values(), key=lambda event: (event.time_ns, event.id))
 
 
-def _first_question(any_id: str) -> Expression:
+def _first_question(any_id: str) -> tuple[tuple[Equals, ...], int]:
+    """What an event may have by this id, and how many of such events show what it is tied to."""
     name, is_field, value = any_id.partition("=")
     # A request ID may hold an equals sign itself.
     exact = tuple(Equals(field, fold(field, any_id)) for field in IDS)
-    return Any((*exact, Equals(field_of(name), fold(field_of(name), value))) if is_field and name else exact)
+    if not (is_field and name):
+        return exact, FEW_HITS
+    return (*exact, Equals(field_of(name), fold(field_of(name), value))), MOST_HITS
 
 
-def _portions(ties: list[Equals]) -> Iterator[tuple[Equals, ...]]:
-    for first in range(0, len(ties), _TIES_AT_ONCE):
-        yield tuple(ties[first : first + _TIES_AT_ONCE])
+def _ties_of(events: Iterable[Event]) -> Iterator[Equals]:
+    """The ties of events, each once, those of one event beside each other."""
+    yield from dict.fromkeys(
+        Equals(name, str(value)) for event in events for name in TIES if (value := event.get(name)) is not None
+    )
+
+
+def _beyond(known: Iterable[Equals], ties: Sequence[Equals]) -> Expression:
+    """The events that some ties lead to, without those that what is known led to, unless that is much to say."""
+    found = Any(tuple(known))
+    return All((Any(tuple(ties)), Not(found))) if len(found.parts) <= _TIES_AT_ONCE else Any(tuple(ties))
