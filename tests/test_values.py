@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dashcam.event import Event
@@ -144,6 +144,7 @@ VALUES = st.recursive(
 )
 
 
+@example({"b.a": False, "b": {"a": {"": False}}})
 @given(st.dictionaries(NAMES, VALUES, max_size=3))
 def test_leaves_are_all_values(fields):
     """Every value is under its own name, as it is found by that name."""

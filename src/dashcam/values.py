@@ -27,17 +27,18 @@ def values_of(event: Event, name: str) -> list[Any]:
     return list(_walk(event.fields, name))
 
 
-def _walk(value: Any, name: str) -> Iterator[Any]:
+def _walk(value: Any, name: str | None) -> Iterator[Any]:
+    """The values under what is left of a name; `None` when nothing is left, which is not an empty key."""
     if isinstance(value, list):
         for one in value:
             yield from _walk(one, name)
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and name is not None:
         for key in value:
             if name == key:
-                yield from _walk(value[key], "")
+                yield from _walk(value[key], None)
             elif name.startswith(f"{key}."):
                 yield from _walk(value[key], name[len(key) + 1 :])
-    elif not name and value is not None:
+    elif name is None and value is not None and not isinstance(value, dict):
         yield value
 
 
