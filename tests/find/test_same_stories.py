@@ -1,12 +1,17 @@
 """A story reads the same, whichever store it comes from."""
 
+from contextlib import contextmanager
+
 import pytest
 
-from dashcam.find.stores import elasticsearch, local
+from dashcam.find.stores import elasticsearch, local, loggly
 from dashcam.find.story_events import events_of
+from dashcam.loggly_stand_in import Habits, StandIn
 from dashcam.settings import Settings
 from dashcam.ship.backends import local as local_backend
+from dashcam.ship.backends import loggly as loggly_backend
 from dashcam.ship.backends.elasticsearch import connect
+from dashcam.ship.delivery import batches
 from dashcam.show.ink import Style
 from dashcam.show.story import tell
 from dashcam.show.terminal import draw
@@ -34,6 +39,19 @@ def engine_store(url, namespace, lines):
     return elasticsearch.open_store(settings)
 
 
+@contextmanager
+def loggly_store(lines):
+    with StandIn(Habits(drift_s=60)) as stand_in:
+        settings = Settings.load(stand_in.environment())
+        backend = loggly_backend.connect(settings)
+        for batch in batches(lines, backend.limits):
+            assert backend.ship(batch) is None
+        backend.close()
+        store = loggly.open_store(settings)
+        yield store
+        store.close()
+
+
 def drawn(store, request_id):
     return list(draw(tell(events_of(store, request_id)), Style()))
 
@@ -51,4 +69,20 @@ def test_stories_from_an_engine_are_those_of_the_local_store(engine_url, namespa
         assert story == drawn(own, f"req-{number:04d}")
 
     engine.close()
+    own.close()
+
+
+@pytest.mark.parametrize("count", [30, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+def test_stories_from_loggly_are_those_of_the_local_store(tmp_path, count):
+    """Line by line, for each request, though Loggly stamped them all anew; and each event is the same."""
+    lines = sample.requests(count)
+    own = local_store(tmp_path, lines)
+
+    with loggly_store(lines) as hosted:
+        for number in range(count):
+            events = events_of(hosted, f"req-{number:04d}")
+            assert events == events_of(own, f"req-{number:04d}")
+            assert list(draw(tell(events), Style())) == drawn(own, f"req-{number:04d}")
+            assert len(events) > 5
+
     own.close()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from fnmatch import translate
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from luqum import tree
@@ -57,11 +57,17 @@ def _is_seen(negation: Any) -> bool:
 
 
 def _all(parts: list[Wanted], event: Stored) -> bool:
-    return all(part(event) for part in parts)
+    for part in parts:  # noqa: SIM110 - a loop and no generator: this runs for every event of every search
+        if not part(event):
+            return False
+    return True
 
 
 def _any(parts: list[Wanted], event: Stored) -> bool:
-    return any(part(event) for part in parts)
+    for part in parts:  # noqa: SIM110 - as above
+        if part(event):
+            return True
+    return False
 
 
 def _none(part: Wanted, event: Stored) -> bool:
@@ -75,7 +81,10 @@ def _has_words(words: str, event: Stored) -> bool:
 
 def _has_value(name: str, test: Callable[[Any], bool], event: Stored) -> bool:
     values = event.tags if name == "tag" else event.fields.get(name, ())
-    return any(test(value) for value in values)
+    for value in values:  # noqa: SIM110 - as above
+        if test(value):
+            return True
+    return False
 
 
 def _value_test(node: Any, habits: Habits) -> Callable[[Any], bool]:
@@ -94,15 +103,18 @@ def _literal(node: Any) -> str:
     raise BadQuery(f"not understood: {node}")
 
 
-def _is_text(text: str, whole: bool, value: Any) -> bool:  # noqa: FBT001  # bound by partial
+def _is_text(text: str, whole: bool, value: Any) -> bool:  # noqa: FBT001 - bound by partial
     if isinstance(value, bool):
         return text.lower() == str(value).lower()
     if isinstance(value, int | float):
         return _number(text) == value
     if whole:
         return text.lower() == str(value).lower()
-    words = words_of(text)
-    return not words.isspace() and words in words_of(str(value))
+    words = _few_words(text)
+    return words in (_few_words(value) if len(value) < 100 else words_of(value)) and not words.isspace()
+
+
+_few_words = lru_cache(maxsize=100_000)(words_of)
 
 
 def _fits(pattern: re.Pattern[str], value: Any) -> bool:
