@@ -3,6 +3,7 @@
 import socket
 from contextlib import contextmanager
 
+import hypothesis
 import orjson
 import pytest
 import requests
@@ -18,6 +19,7 @@ from dashcam.ship.backends.elasticsearch import connect
 from ...engines.streams import documents, new_namespace, set_up, settings_for
 from ...scripted import scripted
 from ...ship.backends.contract import line
+from .. import odd
 from .contract import StoreContract
 
 
@@ -25,7 +27,7 @@ class EngineContract(StoreContract):
     @pytest.fixture(scope="class")
     @classmethod
     def fill(cls, url):
-        stores = []
+        cls.stores = []
 
         def filled(lines):
             settings = settings_for(url, new_namespace())
@@ -34,11 +36,16 @@ class EngineContract(StoreContract):
             assert backend.ship(lines) is None
             backend.close()
             documents(settings)
-            stores.append(open_store(settings))
-            return stores[-1]
+            cls.stores.append(open_store(settings))
+            return cls.stores[-1]
 
-        yield filled
-        for store in stores:
+        return filled
+
+    @pytest.fixture(autouse=True)
+    def _hang_up(self, fill):
+        """No connection outlives a test; the next one opens its own."""
+        yield
+        for store in self.stores:
             store.close()
 
 
@@ -121,6 +128,14 @@ def _identified(sent):
     fields = orjson.loads(sent.data)
     fields["event"]["id"] = sent.id
     return sent._replace(data=orjson.dumps(fields))
+
+
+def test_an_empty_value_fits_an_empty_pattern(settings):
+    """As a pattern the engine would take it for none."""
+    sent = line(1)
+    ship(settings, sent._replace(data=orjson.dumps(orjson.loads(sent.data) | {"url": {"path": ""}})))
+
+    assert len(found(settings, expression=Matches("url.path", ""))) == 1
 
 
 def test_more_than_a_page(settings):
@@ -351,3 +366,26 @@ def test_a_field_nobody_mapped_is_looked_for_in_every_event():
 
 def _with_ignored(field, search):
     return {"bool": {"should": [search, {"term": {"_ignored": field}}], "minimum_should_match": 1}}
+
+
+@pytest.fixture(scope="module", params=["elasticsearch", "opensearch"])
+def odd_store(request):
+    """A store of odd events in each engine, and the events."""
+    settings = settings_for(request.getfixturevalue(f"{request.param}_url"), new_namespace())
+    set_up(settings)
+    sent = odd.lines()
+    ship(settings, *sent)
+    events = sorted((Event.from_json(one.data) for one in sent), key=lambda event: (event.time_ns, event.id))
+    return open_store(settings), events
+
+
+@hypothesis.given(expression=odd.expressions)
+@hypothesis.settings(max_examples=50, derandomize=True)
+def test_odd_hits_are_what_matches(odd_store, expression):
+    """Whatever the engine makes of a value, no event is missed and none is too much."""
+    store, events = odd_store
+
+    found = [event.id for event in store.find(Query(expression))]
+    store.close()
+
+    assert found == [event.id for event in events if expression.matches(event)]

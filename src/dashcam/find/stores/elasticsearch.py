@@ -8,6 +8,7 @@ asked for so that nothing is missed, and what comes too much is left out here, s
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from decimal import Decimal, InvalidOperation
 from itertools import groupby, islice
 from typing import Any as Json
 from typing import TypeVar
@@ -255,6 +256,8 @@ def _keyword(leaf: Leaf) -> tuple[Dsl, bool]:
     match leaf:
         case Equals(field, value):
             return _term(field, value), True
+        case Matches(field, ""):
+            return _term(field, ""), True  # as a pattern the engine takes it for none
         case Matches(field, pattern):
             loose = _loosened(pattern)
             return {"wildcard": {field: {"value": loose}}}, loose == pattern
@@ -304,21 +307,26 @@ def _text(leaf: Leaf) -> tuple[Dsl, bool]:
 
 
 def _long(leaf: Leaf) -> tuple[Dsl, bool]:
+    """A whole number; a broken one is held without what follows its point, and so it is asked for."""
     match leaf:
-        case Equals(field, value):
-            # 200 finds 200.0 too, which reads differently.
-            is_long = re.fullmatch("-?[0-9]{1,19}", value) and int(value) == _clamped(int(value))
-            return ({"term": {field: value}} if is_long else _NONE), False
+        case Equals(field, value) if (number := _number(value)) is not None:
+            return {"term": {field: _clamped(number)}}, False
         case Between(field, low, high):
-            # A broken number is held without what follows its point, and so are the bounds.
             bounds = {"gte": low, "lte": high}
-            return {
-                "range": {field: {key: _clamped(bound) for key, bound in bounds.items() if bound is not None}}
-            }, False
+            held = {name: _clamped(bound) for name, bound in bounds.items() if bound is not None}
+            return {"range": {field: held}}, False
     return _has(leaf.field), isinstance(leaf, Exists)
 
 
-def _clamped(number: float) -> int:
+def _number(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _clamped(number: float | Decimal) -> int:
     return int(max(-(2**63), min(2**63 - 1, number)))
 
 
