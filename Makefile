@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test test-long check bench clean
+.PHONY: venv demo test test-long check bench clean up up-elk down
 
 venv: $(VENV)/.installed
 
@@ -25,6 +25,26 @@ check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Passwords and keys are made up once; an .env that is there stays as it is.
+.env:
+	umask 077; while IFS= read -r line; do \
+	  case $$line in \
+	    *_PASSWORD=|*_KEY=) echo "$$line$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')";; \
+	    *) printf '%s\n' "$$line";; \
+	  esac; \
+	done < .env.example > $@.new && mv $@.new $@
+
+up: .env
+	docker compose up --build --detach
+
+up-elk: .env
+	umask 077; sed 's/^LOG_BACKEND=.*/LOG_BACKEND=elk/' .env > .env.new && mv .env.new .env
+	docker compose --file docker-compose.yml --file docker-compose.elk.yml up --build --detach
+	@echo "Kibana: http://127.0.0.1:5601, user elastic, password ELASTIC_PASSWORD in .env"
+
+down:
+	docker compose --file docker-compose.yml --file docker-compose.elk.yml --profile logstash down
 
 clean:
 	rm -rf $(VENV) build *.egg-info

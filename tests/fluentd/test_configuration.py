@@ -123,7 +123,7 @@ def test_the_image_holds_what_the_configuration_needs():
     assert set(re.findall(r"^COPY (\S+)", image, re.MULTILINE)) == {name.split("/")[0] for name in TEXTS}
     ports = re.findall(r"_PORT'\] \|\| (\d+)", ALL)
     assert sorted(re.search(r"^EXPOSE (.+)$", image, re.MULTILINE)[1].split()) == sorted(ports)
-    assert image.rindex("USER fluent") > image.rindex("USER root")
+    assert image.rindex("USER 10001") > image.rindex("USER root")
 
 
 def test_every_variable_is_documented():
