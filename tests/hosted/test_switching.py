@@ -2,18 +2,26 @@
 
 import threading
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import cycle, islice
 
 import pytest
 
+from dashcam.find.query import Query
 from dashcam.loggly_stand_in import StandIn
+from dashcam.routes import open_store
+from dashcam.settings import Settings
 
 from ..ship.forward.server import Orderly, Server
 from .processes import Stage, numbers_in, until
 
-ROUTES = ("loggly", "elk", "stdout")
+ROUTES = ("loggly", "elk", "local")
 SWITCHES = 10
+
+
+def in_local(stage):
+    with closing(open_store("local", Settings.load(stage.environment))) as store:
+        return [event.labels["number"] for event in store.find(Query())]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +46,7 @@ def test_every_event_is_in_exactly_one_backend(tmp_path, load_s):
         arrived = {
             "loggly": Counter(numbers_in(loggly.lines())),
             "elk": Counter(record["labels"]["number"] for _, _, record in fluentd.handle.records),
-            "stdout": Counter(stage.printed()),
+            "local": Counter(in_local(stage)),
         }
     assert all(arrived.values())
     assert sum(arrived.values(), Counter()) == Counter(range(per_s * load_s))

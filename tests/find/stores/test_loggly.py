@@ -14,6 +14,7 @@ from dashcam.loggly_stand_in import Habits, StandIn
 from dashcam.settings import Secret, Settings
 from dashcam.ship.backends.loggly import Loggly as Backend
 
+from ...scripted import scripted
 from .contract import StoreContract
 
 API_TOKEN = "an-api-token-that-nobody-may-see"
@@ -350,6 +351,7 @@ def test_part_of_an_answer_is_no_answer(account):
         "http://{host}@evil.example/apiv2/events/iterate?next=1",
         "http://{host}/elsewhere?next=1",
         "/apiv2/events/iterate?next=1",
+        "http://[",
     ],
 )
 def test_next_is_followed_to_our_own_host_alone(account, url):
@@ -359,6 +361,36 @@ def test_next_is_followed_to_our_own_host_alone(account, url):
 
     with pytest.raises(Unreachable, match="API token"):
         account.store._own(url.format(host=host))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"events":{}}',
+        b'{"events":[1]}',
+        b'{"events":[{}]}',
+        b'{"events":[{"timestamp":"now"}]}',
+        b'{"events":[{"timestamp":1}],"next":7}',
+        b'{"events":[],"next":"http://["}',
+    ],
+)
+def test_a_page_that_is_none_is_no_answer(page):
+    """Whatever it holds instead."""
+    with scripted(lambda _: (200, page)) as (url, _):
+        store = Loggly(url, Secret(API_TOKEN))
+        with pytest.raises(Unreachable):
+            list(store.find(Query()))
+        store.close()
+
+
+def test_an_event_whose_time_is_none_is_left_out(account):
+    """It is not one of ours."""
+    account.ship(event(1), event(2, "yesterday"), event(3, "99999-01-01"))
+
+    assert account.sequences() == [1]
 
 
 def test_netrc_does_not_overrule_the_token(account, tmp_path, monkeypatch):

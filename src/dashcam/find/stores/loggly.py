@@ -157,7 +157,7 @@ class Loggly:
         page = self._get(f"{self._address}/apiv2/events/iterate", parameters | {"order": "desc", "size": _PAGE_EVENTS})
         while True:
             events = page.get("events")
-            if not isinstance(events, list):
+            if not isinstance(events, list) or not all(map(_is_hit, events)):
                 raise Unreachable(f"Loggly at {self._host} answered without events.")
             if events:
                 yield events
@@ -166,10 +166,14 @@ class Loggly:
             page = self._get(self._own(str(following)))
 
     def _own(self, url: str) -> str:
-        there, here = urlsplit(url), urlsplit(self._address)
+        here = urlsplit(self._address)
+        try:
+            there = urlsplit(url)
+        except ValueError:
+            there = urlsplit("")
         if (there.scheme, there.netloc) != (here.scheme, here.netloc) or there.path != "/apiv2/events/iterate":
             raise Unreachable(
-                f"Loggly at {self._host} names a next page at {there.scheme}://{there.hostname}: it is not asked for,"
+                f"Loggly at {self._host} names a next page at {there.scheme}://{there.netloc}: it is not asked for,"
                 " because it would be shown the API token."
             )
         return url
@@ -256,6 +260,10 @@ class _Hits:
         self._db.close()
 
 
+def _is_hit(hit: Any) -> bool:
+    return isinstance(hit, dict) and isinstance(hit.get("timestamp"), int)
+
+
 def _time_ms(hit: dict[str, Any]) -> int:
     return int(hit["timestamp"])
 
@@ -265,10 +273,10 @@ def _event(hit: dict[str, Any]) -> Event | None:
     for text in _texts(hit):
         try:
             event = restored(Event.from_json(text))
-        except ValueError:
+            if event.id and event.time_ns:
+                return event
+        except (OverflowError, ValueError):
             continue
-        if event.id and event.get("@timestamp"):
-            return event
     return None
 
 
