@@ -6,7 +6,7 @@ they become are those that the Elastic Common Schema and Elastic APM have for th
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from opentelemetry.context import Context
@@ -17,7 +17,7 @@ from dashcam.event import NS_PER_S
 from dashcam.record import recorder
 from dashcam.record.correlation import REQUEST_ID, Place, Served, encode_ids, places
 from dashcam.record.line import head
-from dashcam.record.masking import mask_text, may_hold_secret
+from dashcam.record.masking import mask_text
 from dashcam.record.mender import LABEL_BYTES, Mender
 
 # The field that an attribute becomes; any other attribute becomes a label.
@@ -56,6 +56,16 @@ LEFT_OUT: Final = frozenset(
     {"http.target", "http.host", "http.flavor", "net.host.name", "net.host.port", "network.protocol.version"}
     | {"network.peer.address", "network.peer.port", "http.server_name", "db.user", "net.sock.peer.addr", "client.port"}
 )
+# What a caller writes freely, and so may hold a secret.
+FREE_TEXT: Final = frozenset(
+    {"url.path", "url.query", "url.full", "http.url", "user_agent.original", "http.user_agent"}
+    | {"db.query.text", "db.statement", "error.type"}
+)
+# What the event of an aborted request says.
+AT_START: Final = ("http.request.method", "http.method", "http.route", "url.path")
+
+_SERVER, _ERROR = SpanKind.SERVER, StatusCode.ERROR
+_KINDS = {kind: kind.name.lower() for kind in SpanKind}
 
 
 class SpoolProcessor(SpanProcessor):
@@ -84,14 +94,13 @@ class SpoolProcessor(SpanProcessor):
 
 def _place_of(span: Span, context: Mapping[str, Any]) -> Place:
     identity = span.get_span_context()
-    is_server = span.kind is SpanKind.SERVER
+    is_server = span.kind is _SERVER
     parent = places.get(span.parent.span_id) if span.parent and not span.parent.is_remote else None
-    span_id = f"{identity.span_id:016x}"
+    trace_id, span_id = f"{identity.trace_id:032x}", f"{identity.span_id:016x}"
     request = str(context.get(REQUEST_ID) or (parent.request_id if parent else ""))
     transaction = parent.transaction if parent and not is_server else span_id
-    served = Served(begun_ns=_begun_ns(span)) if is_server else (parent.served if parent else None)
-    fragment = encode_ids(request, f"{identity.trace_id:032x}", span_id, transaction)
-    return Place(fragment, request, transaction, served)
+    served = Served(_begun_ns(span)) if is_server else (parent.served if parent else None)
+    return Place(encode_ids(request, trace_id, span_id, transaction), request, trace_id, span_id, transaction, served)
 
 
 def _begun_ns(span: Span) -> int:
@@ -101,78 +110,100 @@ def _begun_ns(span: Span) -> int:
 
 
 def _start_line(span: Span, place: Place) -> bytes:
-    event = {"processor": {"event": "start"}, **_fields_of(span, place), "event": {"kind": "event"}}
+    """The mark of an open request."""
+    fields = _ids_of(span, place)
+    attributes = _attributes_of(span)
+    _add_attributes(fields, {name: attributes[name] for name in AT_START if name in attributes})
+    event = {"processor": {"event": "start"}, **fields, "event": {"kind": "event"}}
     return head(span.start_time or 0) + _encode(event)[1:] + b"\n"
 
 
 def _end_line(span: ReadableSpan, place: Place) -> bytes:
-    fields = _fields_of(span, place)
-    is_transaction = place.transaction == fields["span"]["id"]
-    served = place.served if span.kind is SpanKind.SERVER else None
+    fields = _ids_of(span, place)
+    served = place.served if span.kind is _SERVER else None
+    labels = _add_attributes(fields, _attributes_of(span))
     duration_ns = max(0, (span.end_time or 0) - (span.start_time or 0))
     if served:
         duration_ns = time.monotonic_ns() - served.begun_ns
         _add_served(fields, served)
-    failed = span.status.status_code is StatusCode.ERROR or _status_of(fields) >= 500
-    duration = {"us": duration_ns // 1000}
-    if is_transaction:
-        fields["transaction"] |= {"name": fields["message"], "type": "request", "duration": duration}
-        if status := _status_of(fields):
-            fields["transaction"]["result"] = f"HTTP {status // 100}xx"
-    else:
-        fields["span"] |= _kind_of_work(fields) | {"duration": duration}
+        labels |= served.labels
+    if labels:
+        fields["labels"] = labels
+    status = _status_of(fields)
+    failed = status >= 500 or span.status.status_code is _ERROR
+    is_transaction = place.transaction == place.span_id
+    _add_work(fields, span, duration_ns // 1000, f"HTTP {status // 100}xx" if is_transaction and status else "")
     event = {
         "processor": {"event": "transaction" if is_transaction else "span"},
         "log.level": "error" if failed else "info",
         **fields,
+        "timestamp": {"us": (span.start_time or 0) // 1000},
         "event": {"kind": "event", "duration": duration_ns, "outcome": "failure" if failed else "success"},
     }
     return head(span.start_time or 0) + _encode(event)[1:] + b"\n"
 
 
-def _fields_of(span: ReadableSpan, place: Place) -> dict[str, Any]:
+def _ids_of(span: ReadableSpan, place: Place) -> dict[str, Any]:
     """What the start and the end of a span have in common."""
-    identity = span.context
-    name = mask_text(span.name)
     fields: dict[str, Any] = {
-        "message": name,
-        "span": {"id": f"{identity.span_id:016x}", "name": name, "kind": span.kind.name.lower()},
-        "trace": {"id": f"{identity.trace_id:032x}"},
+        "message": mask_text(span.name),
+        "span": {"id": place.span_id},
+        "trace": {"id": place.trace_id},
         "transaction": {"id": place.transaction},
-        "timestamp": {"us": (span.start_time or 0) // 1000},
+        "http": {"request": {"id": place.request_id}},
     }
+    if not place.request_id:
+        del fields["http"]
     if span.parent:
         fields["parent"] = {"id": f"{span.parent.span_id:016x}"}
-    if place.request_id:
-        fields["http"] = {"request": {"id": place.request_id}}
-    for name, value in (span.attributes or {}).items():
-        if name in FIELDS:
-            _put(fields, FIELDS[name], value)
-        elif name not in LEFT_OUT:
-            fields.setdefault("labels", {})[name] = value
     return fields
 
 
-def _put(fields: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    for key in path[:-1]:
-        fields = fields.setdefault(key, {})
-    fields[path[-1]] = mask_text(value) if isinstance(value, str) and may_hold_secret(value, 0) else value
+def _attributes_of(span: ReadableSpan) -> dict[str, Any]:
+    # The SDK's own mapping makes two calls for each value that is read; its copy is a plain dictionary.
+    return cast("dict[str, Any]", cast("Any", span.attributes or {}).copy())
+
+
+def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Make fields of a span's attributes; gives those that no field is for."""
+    others = {}
+    for name, value in attributes.items():
+        if path := FIELDS.get(name):
+            known = fields.setdefault(path[0], {})
+            for key in path[1:-1]:
+                known = known.setdefault(key, {})
+            known[path[-1]] = mask_text(str(value)) if name in FREE_TEXT else value
+        elif name not in LEFT_OUT:
+            others[name] = value
+    return others
 
 
 def _add_served(fields: dict[str, Any], served: Served) -> None:
     """What the WSGI layer and the handler knew of a served request."""
+    http, url = fields.setdefault("http", {}), fields.setdefault("url", {})
     if served.status:
-        _put(fields, FIELDS["http.response.status_code"], served.status)
+        http["response"] = {"status_code": served.status}
     if served.response_bytes is not None:
-        _put(fields, FIELDS["http.response.body.size"], served.response_bytes)
+        http.setdefault("response", {})["body"] = {"bytes": served.response_bytes}
     if served.request_bytes is not None:
-        _put(fields, FIELDS["http.request.body.size"], served.request_bytes)
-    if served.path:
-        _put(fields, FIELDS["url.path"], served.path)
-    if served.query:
-        _put(fields, FIELDS["url.query"], served.query)
-    if served.labels:
-        fields["labels"] = fields.get("labels", {}) | served.labels
+        http.setdefault("request", {})["body"] = {"bytes": served.request_bytes}
+    # The attributes are without it where a server gives no URI, and have other letters than ASCII byte by byte.
+    if served.path and not ("path" in url and served.path.isascii()):
+        url["path"] = mask_text(served.path.encode("latin-1").decode("utf-8", "replace"))
+    if served.query and "query" not in url:
+        url["query"] = mask_text(served.query)
+
+
+def _add_work(fields: dict[str, Any], span: ReadableSpan, us: int, result: str) -> None:
+    """How long the span took, and what it was: a request that was served, or a part of one."""
+    name, duration = fields["message"], {"us": us}
+    fields["span"].update(name=name, kind=_KINDS[span.kind])
+    if fields["transaction"]["id"] == fields["span"]["id"]:
+        fields["transaction"].update(name=name, type="request", duration=duration)
+        if result:
+            fields["transaction"]["result"] = result
+    else:
+        fields["span"].update(_kind_of_work(fields), duration=duration)
 
 
 def _status_of(fields: Mapping[str, Any]) -> int:
