@@ -8,6 +8,7 @@ Each round makes a new file. Every batch is on disk before the next one is sent.
 import argparse
 import itertools
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections.abc import Iterable
@@ -74,7 +75,7 @@ def main() -> None:
     print_machine("orjson")
     lines = [line for request in requests(given.events // EVENTS_A_REQUEST, time.time_ns()) for line in request.lines]
     raw = sum(len(line.data) for line in lines) / len(lines)
-    print(f"{len(lines):,} events of {raw:.0f} bytes, {given.rounds} rounds, median [least-most]")
+    print(f"SQLite {sqlite3.sqlite_version}, {len(lines):,} events of {raw:.0f} bytes, {given.rounds} rounds")
     print_table(interleave(given.rounds, {f"batches of {batch}": partial(ship_all, lines, batch) for batch in BATCHES}))
     if given.sustained:
         print("without end, batches of 1000:")

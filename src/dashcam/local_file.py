@@ -82,6 +82,10 @@ SAMPLE = (
 """What lines look like, the commonest last; a part of the format: another sample is another `VERSION`."""
 
 
+# Small tables, because setting up large ones takes longer than compressing a line; copied, for that takes less again.
+_PRESS = zlib.compressobj(3, zlib.DEFLATED, -12, 6, zlib.Z_DEFAULT_STRATEGY, SAMPLE)
+
+
 def path_of(settings: Settings) -> Path:
     """Where the file is."""
     return settings.dir / "events.db"
@@ -102,12 +106,13 @@ def is_blank(db: sqlite3.Connection) -> bool:
 
 def reason_of(path: Path, fault: sqlite3.Error) -> str:
     """What went wrong with the file, and what to do about it."""
-    match getattr(fault, "sqlite_errorname", "")[:12]:
-        case "" | "SQLITE_NOTAD" | "SQLITE_CORRU":
+    # An extended name such as SQLITE_BUSY_SNAPSHOT begins with that of its kind; a fault of our own finding has none.
+    match getattr(fault, "sqlite_errorname", "SQLITE_NOTADB").split("_")[1]:
+        case "NOTADB" | "CORRUPT":
             return f"{path} cannot be used: {fault}. Move it away, with its -wal and -shm; a new one is made."
-        case "SQLITE_FULL":
+        case "FULL":
             return f"{path} cannot grow: the disk is full."
-        case "SQLITE_BUSY":
+        case "BUSY":
             return f"{path} is locked by another process."
     return f"{path} cannot be used: {fault}."
 
@@ -122,8 +127,7 @@ def pack(data: bytes) -> tuple[bytes, bytes]:
     own, mark, rest = data.rpartition(_ENDING)
     if not mark:
         own, rest = rest, b""
-    # Small tables, because setting up large ones takes longer than compressing a line.
-    press = zlib.compressobj(1, zlib.DEFLATED, -12, 5, zlib.Z_DEFAULT_STRATEGY, SAMPLE)
+    press = _PRESS.copy()
     return press.compress(own) + press.flush(), mark + rest
 
 
