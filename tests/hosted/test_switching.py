@@ -1,6 +1,7 @@
 """Another backend under load: the services go on, only the shipper is started again."""
 
 import threading
+import time
 from collections import Counter
 from contextlib import ExitStack, closing
 from itertools import cycle, islice
@@ -87,3 +88,20 @@ def test_what_was_acknowledged_out_of_order_is_not_sent_again(tmp_path):
         assert sorted(numbers_in(loggly.lines()) + stage.printed()) == list(range(15_000))
         drained = stage.status()["routes"]["stdout"]
         assert (drained["delivered"], drained["waiting"]) == (15_000, 0)
+
+
+def test_a_backend_that_hangs_does_not_hold_the_shipper(tmp_path):
+    """It stops within 15 s, and what got no answer goes to the next backend."""
+    with StandIn() as loggly, Stage(tmp_path / "state", loggly.environment()) as stage:
+        stage.record(7000, 10**6)
+        stage.recorder.wait()
+        loggly.sending.plan("hang")
+        stage.start_shipper("loggly")
+        until(loggly.lines, "the other body")
+
+        began_s = time.monotonic()
+        stage.stop_shipper()
+        assert time.monotonic() - began_s < 15
+
+        stage.drain("stdout")
+        assert sorted(numbers_in(loggly.lines()) + stage.printed()) == list(range(7000))

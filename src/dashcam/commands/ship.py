@@ -7,6 +7,7 @@ while a backend is down: events wait in the spool.
 import argparse
 import gc
 import logging
+import os
 
 from dashcam.cli import OK
 from dashcam.routes import connect
@@ -27,7 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = Settings.load()
     gc.set_threshold(100_000)  # lines hold no cycles: looking for some among them took a third of the time
     log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO, _formatter() if arguments.json else None)
-    ship(settings, lambda route: connect(route, settings), is_drain=arguments.drain)
+    if not ship(settings, lambda route: connect(route, settings), is_drain=arguments.drain):
+        os._exit(OK)  # a thread that waits for a backend's answer would be waited for
     return OK
 
 

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,12 +18,18 @@ from dashcam.ship.tape import Cut, Tape
 from dashcam.spool.reader import segment_ids
 
 POLL_S = 0.05  # between two looks at a spool that had nothing new
+SETTLE_S = 12.0  # a shipper that is to stop has 15 s in all
+
+UnderWay = deque[tuple[Cut, Future[Outcome]]]
 
 _log = logging.getLogger("dashcam.ship")
 
 
 class Route:
-    """One backend and its way through the spool; `run` works until `stopping` is set."""
+    """One backend and its way through the spool; `run` works until `stopping` is set.
+
+    `is_hung` tells after it that a thread still waits for an answer.
+    """
 
     def __init__(
         self, name: str, backend: Backend, folder: Path, progress: Progress, stopping: threading.Event
@@ -34,36 +40,49 @@ class Route:
         self._folder = folder
         self._stopping = stopping
         self._delivery = Delivery(name, backend, DeadLetters(folder / "dead-letters", name), stopping, self._tell)
+        self.is_hung = False
         self._trouble: Trouble | None = None
         self._saving = threading.Lock()
 
     def run(self, *, is_drain: bool = False) -> None:
         """Ship what comes; with `is_drain`, what there is, and return."""
         tape = Tape(self._folder / "spool", self.progress.marks)
-        under_way: deque[tuple[Cut, Future[Outcome]]] = deque()
         limits = self._backend.limits
-        with ThreadPoolExecutor(limits.in_flight, f"ship-{self.name}") as pool:
-            while not self._stopping.is_set():
-                if len(under_way) < limits.in_flight and (cut := tape.cut(limits)):
-                    under_way.append((cut, pool.submit(self._deliver, cut)))
-                elif under_way:
-                    self._settle(under_way)
-                elif is_drain:
-                    break
-                else:
-                    self._stopping.wait(POLL_S)
-            while under_way:
-                self._settle(under_way)
+        pool = ThreadPoolExecutor(limits.in_flight, f"ship-{self.name}")
+        under_way: UnderWay = deque()
+        while not self._stopping.is_set():
+            if len(under_way) < limits.in_flight and (cut := tape.cut(limits)):
+                under_way.append((cut, pool.submit(self._deliver, cut)))
+            elif under_way:
+                self._settle(under_way, POLL_S)
+            elif is_drain:
+                break
+            else:
+                self._stopping.wait(POLL_S)
+        self._stop(under_way)
+        pool.shutdown(wait=not self.is_hung)
         tape.close()
         self._backend.close()
         self._save(is_synced=True)
+
+    def _stop(self, under_way: UnderWay) -> None:
+        """Wait for the answers under way, but not for a backend that hangs: those batches are sent again."""
+        wait([future for _, future in under_way], SETTLE_S)
+        while under_way and under_way[0][1].done():
+            self._settle(under_way)
+        self.is_hung = bool(under_way)
+        if self.is_hung:
+            _log.warning("%s: no answer within %.0f s; nothing is lost, it is sent again", self.name, SETTLE_S)
+            self._break_off(under_way)
 
     def _deliver(self, cut: Cut) -> Outcome:
         ahead = self.progress.ahead
         return self._delivery.deliver([line for line in cut.lines if line.id not in ahead] if ahead else cut.lines)
 
-    def _settle(self, under_way: "deque[tuple[Cut, Future[Outcome]]]") -> None:
-        """Wait for the oldest batch and take it into the account."""
+    def _settle(self, under_way: UnderWay, timeout_s: float | None = None) -> None:
+        """Take the oldest batch into the account, once it is dealt with."""
+        if not wait([under_way[0][1]], timeout_s).done:
+            return
         if under_way[0][1].result().rest:
             self._break_off(under_way)
             return
@@ -78,13 +97,14 @@ class Route:
             self.progress = self.progress.within(segment_ids(self._folder / "spool"))
         self._save()
 
-    def _break_off(self, under_way: "deque[tuple[Cut, Future[Outcome]]]") -> None:
+    def _break_off(self, under_way: UnderWay) -> None:
         """Remember what is done of batches that cannot move the position: who goes on from there leaves it out."""
         ahead = set(self.progress.ahead)
         for cut, future in under_way:
-            outcome = future.result()
-            ahead |= {line.id for line in cut.lines} - {line.id for line in outcome.rest}
-            self.progress = self.progress.advanced({}, outcome.delivered, outcome.dead, 0)
+            if future.done():
+                outcome = future.result()
+                ahead |= {line.id for line in cut.lines} - {line.id for line in outcome.rest}
+                self.progress = self.progress.advanced({}, outcome.delivered, outcome.dead, 0)
         self.progress = replace(self.progress, ahead=frozenset(ahead))
         under_way.clear()
 

@@ -23,9 +23,10 @@ QUIET_S = 20.0  # between two equal messages
 _log = logging.getLogger("dashcam.ship")
 
 
-def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: bool = False) -> None:
+def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: bool = False) -> bool:
     """Ship what is recorded until SIGTERM or SIGINT; with `is_drain`, what there is, and return.
 
+    Gives whether all threads have ended; one that waits for an answer would keep the process from its end.
     Raises `DashcamError` when another shipper works in the same folder, or a backend's settings cannot be used.
     """
     stopping = threading.Event()
@@ -46,6 +47,7 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
                 for thread in threads:
                     thread.join()
         _log.info("stops")
+        return not any(route.is_hung for route in routes)
 
 
 def _run(route: Route, is_drain: bool, stopping: threading.Event) -> None:  # noqa: FBT001
