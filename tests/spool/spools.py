@@ -1,8 +1,14 @@
 """Spools for tests: lines, a writer of them, and all that can be read again."""
 
+from pathlib import Path
+
+import orjson
+
 from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import service_folder
 from dashcam.spool.writer import Writer
+
+from ..processes import run, running
 
 SHARED = {"ecs.version": "8.17.0", "service": {"name": "cars"}, "process": {"pid": 4242}}
 PLENTY = 1 << 30
@@ -16,6 +22,51 @@ def log_line(number, filling=""):
     time = f"2026-11-24T01:35:{number // 1_000_000 % 60:02d}.{number % 1_000_000:06d}Z"
     text = '{"@timestamp":"%s","log.level":"info","message":"%d%s","event":{"kind":"event"}}\n'
     return (text % (time, number, filling)).encode()
+
+
+def start_line(number, span):
+    """The mark of a request that begins."""
+    return _span_line(number, span, "start")
+
+
+def span_line(number, span):
+    """The span of a served request."""
+    return _span_line(number, span, "transaction")
+
+
+def _span_line(number, span, kind):
+    fields = {
+        "@timestamp": orjson.loads(log_line(number))["@timestamp"],
+        "processor": {"event": kind},
+        "message": "POST /cars",
+        "trace": {"id": f"t{span}"},
+        "span": {"id": span},
+        "transaction": {"id": span},
+        "http": {"request": {"id": f"golf-{span}", "method": "POST"}, "route": "/cars"},
+        "url": {"path": "/cars"},
+        "event": {"kind": "event"},
+    }
+    return orjson.dumps(fields) + b"\n"
+
+
+# What a writer's program begins with; it gets the spool as its first argument.
+_PROLOGUE = """
+import os, signal, sys, threading, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from tests.spool.spools import log_line, span_line, start_line, write_to
+writer = write_to(Path(sys.argv[1]), limit_bytes=4 << 30)
+"""
+
+
+def run_writer(code, spool):
+    """Run a program that has a `writer`; what it printed."""
+    return run(_PROLOGUE + code, spool, Path.cwd())
+
+
+def running_writer(code, spool):
+    """A program that has a `writer` and runs meanwhile."""
+    return running(_PROLOGUE + code, spool, Path.cwd())
 
 
 def write_to(spool, service="cars", **options):

@@ -3,31 +3,12 @@
 import os
 import signal
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from dashcam.spool.reader import SegmentReader, segment_files
 
-from ..processes import run, running
-from .spools import read_segment, read_spool
-
-# What every program here begins with; it gets the spool as its first argument.
-PROLOGUE = """
-import os, signal, sys, threading, time
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from tests.spool.spools import log_line, write_to
-writer = write_to(Path(sys.argv[1]), limit_bytes=4 << 30)
-"""
-
-
-def _run(code, spool):
-    return run(PROLOGUE + code, spool, Path.cwd())
-
-
-def _running(code, spool):
-    return running(PROLOGUE + code, spool, Path.cwd())
+from .spools import read_segment, read_spool, run_writer, running_writer
 
 
 def _is_final(path):
@@ -43,7 +24,7 @@ def _times(spool):
 def test_a_segment_is_final_when_its_writer_is_gone(tmp_path):
     """Not while it lives, however often one looks; at once when it is killed; every line is there."""
     code = "for number in range(100): writer.append(log_line(number))\nprint('ready', flush=True)\ninput()"
-    with _running(code, tmp_path) as process:
+    with running_writer(code, tmp_path) as process:
         process.stdout.readline()
         (path,) = segment_files(tmp_path)
         assert [_is_final(path) for _ in range(3)] == [False] * 3
@@ -57,7 +38,7 @@ def test_a_segment_is_final_when_its_writer_is_gone(tmp_path):
 
 def test_a_process_that_ends_leaves_its_lines(tmp_path):
     """Without a word to the writer."""
-    _run("writer.append(log_line(1)); os._exit(0)", tmp_path)
+    run_writer("writer.append(log_line(1)); os._exit(0)", tmp_path)
 
     (path,) = segment_files(tmp_path)
     assert _is_final(path)
@@ -75,7 +56,7 @@ writer.append(log_line(2))
 print(os.getpid(), os.getppid(), flush=True)
 time.sleep(600)
 """
-    with _running(code, tmp_path) as process:
+    with running_writer(code, tmp_path) as process:
         child, parent = map(int, process.stdout.readline().split())
         os.kill(parent, signal.SIGKILL)
         process.wait()
@@ -102,7 +83,7 @@ if not (child := os.fork()):
 os.waitpid(child, 0)
 writer.append(log_line(2))
 """
-    _run(code, tmp_path)
+    run_writer(code, tmp_path)
 
     (path,) = segment_files(tmp_path)
     assert _numbers(path) == [1, 2]
@@ -137,7 +118,7 @@ stopping.set()
 for thread in threads: thread.join()
 for first, end in told: print(first, end)
 """
-    printed = _run(code, tmp_path)
+    printed = run_writer(code, tmp_path)
 
     told = [tuple(map(int, line.split())) for line in printed.splitlines()]
     expected = Counter(range(2 * forks)) + Counter(number for first, end in told for number in range(first, end))
@@ -164,7 +145,7 @@ while signals < 4000:
 signal.setitimer(signal.ITIMER_REAL, 0)
 print(number, signals)
 """
-    lines, signals = map(int, _run(code, tmp_path).split())
+    lines, signals = map(int, run_writer(code, tmp_path).split())
 
     assert _times(tmp_path) == Counter(range(lines)) + Counter(range(10_000_000, 10_000_000 + signals))
 
@@ -184,7 +165,7 @@ for number in range(3000):
 gc.collect()
 print(Cycle.made)
 """
-    made = int(_run(code, tmp_path))
+    made = int(run_writer(code, tmp_path))
 
     assert _times(tmp_path) == Counter(range(3000)) + Counter(range(10_000_001, 10_000_001 + made))
 
@@ -199,6 +180,6 @@ last = Last()
 atexit.register(writer.append, log_line(2))
 writer.append(log_line(1))
 """
-    _run(code, tmp_path)
+    run_writer(code, tmp_path)
 
     assert _times(tmp_path) == {1: 1, 2: 1, 3: 1}

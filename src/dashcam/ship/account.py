@@ -39,6 +39,15 @@ class Account:
     routes: Mapping[str, RouteAccount] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Pruned:
+    """What the segments that are gone had held; the `last` of them may still be there."""
+
+    recorded: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    last: str = ""
+
+
 @dataclass(slots=True)
 class _Tally:
     """What was counted of the segments."""
@@ -51,13 +60,22 @@ class _Tally:
 
 def take_account(folder: Path) -> Account:
     """Count everything below a `DASHCAM_DIR`; reads the whole spool."""
+    while True:
+        pruned = _load_pruned(folder)
+        account = _take_account(folder, pruned)
+        if _load_pruned(folder) == pruned:  # else a segment went from one side of the account to the other meanwhile
+            return account
+
+
+def _take_account(folder: Path, pruned: _Pruned) -> Account:
     progress = positions.load(folder / "positions")
-    tally = _load_pruned(folder)
+    tally = _Tally(pruned.recorded, Counter(pruned.dropped))
     waiting: Counter[str] = Counter()
     for path in segment_files(folder / "spool"):
         segment = path.name.removesuffix(SUFFIX)
-        marks = {name: route.marks.get(segment, Mark()) for name, route in progress.items()}
-        waiting.update(_count(path, marks, tally))
+        if segment != pruned.last:
+            marks = {name: route.marks.get(segment, Mark()) for name, route in progress.items()}
+            waiting.update(_count(path, marks, tally))
     routes = {name: _of_route(name, route, waiting[name], folder, progress) for name, route in progress.items()}
     return Account(tally.recorded, dict(tally.dropped), tally.bytes, dict(tally.services), routes)
 
@@ -79,12 +97,19 @@ def prune(folder: Path, done: AbstractSet[str], limit_bytes: int) -> None:
             return
         if path.name.removesuffix(SUFFIX) in done:
             size -= path.stat().st_size
-            pruned = _load_pruned(folder)
-            _count(path, {}, pruned)
-            new = folder / ".pruned.new"
-            new.write_bytes(orjson.dumps({"recorded": pruned.recorded, "dropped": dict(pruned.dropped)}))
+            _enter(folder, path)
             path.unlink()
-            new.replace(folder / "pruned.json")
+
+
+def _enter(folder: Path, path: Path) -> None:
+    """Keep what a segment holds in the account, before it goes; whoever is killed between the two counts it once."""
+    pruned, segment = _load_pruned(folder), path.name.removesuffix(SUFFIX)
+    if segment != pruned.last:
+        tally = _Tally(pruned.recorded, Counter(pruned.dropped))
+        _count(path, {}, tally)
+        new = folder / ".pruned.new"
+        new.write_bytes(orjson.dumps(_Pruned(tally.recorded, dict(tally.dropped), segment)))
+        new.replace(folder / "pruned.json")
 
 
 def _count(path: Path, marks: Mapping[str, Mark], tally: _Tally) -> dict[str, int]:
@@ -103,14 +128,13 @@ def _count(path: Path, marks: Mapping[str, Mark], tally: _Tally) -> dict[str, in
     tally.services[service] += len(ends)
     tally.bytes += path.stat().st_size
     return {
-        name: 0 if mark.is_done else sum(end > mark.offset for end in ends) + derived for name, mark in marks.items()
+        name: 0 if mark.is_done else sum(end > mark.offset for end in ends) + derived - mark.told
+        for name, mark in marks.items()
     }
 
 
-def _load_pruned(folder: Path) -> _Tally:
-    """What the segments that are gone had held."""
+def _load_pruned(folder: Path) -> _Pruned:
     try:
-        pruned = orjson.loads((folder / "pruned.json").read_bytes())
-        return _Tally(pruned["recorded"], Counter(pruned["dropped"]))
-    except (OSError, ValueError, KeyError):
-        return _Tally()
+        return _Pruned(**orjson.loads((folder / "pruned.json").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return _Pruned()

@@ -89,7 +89,9 @@ def _furthest(accounts: list[Progress]) -> Progress:
     marks: dict[str, Mark] = {}
     for account in accounts:
         for segment, mark in account.marks.items():
-            marks[segment] = max(mark, marks.get(segment, mark), key=lambda each: (each.is_done, each.offset))
+            marks[segment] = max(
+                mark, marks.get(segment, mark), key=lambda each: (each.is_done, each.offset, each.told)
+            )
     best = max(accounts, key=lambda account: account.delivered + account.dead, default=Progress())
     ahead = frozenset().union(*(account.ahead for account in accounts))
     return replace(best, marks=marks, trouble=None, ahead=ahead)

@@ -3,6 +3,7 @@
 The one place to choose by: a line is looked at before it is completed, sent, or counted.
 """
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ import orjson
 from dashcam.event import Line, format_time, parse_time
 from dashcam.spool.reader import SegmentReader
 from dashcam.spool.segment import KIND_AT, SPAN_KIND, Completion, Header, is_start, time_of
+
+_log = logging.getLogger("dashcam.ship")
 
 
 def is_shipped(line: bytes) -> bool:
@@ -34,13 +37,16 @@ def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int,
     starts: dict[str, tuple[dict[str, Any], int]] = {}
     last_ns = 0
     for line, after in (each for passage in reader.passages(is_final=True) for each in passage.lines):
-        last_ns = max(last_ns, time_of(line))
-        if line.startswith(SPAN_KIND, KIND_AT):
-            fields = orjson.loads(line)
-            if is_start(line):
-                starts[fields["span"]["id"]] = (fields, after.lines)
-            else:
-                starts.pop(fields["span"]["id"], None)
+        try:
+            last_ns = max(last_ns, time_of(line))
+            if line.startswith(SPAN_KIND, KIND_AT):
+                fields = orjson.loads(line)
+                if is_start(line):
+                    starts[fields["span"]["id"]] = (fields, after.lines)
+                else:
+                    starts.pop(fields["span"]["id"], None)
+        except (ValueError, KeyError, TypeError) as fault:
+            _log.debug("%s: line %d is damaged: %s", reader.path, after.lines, fault)
     for fields, number in starts.values():
         yield fields, number, last_ns
 

@@ -40,12 +40,10 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
         threads = [threading.Thread(target=_run, args=(route, is_drain, stopping), name=route.name) for route in routes]
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads):
+        while at_work := [thread for thread in threads if thread.is_alive()]:
             _keep_house(settings, routes)
-            threads[0].join(settings.sync_interval_s) if is_drain else stopping.wait(settings.sync_interval_s)
-            if stopping.is_set():
-                for thread in threads:
-                    thread.join()
+            # Not a wait for the event: a signal that came within it would set the event under the event's own lock.
+            at_work[0].join(settings.sync_interval_s)
         _log.info("stops")
         return not any(route.is_hung for route in routes)
 

@@ -1,5 +1,6 @@
 """One route's way through the spool: what comes next, and how far it has come."""
 
+import logging
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +12,16 @@ from dashcam.ship.selection import epilogue, is_shipped
 from dashcam.spool.reader import Position, SegmentReader, segment_files
 from dashcam.spool.segment import SUFFIX, Completion
 
+_log = logging.getLogger("dashcam.ship")
+
 
 class Mark(NamedTuple):
-    """How far a route has come in a segment; `is_done` when it will hold no more for it."""
+    """How far a route has come in a segment: in its lines, then in what its end tells; `is_done` when it has it all."""
 
     offset: int = 0
     lines: int = 0
     is_done: bool = False
+    told: int = 0
 
 
 class Cut(NamedTuple):
@@ -75,33 +79,39 @@ class Tape:
                 self._read_segment(segment, path)
 
     def _read_segment(self, segment: str, path: Path) -> None:
+        mark = self._at.get(segment, Mark())
         try:
             reader, completion = self._open.get(segment) or self._open_segment(segment, path)
-        except (OSError, ValueError):
-            # Not a segment, or gone since it was listed; what another hand put there is not ours to remove.
-            self._at[segment] = Mark(is_done=True)
+        except FileNotFoundError:
+            return  # gone since it was listed
+        except OSError as fault:
+            _log.warning("%s cannot be read: %s", path, fault.strerror)
+            return
+        except ValueError:
+            # No segment: nothing of it can be shipped; the file goes when its room is needed.
             self._damaged += 1
+            self._end(segment, mark)
             return
         is_final = reader.is_final()  # asked before reading: what is final then is read to its end
-        mark = self._at.get(segment, Mark())
         passage = reader.read(Position(mark.offset, mark.lines), is_final=is_final)
         self._damaged += passage.damaged
         complete = completion.complete
         self._waiting.extend(
             (complete(line, after.lines), segment, after) for line, after in passage.lines if is_shipped(line)
         )
-        self._at[segment] = Mark(*passage.after)
+        self._at[segment] = mark = Mark(*passage.after, told=mark.told)
         if is_final and not passage.lines and not passage.damaged:
-            self._finish(segment, reader)
+            for told, line in enumerate(epilogue(reader), 1):
+                if told > mark.told:
+                    self._waiting.append((line, segment, mark._replace(told=told)))
+            self._end(segment, mark)
+            self._open.pop(segment)[0].close()
 
     def _open_segment(self, segment: str, path: Path) -> tuple[SegmentReader, Completion]:
         reader = SegmentReader(path)
         self._open[segment] = opened = (reader, Completion(reader.header))
         return opened
 
-    def _finish(self, segment: str, reader: SegmentReader) -> None:
-        mark = self._at[segment]
-        self._waiting.extend((line, segment, mark) for line in epilogue(reader))
+    def _end(self, segment: str, mark: Mark) -> None:
         self._at[segment] = done = mark._replace(is_done=True)
         self._waiting.append((None, segment, done))
-        self._open.pop(segment)[0].close()

@@ -1,0 +1,126 @@
+"""What of a spool is shipped, and what a segment's end tells."""
+
+import re
+
+import orjson
+import pytest
+
+from dashcam.ship.selection import epilogue, is_shipped
+from dashcam.spool.reader import SegmentReader, segment_files
+
+from ..spool.spools import log_line, run_writer, span_line, start_line, write_to
+
+
+def _epilogue(spool):
+    (path,) = segment_files(spool)
+    with SegmentReader(path) as reader:
+        return epilogue(reader)
+
+
+def test_all_but_the_marks_of_open_requests():
+    """Log lines and spans are events; that a request began is none."""
+    assert is_shipped(log_line(1))
+    assert is_shipped(span_line(1, "a"))
+    assert not is_shipped(start_line(1, "a"))
+
+
+DEATH = """
+writer.append(start_line(1, "a"))
+writer.append(start_line(2, "b"))
+writer.append(log_line(3))
+writer.append(span_line(2, "b"))
+writer.append(start_line(500_000, "c"))
+writer.append(log_line(1_250_000))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def _killed(spool, code=DEATH):
+    with pytest.raises(AssertionError):
+        run_writer(code, spool)
+
+
+def test_requests_that_were_open_are_told_as_aborted(tmp_path):
+    """Each that began and did not end, at the last sign of life, with what was known of it."""
+    _killed(tmp_path)
+
+    first, second = _epilogue(tmp_path)
+
+    (path,) = segment_files(tmp_path)
+    assert (first.id, second.id) == (f"{path.stem}-aborted-00000001", f"{path.stem}-aborted-00000005")
+    assert orjson.loads(first.data) == {
+        "@timestamp": "2026-11-24T01:35:01.250000Z",
+        "log.level": "error",
+        "message": "request aborted: POST /cars, open for 1.250 s when its process ended",
+        "http": {"request": {"id": "golf-a", "method": "POST"}, "route": "/cars"},
+        "trace": {"id": "ta"},
+        "span": {"id": "a"},
+        "transaction": {"id": "a"},
+        "url": {"path": "/cars"},
+        "log": {"logger": "dashcam.ship"},
+        "event": {
+            "kind": "event",
+            "action": "request-aborted",
+            "outcome": "failure",
+            "duration": 1_249_999_000,
+            "id": first.id,
+            "sequence": 1,
+            "dataset": "cars",
+        },
+        "ecs.version": "8.17.0",
+        "service": {"name": "cars"},
+        "process": {"pid": 4242},
+    }
+    assert not first.is_span
+    assert orjson.loads(second.data)["event"]["duration"] == 750_000_000
+
+
+def test_every_reading_tells_the_same(tmp_path):
+    """The same events under the same ids, so a second shipper makes no second ones."""
+    _killed(tmp_path)
+
+    assert _epilogue(tmp_path) == _epilogue(tmp_path)
+
+
+def test_a_sealed_segment_tells_of_none(tmp_path):
+    """What is open there was carried over into the next one."""
+    writer = write_to(tmp_path)
+    writer.append(start_line(1, "a"))
+    writer.close()
+
+    assert _epilogue(tmp_path) == []
+
+
+def test_events_that_were_dropped_are_told_by_count(tmp_path):
+    """One event a segment, with the number for each reason; its time is that of the segment."""
+    writer = write_to(tmp_path)
+    writer.append(log_line(1))
+    for reason in ("limit", "error", "limit"):
+        writer.drop(reason)
+    writer.close()
+
+    (told,) = _epilogue(tmp_path)
+
+    (path,) = segment_files(tmp_path)
+    fields = orjson.loads(told.data)
+    assert told.id == fields["event"]["id"] == f"{path.stem}-dropped"
+    assert fields["message"] == "3 events dropped: 2 by limit, 1 by error"
+    assert fields["labels"] == {"dropped_limit": 2, "dropped_error": 1}
+    assert fields["event"]["action"] == "events-dropped"
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", fields["@timestamp"])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b'{"@timestamp":"2026-99-24T01:35:00.000001Z","log.level":"info","message":"m","event":{"kind":"event"}}\n',
+        b'{"@timestamp":"2026-11-24T01:35:00.000001Z","processor":{"event":"start"},"span":7,"event":{}}\n',
+        b'{"@timestamp":"2026-11-24T01:35:00.000001Z","processor":{"event":"start"},"\xff":{"a":"event":{}}\n',
+        b'{"@timestamp":"2026-11-24T01:35:00.000001Z","processor":{"event":"transaction"},"event":{"kind":"event"}}\n',
+    ],
+)
+def test_a_damaged_line_hides_no_request(tmp_path, damage):
+    """It looks like a line, and makes no sense: the others are told."""
+    _killed(tmp_path, DEATH.replace("writer.append(log_line(3))", f"writer.append({damage!r})"))
+
+    assert len(_epilogue(tmp_path)) == 2

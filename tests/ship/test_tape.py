@@ -1,0 +1,236 @@
+"""A route's way through the spool: every event once, wherever it is taken up again."""
+
+import orjson
+import pytest
+
+from dashcam.ship.batch import Limits
+from dashcam.ship.tape import Mark, Tape
+from dashcam.spool.reader import segment_files
+
+from ..spool.spools import SMALL, log_line, run_writer, running_writer, start_line, write_to
+
+PLENTY = Limits(events=10_000, bytes=10_000_000)
+
+
+@pytest.fixture
+def tape(tmp_path):
+    tape = Tape(tmp_path, {})
+    yield tape
+    tape.close()
+
+
+def _cuts(tape, limits=PLENTY):
+    cuts = []
+    while cut := tape.cut(limits):
+        cuts.append(cut)
+    return cuts
+
+
+def _lines(cuts):
+    return [line for cut in cuts for line in cut.lines]
+
+
+def _messages(cuts):
+    return [orjson.loads(line.data)["message"] for line in _lines(cuts)]
+
+
+def _spool(folder, services=("cars", "parts"), count=400):
+    """Several segments of several services; the last one of each is open."""
+    for service in services:
+        writer = write_to(folder, service)
+        for number in range(count):
+            writer.append(log_line(number, f" {service}"))
+
+
+def test_an_empty_spool(tape):
+    """Nothing is new."""
+    assert tape.cut(PLENTY) is None
+
+
+def test_everything_comes_once(tmp_path, tape):
+    """Of all services and segments, each in its order, with ids that say the place."""
+    _spool(tmp_path)
+
+    cuts = _cuts(tape)
+
+    for service in ("cars", "parts"):
+        own = [message for message in _messages(cuts) if message.endswith(service)]
+        assert own == [f"{number} {service}" for number in range(400)]
+    ids = [line.id for line in _lines(cuts)]
+    assert len(set(ids)) == len(ids) == 800
+    for path in segment_files(tmp_path):
+        own = [line_id for line_id in ids if line_id.startswith(path.stem)]
+        assert own == [f"{path.stem}-{number:08d}" for number in range(1, len(own) + 1)]
+
+
+@pytest.mark.parametrize("events", [1, 7, 100, 799, 800, 801])
+def test_no_more_events_than_allowed(tmp_path, tape, events):
+    """Whatever is there at once."""
+    _spool(tmp_path)
+
+    sizes = [len(cut.lines) for cut in _cuts(tape, Limits(events, 10_000_000))]
+
+    assert sum(sizes) == 800
+    assert max(sizes) == min(events, 800)
+
+
+def test_no_more_bytes_than_allowed(tmp_path, tape):
+    """Counted with a newline each."""
+    _spool(tmp_path)
+
+    cuts = _cuts(tape, Limits(events=10_000, bytes=5_000))
+
+    sizes = [sum(len(line.data) + 1 for line in cut.lines) for cut in cuts]
+    assert max(sizes) <= 5_000
+    assert min(sizes[:-3]) > 4_500
+    assert len(_lines(cuts)) == 800
+
+
+def test_an_event_larger_than_allowed_goes_alone(tmp_path, tape):
+    """The backend may refuse it; the others do not wait for that."""
+    writer = write_to(tmp_path)
+    for line in (log_line(1), log_line(2, "x" * 3000), log_line(3)):
+        writer.append(line)
+
+    cuts = _cuts(tape, Limits(events=100, bytes=2000))
+
+    assert [len(cut.lines) for cut in cuts if cut.lines] == [1, 1, 1]
+
+
+def test_what_comes_later(tmp_path, tape):
+    """The tape goes on in a live segment, then in the one after it."""
+    with running_writer(
+        "for line in sys.stdin:\n    writer.append(log_line(int(line)))\n    print(flush=True)", tmp_path
+    ) as process:
+        seen = []
+        for number in range(1000):
+            process.stdin.write(f"{number}\n")
+            process.stdin.flush()
+            process.stdout.readline()
+            seen += _messages(_cuts(tape))
+            assert len(seen) == number + 1
+
+    assert seen == [str(number) for number in range(1000)]
+    assert len(segment_files(tmp_path)) > 3
+
+
+def test_marks_of_requests_move_the_position_only(tmp_path, tape):
+    """A cut never holds one; the numbers of the lines count them."""
+    writer = write_to(tmp_path)
+    for line in (start_line(1, "a"), log_line(2), start_line(3, "b"), log_line(4)):
+        writer.append(line)
+    writer.close()
+
+    lines = _lines(_cuts(tape))
+
+    assert [line.id[-8:] for line in lines] == ["00000002", "00000004"]
+
+
+DEATH = """
+for number in range(10):
+    writer.append(start_line(number, f"a{number}"))
+    writer.append(log_line(number))
+writer.drop("limit")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def _spool_of_the_dead(folder):
+    with pytest.raises(AssertionError):
+        run_writer(DEATH, folder)
+    _spool(folder, count=40)
+    (folder / "here/cars/0000deadbeefdeadbeefdead.segment").write_bytes(b"garbage")
+
+
+@pytest.mark.parametrize("events", [1, 3, 7])
+def test_taken_up_again_anywhere(tmp_path, events):
+    """From the marks of any cut, a new tape gives just the rest, also in the middle of what a segment's end tells."""
+    _spool_of_the_dead(tmp_path)
+    limits = Limits(events, 10_000_000)
+    whole = Tape(tmp_path, {})
+    cuts = _cuts(whole, limits)
+    expected = {line.id for line in _lines(cuts)}
+    assert len(expected) == 10 + 11 + 80
+
+    marks = {}
+    seen = []
+    for cut in cuts:
+        marks |= cut.marks
+        seen += [line.id for line in cut.lines]
+        again = Tape(tmp_path, marks)
+        rest = [line.id for line in _lines(_cuts(again))]
+        again.close()
+        assert sorted(seen + rest) == sorted(expected)
+    whole.close()
+
+
+def test_a_tape_at_the_end_has_every_segment_done(tmp_path):
+    """Then nothing is read again."""
+    _spool_of_the_dead(tmp_path)
+    first = Tape(tmp_path, {})
+    marks = {segment: mark for cut in _cuts(first) for segment, mark in cut.marks.items()}
+    first.close()
+
+    assert marks.keys() == {path.stem for path in segment_files(tmp_path)}
+    assert all(mark.is_done for mark in marks.values())
+
+
+def test_garbage_is_counted_once(tmp_path):
+    """Also after a restart."""
+    folder = tmp_path / "here/cars"
+    folder.mkdir(parents=True)
+    for name, data in {"0001": b"", "0002": b"GIF89a" * 1000, "0003": bytes(SMALL)}.items():
+        (folder / f"{name}.segment").write_bytes(data)
+
+    first = Tape(tmp_path, {})
+    cuts = _cuts(first)
+    first.close()
+
+    assert sum(cut.damaged for cut in cuts) == 3
+    second = Tape(tmp_path, {segment: mark for cut in cuts for segment, mark in cut.marks.items()})
+    assert second.cut(PLENTY) is None
+    second.close()
+
+
+def test_what_cannot_be_read_now_is_read_later(tmp_path, tape, caplog):
+    """An obstacle is no damage: nothing is given up."""
+    writer = write_to(tmp_path)
+    writer.append(log_line(1))
+    writer.close()
+    (path,) = segment_files(tmp_path)
+    path.rename(tmp_path / "elsewhere")
+    path.mkdir()
+
+    assert tape.cut(PLENTY) is None
+    assert f"{path} cannot be read" in caplog.text
+
+    path.rmdir()
+    (tmp_path / "elsewhere").rename(path)
+    assert _messages(_cuts(tape)) == ["1"]
+
+
+def test_a_damaged_place_is_counted(tmp_path, tape):
+    """The lines around it are there."""
+    writer = write_to(tmp_path)
+    for line in (log_line(1), b"{}\n", log_line(3)):
+        writer.append(line)
+    writer.close()
+
+    cuts = _cuts(tape)
+
+    assert _messages(cuts) == ["1", "3"]
+    assert sum(cut.damaged for cut in cuts) == 1
+
+
+def test_a_segment_that_goes_away(tmp_path, tape):
+    """Whoever removed it, the others go on."""
+    _spool(tmp_path, ["cars"])
+    first, *_ = segment_files(tmp_path)
+    first.unlink()
+
+    assert _messages(_cuts(tape))[-1] == "399 cars"
+
+
+def test_a_mark_is_a_place():
+    """As it stands in the file of positions."""
+    assert list(Mark(100, 2)) == [100, 2, False, 0]
