@@ -7,11 +7,14 @@
 
 The fixture `recording` records into a folder of its own: the application in the test's process, and every process that
 is started with `recording.environment`.
+
+The fixture `loggly_stand_in` is a running stand-in for Loggly: `environment()` leads to it, `lines()` are what it took.
 """
 
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -28,6 +31,9 @@ from dashcam.show.story import Story, tell
 from dashcam.show.terminal import draw
 from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import Completion
+
+if TYPE_CHECKING:
+    from dashcam.loggly_stand_in import StandIn
 
 
 class Recording:
@@ -165,3 +171,12 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recor
     recorder.stop()
     if isinstance(former, Recorder):
         recorder.start(former)
+
+
+@pytest.fixture
+def loggly_stand_in() -> "Iterator[StandIn]":
+    """A stand-in for Loggly that runs during the test."""
+    from dashcam.loggly_stand_in import StandIn
+
+    with StandIn() as stand_in:
+        yield stand_in

@@ -8,30 +8,28 @@ import pytest
 
 from dashcam.cli import main
 from dashcam.event import Line, format_time
-from dashcam.loggly_stand_in import StandIn
 from dashcam.routes import connect
 from dashcam.settings import Settings
 
 
 @pytest.fixture
-def loggly(tmp_path, monkeypatch):
+def loggly(loggly_stand_in, tmp_path, monkeypatch):
     """An account with one event."""
-    with StandIn() as stand_in:
-        for name, value in (stand_in.environment() | {"DASHCAM_DIR": str(tmp_path)}).items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.delenv("LOGGLY_SUBDOMAIN", raising=False)
-        fields = {
-            "@timestamp": format_time(time.time_ns()),
-            "log.level": "info",
-            "message": "car created",
-            "http": {"request": {"id": "golf-1"}},
-            "trace": {"id": "4bf92f3577b34da6a3ce929d0e0e4736"},
-            "event": {"id": "0193a1b2c3d4e5f601020304-00000001"},
-            "service": {"name": "cars"},
-        }
-        with closing(connect("loggly", Settings.load())) as backend:
-            backend.ship([Line(fields["event"]["id"], is_span=False, data=orjson.dumps(fields))])
-        yield stand_in
+    for name, value in (loggly_stand_in.environment() | {"DASHCAM_DIR": str(tmp_path)}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("LOGGLY_SUBDOMAIN", raising=False)
+    fields = {
+        "@timestamp": format_time(time.time_ns()),
+        "log.level": "info",
+        "message": "car created",
+        "http": {"request": {"id": "golf-1"}},
+        "trace": {"id": "4bf92f3577b34da6a3ce929d0e0e4736"},
+        "event": {"id": "0193a1b2c3d4e5f601020304-00000001"},
+        "service": {"name": "cars"},
+    }
+    with closing(connect("loggly", Settings.load())) as backend:
+        backend.ship([Line(fields["event"]["id"], is_span=False, data=orjson.dumps(fields))])
+    return loggly_stand_in
 
 
 @pytest.mark.parametrize("any_id", ["golf-1", "4bf92f3577b34da6a3ce929d0e0e4736"])
