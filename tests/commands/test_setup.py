@@ -42,17 +42,21 @@ def test_json_is_an_object_a_step(engine, capsys):
     assert {"what": "stream logs-dashcam-default", "done": "made"} in steps
 
 
-def test_keys_and_dashboards_on_request(engine, tmp_path, capsys):
+def test_keys_on_request(engine, tmp_path, capsys):
     """The keys are in the file, and nowhere else."""
-    pack = tmp_path / "pack.ndjson"
-    pack.write_bytes(b"{}\n")
-
-    assert main(["setup", "elk", "--keys", str(tmp_path / "keys"), "--dashboards", str(pack)]) == 0
+    assert main(["setup", "elk", "--keys", str(tmp_path / "keys")]) == 0
 
     printed = capsys.readouterr()
     assert "VGhlIGtleQ==" in (tmp_path / "keys").read_text()
     assert "VGhlIGtleQ==" not in printed.out + printed.err
-    assert f"Kibana objects of {pack}: imported 2" in printed.out
+
+
+def test_dashboards_where_kibana_is(engine, capsys):
+    """With KIBANA_URL the pack is imported, in one request."""
+    assert main(["setup", "elk"]) == 0
+
+    assert "imported 2" in capsys.readouterr().out
+    assert [asked.path for asked in engine if "_import" in asked.path] == ["/api/saved_objects/_import"]
 
 
 def test_an_engine_that_is_not_there(monkeypatch, capsys):
