@@ -16,10 +16,10 @@ import msgpack
 class Server:
     """Gives each connection to `handle(sock)`, in a thread of its own; a connection ends with its handler."""
 
-    def __init__(self, handle, *, tls=None):
+    def __init__(self, handle, *, tls=None, port=0):
         self.handle = handle
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self._threads = [threading.Thread(target=self._accept)]
         self._open = set()
         self.port = self._listener.getsockname()[1]
