@@ -126,5 +126,5 @@ def _decode(text: bytes) -> DeadLetter | None:
         fields = orjson.loads(text)
         line = Line(fields["id"], fields["is_span"], fields["event"].encode())
         return DeadLetter(fields["time"], fields["reason"], line)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None

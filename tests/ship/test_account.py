@@ -1,0 +1,131 @@
+"""recorded = delivered + waiting + dead-lettered."""
+
+import pytest
+
+from dashcam.ship import positions
+from dashcam.ship.account import Account, RouteAccount, _enter, prune, take_account
+from dashcam.ship.positions import Progress
+from dashcam.ship.tape import Mark
+from dashcam.spool.reader import SegmentReader, segment_files
+
+from ..spool.spools import SMALL, log_line, run_writer, span_line, start_line, write_to
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return tmp_path / "spool"
+
+
+def _fill(spool, count=400):
+    writer = write_to(spool)
+    for number in range(count):
+        writer.append(log_line(number))
+    writer.close()
+
+
+def test_an_empty_folder(tmp_path):
+    """Nothing was recorded."""
+    assert take_account(tmp_path) == Account(0, {}, 0, {}, {})
+
+
+def test_what_is_recorded_is_counted(tmp_path, spool):
+    """Events, by service; marks of requests are none; the size is that of the files."""
+    cars, parts = write_to(spool, "cars"), write_to(spool, "parts")
+    for line in (log_line(1), start_line(2, "a"), span_line(3, "a")):
+        cars.append(line)
+    parts.append(log_line(4))
+    for writer in (cars, parts):
+        writer.close()
+
+    account = take_account(tmp_path)
+
+    assert (account.recorded, account.services) == (3, {"cars": 2, "parts": 1})
+    assert account.bytes == sum(path.stat().st_size for path in segment_files(spool))
+    assert account.routes == {}
+
+
+def test_what_a_segments_end_tells_is_recorded_too(tmp_path, spool):
+    """A request that was aborted, and that events were dropped, are events to be delivered."""
+    with pytest.raises(AssertionError):
+        run_writer("writer.append(start_line(1, 'a'))\nwriter.drop('disk')\nos.kill(os.getpid(), 9)", spool)
+
+    account = take_account(tmp_path)
+
+    assert (account.recorded, account.dropped) == (2, {"limit": 0, "disk": 1, "error": 0})
+
+
+def test_each_route_has_its_share(tmp_path, spool):
+    """What lies behind its marks waits."""
+    _fill(spool)
+    first, *rest = segment_files(spool)
+    with SegmentReader(first) as reader:
+        lines = reader.read(is_final=True).lines
+    marks = {first.stem: Mark(*lines[9][1])}
+    positions.save(tmp_path / "positions", "loggly", Progress(marks, delivered=8, dead=2))
+    positions.save(tmp_path / "positions", "elk", Progress())
+    done = {path.stem: Mark(1, 1, is_done=True) for path in [first, *rest]}
+    positions.save(tmp_path / "positions", "local", Progress(done, delivered=400))
+
+    account = take_account(tmp_path)
+
+    assert account.recorded == 400
+    assert account.routes == {
+        "elk": RouteAccount(0, 400, 0, 0, None),
+        "local": RouteAccount(400, 0, 0, 0, None),
+        "loggly": RouteAccount(8, 390, 2, 0, None),
+    }
+
+
+def test_garbage_is_no_event(tmp_path, spool):
+    """It does not stop the counting."""
+    _fill(spool, 10)
+    (spool / "here/cars/0000.segment").write_bytes(b"garbage")
+
+    assert take_account(tmp_path).recorded == 10
+
+
+def test_pruning_keeps_to_the_limit(tmp_path, spool):
+    """The oldest of the segments that are done go; the account keeps what they held."""
+    _fill(spool, 2000)
+    write_to(spool).drop("limit")
+    paths = segment_files(spool)
+    before = take_account(tmp_path)
+
+    prune(tmp_path, {path.stem for path in paths[:8]}, limit_bytes=(len(paths) - 5) * SMALL)
+
+    assert segment_files(spool) == paths[5:]
+    after = take_account(tmp_path)
+    assert (after.recorded, after.dropped) == (before.recorded, before.dropped)
+    assert after.bytes < before.bytes
+
+
+def test_what_is_not_done_is_not_pruned(tmp_path, spool):
+    """However little room there is."""
+    _fill(spool, 2000)
+    paths = segment_files(spool)
+
+    prune(tmp_path, {paths[3].stem}, limit_bytes=0)
+
+    assert segment_files(spool) == [*paths[:3], *paths[4:]]
+
+
+def test_a_kill_while_a_segment_is_pruned(tmp_path, spool):
+    """Between the entry into the account and the removal, the segment counts once; then it goes."""
+    _fill(spool, 1000)
+    first, *rest = segment_files(spool)
+
+    _enter(tmp_path, first)
+    assert take_account(tmp_path).recorded == 1000
+
+    prune(tmp_path, {first.stem}, limit_bytes=0)
+    assert segment_files(spool) == rest
+    assert take_account(tmp_path).recorded == 1000
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"recorded":1,"of another version":2}'])
+def test_a_damaged_entry_begins_anew(tmp_path, spool, damage):
+    """What is there is counted."""
+    _fill(spool, 10)
+    (tmp_path / "pruned.json").write_bytes(damage)
+
+    assert take_account(tmp_path).recorded == 10

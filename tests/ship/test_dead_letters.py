@@ -1,0 +1,76 @@
+"""Events that were refused, kept to be read and sent again."""
+
+import threading
+
+from dashcam.event import Line
+from dashcam.ship.dead_letters import DeadLetter, DeadLetters, names_in
+
+LETTER = DeadLetter(
+    "2026-11-24T01:35:46.123456Z", "too odd", Line("seg-00000001", is_span=True, data='{"é":"🚗"}'.encode())
+)
+
+
+def _letter(number):
+    return LETTER._replace(line=Line(f"seg-{number:08d}", is_span=False, data=b"{}"))
+
+
+def test_a_letter_is_read_again(tmp_path):
+    """Byte for byte."""
+    letters = DeadLetters(tmp_path, "loggly")
+    letters.add([LETTER, _letter(2)])
+    letters.add([_letter(3)])
+
+    assert list(letters.read()) == [LETTER, _letter(2), _letter(3)]
+    assert names_in(tmp_path) == ["loggly"]
+
+
+def test_no_letters(tmp_path):
+    """No file either."""
+    assert list(DeadLetters(tmp_path, "loggly").read()) == []
+    assert names_in(tmp_path) == []
+
+
+def test_an_event_that_was_refused_twice(tmp_path):
+    """A resend that was refused too is no second letter; the first reason stands."""
+    letters = DeadLetters(tmp_path, "loggly")
+    letters.add([LETTER])
+    letters.add([LETTER._replace(reason="still too odd")])
+
+    assert list(letters.read()) == [LETTER]
+
+
+def test_a_line_in_pieces(tmp_path):
+    """What a kill or a full disk left of a letter is passed over, and the next one is whole."""
+    letters = DeadLetters(tmp_path, "loggly")
+    letters.add([LETTER])
+    whole = letters.path.read_bytes()
+    for piece in (
+        b'{"time":7}\n',
+        b"garbage\n",
+        b"\0\0\0\n",
+        b"[]\n",
+        b'{"time":"t","reason":"r","id":"i","is_span":0,"event":7}\n',
+    ):
+        letters.path.write_bytes(piece + whole + whole[:-20])
+        assert list(letters.read()) == [LETTER]
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    """A letter is one line of JSON, whatever the event was."""
+    letters = DeadLetters(tmp_path, "loggly")
+    letters.add([LETTER._replace(line=Line("a", is_span=False, data=b"\xff{\n}"))])
+
+    assert [letter.line.data for letter in letters.read()] == ["\ufffd{\n}".encode()]
+    assert letters.path.read_bytes().count(b"\n") == 1
+
+
+def test_threads_do_not_mix_their_letters(tmp_path):
+    """Each line is whole."""
+    letters = DeadLetters(tmp_path, "loggly")
+    threads = [threading.Thread(target=letters.add, args=([_letter(10 * n + m) for m in range(10)],)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(letter.line.id for letter in letters.read()) == [f"seg-{number:08d}" for number in range(80)]

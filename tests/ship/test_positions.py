@@ -1,0 +1,145 @@
+"""How far each route has come, over restarts and switches."""
+
+import orjson
+import pytest
+
+from dashcam.ship import positions
+from dashcam.ship.positions import Progress, Trouble
+from dashcam.ship.tape import Mark
+
+SOME = Progress(
+    marks={"a": Mark(100, 2), "b": Mark(300, 5, is_done=True, told=2)},
+    delivered=6,
+    dead=1,
+    damaged=3,
+    trouble=Trouble("2026-11-24T01:35:46.123456Z", "down"),
+    ahead=frozenset({"a-00000007"}),
+)
+
+
+def test_an_account_is_kept(tmp_path):
+    """All of it, by the route's name."""
+    positions.save(tmp_path, "loggly", SOME)
+    positions.save(tmp_path, "elk", Progress(), is_synced=True)
+
+    assert positions.load(tmp_path) == {"elk": Progress(), "loggly": SOME}
+
+
+def test_no_account(tmp_path):
+    """A first start, without the folder even."""
+    assert positions.load(tmp_path / "absent") == {}
+
+
+def test_an_account_is_replaced_in_one_step(tmp_path):
+    """What a kill left of the next one is none."""
+    positions.save(tmp_path, "loggly", SOME)
+    (tmp_path / ".loggly.new").write_bytes(b'{"marks":{"a":[')
+
+    assert positions.load(tmp_path) == {"loggly": SOME}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"\0" * 100,
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"marks":7,"trouble":null}',
+        b'{"marks":{"a":[1]},"trouble":7}',
+        b'{"marks":{"a":7},"trouble":null}',
+        b'{"marks":{},"trouble":null,"of another version":1}',
+        orjson.dumps(SOME, default=tuple)[:-10],
+    ],
+)
+def test_a_damaged_account_begins_anew(tmp_path, damage):
+    """What was delivered comes again, under its old ids."""
+    (tmp_path / "loggly.json").write_bytes(damage)
+
+    assert positions.load(tmp_path) == {"loggly": Progress()}
+
+
+def test_an_account_of_the_version_before(tmp_path):
+    """Its marks said nothing of what a segment's end tells."""
+    old = b'{"marks":{"a":[100,2,false]},"delivered":2,"dead":0,"damaged":0,"trouble":null}'
+    (tmp_path / "loggly.json").write_bytes(old)
+
+    assert positions.load(tmp_path) == {"loggly": Progress(marks={"a": Mark(100, 2)}, delivered=2)}
+
+
+def test_an_account_advances():
+    """Marks are replaced one by one, numbers are added."""
+    advanced = Progress({"a": Mark(1, 1), "b": Mark(2, 2)}, 3, 1).advanced({"b": Mark(5, 5), "c": Mark(1, 1)}, 4, 2, 1)
+
+    assert advanced == Progress({"a": Mark(1, 1), "b": Mark(5, 5), "c": Mark(1, 1)}, 7, 3, 1)
+
+
+def test_marks_of_segments_that_are_gone():
+    """They go too, and the numbers stay."""
+    assert SOME.within({"a"}) == Progress({"a": Mark(100, 2)}, 6, 1, 3, SOME.trouble, SOME.ahead)
+
+
+def _known(folder, **accounts):
+    for route, account in accounts.items():
+        positions.save(folder, route, account)
+
+
+LOW = Progress({"a": Mark(100, 1), "b": Mark(0, 0)}, delivered=1)
+HIGH = Progress({"a": Mark(300, 3), "b": Mark(200, 2)}, delivered=5)
+
+
+def test_the_first_route_begins_at_the_beginning(tmp_path):
+    """Everything of the spool is its."""
+    assert positions.hand_over(tmp_path, ["local"]) == {"local": Progress()}
+    assert positions.load(tmp_path) == {"local": Progress()}
+
+
+def test_a_route_goes_on(tmp_path):
+    """From its own place, in trouble as it was, whatever stands beside it."""
+    _known(tmp_path, local=SOME, loggly=HIGH)
+
+    assert positions.hand_over(tmp_path, ["loggly", "local"]) == {"local": SOME, "loggly": HIGH}
+
+
+def test_a_switch_hands_over(tmp_path):
+    """The new route goes on where the old one stood, without its trouble; the old one is at work no more."""
+    _known(tmp_path, local=SOME)
+
+    progress = positions.hand_over(tmp_path, ["loggly"])
+
+    assert progress == {"loggly": Progress(SOME.marks, 6, 1, 3, None, SOME.ahead)}
+    assert positions.load(tmp_path) == progress
+
+
+def test_a_second_route_joins(tmp_path):
+    """It begins where the first one stands: what came before is in the first."""
+    _known(tmp_path, local=HIGH)
+
+    assert positions.hand_over(tmp_path, ["local", "loggly"]) == {"local": HIGH, "loggly": HIGH}
+
+
+def test_two_hand_over_to_one(tmp_path):
+    """It goes on from the furthest of them, segment by segment: each event is in one of them at least."""
+    left = Progress({"a": Mark(300, 3), "b": Mark(0, 0)}, delivered=3)
+    right = Progress({"a": Mark(100, 1), "b": Mark(200, 2, is_done=True)}, delivered=3)
+    _known(tmp_path, loggly=left, elk=right)
+
+    progress = positions.hand_over(tmp_path, ["local"])["local"]
+
+    assert progress.marks == {"a": Mark(300, 3), "b": Mark(200, 2, is_done=True)}
+
+
+def test_one_of_two_stays(tmp_path):
+    """It goes on from its own place; the other is at work no more."""
+    _known(tmp_path, loggly=LOW, elk=HIGH)
+
+    assert positions.hand_over(tmp_path, ["loggly"]) == {"loggly": LOW}
+    assert positions.load(tmp_path) == {"loggly": LOW}
+
+
+def test_one_of_two_is_replaced(tmp_path):
+    """The new one follows the one that left, not the one that stays."""
+    _known(tmp_path, loggly=LOW, elk=HIGH)
+
+    assert positions.hand_over(tmp_path, ["elk", "local"]) == {"elk": HIGH, "local": LOW}

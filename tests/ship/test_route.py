@@ -1,0 +1,225 @@
+"""A route from the spool to its backend, with several batches under way, through faults, stops and restarts."""
+
+import random
+import threading
+from collections import Counter
+
+import pytest
+
+from dashcam.errors import Refused, Unavailable
+from dashcam.ship import positions
+from dashcam.ship.account import take_account
+from dashcam.ship.batch import Limits, Undelivered
+from dashcam.ship.dead_letters import DeadLetters
+from dashcam.ship.positions import Progress
+from dashcam.ship.route import Route
+
+from ..processes import until
+from ..spool.spools import log_line, run_writer, running_writer, write_to
+from .played import Played, Taking
+
+SMALL = Limits(events=10, bytes=100_000)
+SEVERAL = Limits(events=10, bytes=100_000, in_flight=4)
+
+
+def _route(folder, backend, stopping=None):
+    progress = positions.load(folder / "positions").get("played", Progress())
+    return Route("played", backend, folder, progress, stopping or threading.Event())
+
+
+def _fill(folder, count):
+    writer = write_to(folder / "spool")
+    for number in range(count):
+        writer.append(log_line(number))
+    writer.close()
+
+
+def _account(folder):
+    account = take_account(folder)
+    return account.recorded, account.routes["played"]
+
+
+def test_a_drain_ships_what_there_is(tmp_path):
+    """Then it ends, with the backend closed and everything accounted for."""
+    _fill(tmp_path, 1000)
+    backend = Taking(lambda _: None, SMALL)
+
+    _route(tmp_path, backend).run(is_drain=True)
+
+    assert len(set(backend.taken)) == len(backend.taken) == 1000
+    assert backend.is_closed
+    recorded, share = _account(tmp_path)
+    assert (recorded, share.delivered, share.waiting, share.dead) == (1000, 1000, 0, 0)
+
+
+def test_a_second_run_ships_only_what_is_new(tmp_path):
+    """Also when nothing is."""
+    _fill(tmp_path, 15)
+    first, second, third = (Taking(lambda _: None, SMALL) for _ in range(3))
+
+    _route(tmp_path, first).run(is_drain=True)
+    _route(tmp_path, second).run(is_drain=True)
+    _fill(tmp_path, 5)
+    _route(tmp_path, third).run(is_drain=True)
+
+    assert (len(first.taken), len(second.taken), len(third.taken)) == (15, 0, 5)
+
+
+def test_damage_is_counted(tmp_path, caplog):
+    """And told."""
+    writer = write_to(tmp_path / "spool")
+    for line in (log_line(1), b"{}\n", log_line(3)):
+        writer.append(line)
+    writer.close()
+
+    _route(tmp_path, Played(limits=SMALL)).run(is_drain=True)
+
+    _, share = _account(tmp_path)
+    assert (share.delivered, share.damaged) == (2, 1)
+    assert "1 damaged places" in caplog.text
+
+
+def test_trouble_shows_while_it_lasts(tmp_path):
+    """With the time it began; then it is gone."""
+    _fill(tmp_path, 5)
+    seen = []
+
+    def look(_):
+        share = take_account(tmp_path).routes.get("played")
+        seen.append(share and share.trouble)
+        return Unavailable("down", 0.001) if len(seen) < 3 else None
+
+    _route(tmp_path, Played(look, look, look, limits=SMALL)).run(is_drain=True)
+
+    assert [trouble and trouble.reason for trouble in seen] == [None, "down", "down"]
+    assert seen[1].since == seen[2].since
+    assert _account(tmp_path)[1].trouble is None
+
+
+def test_a_later_batch_alone_moves_no_position(tmp_path):
+    """Batches answered out of order: the position waits for the first, then takes them all."""
+    _fill(tmp_path, 40)
+    answered, held = [], threading.Event()
+
+    def hold_the_first(batch):
+        if batch[0].id.endswith("-00000001"):
+            held.wait(30)
+        answered.append(len(batch))
+
+    route = _route(tmp_path, Played(*[hold_the_first] * 4, limits=SEVERAL))
+    thread = threading.Thread(target=route.run, kwargs={"is_drain": True})
+    thread.start()
+    try:
+        until(lambda: len(answered) == 3, "three answers")
+        assert positions.load(tmp_path / "positions") == {}
+    finally:
+        held.set()
+        thread.join()
+
+    recorded, share = _account(tmp_path)
+    assert (recorded, share.delivered, share.waiting) == (40, 40, 0)
+
+
+def test_a_stop_between_batches_under_way(tmp_path):
+    """What was answered ahead of its turn is not sent again, and each event is in the account once."""
+    _fill(tmp_path, 40)
+    stopping = threading.Event()
+    others = threading.Barrier(3)
+
+    def answer(batch):
+        if batch[0].id.endswith("-00000001"):
+            return Unavailable("down", 1000)
+        others.wait(30)
+        stopping.set()
+        return None
+
+    first, second = Taking(answer, SEVERAL), Taking(lambda _: None, SEVERAL)
+    _route(tmp_path, first, stopping).run()
+    recorded, share = _account(tmp_path)
+    assert (recorded, share.delivered, share.waiting) == (40, 30, 10)
+
+    _route(tmp_path, second).run(is_drain=True)
+    assert len(second.taken) == 10
+    assert sorted(first.taken + second.taken) == sorted(set(first.taken + second.taken))
+    assert _account(tmp_path)[1].delivered == 40
+
+
+def test_a_stop_comes_soon(tmp_path):
+    """A route that has nothing to do ends at once, its backend closed."""
+    stopping = threading.Event()
+    backend = Played(limits=SMALL)
+    route = _route(tmp_path, backend, stopping)
+    thread = threading.Thread(target=route.run)
+    thread.start()
+
+    stopping.set()
+    thread.join(5)
+
+    assert not thread.is_alive()
+    assert backend.is_closed
+
+
+def _at_random(dice):
+    def decide(batch):
+        match dice.choice(["take", "take", "take", "down", "refuse", "some"]):
+            case "down":
+                return Unavailable("down", 0.001)
+            case "refuse":
+                return Refused("odd")
+            case "some":
+                return Undelivered([place for place in range(len(batch)) if dice.random() < 0.1])
+        return None
+
+    return decide
+
+
+LOAD = """
+for number in range(int(sys.argv[3]) if len(sys.argv) > 3 else 5000):
+    writer.append(log_line(number))
+    if number % 50 == 0:
+        time.sleep(0.002)
+print("done", flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("in_flight", [1, 4])
+def test_the_account_holds_at_every_moment(tmp_path, in_flight):
+    """While a process records, and a backend takes, refuses and fails at random; at the end all is there, once."""
+    backend = Taking(_at_random(random.Random(in_flight)), Limits(50, 100_000, in_flight))
+    stopping = threading.Event()
+    thread = threading.Thread(target=_route(tmp_path, backend, stopping).run)
+    with running_writer(LOAD, tmp_path / "spool") as process:
+        until(lambda: take_account(tmp_path).recorded, "first event")
+        thread.start()
+        try:
+            until(lambda: take_account(tmp_path).routes, "first position")
+            looks = 0
+            while (account := take_account(tmp_path)).routes["played"].waiting or account.recorded < 5000:
+                share = account.routes["played"]
+                assert account.recorded == share.delivered + share.waiting + share.dead
+                looks += 1
+        finally:
+            stopping.set()
+            thread.join()
+        process.communicate("\n")
+
+    buried = [letter.line.id for letter in DeadLetters(tmp_path / "dead-letters", "played").read()]
+    share = account.routes["played"]
+    assert looks > 3
+    assert len(buried) == share.dead
+    assert Counter(backend.taken + buried).most_common(1)[0][1] == 1
+    assert len(backend.taken + buried) == 5000
+
+
+def test_a_process_that_was_killed(tmp_path):
+    """Its lines and what it left open arrive, once, also from a second run."""
+    code = "writer.append(start_line(1, 'a'))\nwriter.append(log_line(2))\nos.kill(os.getpid(), 9)"
+    with pytest.raises(AssertionError):
+        run_writer(code, tmp_path / "spool")
+    backend = Taking(lambda _: None, Limits(1, 100_000))
+
+    _route(tmp_path, backend).run(is_drain=True)
+    _route(tmp_path, backend).run(is_drain=True)
+
+    assert [line_id.partition("-")[2] for line_id in backend.taken] == ["00000002", "aborted-00000001"]
