@@ -56,7 +56,7 @@ def drawn(store, request_id):
     return list(draw(tell(events_of(store, request_id)), Style()))
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_stories_from_an_engine_are_those_of_the_local_store(engine_url, namespace, tmp_path, count):
     """Line by line, for each request."""
     lines = sample.requests(count)
@@ -72,7 +72,7 @@ def test_stories_from_an_engine_are_those_of_the_local_store(engine_url, namespa
     own.close()
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_stories_from_loggly_are_those_of_the_local_store(tmp_path, count):
     """Line by line, for each request, though Loggly stamped them all anew; and each event is the same."""
     lines = sample.requests(count)

@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from dashcam.errors import DashcamError
 from dashcam.event import Event
 from dashcam.setup import read_json
 
@@ -15,6 +16,13 @@ from ..find.sample import lines
 ROOT = Path(__file__).parents[2]
 ELK = ROOT / "logging" / "elk"
 FILES = [str(path.relative_to(ELK)) for path in sorted(ELK.glob("*/*.json"))]
+
+
+def test_a_build_without_the_files_says_so():
+    """An image may be made without the folder; setting up is then for another one."""
+    with pytest.raises(DashcamError, match="build from the whole project"):
+        read_json("templates/none.json")
+
 
 # What Kibana's waterfall, its services page and its log lists read of a document.
 KIBANA_FIELDS = [

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from dashcam.errors import DashcamError
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -20,5 +22,10 @@ class Step:
 
 
 def read_json(name: str) -> Any:
-    """The JSON of a file of `logging/elk`, by its path there."""
-    return orjson.loads(resources.files(__name__).joinpath("elk", name).read_bytes())
+    """The JSON of a file of `logging/elk`, by its path there; raises `DashcamError` when it was left out of a build."""
+    try:
+        return orjson.loads(resources.files(__name__).joinpath("elk", name).read_bytes())
+    except FileNotFoundError as fault:
+        raise DashcamError(
+            f"logging/elk/{name} is not in this installation: build it from the whole project."
+        ) from fault
