@@ -26,6 +26,4 @@ def read_json(name: str) -> Any:
     try:
         return orjson.loads(resources.files(__name__).joinpath("elk", name).read_bytes())
     except FileNotFoundError as fault:
-        raise DashcamError(
-            f"logging/elk/{name} is not in this installation: build it from the whole project."
-        ) from fault
+        raise DashcamError(f"logging/elk/{name} is not in this installation: build from the whole project.") from fault
