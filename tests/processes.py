@@ -1,5 +1,6 @@
 """Python processes of the tests: started, listened to, killed."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -35,3 +36,37 @@ def until(condition, what):
         assert time.monotonic() < deadline, f"no {what} within {DEADLINE_S} s"
         threading.Event().wait(0.01)
     return found
+
+
+def dashcam_environment(folder, **environment):
+    """The environment of a `dashcam` command that keeps everything below a folder and ships to standard output."""
+    return os.environ | {"DASHCAM_DIR": str(folder), "LOG_BACKEND": "stdout", "NO_COLOR": "1"} | environment
+
+
+def dashcam(*arguments, folder, **environment):
+    """Run a `dashcam` command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "dashcam.cli", *map(str, arguments)],
+        env=dashcam_environment(folder, **environment),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+@contextmanager
+def running_dashcam(*arguments, folder, **environment):
+    """A `dashcam` command that runs meanwhile; what it prints goes to a file, `output`. Killed at the end."""
+    output = folder / f"output-{len(list(folder.glob('output-*')))}"
+    with output.open("wb") as file:
+        command = [sys.executable, "-m", "dashcam.cli", *map(str, arguments)]
+        process = subprocess.Popen(
+            command, env=dashcam_environment(folder, **environment), stdout=file, stderr=subprocess.STDOUT
+        )
+    process.output = output
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()

@@ -34,18 +34,19 @@ def _print_segment(path: Path, *, is_raw: bool) -> int:
     from dashcam.spool.reader import SegmentReader
     from dashcam.spool.segment import Completion, is_start
 
-    damaged = 0
     try:
-        with SegmentReader(path) as reader:
-            completion = Completion(reader.header)
-            for passage in reader.passages(is_final=reader.is_final()):
-                damaged += passage.damaged
-                for line, after in passage.lines:
-                    if is_raw:
-                        print(line.decode())
-                    elif not is_start(line):
-                        print(completion.complete(line, after.lines).data.decode())
+        reader = SegmentReader(path)
     except (OSError, ValueError) as fault:
         print(f"dashcam: {path}: {fault}", file=sys.stderr)
-        return damaged + 1
+        return 1
+    damaged = 0
+    with reader:
+        completion = Completion(reader.header)
+        for passage in reader.passages(is_final=reader.is_final()):
+            damaged += passage.damaged
+            for line, after in passage.lines:
+                if is_raw:
+                    print(line.decode(errors="replace"))
+                elif not is_start(line):
+                    print(completion.complete(line, after.lines).data.decode(errors="replace"))
     return damaged

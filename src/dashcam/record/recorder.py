@@ -80,14 +80,18 @@ active: Recorder | _Off = _Off()
 def start(recorder: Recorder) -> None:
     """Make this the process's recorder; the one before it is sealed."""
     global active
-    stop()
-    active = recorder
+    former, active = active, recorder
+    _seal(former)
 
 
 def stop() -> None:
     """Record no more; what was recorded is sealed."""
     global active
     former, active = active, _Off()
+    _seal(former)
+
+
+def _seal(former: Recorder | _Off) -> None:
     if isinstance(former, Recorder):
         former.spool.close()
 

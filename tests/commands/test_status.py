@@ -1,0 +1,72 @@
+"""`dashcam status`: the account."""
+
+import json
+
+from dashcam.ship import positions
+from dashcam.ship.positions import Progress, Trouble
+
+from ..processes import dashcam
+from .recorded import record
+
+
+def test_nothing_yet(tmp_path):
+    """Nothing recorded, nothing shipped, nothing wrong."""
+    done = dashcam("status", folder=tmp_path)
+
+    assert done.returncode == 0
+    assert (
+        done.stdout
+        == f"{tmp_path}: 0.0 MB of spool (nothing yet)\nrecorded 0\n  no shipper has run here yet: dashcam ship\n"
+    )
+
+
+def test_all_well(tmp_path):
+    """Everything delivered."""
+    record(tmp_path, 1234)
+    dashcam("ship", "--drain", folder=tmp_path)
+
+    done = dashcam("status", folder=tmp_path)
+
+    assert done.returncode == 0
+    assert done.stdout == (
+        f"{tmp_path}: 2.1 MB of spool (cars 1,234)\nrecorded 1,234\n"
+        "  stdout: delivered 1,234, waiting 0, dead-lettered 0\n"
+    )
+
+
+def test_trouble(tmp_path):
+    """Since when and why, and a status that a monitor sees."""
+    record(tmp_path, 5)
+    trouble = Trouble("2026-11-24T01:35:46.123456Z", "Loggly answered 403")
+    positions.save(tmp_path / "positions", "loggly", Progress(damaged=2, trouble=trouble))
+
+    done = dashcam("status", folder=tmp_path)
+
+    assert done.returncode == 1
+    assert "  loggly: delivered 0, waiting 5, dead-lettered 0\n    2 damaged places skipped\n" in done.stdout
+    assert "    in trouble since 2026-11-24T01:35:46.123456Z: Loggly answered 403\n" in done.stdout
+
+
+def test_events_that_were_dropped(tmp_path):
+    """By reason, with what to do."""
+    record(tmp_path, 20_000, DASHCAM_SPOOL_LIMIT="2500KB")
+
+    done = dashcam("status", folder=tmp_path)
+
+    assert done.returncode == 1
+    assert ": the spool was full (DASHCAM_SPOOL_LIMIT)\n" in done.stdout
+
+
+def test_json(tmp_path):
+    """One object."""
+    record(tmp_path, 5)
+    dashcam("ship", "--drain", folder=tmp_path)
+
+    account = json.loads(dashcam("status", "--json", folder=tmp_path).stdout)
+
+    assert account["recorded"] == 5
+    assert account["services"] == {"cars": 5}
+    assert account["dropped"] == {"limit": 0, "disk": 0, "error": 0}
+    assert account["routes"] == {
+        "stdout": {"delivered": 5, "waiting": 0, "dead": 0, "damaged": 0, "trouble": None},
+    }
