@@ -76,16 +76,30 @@ ODD = {"most_fields": 100, "one_type": True, "drift_s": 60, "whole_values": True
 class TestLoggly(StoreContract):
     @pytest.fixture(scope="class")
     @classmethod
-    def fill(cls, habits):
+    def accounts(cls):
+        """Those that are open, the one of all tests first."""
         with ExitStack() as accounts:
+            yield accounts
 
-            def fill(lines):
-                account = accounts.enter_context(Account(**habits))
-                account.backend.ship(lines)
-                account.now_ns += 10**9
-                return account.store
+    @pytest.fixture(scope="class")
+    @classmethod
+    def fill(cls, habits, accounts):
+        def fill(lines):
+            account = accounts.enter_context(Account(**habits))
+            account.backend.ship(lines)
+            account.now_ns += 10**9
+            list(account.store.find(Query(limit=1)))  # its connection is there before the test begins
+            return account.store
 
-            yield fill
+        return fill
+
+    @pytest.fixture(autouse=True)
+    def accounts_of_one_test(self, accounts):
+        """Those that a test opens end with it."""
+        lasting = accounts.pop_all()
+        yield
+        accounts.close()
+        accounts.enter_context(lasting)
 
 
 @pytest.fixture
