@@ -6,6 +6,7 @@ acknowledged, fluent-logger knows no acknowledgement.
     python -m benchmarks.forward [events] [rounds]
 """
 
+import gc
 import resource
 import sys
 import time
@@ -84,6 +85,7 @@ def send_by_dashcam(lines, in_flight, port):
 
 
 def main(events: int = 50_000, rounds: int = 7) -> int:
+    gc.set_threshold(100_000)  # as `dashcam ship` has it: for both ways
     lines = [make_line(number) for number in range(events)]
     records = [orjson.loads(line.data) for line in lines]
     ways = {
@@ -93,6 +95,7 @@ def main(events: int = 50_000, rounds: int = 7) -> int:
         f"dashcam, {Fluentd.limits.in_flight} in flight": partial(send_by_dashcam, lines, Fluentd.limits.in_flight),
     }
     print_machine("fluent-logger", "msgpack", "ormsgpack", "orjson")
+    gc.freeze()
     print(f"{events:,} events of {len(lines[0].data)} bytes, {rounds} interleaved rounds: median [least-most]")
     figures = interleave(rounds, {name: partial(measure, send, events) for name, send in ways.items()})
     print_table(figures)

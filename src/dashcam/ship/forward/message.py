@@ -18,6 +18,7 @@ from fluent.sender import EventTime
 from dashcam.event import NS_PER_S, parse_time
 
 ENTRY = b"\x92\xd7\x00"  # msgpack: a list of two, of which the first is an extension of type 0 and 8 bytes
+LIST_OF_3, BIN = b"\x93", b"\xc6"  # msgpack: a list of three; bytes, whose number follows in four
 WORTH_BYTES = 1024  # below it gzip's own bytes eat what it saves
 
 
@@ -60,8 +61,13 @@ def pack_message(tag: str, entries: Sequence[bytes], *, compress: bool = False) 
     """The entries as one message that asks for an acknowledgement, under a random chunk id."""
     chunk = b64encode(os.urandom(16)).decode()
     option: dict[str, Any] = {"size": len(entries), "chunk": chunk}
-    body = b"".join(entries)
-    if compress and len(body) >= WORTH_BYTES:
+    size_bytes = sum(map(len, entries))
+    if compress and size_bytes >= WORTH_BYTES:
         # Level 6 would save 9 % more and cost three times the time.
-        body, option["compressed"] = gzip.compress(body, 1, mtime=0), "gzip"
-    return Message(tag, chunk, len(entries), ormsgpack.packb([tag, body, option]))
+        entries, option["compressed"] = [gzip.compress(b"".join(entries), 1, mtime=0)], "gzip"
+        size_bytes = len(entries[0])
+    # Joined once: an encoder would copy all entries twice more, a tenth of the time that an event takes.
+    body = (BIN, size_bytes.to_bytes(4), *entries)
+    return Message(
+        tag, chunk, option["size"], b"".join((LIST_OF_3, ormsgpack.packb(tag), *body, ormsgpack.packb(option)))
+    )
