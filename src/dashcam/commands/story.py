@@ -1,7 +1,8 @@
 """Tell one request's whole story, by any id: of a request, a trace, a span, or by a label such as car_id=7.
 
-A request ID that several requests had gives all of them. The story is looked up in the store of LOG_BACKEND. With
---html it is one page that needs nothing else, for a bug report; what looks like a secret is masked in it once more.
+A request ID that several requests had gives all of them. The story is looked up in the store of LOG_BACKEND; below it
+stand the addresses that show it in Kibana or in Loggly, where KIBANA_URL or LOGGLY_SUBDOMAIN is set. With --html it is
+one page that needs nothing else, for a bug report; what looks like a secret is masked in it once more.
 """
 
 import argparse
@@ -32,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     from contextlib import closing
 
     from dashcam.find.story_events import events_of
-    from dashcam.show.story import as_json, tell
+    from dashcam.show.links import links_of
+    from dashcam.show.story import tell
 
     settings = Settings.load()
     with closing(open_store(settings.routes[0], settings)) as store:
@@ -40,33 +42,27 @@ def run(arguments: argparse.Namespace) -> int:
     if not events:
         print(f"dashcam: no event has the id {arguments.id!r} in {settings.routes[0]}", file=sys.stderr)
         return NOT_FOUND
-    story = tell(events)
     if arguments.html:
         _write_html(events, arguments.html)
-    elif arguments.json:
+    else:
+        story = tell(events)
+        _print_story(story, links_of(story, settings.routes[0], settings), is_json=arguments.json)
+    return OK
+
+
+def _print_story(story: "Story", links: dict[str, str], *, is_json: bool) -> None:
+    if is_json:
         import orjson
 
-        print(orjson.dumps(as_json(story)).decode())
+        from dashcam.show.story import as_json
+
+        print(orjson.dumps(as_json(story) | {"links": links}).decode())
     else:
         from dashcam.commands.output import terminal_style
         from dashcam.show.terminal import draw
 
-        print("\n".join([*draw(story, terminal_style()), *_links(story, settings)]))
-    return OK
-
-
-def _links(story: "Story", settings: Settings) -> list[str]:
-    """Where the store's own pages show the story."""
-    route = settings.routes[0]
-    if route in {"elk", "elasticsearch"} and settings.kibana_url:
-        from dashcam.show import kibana_link
-
-        return [f"Kibana {name}: {url}" for name, url in kibana_link.story_links(story, settings.kibana_url).items()]
-    if route == "loggly" and settings.loggly_subdomain:
-        from dashcam.show import loggly_link
-
-        return [f"Loggly: {loggly_link.story_link(story, settings.loggly_subdomain)}"]
-    return []
+        named = [f"{name.replace('_', ' ').capitalize()}: {link}" for name, link in links.items()]
+        print("\n".join([*draw(story, terminal_style()), *named]))
 
 
 def _write_html(events: "list[Event]", file: Path) -> None:

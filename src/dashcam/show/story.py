@@ -147,7 +147,7 @@ def _entry(piece: Piece, depth: int, parent: int | None) -> Entry:
 
 
 def as_json(story: Story) -> dict[str, Any]:
-    """The story as one JSON object: what `dashcam trace --json` prints.
+    """The story as one JSON object: what `dashcam trace --json` prints, but for its `links`.
 
     - `request_ids`, `trace_ids`, `services`: lists of text, in the order they are met
     - `start`: ISO 8601, UTC, or null when no event has a time
