@@ -12,7 +12,7 @@ from dashcam.event import Line
 from dashcam.settings import Secret, Settings
 from dashcam.ship.backends.fluentd import RESETS, SHUN_S, Fluentd, connect, pack
 from dashcam.ship.batch import Undelivered
-from dashcam.ship.forward.connection import Patience, dial
+from dashcam.ship.forward.connection import WHY_RESET, WHY_SILENT, Patience, dial
 from dashcam.ship.forward.peer import Peer
 from tests.peers.node import FluentOrgServer
 from tests.ship.forward import server as servers
@@ -160,8 +160,8 @@ def test_when_no_server_takes_it_each_is_named(make_backend):
         make_backend(first, second).ship([line(1)])
 
     assert str(caught.value) == (
-        f"forward://127.0.0.1:{first.port} closed the connection before it answered. "
-        f"forward://127.0.0.1:{second.port} gave no answer in time: it hangs, or its buffer is full."
+        f"forward://127.0.0.1:{first.port} closed the connection before it answered. {WHY_RESET} "
+        f"forward://127.0.0.1:{second.port} gave no answer in time: {WHY_SILENT}"
     )
 
 

@@ -20,6 +20,9 @@ from dashcam.ship.forward.peer import Peer
 ANSWER_BYTES = 64 * 1024  # the longest answer, a PONG with its reason, has some hundred; more is another protocol
 NOTHING = object()
 
+WHY_RESET = "It is stopping, full, or cannot read what was sent: see its log."
+WHY_SILENT = "it hangs, or its buffer is full: see its log, and whether Elasticsearch takes what it sends."
+
 
 class Reset(Unavailable):
     """The server closed the connection with messages under way: it is stopping, full, or cannot read them."""
@@ -120,7 +123,9 @@ class Connection:
             case {"ack": str() as chunk}:
                 if chunk in waiting:
                     return chunk
-                raise Unavailable(f"{self.peer} acknowledged {chunk!r:.80}, a chunk that is not under way.")
+                raise Unavailable(
+                    f"{self.peer} acknowledged {chunk!r:.80}, a chunk that is not under way: {self.peer.doubt}"
+                )
             case ["HELO", *_]:
                 raise Unavailable(
                     f"{self.peer} asks for a handshake: set FLUENTD_SHARED_KEY to the shared_key of its <security>."
@@ -133,18 +138,19 @@ class Connection:
         try:
             self._sock.sendall(data)
         except TimeoutError:
-            raise Silent(f"{self.peer} takes no more data: it hangs, or its buffer is full.") from None
+            raise Silent(f"{self.peer} takes no more data: {WHY_SILENT}") from None
         except ConnectionError:
             return  # the read that follows says so, after what the server had to say before it closed
         except OSError as fault:
-            raise Reset(f"{self.peer} broke off: {_reason(fault)}.") from None
+            raise Reset(f"{self.peer} broke off: {_reason(fault)}. {WHY_RESET}") from None
 
     def _read(self, until_s: float) -> Any:
         try:
             while (answer := next(self._answers, NOTHING)) is NOTHING:
                 self._answers.feed(self._receive(until_s))
         except (ValueError, msgpack.UnpackException) as fault:
-            raise Unavailable(f"{self.peer} sent what is not msgpack ({fault!s:.80}): {self.peer.doubt}") from None
+            kind = type(fault).__name__
+            raise Unavailable(f"{self.peer} sent what is not msgpack ({kind}): {self.peer.doubt}") from None
         return answer
 
     def _receive(self, until_s: float) -> bytes:
@@ -156,11 +162,11 @@ class Connection:
         except TimeoutError:
             data = None
         except OSError as fault:
-            raise Reset(f"{self.peer} broke off before it answered: {_reason(fault)}.") from None
+            raise Reset(f"{self.peer} broke off before it answered: {_reason(fault)}. {WHY_RESET}") from None
         if data is None:
-            raise Silent(f"{self.peer} gave no answer in time: it hangs, or its buffer is full.")
+            raise Silent(f"{self.peer} gave no answer in time: {WHY_SILENT}")
         if not data:
-            raise Reset(f"{self.peer} closed the connection before it answered.")
+            raise Reset(f"{self.peer} closed the connection before it answered. {WHY_RESET}")
         return data
 
 
@@ -191,8 +197,8 @@ def _secure(sock: socket.socket, peer: Peer, tls: ssl.SSLContext) -> ssl.SSLSock
     except ssl.SSLCertVerificationError as fault:
         sock.close()
         raise Unavailable(
-            f"{peer} shows a certificate that is not trusted: {fault.verify_message}. It must be valid, name the host "
-            "of FLUENTD_URL, and be signed by the authority in FLUENTD_CA."
+            f"{peer} shows a certificate that is not trusted: {fault.verify_message.rstrip('.')}. It must be valid, "
+            "name the host of FLUENTD_URL, and be signed by the authority in FLUENTD_CA."
         ) from None
     except OSError as fault:
         sock.close()

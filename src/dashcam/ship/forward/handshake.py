@@ -44,7 +44,7 @@ def check_pong(peer: Peer, helo: Helo, salt: str, answer: Any) -> None:
     match answer:
         case ["PONG", True, _, str() as name, str() as proof]:
             if not hmac.compare_digest(_bytes(proof), _bytes(_digest(salt, name, helo.nonce, peer.shared_key))):
-                raise Unavailable(f"{peer} cannot prove that it knows the shared key: it may be another's server.")
+                raise Unavailable(f"{peer} cannot prove that it knows the shared key: is it ours? Check FLUENTD_URL.")
         case ["PONG", False, reason, *_]:
             raise Unavailable(
                 f"{peer} refused the handshake: {reason!s:.200}. FLUENTD_SHARED_KEY, and the user and password in "
