@@ -69,6 +69,11 @@ class Stage:
         self.shipper.send_signal(signal.SIGTERM)
         assert self.shipper.wait(timeout=20) == 0
 
+    def kill_shipper(self):
+        """End it as a crash does."""
+        self.shipper.kill()
+        self.shipper.wait()
+
     def drain(self, routes):
         """Have a shipper send what waits."""
         with self.output.open("ab") as output:

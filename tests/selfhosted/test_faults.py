@@ -1,10 +1,10 @@
-"""Elasticsearch at its worst, by the direct route: refusals, halves, lost answers, and stopped for a while."""
+"""The stack one runs oneself, at its worst: killed anywhere, resetting, refusing, away for a while. Nothing is lost."""
 
+import random
 import threading
-from contextlib import closing
-from itertools import cycle
+from contextlib import ExitStack, closing, contextmanager
+from itertools import cycle, islice
 
-import orjson
 import pytest
 import requests
 
@@ -13,121 +13,123 @@ from dashcam.find.query import Query
 from dashcam.find.stores.elasticsearch import open_store
 
 from ..engines import engine
-from ..engines.streams import documents, set_up, settings_for
+from ..engines.streams import set_up, settings_for
 from ..hosted.processes import Stage, until
 from ..scripted import scripted
+from .relay import RelayProcess
+from .trouble import Trouble
+
+RESETS = 0.2  # of the messages to the relay
+PER_S = 10_000
+ROUTES = ["elasticsearch", "elk"]
 
 
-class Trouble:
-    """Passes requests on to an engine; bulk requests meet in turn what a cluster under load does to them."""
+class Shipping(Stage):
+    """A machine that records and ships by a route, and whatever on this way can be killed."""
 
-    FATES = ("429", "503", "lost answer", "half", "passed on", "passed on")
+    def __init__(self, folder, environment, route, relay):
+        super().__init__(folder, environment)
+        self.route, self.relay = route, relay
 
-    def __init__(self, engine_url):
-        self.engine_url = engine_url
-        self._fates = cycle(self.FATES)
-        self._session = requests.Session()
+    def start_shipper(self):
+        super().start_shipper(self.route)
 
-    def close(self):
-        self._session.close()
+    def kill_shipper(self):
+        super().kill_shipper()
+        self.start_shipper()
 
-    def answer(self, asked):
-        match next(self._fates) if asked.path == "/_bulk" else "passed on":
-            case "429" | "503" as status:
-                return self._refuse(int(status))
-            case "lost answer":
-                self._pass_on(asked)
-                return self._refuse(502)
-            case "half":
-                return self._take_half(asked)
-        return self._pass_on(asked)
+    def kill_relay(self):
+        self.relay.kill()
+        self.relay.start()
 
-    @staticmethod
-    def _refuse(status):
-        return status, {"error": {"type": "unlucky", "reason": "try again"}, "status": status}
+    def kill_at_random(self, times, longest_s):
+        """Kill the shipper and the relay in turn, at random moments."""
+        victims = cycle([self.kill_shipper, self.kill_relay] if self.relay else [self.kill_shipper])
+        for kill in islice(victims, times):
+            threading.Event().wait(random.uniform(0, longest_s))
+            kill()
 
-    def _take_half(self, asked):
-        """Every second event is taken, the others are refused for now."""
-        lines = asked.body.split(b"\n")[:-1]
-        pairs = [b"%b\n%b\n" % pair for pair in zip(lines[::2], lines[1::2], strict=True)]
-        status, body = self._pass_on(asked._replace(body=b"".join(pairs[::2])))
-        taken = iter(orjson.loads(body)["items"]) if status == 200 else iter(())
-        busy = {"create": {"status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "busy"}}}
-        return status, {"items": [busy if place % 2 else next(taken, busy) for place in range(len(pairs))]}
+    def settled_account(self):
+        """What became of the events, once none of them waits."""
+        until(lambda: self._account()["waiting"] == 0, "settled account", 300)
+        self.stop_shipper()
+        account = self._account()
+        return {name: account[name] for name in ("delivered", "waiting", "dead")}
 
-    def _pass_on(self, asked):
-        url, headers = self.engine_url + asked.path, {"Content-Type": asked.headers.get("Content-Type", "")}
-        try:
-            answer = self._session.request(
-                asked.method, url, params=asked.params, data=asked.body, headers=headers, timeout=60
-            )
-        except requests.ConnectionError:
-            return self._refuse(502)
-        return answer.status_code, answer.content
+    def _account(self):
+        return self.status()["routes"][self.route]
 
 
-def ship_all(folder, trouble, namespace, events, interrupt):
-    """Record and ship, interrupt when a fifth has arrived; the account at the end."""
-    with closing(trouble), scripted(trouble.answer) as (url, _):
-        given = {"ELASTICSEARCH_URL": url, "DASHCAM_NAMESPACE": namespace}
-        with Stage(folder, given) as stage:
-            stage.start_shipper("elasticsearch")
-            stage.record(events, 10_000)
-            until(lambda: stage.status()["routes"]["elasticsearch"]["delivered"] > events // 5, "fifth", 120)
-            interrupt()
-            assert stage.recorder.wait(timeout=120) == 0
-            until(lambda: stage.status()["routes"]["elasticsearch"]["waiting"] == 0, "settled account", 300)
-            stage.stop_shipper()
-            return stage.status()
+@contextmanager
+def shipping(folder, route, trouble, namespace):
+    """Ship into a troubled engine; for `elk` by a relay that resets connections."""
+    with closing(trouble), scripted(trouble.answer) as (url, _), ExitStack() as stack:
+        environment, relay = {"ELASTICSEARCH_URL": url, "DASHCAM_NAMESPACE": namespace}, None
+        if route == "elk":
+            relay = stack.enter_context(RelayProcess(folder / "relay", url, namespace, RESETS))
+            environment |= relay.environment
+        yield stack.enter_context(Shipping(folder / "state", environment, route, relay))
 
 
 def numbers_of(settings):
     store = open_store(settings)
     numbers = [event.labels["number"] for event in store.find(Query())]
     store.close()
-    return numbers
+    return sorted(numbers)
 
 
 def count(settings):
-    documents(settings)
-    url = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}/_count"
-    return requests.get(url, timeout=30).json()["count"]
+    """How many documents there are, second copies included."""
+    stream = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}"
+    optional = {"ignore_unavailable": "true"}
+    requests.post(f"{stream}/_refresh", params=optional, timeout=30)
+    return requests.get(f"{stream}/_count", params=optional, timeout=30).json().get("count", 0)
 
 
-def test_refusals_and_lost_answers(engine_url, namespace, tmp_path):
+@pytest.mark.parametrize("route", ROUTES)
+def test_refusals_kills_and_lost_answers(engine_url, namespace, tmp_path, route):
     """Every event is indexed once, and none is in the dead letters."""
     settings = settings_for(engine_url, namespace)
     set_up(settings)
-    trouble = Trouble(engine_url)
 
-    account = ship_all(tmp_path, trouble, namespace, 5000, lambda: None)
+    with shipping(tmp_path, route, Trouble(engine_url), namespace) as stage:
+        stage.start_shipper()
+        stage.record(5000, PER_S)
+        stage.kill_at_random(3, longest_s=0.5)
+        assert stage.recorder.wait(timeout=60) == 0
+        assert stage.settled_account() == {"delivered": 5000, "waiting": 0, "dead": 0}
+        until(lambda: count(settings) >= 5000, "arrival of all")
 
-    assert sorted(numbers_of(settings)) == list(range(5000))
     assert count(settings) == 5000
-    assert account["recorded"] == account["routes"]["elasticsearch"]["delivered"]
+    assert numbers_of(settings) == list(range(5000))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_an_engine_that_is_killed(namespace, tmp_path, pytestconfig):
-    """Killed amid 100,000 events, away for a minute, and troubled before and after."""
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_hundred_thousand_events(namespace, tmp_path, pytestconfig, route):
+    """All that, and the engine killed and away for a minute."""
     home = tmp_path / "engine"
     home.mkdir()
     command = engine.elasticsearch_command(pytestconfig.cache.mkdir("engines"), home)
-    nodes = [engine.start(command, home)]
-    settings = settings_for(nodes[0].url, namespace)
-    set_up(settings)
-    trouble = Trouble(nodes[0].url)
+    node = engine.start(command, home)
+    set_up(settings_for(node.url, namespace))
+    trouble = Trouble(node.url)
 
-    def interrupt():
-        nodes[0].kill()
-        threading.Event().wait(60)
-        nodes.append(engine.start(command, home))
-        trouble.engine_url = nodes[1].url
+    with shipping(tmp_path, route, trouble, namespace) as stage:
+        stage.start_shipper()
+        stage.record(100_000, PER_S)
+        until(lambda: count(settings_for(node.url, namespace)) > 20_000, "fifth", 120)
+        node.kill()
+        stage.kill_at_random(20, longest_s=6)
+        node = engine.start(command, home)
+        trouble.engine_url = node.url
+        stage.kill_at_random(20, longest_s=2)
+        assert stage.recorder.wait(timeout=120) == 0
+        assert stage.settled_account() == {"delivered": 100_000, "waiting": 0, "dead": 0}
+        settings = settings_for(node.url, namespace)
+        until(lambda: count(settings) >= 100_000, "arrival of all", 300)
 
-    ship_all(tmp_path, trouble, namespace, 100_000, interrupt)
-
-    settings = settings_for(nodes[1].url, namespace)
-    assert sorted(numbers_of(settings)) == list(range(100_000))
     assert count(settings) == 100_000
-    nodes[1].stop()
+    assert numbers_of(settings) == list(range(100_000))
+    node.stop()
