@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import contextmanager
 
-DEADLINE_S = 60
+DEADLINE_S = 100
 
 
 def run(code, *arguments, **options):

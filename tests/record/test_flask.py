@@ -13,14 +13,9 @@ from .garage import create_app
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-@pytest.fixture(scope="module")
-def app():
-    return create_app()
-
-
 @pytest.fixture
-def client(recording, app):
-    return app.test_client()
+def client(recording):
+    return create_app().test_client()
 
 
 def _lines(recording):
