@@ -21,6 +21,11 @@ test: venv
 test-long: venv
 	$(BIN)/python -m pytest -m long
 
+# The peers that are measured against come with the first run; BENCH="log_call lookup" chooses, QUICK=1 shortens.
+bench: venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(BENCH)
+
 check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+JUDGED = "promise:"  # begins each line of `judge`
+
 
 def interleave(rounds: int, ways: Mapping[str, Callable[[], dict[str, float]]]) -> dict[str, list[dict[str, float]]]:
     """The figures of each way, one per round; every round runs all of them, in another order, after one to warm up."""
@@ -18,6 +20,19 @@ def interleave(rounds: int, ways: Mapping[str, Callable[[], dict[str, float]]]) 
         for name in random.sample(list(ways), len(ways)):
             figures[name].append(ways[name]())
     return figures
+
+
+def ratio(ours: list[dict[str, float]], theirs: list[dict[str, float]], figure: str) -> float:
+    """How many times theirs ours is: the median over the rounds, in each of which the machine was as busy for both."""
+    return median(our[figure] / their[figure] for our, their in zip(ours, theirs, strict=True))
+
+
+def judge(promise: str, figure: float, *, at_most: float | None = None, at_least: float | None = None) -> bool:
+    """Print a promise, the figure, its bound and whether it is kept; `python -m benchmarks` gathers these lines."""
+    bound = f"at most {at_most:g}" if at_most is not None else f"at least {at_least:g}"
+    is_kept = (at_most is None or figure <= at_most) and (at_least is None or figure >= at_least)
+    print(f"{JUDGED} {promise} | {figure:.3g} | {bound} | {'kept' if is_kept else 'missed'}")
+    return is_kept
 
 
 def middle(samples: list[dict[str, float]], figure: str) -> float:
