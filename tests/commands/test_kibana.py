@@ -5,9 +5,9 @@ from urllib.parse import unquote
 import pytest
 
 from dashcam.cli import OK, main
-from dashcam.commands.story import _links
 from dashcam.settings import Settings
 from dashcam.setup.pack import kibana_pack
+from dashcam.show.links import links_of
 from dashcam.show.story import tell
 from tests.show import events
 
@@ -24,10 +24,10 @@ def test_the_pack_is_printed(capsysbinary):
 @pytest.mark.parametrize("route", ["elk", "elasticsearch"])
 def test_a_story_in_elasticsearch_is_linked_to_kibana(route):
     """Two addresses, the dashboard first."""
-    shown = _links(STORY, Settings.load({"LOG_BACKEND": route, "KIBANA_URL": "https://kibana.example"}))
+    links = links_of(STORY, route, Settings.load({"KIBANA_URL": "https://kibana.example"}))
 
-    assert [line.split("://")[0] for line in shown] == ["Kibana dashboard: https", "Kibana discover: https"]
-    assert all(events.TRACE_ID in unquote(line) for line in shown)
+    assert list(links) == ["kibana_dashboard", "kibana_discover"]
+    assert all(events.TRACE_ID in unquote(link) for link in links.values())
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,13 @@ def test_a_story_in_elasticsearch_is_linked_to_kibana(route):
 )
 def test_nothing_is_linked_where_nothing_shows_it(environment):
     """Another store, or no address of one."""
-    assert _links(STORY, Settings.load(environment)) == []
+    settings = Settings.load(environment)
+
+    assert links_of(STORY, settings.routes[0], settings) == {}
 
 
 def test_a_story_in_loggly_is_linked_to_loggly():
     """By the account's name."""
-    (shown,) = _links(STORY, Settings.load({"LOG_BACKEND": "loggly", "LOGGLY_SUBDOMAIN": "acme"}))
+    links = links_of(STORY, "loggly", Settings.load({"LOGGLY_SUBDOMAIN": "acme"}))
 
-    assert shown.startswith("Loggly: https://acme.loggly.com/search#")
+    assert links["loggly"].startswith("https://acme.loggly.com/search#")
