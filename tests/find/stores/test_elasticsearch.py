@@ -249,20 +249,34 @@ def test_a_search_over_the_wire():
 FULL = [line(number) for number in range(1000)]
 
 
-def test_pages_are_of_one_point_in_time():
-    """It may change its name from answer to answer, and is given back at the end."""
-    pages = [page(*FULL), page(*FULL, pit_id="point-2"), page(line(1000))]
+def test_pages_behind_the_first_are_of_one_point_in_time():
+    """It may change its name from answer to answer, and is given back at the end; no event is asked for twice."""
+    more = [line(number) for number in range(1000, 2000)]
+    pages = [page(*FULL), page(*more, pit_id="point-2"), page(line(2000))]
 
     with playing(lambda _: (200, pages.pop(0))) as (store, asked):
-        assert len(list(store.find(Query()))) == 1001
+        assert len(list(store.find(Query()))) == 2001
 
-    _, _, point, first, second, end = asked
+    _, _, point, second, third, end = asked
     assert point.path == "/logs-dashcam-default,traces-apm.dashcam-default/_pit"
-    assert first.path == "/_search"
-    assert first.json["pit"] == {"id": "point-1", "keep_alive": "2m"}
-    assert second.json["pit"]["id"] == "point-2"
+    assert second.path == "/_search"
+    assert second.json["pit"] == {"id": "point-1", "keep_alive": "2m"}
     assert second.json["search_after"] == [1, line(999).id]
+    assert third.json["pit"]["id"] == "point-2"
+    assert third.json["search_after"] == [1, line(1999).id]
     assert (end.method, end.path, end.json) == ("DELETE", "/_pit", {"id": "point-2"})
+
+
+def test_a_limit_within_a_page_needs_no_second():
+    """However many more there are."""
+    newest = page(*FULL[:101])
+    for age, hit in enumerate(newest["hits"]["hits"]):
+        hit["sort"][0] = -age
+
+    with playing(lambda _: (200, newest)) as (store, asked):
+        assert len(list(store.find(Query(limit=100)))) == 100
+
+    assert [request.path.rpartition("/")[2] for request in asked] == ["_field_caps", "_search"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Events found in Elasticsearch's or OpenSearch's data streams.
 
-Source: Elasticsearch API, "Search" and "Open a point in time"; OpenSearch, "Point in Time". A search of more than one
-page is read from one point in time, in order of time. What the engine's own query language cannot say exactly is
+Source: Elasticsearch API, "Search" and "Open a point in time"; OpenSearch, "Point in Time". What follows the first page
+of a search is read from one point in time, in order of time. What the engine's own query language cannot say exactly is
 asked for so that nothing is missed, and what comes too much is left out here, second copies of an event with it.
 """
 
@@ -80,17 +80,16 @@ class Elasticsearch:
             "size": min(query.limit + 1, _PAGE) if query.limit else _PAGE,
             "track_total_hits": False,
         }
-        # One page is one moment by itself, and most stories fit into it.
+        # One page is one moment by itself, and most stories fit into it; only those behind it need a point in time.
         page = self._page(search, f"/{self._streams}/_search", {"ignore_unavailable": "true"})
+        yield from page
         if len(page) < search["size"]:
-            yield from page
             return
         with self._point_in_time() as search["pit"]:
-            while page := self._page(search, "/_search", {}):
-                yield from page
-                if len(page) < search["size"]:
-                    return
+            while len(page) == search["size"]:
                 search["search_after"] = page[-1]["sort"]
+                page = self._page(search, "/_search", {})
+                yield from page
 
     def _page(self, search: Dsl, path: str, params: Mapping[str, str]) -> list[Dsl]:
         answer = self._ask("POST", path, search, {**params, "allow_partial_search_results": "false"})
