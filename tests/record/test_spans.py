@@ -1,5 +1,6 @@
 """Finished spans as events: nested, sent to others, with any attributes, by a clock that jumps."""
 
+import contextvars
 import math
 import threading
 import time
@@ -63,6 +64,18 @@ def test_nested_spans(cars):
     assert {event.get("transaction.id") for event in found.values()} == {outer.get("span.id")}
     assert found["in inner"].get("span.id") == inner.get("span.id")
     assert found["in outer"].get("span.id") == outer.get("span.id")
+
+
+def test_a_copied_context(cars):
+    """Takes the ids along, wherever it is run."""
+    with tracer.start_as_current_span("work"):
+        copied = contextvars.copy_context()
+    copied.run(log.info, "in the copy")
+    log.info("outside")
+
+    found = _by_name(cars)
+    assert found["in the copy"].get("span.id") == found["work"].get("span.id")
+    assert found["outside"].get("span") is None
 
 
 def test_a_request_sent_to_another_service(recording, neighbour):

@@ -70,11 +70,11 @@ def _keep_house(settings: Settings, routes: list[Route]) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path, turn_s: float = TURN_S) -> Iterator[None]:
     """Hold the folder's lock: two shippers would send everything twice."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "shipper.lock").open("a") as lock:
-        deadline = time.monotonic() + TURN_S
+        deadline = time.monotonic() + turn_s
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

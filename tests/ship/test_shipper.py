@@ -1,0 +1,92 @@
+"""Several routes at once, the folder's lock, and what the shipper says."""
+
+import logging
+import threading
+import time
+
+import pytest
+
+from dashcam.errors import DashcamError, Unavailable
+from dashcam.settings import Settings
+from dashcam.ship.account import take_account
+from dashcam.ship.batch import Limits
+from dashcam.ship.shipper import Quietly, _alone, ship
+
+from ..spool.spools import log_line, write_to
+from .played import Played, Taking
+
+
+@pytest.fixture
+def settings(tmp_path):
+    writer = write_to(tmp_path / "spool")
+    for number in range(100):
+        writer.append(log_line(number))
+    writer.close()
+    return Settings.load({"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "fast,slow", "DASHCAM_SYNC_INTERVAL": "0.2"})
+
+
+def test_each_route_gets_everything(tmp_path, settings):
+    """At its own pace; a slow one holds up no other, and the wait for it costs next to nothing."""
+    done = threading.Event()
+    fast = Taking(lambda _: None)
+    slow = Taking(lambda _: done.wait(1) and None, Limits(50, 100_000))
+    begun = time.process_time()
+
+    ship(settings, {"fast": fast, "slow": slow}.get, is_drain=True)
+
+    assert time.process_time() - begun < 1
+    assert len(fast.taken) == len(slow.taken) == 100
+    routes = take_account(tmp_path).routes
+    assert [routes[name].delivered for name in ("fast", "slow")] == [100, 100]
+
+
+def test_a_route_that_breaks_stops_the_others(settings, caplog):
+    """Whoever supervises the shipper starts it again; nothing is lost by that."""
+
+    class Broken(Played):
+        def close(self):
+            raise ZeroDivisionError("no way to close")
+
+    stuck = Played(*[Unavailable("down", 20)] * 1000)
+
+    ship(settings, {"fast": Broken(), "slow": stuck}.get, is_drain=True)
+
+    assert "fast: ends" in caplog.text
+    assert stuck.is_closed
+
+
+def test_the_folder_is_taken(tmp_path):
+    """Another shipper holds the lock: its turn is waited for, but not for ever."""
+    with _alone(tmp_path), pytest.raises(DashcamError, match="another shipper works in"), _alone(tmp_path, turn_s=0):
+        pytest.fail("two at once")
+
+
+def test_a_backend_that_cannot_be_had(settings):
+    """Nothing is begun: the former routes keep their positions."""
+
+    def connect(_):
+        raise DashcamError("LOGGLY_TOKEN is missing")
+
+    with pytest.raises(DashcamError, match="LOGGLY_TOKEN"):
+        ship(settings, connect)
+
+    assert not (settings.dir / "positions").exists()
+
+
+def test_one_message_is_not_said_again_and_again():
+    """Whatever its pause; another one is."""
+    quietly = Quietly()
+
+    said = [
+        quietly.filter(logging.LogRecord("dashcam.ship", logging.WARNING, "", 0, message, arguments, None))
+        for message, arguments in [
+            ("%s: %s, next try in %.1f s", ("loggly", "down", 0.1)),
+            ("%s: %s, next try in %.1f s", ("loggly", "down", 0.2)),
+            ("%s: %s, next try in %.1f s", ("elk", "down", 0.1)),
+            ("%s: goes on", ("loggly",)),
+            ("stops", ()),
+            ("stops", None),
+        ]
+    ]
+
+    assert said == [True, False, True, True, True, False]
