@@ -20,7 +20,7 @@ from threading import Thread
 import loguru
 import orjson
 import structlog
-from benchmarks.event import FIELDS, MESSAGE
+from benchmarks.event import FIELDS, with_dictionary, with_extra, with_keywords
 from benchmarks.report import interleave, judge, print_machine, print_table, ratio
 from pythonjsonlogger.orjson import OrjsonFormatter
 
@@ -33,7 +33,7 @@ OURS, PICOLOGGING, NULL = "dashcam", "picologging + orjson", "logging to a NullH
 
 def by_dashcam(folder: Path) -> Callable[[], None]:
     dashcam.init("bench", settings=Settings(dir=folder, spool_limit=1 << 40))
-    return partial(dashcam.get_logger("cars").info, MESSAGE, **FIELDS)
+    return with_keywords(dashcam.get_logger("cars").info)
 
 
 def by_picologging(folder: Path) -> Callable[[], None]:
@@ -48,7 +48,7 @@ def by_picologging(folder: Path) -> Callable[[], None]:
     handler.setFormatter(Json())
     logger = picologging.Logger("cars", picologging.INFO)
     logger.addHandler(handler)
-    return partial(logger.info, MESSAGE, FIELDS)  # it has no `extra`
+    return with_dictionary(logger.info)  # it has no `extra`
 
 
 def by_structlog(folder: Path) -> Callable[[], None]:
@@ -62,13 +62,13 @@ def by_structlog(folder: Path) -> Callable[[], None]:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
     ).bind(logger="cars")
-    return partial(logger.info, MESSAGE, **FIELDS)
+    return with_keywords(logger.info)
 
 
 def by_loguru(folder: Path) -> Callable[[], None]:
     loguru.logger.remove()
     loguru.logger.add(folder / "loguru.json", serialize=True, level="INFO")
-    return partial(loguru.logger.bind(**FIELDS).info, MESSAGE)
+    return with_keywords(loguru.logger.info)
 
 
 def by_logging(folder: Path) -> Callable[[], None]:
@@ -86,7 +86,7 @@ def _standard(name: str, handler: logging.Handler) -> Callable[[], None]:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.addHandler(handler)
-    return partial(logger.info, MESSAGE, extra=FIELDS)
+    return with_extra(logger.info)
 
 
 WAYS = {

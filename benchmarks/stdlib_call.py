@@ -11,7 +11,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from benchmarks.event import FIELDS, MESSAGE
+from benchmarks.event import FIELDS, with_extra
 from benchmarks.report import interleave, judge, print_machine, print_table, ratio
 
 import dashcam
@@ -22,7 +22,7 @@ CPU = "CPU µs a call"
 
 
 def measure(logger: logging.Logger, calls: int) -> dict[str, float]:
-    info = partial(logger.info, MESSAGE, extra=FIELDS)
+    info = with_extra(logger.info)
     started_s, used_s = time.perf_counter(), time.process_time()
     for _ in range(calls):
         info()

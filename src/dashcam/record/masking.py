@@ -103,12 +103,12 @@ def may_hold_secret(text: str, colons: int) -> bool:
     return (
         "=" in text
         or "%" in text
-        or "'," in text
         or "@" in text
         or "\\" in text
         or text.count(":") != colons
         or "earer " in text
         or "asic " in text
+        or ("'" in text and "'," in text)
         or ("J" in text and "eyJ" in text)
         or ("K" in text and "PRIVATE KEY" in text)
         or ("B" in text and ("BEARER " in text or "BASIC " in text))

@@ -22,6 +22,7 @@ from dashcam.spool.segment import (
     place_of_count,
 )
 
+BLOCK_BYTES = 256 << 10  # of zeros at once; of 2 MB the kernel makes one huge page, and may look 5 ms for it
 RETRY_S = 0.25  # between two attempts to open a segment where there was no room: each lists a folder
 
 
@@ -64,8 +65,8 @@ class _Segment:
 
 def _allocate(file: int, size: int) -> None:
     # Written zeros, not `posix_fallocate`: a full disk shows here as an error either way (in a mapped file it would be
-    # a signal that ends the process), and pages that are in memory already halve the cost of filling them.
-    zeros = bytes(size)
+    # a signal that ends the process), and pages that are in memory already cost a third of those a line must wait for.
+    zeros = memoryview(bytes(min(size, BLOCK_BYTES)))
     while size > 0:
         size -= os.write(file, zeros[:size])
 
