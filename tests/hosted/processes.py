@@ -114,6 +114,10 @@ class StandInProcess:
         wish = {"chances": {name.replace("_", "-").lstrip("s"): chance for name, chance in chances.items()}}
         requests.put(f"{self.url}/stand-in/faults", json=wish | {"seed": seed}, timeout=10).raise_for_status()
 
+    def plan(self, *faults):
+        """Have the next bodies answered so, before chance has its turn."""
+        requests.put(f"{self.url}/stand-in/faults", json={"plan": faults}, timeout=10).raise_for_status()
+
     def counts(self):
         return requests.get(f"{self.url}/stand-in/counts", timeout=60).json()
 

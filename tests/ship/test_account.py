@@ -109,6 +109,17 @@ def test_what_is_not_done_is_not_pruned(tmp_path, spool):
     assert segment_files(spool) == [*paths[:3], *paths[4:]]
 
 
+def test_what_is_no_segment_stays(tmp_path):
+    """A file that cannot be read, of another version perhaps, is kept, whatever the need of room."""
+    foreign = tmp_path / "spool" / "host" / "service" / "01a20b52ffa8a1415010965e.segment"
+    foreign.parent.mkdir(parents=True, exist_ok=True)
+    foreign.write_bytes(b'{"spool":2,"sealed":0}\n')
+
+    prune(tmp_path, {foreign.stem}, limit_bytes=0)
+
+    assert foreign.exists()
+
+
 def test_a_kill_while_a_segment_is_pruned(tmp_path, spool):
     """Between the entry into the account and the removal, the segment counts once; then it goes."""
     _fill(spool, 1000)

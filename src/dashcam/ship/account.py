@@ -95,10 +95,19 @@ def prune(folder: Path, done: AbstractSet[str], limit_bytes: int) -> None:
     for path in paths:
         if size <= limit_bytes:
             return
-        if path.name.removesuffix(SUFFIX) in done:
+        if path.name.removesuffix(SUFFIX) in done and _is_segment(path):
             size -= path.stat().st_size
             _enter(folder, path)
             path.unlink()
+
+
+def _is_segment(path: Path) -> bool:
+    """Whether this version can read it; a file that another hand or another version put there is not ours to remove."""
+    try:
+        SegmentReader(path).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _enter(folder: Path, path: Path) -> None:

@@ -88,7 +88,7 @@ class Tape:
             _log.warning("%s cannot be read: %s", path, fault.strerror)
             return
         except ValueError:
-            # No segment: nothing of it can be shipped; the file goes when its room is needed.
+            # No segment, or one of another version: nothing of it can be shipped, and it stays where it is.
             self._damaged += 1
             self._end(segment, mark)
             return
