@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).parents[1]
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -24,8 +25,9 @@ def served(form, folder):
     process = subprocess.Popen([*command, f"benchmarks.garage:{form}()"], env=environment)
     try:
         wait_for(port)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        yield port, int(children[0])
+        Client(port).ask(1)  # the port is open before there is a worker
+        (worker,) = psutil.Process(process.pid).children()
+        yield port, worker.pid
     finally:
         process.terminate()
         process.wait()
@@ -63,11 +65,11 @@ class Client:
 
 def cpu_s(pid):
     """Seconds of processor that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    used = psutil.Process(pid).cpu_times()
+    return used.user + used.system
 
 
 def memory_mib(pid):
-    """What a process holds for itself and its share of what it shares (PSS)."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return int(next(line for line in rollup if line.startswith("Pss:")).split()[1]) / 1024
+    """What a process holds for itself, and on Linux its share of what it shares (PSS)."""
+    held = psutil.Process(pid).memory_full_info()
+    return getattr(held, "pss", held.uss) / 2**20

@@ -75,3 +75,24 @@ def test_takes_spans_of_other_instrumentation(recording):
     assert event.get("http") == {"request": {"method": "GET"}, "response": {"status_code": 503}}
     assert event.get("user_agent.original") == "curl password=***"
     assert event.get("event.outcome") == "failure"
+
+
+def test_keeps_what_changes_while_a_request_is_served(recording):
+    """A span's last name and attributes count; what `dashcam.add` says goes before an attribute of the name."""
+    app = flask.Flask("cars")
+    dashcam.init_app(app)
+
+    @app.get("/")
+    def look():
+        span = trace.get_current_span()
+        span.update_name("a closer look")
+        span.set_attributes({"http.route": "/else", "wheels": 3})
+        dashcam.add(wheels=4)
+        return ""
+
+    app.test_client().get("/")
+
+    (event,) = recording.events()
+    assert event.get("message") == event.get("transaction.name") == "a closer look"
+    assert event.get("http.route") == "/else"
+    assert event.labels == {"wheels": 4}

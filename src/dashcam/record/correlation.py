@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from secrets import token_hex
+from random import getrandbits
 from typing import Any, Final, NamedTuple
 
 from opentelemetry import context as otel_context
@@ -36,9 +36,12 @@ def is_request_id(text: str) -> bool:
 
 def new_request_id() -> str:
     """A fresh UUID of version 7 (RFC 9562, section 5.7): it sorts by time."""
-    time_ms, chance = f"{time.time_ns() // 1_000_000 & (1 << 48) - 1:012x}", token_hex(10)
-    variant = "89ab"[int(chance[3], 16) & 3]
-    return f"{time_ms[:8]}-{time_ms[8:]}-7{chance[:3]}-{variant}{chance[4:7]}-{chance[8:]}"
+    time_ms = time.time_ns() // 1_000_000 & (1 << 48) - 1
+    chance = getrandbits(74)  # seeded anew in a forked child; nobody need be kept from guessing it
+    return (
+        f"{time_ms >> 16:08x}-{time_ms & 0xFFFF:04x}-7{chance >> 62:03x}"
+        f"-{chance >> 48 & 0x3FFF | 0x8000:04x}-{chance & (1 << 48) - 1:012x}"
+    )
 
 
 def request_id() -> str:
@@ -77,6 +80,8 @@ class Served:
 
     begun_ns: int = 0
     start: bytes = b""
+    attributes: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, Any] = field(default_factory=dict)
     status: int = 0
     path: str = ""

@@ -61,9 +61,6 @@ FREE_TEXT: Final = frozenset(
     {"url.path", "url.query", "url.full", "http.url", "user_agent.original", "http.user_agent"}
     | {"db.query.text", "db.statement", "error.type"}
 )
-# What the event of an aborted request says.
-AT_START: Final = ("http.request.method", "http.method", "http.route", "url.path")
-
 _SERVER, _ERROR = SpanKind.SERVER, StatusCode.ERROR
 _KINDS = {kind: kind.name.lower() for kind in SpanKind}
 
@@ -76,8 +73,8 @@ class SpoolProcessor(SpanProcessor):
         try:
             place = _place_of(span, parent_context or {})
             places[span.get_span_context().span_id] = place
-            if place.served and span.kind is SpanKind.SERVER:
-                place.served.start = _start_line(span, place)
+            if place.served and span.kind is _SERVER:
+                place.served.start = _start_line(span, place, place.served)
                 recorder.active.append(place.served.start)
         except Exception:  # noqa: BLE001 — telemetry never fails a request
             recorder.drop("error")
@@ -109,24 +106,28 @@ def _begun_ns(span: Span) -> int:
     return time.monotonic_ns() - (since_ns if 0 < since_ns < NS_PER_S else 0)
 
 
-def _start_line(span: Span, place: Place) -> bytes:
-    """The mark of an open request."""
-    fields = _ids_of(span, place)
-    attributes = _attributes_of(span)
-    _add_attributes(fields, {name: attributes[name] for name in AT_START if name in attributes})
-    event = {"processor": {"event": "start"}, **fields, "event": {"kind": "event"}}
+def _start_line(span: Span, place: Place, served: Served) -> bytes:
+    """The mark of an open request; what it says is kept for the end, and not put together twice."""
+    served.attributes = _attributes_of(span)
+    served.fields = _ids_of(span, place)
+    served.labels |= _add_attributes(served.fields, served.attributes)
+    event = {"processor": {"event": "start"}, **served.fields, "event": {"kind": "event"}}
     return head(span.start_time or 0) + _encode(event)[1:] + b"\n"
 
 
 def _end_line(span: ReadableSpan, place: Place) -> bytes:
-    fields = _ids_of(span, place)
     served = place.served if span.kind is _SERVER else None
-    labels = _add_attributes(fields, _attributes_of(span))
-    duration_ns = max(0, (span.end_time or 0) - (span.start_time or 0))
     if served:
-        duration_ns = time.monotonic_ns() - served.begun_ns
+        fields = served.fields
+        labels = _add_attributes(fields, _changed(_attributes_of(span), served.attributes)) | served.labels
+        if fields["message"] != span.name:
+            fields["message"] = mask_text(span.name)
         _add_served(fields, served)
-        labels |= served.labels
+        duration_ns = time.monotonic_ns() - served.begun_ns
+    else:
+        fields = _ids_of(span, place)
+        labels = _add_attributes(fields, _attributes_of(span))
+        duration_ns = max(0, (span.end_time or 0) - (span.start_time or 0))
     if labels:
         fields["labels"] = labels
     status = _status_of(fields)
@@ -144,16 +145,14 @@ def _end_line(span: ReadableSpan, place: Place) -> bytes:
 
 
 def _ids_of(span: ReadableSpan, place: Place) -> dict[str, Any]:
-    """What the start and the end of a span have in common."""
     fields: dict[str, Any] = {
         "message": mask_text(span.name),
         "span": {"id": place.span_id},
         "trace": {"id": place.trace_id},
         "transaction": {"id": place.transaction},
-        "http": {"request": {"id": place.request_id}},
     }
-    if not place.request_id:
-        del fields["http"]
+    if place.request_id:
+        fields["http"] = {"request": {"id": place.request_id}}
     if span.parent:
         fields["parent"] = {"id": f"{span.parent.span_id:016x}"}
     return fields
@@ -162,6 +161,12 @@ def _ids_of(span: ReadableSpan, place: Place) -> dict[str, Any]:
 def _attributes_of(span: ReadableSpan) -> dict[str, Any]:
     # The SDK's own mapping makes two calls for each value that is read; its copy is a plain dictionary.
     return cast("dict[str, Any]", cast("Any", span.attributes or {}).copy())
+
+
+def _changed(attributes: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    if attributes == known:
+        return {}
+    return {name: value for name, value in attributes.items() if name not in known or known[name] != value}
 
 
 def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,16 +227,23 @@ def _kind_of_work(fields: Mapping[str, Any]) -> dict[str, str]:
 
 def _encode(event: dict[str, Any]) -> bytes:
     """The event as JSON, its labels and whatever else is not fit for it mended; the reader needs `event` last."""
+    if "labels" not in event and (body := _as_it_is(event)):
+        return body
     mender = Mender()
     fit = event | {"labels": mender.fields(event["labels"])} if "labels" in event else event
-    try:
-        body = orjson.dumps(fit)
-    except (TypeError, ValueError):
-        body = b""
-    if not body or len(body) > LABEL_BYTES:
+    if (body := _as_it_is(fit)) and not mender.tags:
+        return body
+    if not body:
         mender = Mender()
         fit = mender.fields(event)
-    elif not mender.tags:
-        return body
     end = {"event": fit.pop("event")}
     return orjson.dumps(fit | {"tags": sorted(mender.tags)} | end if mender.tags else fit | end)
+
+
+def _as_it_is(event: dict[str, Any]) -> bytes:
+    """The event as JSON if it is fit for a line, else nothing."""
+    try:
+        body = orjson.dumps(event)
+    except (TypeError, ValueError):
+        return b""
+    return body if len(body) <= LABEL_BYTES else b""
