@@ -19,7 +19,6 @@ from dashcam.spool.segment import new_segment_id
 
 # A record's own attributes come first in its dictionary, in an order that never changes; what follows is `extra`.
 _OWN = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
-_BY_FORMATTERS = ("message", "asctime")
 
 _tail_of = lru_cache(maxsize=4096)(tail_of)
 
@@ -41,16 +40,15 @@ def _call_of(record: logging.LogRecord) -> tuple[object, dict[str, Any]]:
     fields = {}
     if len(values) > _OWN:
         fields = dict(islice(values.items(), _OWN, None))
-        for name in _BY_FORMATTERS:
-            fields.pop(name, None)
+        if "message" in fields or "asctime" in fields:  # a formatter's
+            fields.pop("message", None)
+            fields.pop("asctime", None)
     if record.exc_info:
         fields["exc_info"] = record.exc_info
-    return _message_of(record), fields
+    return _message_of(record) if record.args else record.msg, fields
 
 
 def _message_of(record: logging.LogRecord) -> object:
-    if not record.args:
-        return record.msg
     try:
         return record.getMessage()
     except Exception:  # noqa: BLE001 — arguments that do not fit are no reason to lose them
@@ -69,11 +67,14 @@ class Handler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Record one log call that the filters let pass; the standard one would take the lock, from 3.13 on unasked."""
-        passed = self.filter(record)
-        if passed:
+        if self.filters:
+            passed = self.filter(record)
+            if not passed:
+                return False
             # From 3.12 on a filter may give another record.
-            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
-        return bool(passed)
+            record = passed if isinstance(passed, logging.LogRecord) else record
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Record one log call."""
