@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test test-long check bench clean up up-elk down
+.PHONY: venv demo test test-long check bench bench-record clean up up-elk down
 
 venv: $(VENV)/.installed
 
@@ -25,6 +25,10 @@ test-long: venv
 bench: venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(BENCH)
+
+bench-record: venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m benchmarks --record $(if $(QUICK),--quick) $(BENCH)
 
 check: venv
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Run the benchmarks, and gather every promise they judge: `python -m benchmarks [--quick] [NAME …]`."""
+"""Run the benchmarks, and gather every promise they judge: `python -m benchmarks [--quick] [--record] [NAME …]`."""
 
 import argparse
 import subprocess
@@ -21,25 +21,60 @@ NAMES = (
 )
 
 
+RECORD = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+HEAD = """# Benchmarks
+
+Written by `make bench-record`; `make bench` prints the same. Each benchmark says of itself how it measures, in
+`benchmarks/NAME.py`; ways that are compared take turns, so that a busy machine is as busy for each, and a promise is
+judged by the median of the rounds.
+
+| promise | figure | bound | |
+|---|---|---|---|
+"""
+
+
+def run(name, *, is_quick):
+    """The exit status of one benchmark, and what it printed."""
+    options = ["--quick"] if is_quick and "--quick" in (Path(__file__).parent / f"{name}.py").read_text() else []
+    printed = ""
+    with subprocess.Popen(
+        [sys.executable, "-m", f"benchmarks.{name}", *options], stdout=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            printed += line
+    return process.returncode, printed
+
+
+def promises_in(printed):
+    return [line.removeprefix(JUDGED).strip() for line in printed.splitlines() if line.startswith(JUDGED)]
+
+
+def record(outputs):
+    """Write down what was measured."""
+    rows = [f"| {promise} |" for printed in outputs.values() for promise in promises_in(printed)]
+    parts = [f"## {name}\n\n```text\n{printed.strip()}\n```" for name, printed in outputs.items()]
+    RECORD.write_text(HEAD + "\n".join(rows) + "\n\n" + "\n\n".join(parts) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=[*NAMES, []], default=NAMES, help=", ".join(NAMES))
+    parser.add_argument("name", nargs="*", choices=[*NAMES, []], default=[], help="all, unless some are named")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, where a benchmark has such a form")
+    parser.add_argument("--record", action="store_true", help=f"write the figures to docs/{RECORD.name}")
     arguments = parser.parse_args()
-    promises, failed = [], []
-    for name in arguments.name:
+    outputs, failed = {}, []
+    for name in arguments.name or NAMES:
         print(f"\n== {name}, {time.strftime('%H:%M:%S')}", flush=True)
-        is_quick = arguments.quick and "--quick" in (Path(__file__).parent / f"{name}.py").read_text()
-        command = [sys.executable, "-m", f"benchmarks.{name}", *(["--quick"] if is_quick else [])]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            for line in process.stdout:
-                print(line, end="", flush=True)
-                promises += [line.removeprefix(JUDGED).strip()] if line.startswith(JUDGED) else []
-        failed += [name] if process.returncode else []
+        status, outputs[name] = run(name, is_quick=arguments.quick)
+        failed += [name] if status else []
     print("\n== promises")
-    print("\n".join(promises))
+    for printed in outputs.values():
+        print("\n".join(promises_in(printed)))
     if failed:
         print(f"not kept, or ended early: {', '.join(failed)}", file=sys.stderr)
+    if arguments.record:
+        record(outputs)
     return bool(failed)
 
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.report import interleave, print_machine, print_table
+from benchmarks.report import interleave, judge, middle, print_machine, print_table
 from benchmarks.traffic import EVENTS_A_REQUEST, Request, requests
 
 from dashcam.event import NS_PER_S
@@ -28,6 +28,7 @@ from dashcam.find.story_events import events_of
 from dashcam.settings import Settings
 from dashcam.ship.backends.local import connect
 
+TRACE = "dashcam trace, lines"
 NEWEST = 100  # what a search prints unless told otherwise
 BATCH = 1_000
 
@@ -109,12 +110,15 @@ def trace(settings: Settings, request: Request) -> dict[str, float]:
     return {"ms": 1000 * took_s, "CPU ms": 1000 * used_s, "events": len(done.stdout.splitlines())}
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--quick", action="store_true", help="100,000 events, 12 rounds")
     given = parser.parse_args()
+    if given.quick:
+        given.events, given.rounds = 100_000, 12
     print_machine("orjson")
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(dir=given.folder or Path(folder), retention_days=36_500)
@@ -124,11 +128,17 @@ def main() -> None:
         print(f"{given.events:,} events, {size / given.events:.0f} bytes each, SQLite {sqlite3.sqlite_version}")
         wanted = some(given.events, 100)
         figures = interleave(given.rounds, ways(open_store(settings), wanted))
-        figures |= interleave(
-            given.rounds // 3, {"dashcam trace, lines": lambda: trace(settings, random.choice(wanted))}
-        )
+        figures |= interleave(given.rounds // 3, {TRACE: lambda: trace(settings, random.choice(wanted))})
         print_table(figures)
+    return 0 if all([*judged(figures)]) else 1
+
+
+def judged(figures):
+    yield judge("ms to find a request ID in the local store", middle(figures["a request ID"], "ms"), at_most=1)
+    slowest = max(middle(samples, "ms") for name, samples in figures.items() if name.startswith("newest"))
+    yield judge("ms of the slowest search in the local store", slowest, at_most=5)
+    yield judge("ms of dashcam trace as a whole process", middle(figures[TRACE], "ms"), at_most=200)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

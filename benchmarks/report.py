@@ -29,9 +29,10 @@ def ratio(ours: list[dict[str, float]], theirs: list[dict[str, float]], figure: 
 
 def judge(promise: str, figure: float, *, at_most: float | None = None, at_least: float | None = None) -> bool:
     """Print a promise, the figure, its bound and whether it is kept; `python -m benchmarks` gathers these lines."""
-    bound = f"at most {at_most:g}" if at_most is not None else f"at least {at_least:g}"
+    bound = f"at most {at_most:,g}" if at_most is not None else f"at least {at_least:,g}"
     is_kept = (at_most is None or figure <= at_most) and (at_least is None or figure >= at_least)
-    print(f"{JUDGED} {promise} | {figure:.3g} | {bound} | {'kept' if is_kept else 'missed'}")
+    shown = f"{figure:,.0f}" if figure >= 1000 else f"{figure:.3g}"
+    print(f"{JUDGED} {promise} | {shown} | {bound} | {'kept' if is_kept else 'missed'}")
     return is_kept
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 from functools import partial
 
-from benchmarks.report import interleave, middle, print_machine, print_table
+from benchmarks.report import interleave, judge, middle, print_machine, print_table
 from playwright.sync_api import sync_playwright
 from tests.show import events
 from tests.show.shelf import Shelf, viewing
@@ -90,16 +90,13 @@ def main(rounds: int = 9) -> int:
         figures = interleave(rounds, ways)
         browser.close()
     print_table(figures)
-    return judge(*figures.values())
+    return 0 if all([*judged(*figures.values())]) else 1
 
 
-def judge(small, large) -> int:
-    """0 when each figure is within what was promised."""
-    weight = bare_bytes()
-    print(f"a page weighs {weight:,} bytes besides its data; at most {MOST_BYTES:,} are wanted")
-    paint_ms, open_ms = middle(small, FIRST_PAINT), middle(large, OPEN)
-    print(f"first paint {paint_ms:.0f} ms of {MOST_PAINT_MS}, a long story open in {open_ms:.0f} ms of {MOST_OPEN_MS}")
-    return 0 if paint_ms <= MOST_PAINT_MS and open_ms <= MOST_OPEN_MS and weight <= MOST_BYTES else 1
+def judged(small, large):
+    yield judge("bytes of a page besides its data", bare_bytes(), at_most=MOST_BYTES)
+    yield judge("ms from the store's answer to the first paint", middle(small, FIRST_PAINT), at_most=MOST_PAINT_MS)
+    yield judge("ms until a long story is open", middle(large, OPEN), at_most=MOST_OPEN_MS)
 
 
 if __name__ == "__main__":
