@@ -49,7 +49,7 @@ def test_damage_is_told(tmp_path):
     record(tmp_path, 3)
     (path,) = segment_files(tmp_path / "spool")
     data = path.read_bytes()
-    path.write_bytes(data.replace(b'"number":1', b'"number":\xff').replace(b'{"@timestamp"', b'{"@timestamq"', 1))
+    path.write_bytes(data.replace(b'"number":1', b'"number":\xff').replace(b'{"time_ns"', b'{"time_nx"', 1))
     (path.parent / "0000.segment").write_bytes(b"garbage")
 
     done = dashcam("cat", folder=tmp_path)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.record.line import encode_call
 from dashcam.record.masking import has_secret, mask_text, may_hold_secret
+
+from .bodies import encoded
 
 SECRETS = [
     "Basic dXNlcjpwYXNz",
@@ -40,7 +41,7 @@ def test_masks_a_secret_wherever_it_stands(secret, place):
     message = secret if place == "message" else "car created"
     fields = {"message": {}, "field": {"note": secret}, "name": {secret: 1}}[place]
 
-    body = orjson.loads(encode_call(message, fields))
+    body = encoded(message, fields)
 
     assert mask_text(secret) != secret
     assert mask_text(secret) in (body["message"], *body.get("labels", {}), *body.get("labels", {}).values())

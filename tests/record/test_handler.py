@@ -4,6 +4,7 @@ import io
 import logging
 import logging.handlers
 import queue
+import time
 
 import orjson
 import pytest
@@ -210,3 +211,15 @@ def test_the_formatter_without_a_spool():
     fields = orjson.loads(line)
     assert list(fields)[:3] == ["@timestamp", "log.level", "message"]
     assert fields["message"] == "line\nbreak x"
+
+
+@pytest.mark.parametrize("created", [-1.0, 1e300, float("nan"), "yesterday", None])
+def test_a_record_of_no_time(cars, created):
+    """Anybody can make one: it is recorded as of now."""
+    record = logging.LogRecord("library", logging.WARNING, "part.py", 1, "odd", (), None)
+    record.created = created
+    before_ns = time.time_ns() // 1000 * 1000
+
+    _handler().handle(record)
+
+    assert before_ns <= _only(cars).time_ns <= time.time_ns()

@@ -16,9 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.record.line import _mended, encode_call, encode_line, head
+from dashcam.record.line import _mended, encode_call
 from dashcam.record.mender import DEPTH, ITEMS, LABEL_BYTES, TEXT_BYTES
 from dashcam.spool.segment import LINE_BYTES
+
+from .bodies import TIME_NS, encode, encoded
 
 
 class Colour(enum.Enum):
@@ -146,7 +148,7 @@ def test_any_value_makes_a_line(name):
     """One JSON object within the limits, the same at each call; what had to be replaced or cut is marked."""
     value, expected, tags = VALUES[name]
 
-    bodies = [encode_call("car created", {"value": value, "car": 7}) for _ in range(3)]
+    bodies = [encode("car created", {"value": value, "car": 7}) for _ in range(3)]
 
     body = orjson.loads(bodies[0])
     assert bodies == [bodies[0]] * 3
@@ -161,7 +163,7 @@ def test_any_value_makes_a_line(name):
 @pytest.mark.parametrize("name", VALUES)
 def test_any_value_may_be_the_message(name):
     """It becomes a text."""
-    body = encode_call(VALUES[name][0], {})
+    body = encode(VALUES[name][0], {})
 
     assert isinstance(orjson.loads(body)["message"], str)
     assert len(body) < 2 * TEXT_BYTES + 1000
@@ -169,7 +171,7 @@ def test_any_value_may_be_the_message(name):
 
 def test_a_hundred_thousand_labels():
     """The first ones are kept, and that some are not is marked."""
-    body = orjson.loads(encode_call("m", {f"label{number}": number for number in range(100_000)}))
+    body = encoded("m", {f"label{number}": number for number in range(100_000)})
 
     assert body["labels"] == {f"label{number}": number for number in range(ITEMS)}
     assert body["tags"] == ["cut"]
@@ -178,7 +180,7 @@ def test_a_hundred_thousand_labels():
 def test_no_value_is_longer_than_a_destination_takes():
     """8,000 bytes of UTF-8, whatever the script and however short the line."""
     for text in ("車" * 7_900, "🚗" * 7_900, "é" * 7_990):
-        (value,) = orjson.loads(encode_call("m", {"value": text}))["labels"].values()
+        (value,) = encoded("m", {"value": text})["labels"].values()
 
         assert len(value.encode()) <= LABEL_BYTES + 40
 
@@ -191,7 +193,7 @@ DEEP = {str(n): [[f"{n}/{m}" * 10] for m in range(600)] for n in range(30)}
 @pytest.mark.parametrize("fields", [{}, WIDE, DEEP, {"a": [[[]] * 600] * 600, "b": [DEEP] * 9}, {"k" * 9000: WIDE}])
 def test_no_line_is_longer_than_the_spool_takes(message, fields):
     """However much of it is escaped, however wide and deep it is."""
-    body = encode_call(message, fields | {"exc_info": ValueError('"' * 100_000)})
+    body = encode(message, fields | {"exc_info": ValueError('"' * 100_000)})
 
     assert len(body) < LINE_BYTES - 10_000
     assert "cut" in orjson.loads(body)["tags"]
@@ -213,7 +215,7 @@ def test_an_exception():
     error = _raised()
 
     for exc_info in (error, (ValueError, error, error.__traceback__)):
-        body = orjson.loads(encode_call("failed", {"exc_info": exc_info, "car": 7}))
+        body = encoded("failed", {"exc_info": exc_info, "car": 7})
 
         assert body["labels"] == {"car": 7}
         assert (body["error"]["type"], body["error"]["message"]) == ("ValueError", "no wheel")
@@ -226,22 +228,22 @@ def test_the_exception_that_is_being_handled():
     try:
         raise_it()
     except ValueError:
-        handled = orjson.loads(encode_call("failed", {"exc_info": True}))
+        handled = encoded("failed", {"exc_info": True})
 
     assert handled["error"]["type"] == "ValueError"
-    assert orjson.loads(encode_call("fine", {"exc_info": True})) == {"message": "fine"}
+    assert encoded("fine", {"exc_info": True}) == {"message": "fine"}
 
 
 @pytest.mark.parametrize("exc_info", [None, False, 0, (), (None, None, None), "yes", Nasty()])
 def test_no_exception(exc_info):
     """Whatever else is given means none, and is no label either."""
-    assert orjson.loads(encode_call("fine", {"exc_info": exc_info})) == {"message": "fine"}
+    assert encoded("fine", {"exc_info": exc_info}) == {"message": "fine"}
 
 
 def test_an_exception_whose_text_fails():
     """Its type is told all the same."""
 
-    body = orjson.loads(encode_call("failed", {"exc_info": KeyError(Mute())}))
+    body = encoded("failed", {"exc_info": KeyError(Mute())})
 
     assert body["error"]["type"] == "KeyError"
 
@@ -263,27 +265,17 @@ values = st.recursive(
 def test_the_fast_way_gives_what_the_thorough_one_does(message, fields):
     """A log call that is recorded without a close look would have come out of one the same; at every call."""
     fields.pop("exc_info", None)
-    thorough = orjson.loads(_mended(message, fields))
+    thorough = orjson.loads(_mended(TIME_NS, "info", message, fields))
+    del thorough["time_ns"], thorough["log.level"]
 
-    assert orjson.loads(encode_call(message, fields)) == thorough
-    assert orjson.loads(encode_call(message, fields)) == thorough
-
-
-@given(st.integers(0, 253402300799_999999999))
-def test_the_time_of_a_line(now_ns):
-    """UTC with microseconds, always as long."""
-    moment = dt.datetime.fromtimestamp(now_ns // 10**9, dt.UTC)
-
-    text = head(now_ns).decode()
-
-    assert text == f'{{"@timestamp":"{moment:%Y-%m-%dT%H:%M:%S}.{now_ns % 10**9 // 1000:06d}Z",'
-    assert len(text) == len('{"@timestamp":"2026-11-24T01:35:46.123456Z",')
+    assert encoded(message, fields) == thorough
+    assert encoded(message, fields) == thorough
 
 
 def test_a_line():
     """The parts in their order, outside of any request."""
-    line = encode_line(1795484146123456789, b'"log.level":"info",', b'{"message":"car created"}', b',"event":{}}\n')
+    line = encode_call(1795484146123456789, "info", "car created", {"car": 7}, b',"event":{}}\n')
 
     assert line == (
-        b'{"@timestamp":"2026-11-24T01:35:46.123456Z","log.level":"info","message":"car created","event":{}}\n'
+        b'{"time_ns":1795484146123456789,"log.level":"info","message":"car created","labels":{"car":7},"event":{}}\n'
     )

@@ -113,10 +113,10 @@ def test_events_that_were_dropped_are_told_by_count(tmp_path):
 @pytest.mark.parametrize(
     "damage",
     [
-        b'{"@timestamp":"2026-99-24T01:35:00.000001Z","log.level":"info","message":"m","event":{"kind":"event"}}\n',
-        b'{"@timestamp":"2026-11-24T01:35:00.000001Z","processor":{"event":"start"},"span":7,"event":{}}\n',
-        b'{"@timestamp":"2026-11-24T01:35:00.000001Z","processor":{"event":"start"},"\xff":{"a":"event":{}}\n',
-        b'{"@timestamp":"2026-11-24T01:35:00.000001Z","processor":{"event":"transaction"},"event":{"kind":"event"}}\n',
+        b'{"time_ns":1,"processor":{"event":"start"},"span":{},"event":{"kind":"event"}}\n',
+        b'{"time_ns":1795484100000001000,"processor":{"event":"start"},"span":7,"event":{}}\n',
+        b'{"time_ns":1795484100000001000,"processor":{"event":"start"},"\xff":{"a":"event":{}}\n',
+        b'{"time_ns":1795484100000001000,"processor":{"event":"transaction"},"event":{"kind":"event"}}\n',
     ],
 )
 def test_a_damaged_line_hides_no_request(tmp_path, damage):

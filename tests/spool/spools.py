@@ -12,6 +12,7 @@ from ..processes import run, running
 
 SHARED = {"ecs.version": "8.17.0", "service": {"name": "cars"}, "process": {"pid": 4242}}
 PLENTY = 1 << 30
+START_NS = 1795484100_000000000  # 2026-11-24T01:35:00Z
 SMALL = 16 << 10  # a segment of a few hundred short lines
 
 _writers = []
@@ -19,9 +20,8 @@ _writers = []
 
 def log_line(number, filling=""):
     """One log line, newline included; the same number gives the same one."""
-    time = f"2026-11-24T01:35:{number // 1_000_000 % 60:02d}.{number % 1_000_000:06d}Z"
-    text = '{"@timestamp":"%s","log.level":"info","message":"%d%s","event":{"kind":"event"}}\n'
-    return (text % (time, number, filling)).encode()
+    text = '{"time_ns":%d,"log.level":"info","message":"%d%s","event":{"kind":"event"}}\n'
+    return (text % (START_NS + number * 1000, number, filling)).encode()
 
 
 def start_line(number, span):
@@ -36,7 +36,7 @@ def span_line(number, span):
 
 def _span_line(number, span, kind):
     fields = {
-        "@timestamp": orjson.loads(log_line(number))["@timestamp"],
+        "time_ns": START_NS + number * 1000,
         "processor": {"event": kind},
         "message": "POST /cars",
         "trace": {"id": f"t{span}"},

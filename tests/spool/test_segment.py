@@ -2,10 +2,13 @@
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dashcam.event import Line
+from dashcam.event import Event, Line
 from dashcam.spool.segment import (
     DROP_REASONS,
+    LATEST_NS,
     SEALED_AT,
     Completion,
     decode_header,
@@ -23,15 +26,13 @@ SEGMENT = "0193a1b2c3d4e5f601020304"
 STARTED_NS = 1795484146123456789
 SHARED = {"ecs.version": "8.17.0", "service": {"name": "cars"}}
 HEADER = (
-    b'{"spool":1,"sealed":0,"dropped":{"limit":         0,"disk":         0,"error":         0},'
+    b'{"spool":2,"sealed":0,"dropped":{"limit":         0,"disk":         0,"error":         0},'
     b'"segment":"0193a1b2c3d4e5f601020304","pid":4242,"started":"2026-11-24T01:35:46.123456Z",'
     b'"shared":{"ecs.version":"8.17.0","service":{"name":"cars"}}}\n'
 )
-LOG = (
-    b'{"@timestamp":"2026-11-24T01:35:46.123456Z","log.level":"info","message":"car created","event":{"kind":"event"}}'
-)
-SPAN = b'{"@timestamp":"2026-11-24T01:35:46.123456Z","processor":{"event":"transaction"},"event":{"kind":"event"}}'
-START = b'{"@timestamp":"2026-11-24T01:35:46.123456Z","processor":{"event":"start"},"event":{"kind":"event"}}'
+LOG = b'{"time_ns":1795484146123456789,"log.level":"info","message":"car created","event":{"kind":"event"}}'
+SPAN = b'{"time_ns":1795484146123456789,"processor":{"event":"transaction"},"event":{"kind":"event"}}'
+START = b'{"time_ns":1795484146123456789,"processor":{"event":"start"},"event":{"kind":"event"}}'
 
 
 def test_a_header_as_it_stands_in_the_file():
@@ -75,8 +76,8 @@ def test_sealing_changes_one_byte():
         b"\0" * 100,
         b"[]",
         b"{}",
-        b'{"spool":2}',
         b'{"spool":1}',
+        b'{"spool":2}',
         b"GIF89a",
         HEADER[: len(HEADER) // 2],
         HEADER.replace(b'"service":{"name":"cars"}', b'"service":7'),
@@ -90,13 +91,14 @@ def test_what_is_no_header_is_said_to_be_none(line):
 
 
 def test_a_line_is_completed():
-    """The event's id, its number and what the segment's events share go to the end."""
+    """The time becomes a date; the event's id, its number and what the segment's events share go to the end."""
     line = Completion(decode_header(HEADER)).complete(LOG, 12)
 
     assert line == Line(
         "0193a1b2c3d4e5f601020304-00000012",
         is_span=False,
-        data=LOG[:-2] + b',"id":"0193a1b2c3d4e5f601020304-00000012","sequence":12,"dataset":"cars"},'
+        data=b'{"@timestamp":"2026-11-24T01:35:46.123456Z","log.level":"info","message":"car created",'
+        b'"event":{"kind":"event","id":"0193a1b2c3d4e5f601020304-00000012","sequence":12,"dataset":"cars"},'
         b'"ecs.version":"8.17.0","service":{"name":"cars"}}',
     )
     assert orjson.loads(line.data)["event"]["sequence"] == 12
@@ -112,8 +114,20 @@ def test_spans_are_told_apart():
 
 
 def test_the_time_of_a_line():
-    """Nanoseconds, of which the line keeps microseconds."""
-    assert time_of(LOG) == 1795484146123456000
+    """Nanoseconds since the epoch."""
+    assert time_of(LOG) == 1795484146123456789
+
+
+@given(st.integers(0, LATEST_NS - 1))
+def test_any_time_becomes_a_date(time_ns):
+    """UTC with microseconds, always as long; also that of a clock which was never set."""
+    line = LOG.replace(b"1795484146123456789", b"%d" % time_ns)
+
+    data = Completion(decode_header(HEADER)).complete(line, 1).data
+
+    assert is_line(line)
+    assert Event.from_json(data).time_ns == time_ns // 1000 * 1000
+    assert data.startswith(b'Z","log.level"', len('{"@timestamp":"2026-11-24T01:35:46.123456'))
 
 
 def test_ids_sort_by_time():
@@ -134,8 +148,11 @@ def test_ids_sort_by_time():
         LOG[:-1],
         LOG.replace(b"car", b"c\0r"),
         b"\0" * 300 + LOG,
-        LOG.replace(b'Z","log', b' Z","log'),
-        b'{"@timestamp":"}}',
+        LOG.replace(b"146123", b"146 23"),
+        LOG.replace(b"1795", b"17951795"),
+        LOG.replace(b":1795", b":-1795"),
+        b'{"time_ns":}}',
+        b'{"time_ns":,"event":{}}',
     ],
 )
 def test_the_rest_of_a_damaged_line_is_no_line(line):

@@ -107,26 +107,9 @@ class Place(NamedTuple):
 # The open spans that this process began, by span id; what is still in it when the process dies was aborted.
 places: dict[int, Place] = {}
 
-_get_current = otel_context.get_current
-_last: tuple[Context | None, bytes] = (None, b"")
 
-
-def fragment() -> bytes:
-    """The ids of the current context as the middle of a line: `,"http":{…},"trace":{…},…`, empty outside of any.
-
-    A context never changes, so the last one's answer is kept; its identity is enough to know it again.
-    """
-    global _last
-    context = _get_current()
-    last = _last
-    if last[0] is context:
-        return last[1]
-    encoded = _fragment_of(context)
-    _last = (context, encoded)
-    return encoded
-
-
-def _fragment_of(context: Context) -> bytes:
+def ids_in(context: Context) -> bytes:
+    """The ids of a context as the middle of a line: `,"http":{…},"trace":{…},…`, empty when it has none."""
     identity = get_current_span(context).get_span_context()
     if place := places.get(identity.span_id):
         return place.fragment

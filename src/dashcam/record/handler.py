@@ -3,6 +3,7 @@
 import logging
 from functools import lru_cache
 from itertools import islice
+from time import time_ns
 from typing import Any
 
 import orjson
@@ -11,11 +12,10 @@ from pythonjsonlogger.json import JsonFormatter
 
 from dashcam.event import format_time
 from dashcam.record import recorder
-from dashcam.record.correlation import fragment
-from dashcam.record.line import encode_call, encode_line
-from dashcam.record.logger import shown, tail_of
+from dashcam.record.line import encode_call
+from dashcam.record.logger import tail_of
 from dashcam.record.unhandled import is_recorded
-from dashcam.spool.segment import new_segment_id
+from dashcam.spool.segment import LATEST_NS, new_segment_id
 
 # A record's own attributes come first in its dictionary, in an order that never changes; what follows is `extra`.
 _OWN = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
@@ -24,18 +24,14 @@ _tail_of = lru_cache(maxsize=4096)(tail_of)
 
 
 @lru_cache(maxsize=128)
-def _level_part(level: int) -> bytes:
-    return b'"log.level":"%b",' % level_name(level).encode()
-
-
 def level_name(level: int) -> str:
     """The `log.level` of a numeric level, the next lower standard one for a custom level."""
     names = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
     return names[max(10, min(50, level // 10 * 10))]
 
 
-def _call_of(record: logging.LogRecord) -> tuple[object, dict[str, Any]]:
-    """The message and the fields of a record, `exc_info` among them."""
+def _encode(record: logging.LogRecord) -> bytes:
+    """The line of a record; `exc_info` is among its fields."""
     values = record.__dict__
     fields = {}
     if len(values) > _OWN:
@@ -45,7 +41,17 @@ def _call_of(record: logging.LogRecord) -> tuple[object, dict[str, Any]]:
             fields.pop("asctime", None)
     if record.exc_info:
         fields["exc_info"] = record.exc_info
-    return _message_of(record) if record.args else record.msg, fields
+    message = _message_of(record) if record.args else record.msg
+    return encode_call(_time_of(record), level_name(record.levelno), message, fields, _tail_of(record.name))
+
+
+def _time_of(record: logging.LogRecord) -> int:
+    """When a record was made, in nanoseconds; now, where what it says is no time, for anybody can make one."""
+    try:
+        created_ns = int(record.created * 1e9)
+    except (TypeError, ValueError, OverflowError):
+        created_ns = -1
+    return created_ns if 0 <= created_ns < LATEST_NS else time_ns()
 
 
 def _message_of(record: logging.LogRecord) -> object:
@@ -82,11 +88,7 @@ class Handler(logging.Handler):
         if record.levelno < active.least_level or (record.exc_info and is_recorded(record.exc_info[1])):
             return
         try:
-            message, fields = _call_of(record)
-            body = encode_call(message, fields)
-            active.append(
-                encode_line(int(record.created * 1e9), _level_part(record.levelno), body, _tail_of(record.name))
-            )
+            active.append(_encode(record))
         except Exception:  # noqa: BLE001 — a log call never fails its caller
             recorder.drop("error")
 
@@ -103,15 +105,10 @@ class EcsFormatter(JsonFormatter):
 
     def add_fields(self, log_data: LogData, record: logging.LogRecord, message_dict: LogData) -> None:  # noqa: ARG002 — the parent's signature
         """Fill in the event."""
-        message, fields = _call_of(record)
-        created_ns = int(record.created * 1e9)
-        log_data["@timestamp"] = format_time(created_ns)
-        log_data["log.level"] = level_name(record.levelno)
-        log_data.update(orjson.loads(encode_call(message, fields)))
-        log_data.update(orjson.loads(b"{" + fragment()[1:] + b"}"))
-        log_data["log"] = {"logger": shown(record.name)}
-        log_data["event"] = {"kind": "event", "id": new_segment_id(created_ns), "dataset": self._service.name}
-        log_data.update(recorder.shared(self._service))
+        event = orjson.loads(_encode(record))
+        now_ns = event.pop("time_ns")
+        event["event"] |= {"id": new_segment_id(now_ns), "dataset": self._service.name}
+        log_data.update({"@timestamp": format_time(now_ns)} | event | recorder.shared(self._service))
 
     def jsonify_log_record(self, log_data: LogData) -> str:
         """The event as one line."""

@@ -1,15 +1,13 @@
 """How a log call becomes a line of the spool."""
 
 import sys
-import time
-from functools import lru_cache
 from math import isfinite
 from typing import Any
 
 import orjson
+from opentelemetry.context import Context, get_current
 
-from dashcam.event import NS_PER_S
-from dashcam.record.correlation import fragment
+from dashcam.record.correlation import ids_in
 from dashcam.record.masking import has_secret, is_secret_name, may_hold_secret
 from dashcam.record.mender import ITEMS, LABEL_BYTES, NAME_BYTES, Mender
 
@@ -18,58 +16,55 @@ NAMES_REMEMBERED = 10_000  # harmless field names; a caller that makes names up 
 _dumps = orjson.dumps
 _harmless: set[str] = set()
 _is_harmless = _harmless.issuperset
+_last: tuple[Context | None, bytes] = (None, b"")
 
 
-@lru_cache(maxsize=8)
-def _until_second(seconds: int) -> bytes:
-    return time.strftime('{"@timestamp":"%Y-%m-%dT%H:%M:%S.', time.gmtime(seconds)).encode()
+def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any], tail: bytes) -> bytes:
+    """The line of a log call: when, at which level, what, in which request, and the `tail` of its logger's lines.
 
-
-def head(now_ns: int) -> bytes:
-    """The start of a line, `{"@timestamp":"…Z",`: UTC, microseconds."""
-    seconds, rest_ns = divmod(now_ns, NS_PER_S)
-    return b'%b%06dZ",' % (_until_second(seconds), rest_ns // 1000)
-
-
-def encode_line(now_ns: int, level: bytes, body: bytes, tail: bytes) -> bytes:
-    """A log call as a line: when, at which level, what, in which request, and what ends each line of its logger."""
-    seconds, rest_ns = divmod(now_ns, NS_PER_S)
-    return b'%b%06dZ",%b%b%b%b' % (_until_second(seconds), rest_ns // 1000, level, body[1:-1], fragment(), tail)
-
-
-def encode_call(message: object, fields: dict[str, Any]) -> bytes:
-    """One JSON object of a log call: `message`, `labels`, and where due `error` and `tags`.
-
-    `exc_info` among the fields is what it is for `logging`: an exception, `True` for the one being handled, or the
-    triple of `sys.exc_info()`. Takes any values and masks secrets; what it had to replace or cut is in `tags`.
+    Fields become `labels`. `exc_info` among them is what it is for `logging`: an exception, `True` for the one being
+    handled, or the triple of `sys.exc_info()`. Takes any values and masks secrets; what it had to replace or cut is in
+    `tags`. The one thing here that a caller always waits for, hence in one piece.
     """
+    global _last
     try:
-        body = _dumps({"message": message, "labels": fields} if fields else {"message": message})
+        if fields:
+            body = _dumps({"time_ns": time_ns, "log.level": level, "message": message, "labels": fields})
+        else:
+            body = _dumps({"time_ns": time_ns, "log.level": level, "message": message})
     except (TypeError, ValueError, RecursionError):
-        return _mended(message, fields)
-    text = body.decode()
-    if (
-        _is_harmless(fields)
-        and len(body) <= LABEL_BYTES
-        and type(message) is str
-        and "[" not in text
-        and '":null' not in text  # also what JSON makes of a number that is none
-        and not may_hold_secret(text, 2 + len(fields) if fields else 1)
-    ):
-        return body
-    return _examined(body, message, fields)
+        body = _mended(time_ns, level, message, fields)
+    else:
+        text = body.decode()
+        if (
+            "[" in text
+            or ":null" in text  # also what JSON makes of a number that is none
+            or type(message) is not str
+            or len(body) > LABEL_BYTES
+            or not _is_harmless(fields)
+            or may_hold_secret(text, 4 + len(fields) if fields else 3)
+        ):
+            body = _examined(body, time_ns, level, message, fields)
+
+    # A context never changes, so the last one's ids are kept; its identity is enough to know it again.
+    context = get_current()
+    known, ids = _last
+    if known is not context:
+        ids = ids_in(context)
+        _last = (context, ids)
+    return body[:-1] + ids + tail
 
 
-def _examined(body: bytes, message: object, fields: dict[str, Any]) -> bytes:
+def _examined(body: bytes, time_ns: int, level: str, message: object, fields: dict[str, Any]) -> bytes:
     """The body as it is when a closer look finds nothing in it to mend."""
     suspects = fields.keys() - _harmless
     if not all(map(_is_fit_name, suspects)):
-        return _mended(message, fields)
+        return _mended(time_ns, level, message, fields)
     if len(_harmless) < NAMES_REMEMBERED:
         _harmless.update(suspects)
     is_short = len(body) <= LABEL_BYTES and len(fields) <= ITEMS
     is_fit = is_short and isinstance(message, str) and all(map(_is_fit, (message, *fields.values())))
-    return body if is_fit else _mended(message, fields)
+    return body if is_fit else _mended(time_ns, level, message, fields)
 
 
 def _is_fit_name(name: str) -> bool:
@@ -87,10 +82,10 @@ def _is_fit(value: object) -> bool:
     return value is None or isinstance(value, int)
 
 
-def _mended(message: object, fields: dict[str, Any]) -> bytes:
+def _mended(time_ns: int, level: str, message: object, fields: dict[str, Any]) -> bytes:
     mender = Mender()
     error = _error_of(fields.get("exc_info"))
-    body: dict[str, Any] = {"message": mender.text(message)}
+    body: dict[str, Any] = {"time_ns": time_ns, "log.level": level, "message": mender.text(message)}
     if labels := mender.fields({name: value for name, value in fields.items() if name != "exc_info"}):
         body["labels"] = labels
     if error:

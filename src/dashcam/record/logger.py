@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import orjson
 
 from dashcam.record import recorder
-from dashcam.record.line import encode_call, encode_line
+from dashcam.record.line import encode_call
 from dashcam.record.mender import NAME_BYTES, Mender
 
 _time_ns = time.time_ns
@@ -32,14 +32,14 @@ def tail_of(logger: str) -> bytes:
 
 
 def _call(level: int, tail: bytes) -> LogCall:
-    name = b'"log.level":"%b",' % logging.getLevelName(level).lower().encode()
+    name = logging.getLevelName(level).lower()
 
     def call(message: object, /, **fields: Any) -> None:
         active = recorder.active
         if level < active.least_level:
             return
         try:
-            active.append(encode_line(_time_ns(), name, encode_call(message, fields), tail))
+            active.append(encode_call(_time_ns(), name, message, fields, tail))
         except Exception:  # noqa: BLE001 — a log call never fails its caller
             recorder.drop("error")
 

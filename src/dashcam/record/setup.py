@@ -13,7 +13,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from dashcam.record import recorder, unhandled
+from dashcam.record import log_record, recorder, unhandled
 from dashcam.record.correlation import RequestIdPropagator, served
 from dashcam.record.handler import Handler
 from dashcam.record.recorder import Recorder, Service
@@ -69,6 +69,8 @@ def add(**fields: Any) -> None:
 
 
 def _record_logging(level: str) -> None:
+    if logging.getLogRecordFactory() is logging.LogRecord and log_record.is_known:
+        logging.setLogRecordFactory(log_record.make_record)
     root = logging.getLogger()
     if _handler not in root.handlers:
         root.addHandler(_handler)

@@ -16,7 +16,6 @@ from opentelemetry.trace import SpanKind, StatusCode
 from dashcam.event import NS_PER_S
 from dashcam.record import recorder
 from dashcam.record.correlation import REQUEST_ID, Place, Served, encode_ids, places
-from dashcam.record.line import head
 from dashcam.record.masking import mask_text
 from dashcam.record.mender import LABEL_BYTES, Mender
 
@@ -61,6 +60,7 @@ FREE_TEXT: Final = frozenset(
     {"url.path", "url.query", "url.full", "http.url", "user_agent.original", "http.user_agent"}
     | {"db.query.text", "db.statement", "error.type"}
 )
+_NEWLINE = orjson.OPT_APPEND_NEWLINE
 _SERVER, _ERROR = SpanKind.SERVER, StatusCode.ERROR
 _KINDS = {kind: kind.name.lower() for kind in SpanKind}
 
@@ -111,8 +111,9 @@ def _start_line(span: Span, place: Place, served: Served) -> bytes:
     served.attributes = _attributes_of(span)
     served.fields = _ids_of(span, place)
     served.labels |= _add_attributes(served.fields, served.attributes)
-    event = {"processor": {"event": "start"}, **served.fields, "event": {"kind": "event"}}
-    return head(span.start_time or 0) + _encode(event)[1:] + b"\n"
+    return _encode(
+        {"time_ns": span.start_time or 0, "processor": {"event": "start"}, **served.fields, "event": {"kind": "event"}}
+    )
 
 
 def _end_line(span: ReadableSpan, place: Place) -> bytes:
@@ -135,13 +136,14 @@ def _end_line(span: ReadableSpan, place: Place) -> bytes:
     is_transaction = place.transaction == place.span_id
     _add_work(fields, span, duration_ns // 1000, f"HTTP {status // 100}xx" if is_transaction and status else "")
     event = {
+        "time_ns": span.start_time or 0,
         "processor": {"event": "transaction" if is_transaction else "span"},
         "log.level": "error" if failed else "info",
         **fields,
         "timestamp": {"us": (span.start_time or 0) // 1000},
         "event": {"kind": "event", "duration": duration_ns, "outcome": "failure" if failed else "success"},
     }
-    return head(span.start_time or 0) + _encode(event)[1:] + b"\n"
+    return _encode(event)
 
 
 def _ids_of(span: ReadableSpan, place: Place) -> dict[str, Any]:
@@ -226,7 +228,7 @@ def _kind_of_work(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _encode(event: dict[str, Any]) -> bytes:
-    """The event as JSON, its labels and whatever else is not fit for it mended; the reader needs `event` last."""
+    """The line of an event, its labels and whatever else is not fit for it mended; the reader needs `event` last."""
     if "labels" not in event and (body := _as_it_is(event)):
         return body
     mender = Mender()
@@ -237,13 +239,13 @@ def _encode(event: dict[str, Any]) -> bytes:
         mender = Mender()
         fit = mender.fields(event)
     end = {"event": fit.pop("event")}
-    return orjson.dumps(fit | {"tags": sorted(mender.tags)} | end if mender.tags else fit | end)
+    return orjson.dumps(fit | {"tags": sorted(mender.tags)} | end if mender.tags else fit | end, None, _NEWLINE)
 
 
 def _as_it_is(event: dict[str, Any]) -> bytes:
     """The event as JSON if it is fit for a line, else nothing."""
     try:
-        body = orjson.dumps(event)
+        body = orjson.dumps(event, None, _NEWLINE)
     except (TypeError, ValueError):
         return b""
     return body if len(body) <= LABEL_BYTES else b""

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from dashcam.event import Line, format_time, parse_time
+from dashcam.event import Line
 from dashcam.spool.reader import SegmentReader
-from dashcam.spool.segment import KIND_AT, SPAN_KIND, Completion, Header, is_start, time_of
+from dashcam.spool.segment import Completion, Header, is_span, is_start, time_of
 
 _log = logging.getLogger("dashcam.ship")
 
@@ -39,7 +39,7 @@ def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int,
     for line, after in (each for passage in reader.passages(is_final=True) for each in passage.lines):
         try:
             last_ns = max(last_ns, time_of(line))
-            if line.startswith(SPAN_KIND, KIND_AT):
+            if is_span(line):
                 fields = orjson.loads(line)
                 if is_start(line):
                     starts[fields["span"]["id"]] = (fields, after.lines)
@@ -52,12 +52,12 @@ def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int,
 
 
 def _aborted(header: Header, start: dict[str, Any], number: int, last_ns: int) -> Line:
-    age_ns = max(0, last_ns - parse_time(start["@timestamp"]))
+    age_ns = max(0, last_ns - start["time_ns"])
     kept: dict[str, Any] = {
         name: start[name] for name in ("http", "trace", "span", "parent", "transaction", "url") if name in start
     }
     event: dict[str, Any] = {
-        "@timestamp": format_time(last_ns),
+        "time_ns": last_ns,
         "log.level": "error",
         "message": f"request aborted: {start['message']}, open for {age_ns / 1e9:.3f} s when its process ended",
         **kept,
@@ -71,7 +71,7 @@ def _dropped(header: Header) -> Line:
     reasons = {reason: count for reason, count in header.dropped.items() if count}
     told = ", ".join(f"{count} by {reason}" for reason, count in reasons.items())
     event = {
-        "@timestamp": format_time(int(header.segment[:12], 16) * 1_000_000),
+        "time_ns": int(header.segment[:12], 16) * 1_000_000,
         "log.level": "error",
         "message": f"{sum(reasons.values())} events dropped: {told}",
         "labels": {f"dropped_{reason}": count for reason, count in reasons.items()},

@@ -181,8 +181,10 @@ class Writer:
 
     def _has_room(self) -> bool:
         with os.scandir(self.folder) as entries:
-            used = sum(entry.stat().st_size for entry in entries if entry.name.endswith(SUFFIX))
-        return used + self._segment_bytes <= self._limit_bytes
+            segments = [entry for entry in entries if entry.name.endswith(SUFFIX)]
+        if (len(segments) + 1) * self._segment_bytes <= self._limit_bytes:
+            return True  # none is larger: as a rule nobody has to ask how large each is
+        return sum(entry.stat().st_size for entry in segments) + self._segment_bytes <= self._limit_bytes
 
 
 def _forget_segments() -> None:
