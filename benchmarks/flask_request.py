@@ -1,7 +1,8 @@
-"""What Dashcam adds to a Flask request under gunicorn, beside OpenTelemetry's own instrumentation.
+"""What Dashcam adds to a Flask request, beside OpenTelemetry's own instrumentation.
 
-One worker each of the garage: plain; instrumented, with an exporter that throws spans away and no logging at all; and
-recorded, with everything on and one log call a request. All three run at once and are asked in turns.
+The garage is plain; instrumented, with an exporter that throws spans away and no logging at all; and recorded, with
+everything on and one log call a request. First without a server, so that nothing but Flask and telemetry is measured;
+then under gunicorn, one worker each. All three run at once and are asked in turns.
 
     python -m benchmarks.flask_request [--quick]
 """
@@ -14,6 +15,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from benchmarks.in_process import garage
 from benchmarks.report import interleave, judge, middle, print_machine, print_table, ratio
 from benchmarks.served import Client, cpu_s, memory_mib, served
 
@@ -34,19 +36,25 @@ def main():
     rounds, count = (5, 1_000) if parser.parse_args().quick else (21, 3_000)
     print_machine("flask", "gunicorn", "opentelemetry-sdk", "opentelemetry-instrumentation-flask")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        garages = {form: stack.enter_context(garage(form, Path(folder) / form)) for form in FORMS}
+        alone = interleave(rounds, {form: partial(garages[form].serve, count) for form in FORMS})
+    print(f"without a server, {rounds} interleaved rounds of {count:,} requests, median [least-most]")
+    print_table(alone)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         servers = {form: stack.enter_context(served(form, Path(folder) / form)) for form in FORMS}
         ways = {form: partial(measure, Client(port), pid, count) for form, (port, pid) in servers.items()}
         figures = interleave(rounds, ways)
-    print(f"one worker, one connection, {rounds} interleaved rounds of {count:,} requests, median [least-most]")
+    print("under gunicorn, one worker, one connection, as many:")
     print_table(figures)
-    return 0 if all([*judged(figures)]) else 1
+    return 0 if all([*judged(alone, figures)]) else 1
 
 
-def judged(figures):
+def judged(alone, figures):
+    added_us = {form: middle(alone[form], CPU) - middle(alone["plain"], CPU) for form in FORMS}
+    print(f"the package alone adds {added_us['instrumented']:.0f} µs, all of Dashcam {added_us['recorded']:.0f}")
+    yield judge("CPU µs that all telemetry adds to a Flask request", added_us["recorded"], at_most=80)
     plain, instrumented, recorded = (figures[form] for form in FORMS)
     yield judge("requests/s, times those of the package alone", ratio(recorded, instrumented, RATE), at_least=1)
-    added_us = middle(recorded, CPU) - middle(plain, CPU)
-    yield judge("CPU µs that all telemetry adds to a request", added_us, at_most=80)
     added_mib = middle(recorded, MEMORY) - middle(plain, MEMORY)
     yield judge("MiB that Dashcam adds to a worker", added_mib, at_most=16)
 

@@ -223,15 +223,25 @@ def test_an_error_that_goes_through_a_span(cars):
     assert _by_name(cars)["work"].get("event.outcome") == "failure"
 
 
-def test_a_clock_that_jumps_back(recording):
-    """The duration of a request is that of the clock that never does."""
-    now_ns = time.time_ns()
-    dashcam.init("cars")
-    span = tracer.start_span("served", kind=SpanKind.SERVER, start_time=now_ns)
-    span.end(end_time=now_ns - 3_600_000_000_000)
+@pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CLIENT])
+@pytest.mark.parametrize("jump_s", [-3600, 3600])
+def test_a_clock_that_jumps(cars, monkeypatch, kind, jump_s):
+    """A duration is that of the clock that never does."""
+    span = tracer.start_span("served", kind=kind)
+    after_ns = time.time_ns() + jump_s * 1_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: after_ns)
+    monkeypatch.setattr("opentelemetry.sdk.trace.time_ns", lambda: after_ns)
+    span.end()
 
-    (event,) = [event for event in recording.events() if event.is_span]
-    assert 0 < event.get("event.duration") < 10_000_000_000
+    (event,) = [event for event in cars.events() if event.is_span]
+    assert 0 < event.get("event.duration") < 100_000_000_000
+
+
+def test_a_span_whose_times_are_given(cars):
+    """Of work that was done before: they count."""
+    tracer.start_span("work", start_time=1_000_000_000).end(end_time=3_000_000_000)
+
+    assert _by_name(cars)["work"].get("event.duration") == 2_000_000_000
 
 
 def test_a_span_that_ends_before_it_begins(cars):

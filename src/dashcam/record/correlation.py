@@ -78,7 +78,6 @@ class RequestIdPropagator(TextMapPropagator):
 class Served:
     """One request that this process serves: what its server span will say beyond OpenTelemetry's attributes."""
 
-    begun_ns: int = 0
     start: bytes = b""
     attributes: dict[str, Any] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
@@ -93,7 +92,7 @@ class Served:
 class Place(NamedTuple):
     """Where an open span stands: its ids in hexadecimal digits, its transaction, and the request it serves, if any.
 
-    `fragment` is what they are in each of its log lines.
+    `fragment` is what they are in each of its log lines; it began at `begun_ns` of the clock that never jumps.
     """
 
     fragment: bytes
@@ -102,6 +101,7 @@ class Place(NamedTuple):
     span_id: str
     transaction: str
     served: Served | None
+    begun_ns: int
 
 
 # The open spans that this process began, by span id; what is still in it when the process dies was aborted.

@@ -1,39 +1,47 @@
 """Dashcam in a Flask application: a request ID for every request, a server span, unhandled errors recorded once.
 
-The server span is made by `opentelemetry-instrumentation-flask`. What that package wraps around the application serves
-metrics and costs a third of the whole; where no meter provider is set it is taken off again, and the little that it
-does for the span, start time and status, is done here. docs/decisions/0005 tells what else was found in it.
+The server span is that of `opentelemetry-instrumentation-flask`: its name, its attributes, its settings. What the
+package does besides, for whoever has set up more than spans, costs a request more than the span; where nobody has, the
+same span is begun and ended by `_PlainSpans`. docs/decisions/0005 tells what was found.
 """
 
-import re
-import time
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
+from inspect import getclosurevars
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Self
 
 import flask
 from opentelemetry import context as otel_context
-from opentelemetry import metrics, trace
+from opentelemetry import metrics, propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.instrumentation.flask import FlaskInstrumentor
-from opentelemetry.trace import Span, Tracer, TracerProvider
+from opentelemetry.instrumentation.flask import FlaskInstrumentor, get_default_span_name
+from opentelemetry.instrumentation.propagators import get_global_response_propagator
+from opentelemetry.instrumentation.wsgi import add_response_attributes, collect_request_attributes, wsgi_getter
+from opentelemetry.semconv.attributes.http_attributes import HTTP_ROUTE
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.util.http import (
+    OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST,
+    OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE,
+    get_custom_headers,
+    parse_excluded_urls,
+)
 from werkzeug.exceptions import HTTPException
-from werkzeug.utils import cached_property
 
 from dashcam.record import correlation, unhandled
 from dashcam.record.correlation import HEADER, is_request_id, new_request_id
 from dashcam.record.logger import get_logger
+from dashcam.record.spans import processors_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from werkzeug.routing import Rule
 
 _ID = "HTTP_X_REQUEST_ID"
 _REFUSED = "dashcam.refused_request_id_length"
 _BEGUN = "opentelemetry-flask.starttime_key"  # where the instrumentation finds the span's start, in nanoseconds
-
-# One that werkzeug leaves as it is: nothing to quote, to decode, to make lower case, or to leave out.
-_ORDINARY_URL = re.compile(
-    r"https?://[a-z0-9]+(?:[.-][a-z0-9]+)*(?::(?!(?:80|443)/)[0-9]+)?(?:/[A-Za-z0-9._~-]+)*/?(?:\?[A-Za-z0-9._~=&-]+)?"
-)
+_OPEN = "dashcam.open_span"
+_ANSWER = "dashcam.answer"
 
 _log = get_logger("dashcam.requests")
 
@@ -43,61 +51,94 @@ def watch(app: flask.Flask, *, is_id_trusted: bool) -> None:
     if "dashcam" in app.extensions:
         return
     app.extensions["dashcam"] = True
-    app.request_class = _with_quick_url(app.request_class)
-    plain, first_steps = app.wsgi_app, app.before_request_funcs.pop(None, [])
-    FlaskInstrumentor().instrument_app(app, tracer_provider=_Tracers(), enable_commenter=False)  # type: ignore[no-untyped-call]
-    # The API's own provider, of the module opentelemetry.metrics, measures nothing.
-    has_metrics = not type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.metrics")
-    app.wsgi_app = _Requests(app.wsgi_app if has_metrics else plain, is_id_trusted=is_id_trusted)  # type: ignore[method-assign]
-    # Its step comes first: what the application does before its requests belongs to them, and may answer them.
+    first_steps = app.before_request_funcs.pop(None, [])
+    plain = app.wsgi_app
+    FlaskInstrumentor().instrument_app(app, enable_commenter=False)  # type: ignore[no-untyped-call]
+    if app.before_request_funcs[None] and _is_plain(app.before_request_funcs[None][-1]):
+        own_steps: Any = app.before_request_funcs[None].pop(), app.teardown_request_funcs[None].pop()
+        spans = _PlainSpans(*own_steps)
+        app.before_request(spans.begin)
+        app.teardown_request(spans.end)
+        app.wsgi_app = plain  # type: ignore[method-assign]
+    app.wsgi_app = _Requests(app.wsgi_app, is_id_trusted=is_id_trusted)  # type: ignore[method-assign]
+    # The span comes first: what the application does before its requests belongs to them, and may answer them.
     app.before_request_funcs[None].extend(first_steps)
     flask.got_request_exception.connect(_note_error, app)
 
 
-def _with_quick_url(parent: type[flask.Request]) -> type[flask.Request]:
-    """The same requests, but an ordinary address is joined at a third of the cost.
-
-    The instrumentation asks for every request's address, to compare it with the excluded ones even where none is.
-    """
-
-    class Request(parent):  # type: ignore[misc, valid-type]
-        @cached_property
-        def url(self) -> str:
-            host, query = self.environ.get("HTTP_HOST", ""), self.environ.get("QUERY_STRING", "")
-            joined = f"{self.scheme}://{host}{self.root_path}{self.path}{'?' if query else ''}{query}"
-            is_ordinary = _ORDINARY_URL.fullmatch(joined) and self.trusted_hosts is None
-            return joined if is_ordinary else super().url
-
-    return Request
-
-
-class _Tracers(TracerProvider):
-    """Gives the instrumentation the process's tracer, a little changed."""
-
-    def get_tracer(self, *args: Any, **kwargs: Any) -> Tracer:
-        """The tracer of this name."""
-        return _Tracer(trace.get_tracer_provider().get_tracer(*args, **kwargs))
+def _is_plain(step: Callable[..., Any]) -> bool:
+    """Whether the instrumentation, by whose step a request begins, is to make spans and nothing else."""
+    known = getclosurevars(step).nonlocals
+    captured = (
+        OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST,
+        OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE,
+    )
+    return (
+        {"tracer", "sem_conv_opt_in_mode", "excluded_urls"} <= known.keys()
+        and not any(map(get_custom_headers, captured))
+        and get_global_response_propagator() is None  # type: ignore[no-untyped-call]
+        # The API's own provider, of the module opentelemetry.metrics, measures nothing.
+        and type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.metrics")
+    )
 
 
-class _Tracer(Tracer):
-    """Takes the attributes of a span it has started out of the caller's hands.
+class _PlainSpans:
+    """Begins and ends the span of a request as the instrumentation's own steps do, with what these were made with."""
 
-    The instrumentation would set each of them once more, on the span it has just given them to.
-    """
+    def __init__(self, begin: Callable[[], None], end: Callable[[BaseException | None], None]) -> None:
+        self._begin, self._end = begin, end
+        known = getclosurevars(begin).nonlocals
+        self._tracer: trace.Tracer = known["tracer"]
+        self._conventions = known["sem_conv_opt_in_mode"]
+        is_any_excluded = vars(known["excluded_urls"]) != vars(parse_excluded_urls(""))
+        self._excluded = known["excluded_urls"] if is_any_excluded else None
+        self._names: dict[tuple[str, str], str] = {}  # one for each route and each method that it allows
 
-    def __init__(self, tracer: Tracer) -> None:
-        self._tracer = tracer
+    def begin(self) -> None:
+        """Make the request's span the current one."""
+        if trace.get_current_span() is not trace.INVALID_SPAN:
+            self._begin()  # within a span that something around Flask began
+            return
+        at = flask.globals.request_ctx._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        if self._excluded and self._excluded.url_disabled(at.request.url):
+            return
+        environ, rule = at.request.environ, at.request.url_rule
+        attributes = collect_request_attributes(environ, self._conventions)
+        if rule:
+            attributes[HTTP_ROUTE] = rule.rule
+        context = propagate.extract(environ, getter=wsgi_getter)
+        name, begun_ns = self._name_of(rule, environ["REQUEST_METHOD"]), environ.get(_BEGUN)
+        span = self._tracer.start_span(name, context, SpanKind.SERVER, attributes, start_time=begun_ns)
+        token = otel_context.attach(trace.set_span_in_context(span, context))
+        environ[_OPEN] = span, token, weakref.ref(at)
 
-    def start_span(self, *args: Any, **kwargs: Any) -> Span:
-        """The span, as the process's tracer starts it."""
-        span = self._tracer.start_span(*args, **kwargs)
-        if attributes := kwargs.get("attributes"):
-            attributes.clear()
-        return span
+    def _name_of(self, rule: "Rule | None", method: str) -> str:
+        if rule is None:
+            return str(get_default_span_name())  # type: ignore[no-untyped-call]
+        if (rule.rule, method) not in self._names:
+            self._names[rule.rule, method] = str(get_default_span_name())  # type: ignore[no-untyped-call]
+        return self._names[rule.rule, method]
 
-    def start_as_current_span(self, *args: Any, **kwargs: Any) -> Any:
-        """The same, as the current span."""
-        return self._tracer.start_as_current_span(*args, **kwargs)
+    def end(self, error: BaseException | None) -> None:
+        """End the span, with the error that the application let through."""
+        at = flask.globals.request_ctx._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        environ = at.request.environ
+        if _OPEN not in environ:
+            self._end(error)
+            return
+        span, token, began_at = environ[_OPEN]
+        if began_at() is not at:  # a copy, for another thread: the request goes on
+            return
+        del environ[_OPEN]
+        if _ANSWER in environ and len(processors_of(trace.get_tracer_provider())) != 1:
+            # Ours alone has it from `_note`; whoever else looks at spans gets what the instrumentation would say.
+            status, headers = environ[_ANSWER]
+            add_response_attributes(span, status, headers, {}, self._conventions)
+        if isinstance(error, Exception):
+            span.record_exception(error)
+            span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+        otel_context.detach(token)
+        span.end()
 
 
 class _Requests:
@@ -113,12 +154,13 @@ class _Requests:
             if request_id is not None:
                 environ[_REFUSED] = len(request_id)
             environ[_ID] = request_id = new_request_id()
-        environ[_BEGUN] = time.time_ns()
+        environ[_BEGUN] = time_ns()
 
         context = None
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             nonlocal context
+            environ[_ANSWER] = status, headers
             told = {name.lower(): value for name, value in headers}
             _note(environ, status, told.get("content-length"))
             if "content-length" not in told:

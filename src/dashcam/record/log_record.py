@@ -45,9 +45,10 @@ def _process_name() -> str:
 
 def _task_name() -> str | None:
     asyncio = sys.modules.get("asyncio")
-    is_asked_for = asyncio and getattr(logging, "logAsyncioTasks", False)
     # Without a running loop `current_task` raises, and that takes as long as all the rest.
-    task = asyncio.current_task() if is_asked_for and asyncio._get_running_loop() else None  # noqa: SLF001
+    if asyncio is None or not getattr(logging, "logAsyncioTasks", False) or not asyncio._get_running_loop():  # noqa: SLF001
+        return None
+    task = asyncio.current_task()
     return task.get_name() if task else None
 
 

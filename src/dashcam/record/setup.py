@@ -17,7 +17,7 @@ from dashcam.record import log_record, recorder, unhandled
 from dashcam.record.correlation import RequestIdPropagator, served
 from dashcam.record.handler import Handler
 from dashcam.record.recorder import Recorder, Service
-from dashcam.record.spans import SpoolProcessor
+from dashcam.record.spans import SpoolProcessor, processors_of
 from dashcam.settings import Settings, prefer_stable_conventions
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def _record_spans(service: Service) -> None:
     if not isinstance(provider, TracerProvider):
         provider = TracerProvider(resource=Resource.create({"service.name": service.name}))
         trace.set_tracer_provider(provider)
-    processors = provider._active_span_processor._span_processors  # noqa: SLF001 — there is no public way to look
-    if _processor not in processors:
+    if _processor not in processors_of(provider):
         provider.add_span_processor(_processor)
     # No baggage: what a caller put there would go out on every call, to whomever.
     set_global_textmap(CompositePropagator([TraceContextTextMapPropagator(), RequestIdPropagator()]))

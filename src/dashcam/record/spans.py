@@ -5,15 +5,15 @@ they become are those that the Elastic Common Schema and Elastic APM have for th
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import orjson
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
 
-from dashcam.event import NS_PER_S
 from dashcam.record import recorder
 from dashcam.record.correlation import REQUEST_ID, Place, Served, encode_ids, places
 from dashcam.record.masking import mask_text
@@ -55,11 +55,16 @@ LEFT_OUT: Final = frozenset(
     {"http.target", "http.host", "http.flavor", "net.host.name", "net.host.port", "network.protocol.version"}
     | {"network.peer.address", "network.peer.port", "http.server_name", "db.user", "net.sock.peer.addr", "client.port"}
 )
-# What a caller writes freely, and so may hold a secret.
-FREE_TEXT: Final = frozenset(
-    {"url.path", "url.query", "url.full", "http.url", "user_agent.original", "http.user_agent"}
-    | {"db.query.text", "db.statement", "error.type"}
-)
+_masked_again = lru_cache(maxsize=1024)(mask_text)
+# What a caller writes freely, and so may hold a secret; what comes again and again is searched for one once.
+FREE_TEXT: Final[Mapping[str, Callable[[str], str]]] = {
+    **dict.fromkeys(("url.path", "url.query", "url.full", "http.url"), mask_text),
+    **dict.fromkeys(("user_agent.original", "http.user_agent", "db.query.text", "db.statement"), _masked_again),
+    "error.type": _masked_again,
+}
+# The same, as it is looked up: the field's first name, those between, its last one, and how it is masked.
+_PLACES = {name: (path[0], path[1:-1], path[-1], FREE_TEXT.get(name)) for name, path in FIELDS.items()}
+MOMENT_NS = 10_000_000  # the most between a time that the SDK takes and our look at it
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
 _SERVER, _ERROR = SpanKind.SERVER, StatusCode.ERROR
 _KINDS = {kind: kind.name.lower() for kind in SpanKind}
@@ -89,6 +94,11 @@ class SpoolProcessor(SpanProcessor):
             recorder.drop("error")
 
 
+def processors_of(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
+    """Who is told of a provider's spans, as far as it lets anybody look: there is no public way to."""
+    return getattr(getattr(provider, "_active_span_processor", None), "_span_processors", ())
+
+
 def _place_of(span: Span, context: Mapping[str, Any]) -> Place:
     identity = span.get_span_context()
     is_server = span.kind is _SERVER
@@ -96,14 +106,22 @@ def _place_of(span: Span, context: Mapping[str, Any]) -> Place:
     trace_id, span_id = f"{identity.trace_id:032x}", f"{identity.span_id:016x}"
     request = str(context.get(REQUEST_ID) or (parent.request_id if parent else ""))
     transaction = parent.transaction if parent and not is_server else span_id
-    served = Served(_begun_ns(span)) if is_server else (parent.served if parent else None)
-    return Place(encode_ids(request, trace_id, span_id, transaction), request, trace_id, span_id, transaction, served)
+    served = Served() if is_server else (parent.served if parent else None)
+    ids = encode_ids(request, trace_id, span_id, transaction)
+    return Place(ids, request, trace_id, span_id, transaction, served, _begun_ns(span))
 
 
 def _begun_ns(span: Span) -> int:
-    """When a span began by the clock that never jumps; its start was taken a moment ago by the one that does."""
+    """When a span began by the clock that never jumps; 0 if its start is none that the SDK took just now."""
     since_ns = time.time_ns() - (span.start_time or 0)
-    return time.monotonic_ns() - (since_ns if 0 < since_ns < NS_PER_S else 0)
+    return time.monotonic_ns() - since_ns if 0 <= since_ns < MOMENT_NS else 0
+
+
+def _duration_ns(span: ReadableSpan, begun_ns: int) -> int:
+    end_ns = span.end_time or 0
+    if begun_ns and 0 <= time.time_ns() - end_ns < MOMENT_NS:
+        return time.monotonic_ns() - begun_ns
+    return max(0, end_ns - (span.start_time or 0))  # a time given by hand
 
 
 def _start_line(span: Span, place: Place, served: Served) -> bytes:
@@ -122,15 +140,14 @@ def _end_line(span: ReadableSpan, place: Place) -> bytes:
         fields = served.fields
         labels = _add_attributes(fields, _changed(_attributes_of(span), served.attributes)) | served.labels
         if fields["message"] != span.name:
-            fields["message"] = mask_text(span.name)
+            fields["message"] = _masked_again(span.name)
         _add_served(fields, served)
-        duration_ns = time.monotonic_ns() - served.begun_ns
     else:
         fields = _ids_of(span, place)
         labels = _add_attributes(fields, _attributes_of(span))
-        duration_ns = max(0, (span.end_time or 0) - (span.start_time or 0))
     if labels:
         fields["labels"] = labels
+    duration_ns = _duration_ns(span, place.begun_ns)
     status = _status_of(fields)
     failed = status >= 500 or span.status.status_code is _ERROR
     is_transaction = place.transaction == place.span_id
@@ -148,7 +165,7 @@ def _end_line(span: ReadableSpan, place: Place) -> bytes:
 
 def _ids_of(span: ReadableSpan, place: Place) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "message": mask_text(span.name),
+        "message": _masked_again(span.name),
         "span": {"id": place.span_id},
         "trace": {"id": place.trace_id},
         "transaction": {"id": place.transaction},
@@ -175,11 +192,12 @@ def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> di
     """Make fields of a span's attributes; gives those that no field is for."""
     others = {}
     for name, value in attributes.items():
-        if path := FIELDS.get(name):
-            known = fields.setdefault(path[0], {})
-            for key in path[1:-1]:
+        if name in _PLACES:
+            first, between, last, mask = _PLACES[name]
+            known = fields.setdefault(first, {})
+            for key in between:
                 known = known.setdefault(key, {})
-            known[path[-1]] = mask_text(str(value)) if name in FREE_TEXT else value
+            known[last] = mask(str(value)) if mask else value
         elif name not in LEFT_OUT:
             others[name] = value
     return others

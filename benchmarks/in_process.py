@@ -1,0 +1,86 @@
+"""A form of the garage in a process that serves requests one after the other, without a server around it.
+
+Reads how many requests to serve, a number a line, and prints how many microseconds of processor each took.
+"""
+
+import io
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+# What gunicorn hands over for a GET of a client of the standard library.
+ENVIRON = {
+    "REQUEST_METHOD": "GET",
+    "SCRIPT_NAME": "",
+    "PATH_INFO": "/cars/7",
+    "QUERY_STRING": "",
+    "RAW_URI": "/cars/7",
+    "SERVER_NAME": "127.0.0.1",
+    "SERVER_PORT": "8000",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "SERVER_SOFTWARE": "gunicorn",
+    "REMOTE_ADDR": "127.0.0.1",
+    "REMOTE_PORT": "4242",
+    "HTTP_HOST": "127.0.0.1:8000",
+    "HTTP_ACCEPT_ENCODING": "identity",
+    "wsgi.version": (1, 0),
+    "wsgi.url_scheme": "http",
+    "wsgi.input": io.BytesIO(),
+    "wsgi.input_terminated": True,
+    "wsgi.errors": sys.stderr,
+    "wsgi.file_wrapper": None,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": False,
+    "wsgi.run_once": False,
+}
+
+
+class Garage:
+    """The process; `serve(count)` gives the microseconds of processor that each request took."""
+
+    def __init__(self, process):
+        self._process = process
+
+    def serve(self, count):
+        self._process.stdin.write(f"{count}\n")
+        self._process.stdin.flush()
+        return {"CPU µs a request": float(self._process.stdout.readline())}
+
+
+@contextmanager
+def garage(form, folder):
+    """A form of the garage, started."""
+    environment = os.environ | {"DASHCAM_DIR": str(folder), "PYTHONPATH": str(ROOT), "DASHCAM_SPOOL_LIMIT": "100GB"}
+    command = [sys.executable, "-m", __name__, form]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield Garage(process)
+        process.stdin.close()
+
+
+def serve_one(app):
+    body = app(dict(ENVIRON), lambda *_: None)
+    for _ in body:
+        pass
+    body.close()
+
+
+def main(form):
+    from benchmarks import garage as forms
+
+    app = getattr(forms, form)()
+    for line in sys.stdin:
+        started_s = time.process_time()
+        for _ in range(int(line)):
+            serve_one(app)
+        print(1e6 * (time.process_time() - started_s) / int(line), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
