@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 venv: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml $(wildcard services/*/pyproject.toml)
+$(VENV)/.installed: pyproject.toml $(wildcard services/*/pyproject.toml) setup.py src/dashcam/record/_quick.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(foreach d,$(wildcard services/*/pyproject.toml),-e $(dir $(d))) -e '.[demo,dev]'

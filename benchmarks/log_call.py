@@ -20,8 +20,9 @@ from threading import Thread
 import loguru
 import orjson
 import structlog
+from benchmarks.disk import make_room
 from benchmarks.event import FIELDS, with_dictionary, with_extra, with_keywords
-from benchmarks.report import interleave, judge, print_machine, print_table, ratio
+from benchmarks.report import interleave, judge, print_machine, print_quick, print_table, ratio
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 import dashcam
@@ -33,6 +34,7 @@ OURS, PICOLOGGING, NULL = "dashcam", "picologging + orjson", "logging to a NullH
 
 def by_dashcam(folder: Path) -> Callable[[], None]:
     dashcam.init("bench", settings=Settings(dir=folder, spool_limit=1 << 40))
+    logging.setLogRecordFactory(logging.LogRecord)  # the other ways are to have records as they come
     return with_keywords(dashcam.get_logger("cars").info)
 
 
@@ -53,7 +55,7 @@ def by_picologging(folder: Path) -> Callable[[], None]:
 
 def by_structlog(folder: Path) -> Callable[[], None]:
     logger = structlog.wrap_logger(
-        structlog.BytesLogger((folder / "structlog.json").open("wb")),
+        structlog.BytesLogger((folder / "structlog.json").open("ab")),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -99,8 +101,9 @@ WAYS = {
 }
 
 
-def measure(call: Callable[[], None], calls: int, threads: int) -> dict[str, float]:
+def measure(folder: Path, call: Callable[[], None], calls: int, threads: int) -> dict[str, float]:
     """Microseconds of a call when so many threads share the calls."""
+    make_room(folder)
 
     def work() -> None:
         for _ in range(calls // threads):
@@ -130,15 +133,17 @@ def main() -> int:
         print("without picologging: it cannot be had for this Python")
         del WAYS[PICOLOGGING]
     print_machine("orjson", "structlog", "python-json-logger", "loguru")
-    with tempfile.TemporaryDirectory() as folder:
-        made = {way: make(Path(folder)) for way, make in WAYS.items()}
+    print_quick()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made = {way: make(folder) for way, make in WAYS.items()}
         print(
             f"a message and {len(FIELDS)} fields, {rounds} interleaved rounds of {calls:,} calls, median [least-most]"
         )
-        one = interleave(rounds, {way: partial(measure, call, calls, 1) for way, call in made.items()})
+        one = interleave(rounds, {way: partial(measure, folder, call, calls, 1) for way, call in made.items()})
         # picologging 0.9.3 stops for ever when threads share a handler: two locks wait for each other.
         shared = {way: call for way, call in made.items() if way != PICOLOGGING}
-        four = interleave(rounds, {way: partial(measure, call, calls, 4) for way, call in shared.items()})
+        four = interleave(rounds, {way: partial(measure, folder, call, calls, 4) for way, call in shared.items()})
     for threads, figures in (("one thread", one), ("four threads", four)):
         print(f"{threads}:")
         print_table(figures)

@@ -5,6 +5,7 @@ import platform
 import random
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -46,6 +47,11 @@ def print_machine(*packages: str) -> None:
     model = next((line.split(": ")[1] for line in _cpuinfo() if line.startswith("model name")), platform.processor())
     print(f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}")
     print(", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]))
+
+
+def print_quick() -> None:
+    """Whether what every log call does is done in C."""
+    print("with" if find_spec("dashcam.record._quick") else "without", "the part of dashcam in C")
 
 
 def _cpuinfo() -> list[str]:

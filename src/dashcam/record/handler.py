@@ -23,6 +23,17 @@ _OWN = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 _tail_of = lru_cache(maxsize=4096)(tail_of)
 
 
+def pick_after(items: dict[str, Any], count: int) -> dict[str, Any]:
+    """The items of a dictionary but for so many first ones."""
+    return dict(islice(items.items(), count, None))
+
+
+try:
+    from dashcam.record._quick import items_after
+except ImportError:  # there was no compiler to make it
+    items_after = pick_after
+
+
 @lru_cache(maxsize=128)
 def level_name(level: int) -> str:
     """The `log.level` of a numeric level, the next lower standard one for a custom level."""
@@ -35,23 +46,20 @@ def _encode(record: logging.LogRecord) -> bytes:
     values = record.__dict__
     fields = {}
     if len(values) > _OWN:
-        fields = dict(islice(values.items(), _OWN, None))
+        fields = items_after(values, _OWN)
         if "message" in fields or "asctime" in fields:  # a formatter's
             fields.pop("message", None)
             fields.pop("asctime", None)
-    if record.exc_info:
-        fields["exc_info"] = record.exc_info
-    message = _message_of(record) if record.args else record.msg
-    return encode_call(_time_of(record), level_name(record.levelno), message, fields, _tail_of(record.name))
-
-
-def _time_of(record: logging.LogRecord) -> int:
-    """When a record was made, in nanoseconds; now, where what it says is no time, for anybody can make one."""
+    if values["exc_info"]:
+        fields["exc_info"] = values["exc_info"]
+    message = _message_of(record) if values["args"] else values["msg"]
     try:
-        created_ns = int(record.created * 1e9)
+        created_ns = int(values["created"] * 1e9)
     except (TypeError, ValueError, OverflowError):
         created_ns = -1
-    return created_ns if 0 <= created_ns < LATEST_NS else time_ns()
+    if not 0 <= created_ns < LATEST_NS:
+        created_ns = time_ns()  # anybody can make a record, of any time
+    return encode_call(created_ns, level_name(values["levelno"]), message, fields, _tail_of(values["name"]))
 
 
 def _message_of(record: logging.LogRecord) -> object:

@@ -8,7 +8,7 @@ import orjson
 from opentelemetry.context import Context, get_current
 
 from dashcam.record.correlation import ids_in
-from dashcam.record.masking import has_secret, is_secret_name, may_hold_secret
+from dashcam.record.masking import has_secret, is_plain, is_secret_name
 from dashcam.record.mender import ITEMS, LABEL_BYTES, NAME_BYTES, Mender
 
 NAMES_REMEMBERED = 10_000  # harmless field names; a caller that makes names up cannot fill the memory
@@ -35,14 +35,11 @@ def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any
     except (TypeError, ValueError, RecursionError):
         body = _mended(time_ns, level, message, fields)
     else:
-        text = body.decode()
         if (
-            "[" in text
-            or ":null" in text  # also what JSON makes of a number that is none
-            or type(message) is not str
+            type(message) is not str
             or len(body) > LABEL_BYTES
             or not _is_harmless(fields)
-            or may_hold_secret(text, 4 + len(fields) if fields else 3)
+            or not is_plain(body, 4 + len(fields) if fields else 3)
         ):
             body = _examined(body, time_ns, level, message, fields)
 

@@ -94,22 +94,35 @@ def has_secret(text: str) -> bool:
     return mask_text(text) != text
 
 
-def may_hold_secret(text: str, colons: int) -> bool:
-    """Whether encoded JSON with this many colons of its own could hold a value that masking changes.
+def looks_plain(body: bytes, colons: int) -> bool:
+    """Whether encoded JSON with this many colons of its own holds nothing that masking or mending could change.
 
-    Costs a fraction of the search itself: each pattern needs a colon in a value, or one of these. Single letters go
-    before the words they are rare letters of, and a value's line breaks are backslashes in JSON.
+    Costs a fraction of the search itself: each pattern needs a colon in a value, or one of these; a value's line breaks
+    are backslashes in JSON. What holds a list or a null, which is also what becomes of a number that is none, is not
+    plain either.
     """
-    return (
+    text = body.decode()
+    return not (
         "=" in text
         or "%" in text
         or "@" in text
         or "\\" in text
+        or "[" in text
         or text.count(":") != colons
+        or ":n" in text
         or "earer " in text
         or "asic " in text
+        # Single letters go before the words they are rare letters of.
         or ("'" in text and "'," in text)
         or ("J" in text and "eyJ" in text)
         or ("K" in text and "PRIVATE KEY" in text)
         or ("B" in text and ("BEARER " in text or "BASIC " in text))
     )
+
+
+try:
+    from dashcam.record._quick import is_plain
+except ImportError:  # there was no compiler to make it
+    is_plain = looks_plain
+
+__all__ = ["MASK", "has_secret", "is_plain", "is_secret", "is_secret_name", "looks_plain", "mask_event", "mask_text"]
