@@ -38,23 +38,20 @@ def pack_event(fields: Any) -> bytes:
     Raises `ValueError` when it is no JSON object with a time from 1970 to 2106, or holds what msgpack cannot.
     """
     try:
-        return ENTRY + _event_time(fields["@timestamp"]) + ormsgpack.packb(fields)
+        text = fields["@timestamp"]
+        # Of the 27 characters of our own times all but the fraction are the same for many events.
+        if len(text) == 27 and text[19] == "." and text[26] == "Z":
+            return _until_fraction(text[:19]) + (int(text[20:26]) * 1000).to_bytes(4) + ormsgpack.packb(fields)
+        return ENTRY + bytes(EventTime.from_unix_nano(parse_time(text)).data) + ormsgpack.packb(fields)
     except (KeyError, TypeError) as fault:
         raise ValueError(f"not an event with an @timestamp: {fault}") from None
     except struct.error:
         raise ValueError(f"@timestamp {fields['@timestamp']!r} lies outside of 1970 to 2106") from None
 
 
-def _event_time(text: str) -> bytes:
-    # Of the 27 characters of our own times all but the fraction are the same for many events.
-    if len(text) == 27 and text[19] == "." and text[26] == "Z":
-        return _second(text[:19]) + (int(text[20:26]) * 1000).to_bytes(4)
-    return bytes(EventTime.from_unix_nano(parse_time(text)).data)
-
-
 @lru_cache(maxsize=256)
-def _second(text: str) -> bytes:
-    return bytes(EventTime(parse_time(text) // NS_PER_S, 0).data[:4])
+def _until_fraction(second: str) -> bytes:
+    return ENTRY + bytes(EventTime(parse_time(second) // NS_PER_S, 0).data[:4])
 
 
 def pack_message(tag: str, entries: Sequence[bytes], *, compress: bool = False) -> Message:
