@@ -3,12 +3,12 @@
 import pytest
 
 from dashcam.ship import positions
-from dashcam.ship.account import Account, RouteAccount, _enter, prune, take_account
+from dashcam.ship.account import Account, RouteAccount, _enter, count_before, prune, take_account
 from dashcam.ship.positions import Progress
 from dashcam.ship.tape import Mark
 from dashcam.spool.reader import SegmentReader, segment_files
 
-from ..spool.spools import SMALL, log_line, run_writer, span_line, start_line, write_to
+from ..spool.spools import SMALL, log_line, read_segment, run_writer, span_line, start_line, write_to
 
 
 @pytest.fixture
@@ -76,6 +76,20 @@ def test_each_route_has_its_share(tmp_path, spool):
     }
 
 
+def test_events_before_marks(tmp_path, spool):
+    """Those of segments that are gone, of segments that are done, and those up to a mark within one."""
+    _fill(spool, 2000)
+    paths = segment_files(spool)
+    with SegmentReader(paths[2]) as reader:
+        lines = reader.read(is_final=True).lines
+    before = sum(len(read_segment(path)[0]) for path in paths[:2]) + 10
+    marks = {path.stem: Mark(is_done=True) for path in paths[:2]} | {paths[2].stem: Mark(*lines[9][1])}
+
+    assert count_before(tmp_path, marks) == before
+    prune(tmp_path, {paths[0].stem}, limit_bytes=0)
+    assert count_before(tmp_path, marks) == before
+
+
 def test_garbage_is_no_event(tmp_path, spool):
     """It does not stop the counting."""
     _fill(spool, 10)
@@ -113,7 +127,7 @@ def test_what_is_no_segment_stays(tmp_path):
     """A file that cannot be read, of another version perhaps, is kept, whatever the need of room."""
     foreign = tmp_path / "spool" / "host" / "service" / "01a20b52ffa8a1415010965e.segment"
     foreign.parent.mkdir(parents=True, exist_ok=True)
-    foreign.write_bytes(b'{"spool":2,"sealed":0}\n')
+    foreign.write_bytes(b'{"spool":1,"sealed":0}\n')
 
     prune(tmp_path, {foreign.stem}, limit_bytes=0)
 

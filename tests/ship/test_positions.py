@@ -85,13 +85,18 @@ def _known(folder, **accounts):
         positions.save(folder, route, account)
 
 
+def _hand_over(folder, routes):
+    """Where the account of one of those before is right as it is, nothing is counted."""
+    return positions.hand_over(folder, routes, lambda _: pytest.fail("counted"))
+
+
 LOW = Progress({"a": Mark(100, 1), "b": Mark(0, 0)}, delivered=1)
 HIGH = Progress({"a": Mark(300, 3), "b": Mark(200, 2)}, delivered=5)
 
 
 def test_the_first_route_begins_at_the_beginning(tmp_path):
     """Everything of the spool is its."""
-    assert positions.hand_over(tmp_path, ["local"]) == {"local": Progress()}
+    assert _hand_over(tmp_path, ["local"]) == {"local": Progress()}
     assert positions.load(tmp_path) == {"local": Progress()}
 
 
@@ -99,14 +104,14 @@ def test_a_route_goes_on(tmp_path):
     """From its own place, in trouble as it was, whatever stands beside it."""
     _known(tmp_path, local=SOME, loggly=HIGH)
 
-    assert positions.hand_over(tmp_path, ["loggly", "local"]) == {"local": SOME, "loggly": HIGH}
+    assert _hand_over(tmp_path, ["loggly", "local"]) == {"local": SOME, "loggly": HIGH}
 
 
 def test_a_switch_hands_over(tmp_path):
     """The new route goes on where the old one stood, without its trouble; the old one is at work no more."""
     _known(tmp_path, local=SOME)
 
-    progress = positions.hand_over(tmp_path, ["loggly"])
+    progress = _hand_over(tmp_path, ["loggly"])
 
     assert progress == {"loggly": Progress(SOME.marks, 6, 1, 3, None, SOME.ahead)}
     assert positions.load(tmp_path) == progress
@@ -116,7 +121,7 @@ def test_a_second_route_joins(tmp_path):
     """It begins where the first one stands: what came before is in the first."""
     _known(tmp_path, local=HIGH)
 
-    assert positions.hand_over(tmp_path, ["local", "loggly"]) == {"local": HIGH, "loggly": HIGH}
+    assert _hand_over(tmp_path, ["local", "loggly"]) == {"local": HIGH, "loggly": HIGH}
 
 
 def test_two_hand_over_to_one(tmp_path):
@@ -125,16 +130,34 @@ def test_two_hand_over_to_one(tmp_path):
     right = Progress({"a": Mark(100, 1), "b": Mark(200, 2, is_done=True)}, delivered=3)
     _known(tmp_path, loggly=left, elk=right)
 
-    progress = positions.hand_over(tmp_path, ["local"])["local"]
+    progress = positions.hand_over(tmp_path, ["local"], lambda marks: sum(mark.lines for mark in marks.values()))[
+        "local"
+    ]
 
     assert progress.marks == {"a": Mark(300, 3), "b": Mark(200, 2, is_done=True)}
+    assert (progress.delivered, progress.dead) == (5, 0)
+
+
+def test_events_ahead_that_another_has_passed(tmp_path):
+    """They are before its mark, and count once; those told at a segment's end have no place to be before."""
+    left = Progress(
+        {"a": Mark(100, 1)}, delivered=3, ahead=frozenset({"a-00000002", "a-00000009", "a-aborted-00000002"})
+    )
+    right = Progress({"a": Mark(300, 3)}, delivered=2, dead=1)
+    _known(tmp_path, loggly=left, elk=right)
+
+    progress = positions.hand_over(tmp_path, ["local"], lambda _: 3)["local"]
+
+    assert progress.ahead == {"a-00000009", "a-aborted-00000002"}
+    assert progress.marks == {"a": Mark(300, 3)}
+    assert (progress.delivered, progress.dead) == (4, 1)
 
 
 def test_one_of_two_stays(tmp_path):
     """It goes on from its own place; the other is at work no more."""
     _known(tmp_path, loggly=LOW, elk=HIGH)
 
-    assert positions.hand_over(tmp_path, ["loggly"]) == {"loggly": LOW}
+    assert _hand_over(tmp_path, ["loggly"]) == {"loggly": LOW}
     assert positions.load(tmp_path) == {"loggly": LOW}
 
 
@@ -142,4 +165,4 @@ def test_one_of_two_is_replaced(tmp_path):
     """The new one follows the one that left, not the one that stays."""
     _known(tmp_path, loggly=LOW, elk=HIGH)
 
-    assert positions.hand_over(tmp_path, ["elk", "local"]) == {"elk": HIGH, "local": LOW}
+    assert _hand_over(tmp_path, ["elk", "local"]) == {"elk": HIGH, "local": LOW}

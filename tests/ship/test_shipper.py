@@ -1,6 +1,7 @@
 """Several routes at once, the folder's lock, and what the shipper says."""
 
 import logging
+import os
 import threading
 import time
 
@@ -11,6 +12,7 @@ from dashcam.settings import Settings
 from dashcam.ship.account import take_account
 from dashcam.ship.batch import Limits
 from dashcam.ship.shipper import Quietly, _alone, ship
+from dashcam.spool.reader import segment_files
 
 from ..spool.spools import log_line, write_to
 from .played import Played, Taking
@@ -38,6 +40,18 @@ def test_each_route_gets_everything(tmp_path, settings):
     assert len(fast.taken) == len(slow.taken) == 100
     routes = take_account(tmp_path).routes
     assert [routes[name].delivered for name in ("fast", "slow")] == [100, 100]
+
+
+def test_what_a_kill_left_half_made_goes(tmp_path, settings):
+    """A segment that never got its name takes no room for ever."""
+    half = tmp_path / "spool" / "here" / "cars" / ".0193a1b2c3d4e5f601020304"
+    half.write_bytes(bytes(1000))
+    os.utime(half, (1000, 1000))
+
+    ship(settings, lambda _: Taking(lambda _: None), is_drain=True)
+
+    assert not half.exists()
+    assert len(segment_files(tmp_path / "spool")) == 1
 
 
 def test_a_route_that_breaks_stops_the_others(settings, caplog):

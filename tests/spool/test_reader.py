@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.spool.reader import READ_BYTES, Position, SegmentReader, segment_files, segment_ids
+from dashcam.spool.reader import READ_BYTES, Position, SegmentReader, half_made, segment_files, segment_ids
 
+from ..processes import running
 from .spools import log_line, read_segment, write_to
 
 COUNT = 20
@@ -204,3 +205,20 @@ def test_a_file_that_is_no_segment_stays_closed(tmp_path):
         SegmentReader(path)
 
     assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_what_a_kill_left_half_made(tmp_path):
+    """A file without a name of its own, whose maker is gone for long: not a fresh one, nor one that is held."""
+    folder = tmp_path / "here" / "cars"
+    folder.mkdir(parents=True)
+    old, fresh, held = (folder / f".{number}" for number in range(3))
+    for path in (old, fresh, held):
+        path.write_bytes(b"\0" * 100)
+    for path in (old, held):
+        os.utime(path, (1000, 1000))
+    holder = "import fcntl, sys\nfile = open(sys.argv[1], 'rb+')\nfcntl.lockf(file, fcntl.LOCK_EX)\nprint(flush=True)\ninput()"
+    with running(holder, held) as process:
+        process.stdout.readline()
+
+        assert half_made(tmp_path, fresh.stat().st_mtime + 1) == [old]
+        assert set(half_made(tmp_path, fresh.stat().st_mtime + 3600)) == {old, fresh}

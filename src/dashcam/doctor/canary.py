@@ -36,9 +36,12 @@ def await_in(store: Store, canary: Line, sent_s: float, wait_s: float, fix: str)
     sent = Event.from_json(canary.data)
     query = Query(Equals("event.id", canary.id), since_ns=sent.time_ns - NS_PER_S)
     pause_s = FIRST_PAUSE_S
-    while not (found := _search(store, query, fix)):
+    while True:
+        found, trouble = _search(store, query)
+        if found:
+            break
         if time.monotonic() - sent_s > wait_s:
-            raise Broken(f"the canary {canary.id} was taken and not found within {wait_s:g} s", fix)
+            raise Broken(trouble or f"the canary {canary.id} was taken and not found within {wait_s:g} s", fix)
         time.sleep(pause_s)
         pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
     if found != [sent]:
@@ -46,8 +49,9 @@ def await_in(store: Store, canary: Line, sent_s: float, wait_s: float, fix: str)
     return f"{canary.id} found {time.monotonic() - sent_s:.1f} s after it was sent"
 
 
-def _search(store: Store, query: Query, fix: str) -> list[Event]:
+def _search(store: Store, query: Query) -> tuple[list[Event], str]:
+    """What the store finds, or why it cannot look now: a stream that is new answers before it is whole."""
     try:
-        return list(store.find(query))
+        return list(store.find(query)), ""
     except Unreachable as fault:
-        raise Broken(str(fault), fix) from None
+        return [], str(fault)

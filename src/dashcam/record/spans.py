@@ -55,7 +55,15 @@ LEFT_OUT: Final = frozenset(
     {"http.target", "http.host", "http.flavor", "net.host.name", "net.host.port", "network.protocol.version"}
     | {"network.peer.address", "network.peer.port", "http.server_name", "db.user", "net.sock.peer.addr", "client.port"}
 )
-_masked_again = lru_cache(maxsize=1024)(mask_text)
+REMEMBERED_CHARACTERS = 1_000
+_remembered = lru_cache(maxsize=1024)(mask_text)
+
+
+def _masked_again(text: str) -> str:
+    """The text masked, for one that comes again and again; a long one is not worth the memory."""
+    return _remembered(text) if len(text) < REMEMBERED_CHARACTERS else mask_text(text)
+
+
 # What a caller writes freely, and so may hold a secret; what comes again and again is searched for one once.
 FREE_TEXT: Final[Mapping[str, Callable[[str], str]]] = {
     **dict.fromkeys(("url.path", "url.query", "url.full", "http.url"), mask_text),

@@ -67,6 +67,17 @@ def take_account(folder: Path) -> Account:
             return account
 
 
+def count_before(folder: Path, marks: Mapping[str, Mark]) -> int:
+    """How many of the events below a `DASHCAM_DIR` lie before the marks of a route; those that are gone do."""
+    pruned = _load_pruned(folder)
+    tally, waiting = _Tally(pruned.recorded), 0
+    for path in segment_files(folder / "spool"):
+        segment = path.name.removesuffix(SUFFIX)
+        if segment != pruned.last:
+            waiting += sum(_count(path, {"": marks.get(segment, Mark())}, tally).values())
+    return tally.recorded - waiting
+
+
 def _take_account(folder: Path, pruned: _Pruned) -> Account:
     progress = positions.load(folder / "positions")
     tally = _Tally(pruned.recorded, Counter(pruned.dropped))

@@ -1,7 +1,7 @@
 """How far each route has come, kept in a file a route, so that a shipper that was killed goes on where it was."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -67,16 +67,20 @@ def save(folder: Path, route: str, progress: Progress, *, is_synced: bool = Fals
     new.replace(folder / f"{route}.json")
 
 
-def hand_over(folder: Path, routes: Iterable[str]) -> dict[str, Progress]:
+def hand_over(
+    folder: Path, routes: Iterable[str], count_before: Callable[[Mapping[str, Mark]], int]
+) -> dict[str, Progress]:
     """The accounts that a shipper for these routes begins with.
 
     A route that was at work goes on from its own. One that was not goes on where those left that are at work no more
-    (the furthest of them, segment by segment), so that an event is in one of them; or beside those that stay.
+    (the furthest of them, segment by segment), so that an event is in one of them; or beside those that stay. Where
+    none of them was ahead everywhere, no account of theirs is that of all marks: `count_before` says how many events
+    lie before these.
     """
     routes = list(routes)
     known = load(folder)
     former = [progress for name, progress in known.items() if name not in routes]
-    start = _furthest(former or list(known.values()))
+    start = Progress() if known.keys() >= set(routes) else _furthest(former or list(known.values()), count_before)
     progress = {route: known.get(route, start) for route in routes}
     for route in routes:
         save(folder, route, progress[route], is_synced=True)
@@ -85,16 +89,25 @@ def hand_over(folder: Path, routes: Iterable[str]) -> dict[str, Progress]:
     return progress
 
 
-def _furthest(accounts: list[Progress]) -> Progress:
+def _furthest(accounts: list[Progress], count_before: Callable[[Mapping[str, Mark]], int]) -> Progress:
     marks: dict[str, Mark] = {}
     for account in accounts:
         for segment, mark in account.marks.items():
             marks[segment] = max(
                 mark, marks.get(segment, mark), key=lambda each: (each.is_done, each.offset, each.told)
             )
+    ahead = frozenset(id_ for account in accounts for id_ in account.ahead if not _is_before(id_, marks))
     best = max(accounts, key=lambda account: account.delivered + account.dead, default=Progress())
-    ahead = frozenset().union(*(account.ahead for account in accounts))
-    return replace(best, marks=marks, trouble=None, ahead=ahead)
+    furthest = replace(best, marks=marks, trouble=None, ahead=ahead)
+    if any(account.marks == marks and account.ahead == ahead for account in accounts):
+        return furthest
+    return replace(furthest, delivered=count_before(marks) + len(ahead) - best.dead) if marks else furthest
+
+
+def _is_before(event_id: str, marks: Mapping[str, Mark]) -> bool:
+    """Whether marks have passed an event, by its place in its segment; one told at a segment's end has none."""
+    segment, _, number = event_id.rpartition("-")
+    return number.isdecimal() and int(number) <= marks.get(segment, Mark()).lines
 
 
 def _read(path: Path) -> Progress:

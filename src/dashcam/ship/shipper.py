@@ -7,15 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
 from dashcam.ship import positions
-from dashcam.ship.account import prune
+from dashcam.ship.account import count_before, prune
 from dashcam.ship.batch import Backend
 from dashcam.ship.route import Route
-from dashcam.spool.reader import SegmentReader, segment_files
+from dashcam.spool.reader import SegmentReader, half_made, segment_files
 
 TURN_S = 20.0  # to wait for the shipper before this one: it has 15 s to settle what is under way
 QUIET_S = 20.0  # between two equal messages
@@ -33,7 +34,8 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
     with ExitStack() as stack:
         stack.enter_context(_alone(settings.dir))
         backends = {name: connect(name) for name in settings.routes}
-        accounts = positions.hand_over(settings.dir / "positions", settings.routes)
+        counting = partial(count_before, settings.dir)
+        accounts = positions.hand_over(settings.dir / "positions", settings.routes, counting)
         routes = [Route(name, backends[name], settings.dir, accounts[name], stopping) for name in settings.routes]
         stack.enter_context(set_by_signals(stopping))
         _log.info("ships to %s from %s", ", ".join(settings.routes), settings.dir)
@@ -58,7 +60,7 @@ def _run(route: Route, is_drain: bool, stopping: threading.Event) -> None:  # no
 
 
 def _keep_house(settings: Settings, routes: list[Route]) -> None:
-    """Bring live segments to the disk, and make room where every route is done."""
+    """Bring live segments to the disk, remove what was never finished, and make room where every route is done."""
     done = [{name for name, mark in route.progress.marks.items() if mark.is_done} for route in routes]
     for path in segment_files(settings.dir / "spool"):
         try:
@@ -66,6 +68,8 @@ def _keep_house(settings: Settings, routes: list[Route]) -> None:
                 reader.sync()
         except (OSError, ValueError) as fault:
             _log.debug("%s: %s", path, fault)
+    for path in half_made(settings.dir / "spool", time.time()):
+        path.unlink(missing_ok=True)
     prune(settings.dir, set.intersection(*done), settings.spool_limit // 2)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 from dashcam.spool.segment import LINE_BYTES, SUFFIX, Header, decode_header, is_line
 
 READ_BYTES = 2 * LINE_BYTES
+HALF_MADE_S = 60.0  # a segment is made in milliseconds; one without a name for so long has nobody to give it one
 
 
 class Position(NamedTuple):
@@ -38,6 +39,20 @@ def segment_files(spool: Path) -> list[Path]:
 def segment_ids(spool: Path) -> set[str]:
     """The ids of the segments below a spool folder."""
     return {path.name.removesuffix(SUFFIX) for path in segment_files(spool)}
+
+
+def half_made(spool: Path, now_s: float) -> list[Path]:
+    """Files that were to become segments when their process was killed: nothing was recorded in them."""
+    return [path for path in spool.glob("*/*/.*") if now_s - path.stat().st_mtime > HALF_MADE_S and _is_ownerless(path)]
+
+
+def _is_ownerless(path: Path) -> bool:
+    with path.open("rb+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
 
 class SegmentReader:

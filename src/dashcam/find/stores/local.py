@@ -57,7 +57,7 @@ class LocalStore:
                 "Is `dashcam ship` running, with the same DASHCAM_DIR?"
             )
         address = f"file:{quote(str(self._path))}?mode=ro"
-        return sqlite3.connect(address, BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
+        return sqlite3.connect(address, timeout=BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
 
 
 def _newest(db: sqlite3.Connection, query: Query) -> Iterator[Event]:

@@ -97,7 +97,9 @@ class Local:
             if self._db is None or self._file is None or not os.path.samestat(self._file, now):
                 self.close()
                 # `ship` is called from another thread than `connect`, but from one at a time.
-                self._db = sqlite3.connect(self._path, self._busy_s, isolation_level=None, check_same_thread=False)
+                self._db = sqlite3.connect(
+                    self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False
+                )
                 self._file = now
                 _prepare(self._db)
             return self._db
