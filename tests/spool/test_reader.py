@@ -207,6 +207,15 @@ def test_a_file_that_is_no_segment_stays_closed(tmp_path):
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 
+HOLDER = """
+import fcntl, sys
+file = open(sys.argv[1], "rb+")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print(flush=True)
+input()
+"""
+
+
 def test_what_a_kill_left_half_made(tmp_path):
     """A file without a name of its own, whose maker is gone for long: not a fresh one, nor one that is held."""
     folder = tmp_path / "here" / "cars"
@@ -216,8 +225,7 @@ def test_what_a_kill_left_half_made(tmp_path):
         path.write_bytes(b"\0" * 100)
     for path in (old, held):
         os.utime(path, (1000, 1000))
-    holder = "import fcntl, sys\nfile = open(sys.argv[1], 'rb+')\nfcntl.lockf(file, fcntl.LOCK_EX)\nprint(flush=True)\ninput()"
-    with running(holder, held) as process:
+    with running(HOLDER, held) as process:
         process.stdout.readline()
 
         assert half_made(tmp_path, fresh.stat().st_mtime + 1) == [old]
