@@ -20,11 +20,12 @@ ROOMS = {
     "values": GROUND,
     "local_file": GROUND | {"values"},
     "elastic": GROUND,
-    "loggly_stand_in": set(),
+    "lucene": set(),
+    "loggly_stand_in": {"lucene"},
     "spool": GROUND,
     "record": GROUND | {"spool"},
     "ship": GROUND | {"spool", "elastic", "local_file"},
-    "find": GROUND | {"values", "elastic", "local_file"},
+    "find": GROUND | {"values", "elastic", "local_file", "lucene"},
     "show": GROUND | {"find"},
     "setup": GROUND | {"elastic"},
     # Doors: they join the wings.
@@ -40,7 +41,7 @@ ROOMS = {
 EDGES = {
     "opentelemetry": {"record"},
     "flask": {"record", "show"},
-    "luqum": {"find", "loggly_stand_in"},
+    "luqum": {"lucene"},
     "sqlite3": {"ship", "find", "local_file"},
 }
 

@@ -1,22 +1,10 @@
 """A search text as luqum's tree of a Lucene query, and the only place that knows how to get one."""
 
 import re
-from functools import partial
 from typing import Any
 
-from ply import yacc
-
 from dashcam.errors import QueryError
-
-_build = yacc.yacc
-# ply would hold the docstrings of luqum's grammar, which Python 3.13 strips of blanks, against the tables luqum brings
-# along, and then make tables anew and write them into site-packages. They belong to each other: take them as they are.
-yacc.yacc = partial(_build, optimize=True, write_tables=False, debug=False)
-try:
-    from luqum import thread, tree
-    from luqum.exceptions import ParseError
-finally:
-    yacc.yacc = _build
+from dashcam.lucene import ParseError, parse, tree
 
 __all__ = ["grow", "shown", "tree"]
 
@@ -48,7 +36,7 @@ def grow(text: str) -> Any:
     if surrogate := re.search("[\ud800-\udfff]", text):
         raise QueryError("This is no character.", surrogate.start())
     try:
-        return thread.parse(_PARTS.sub(_hide, text))
+        return parse(_PARTS.sub(_hide, text))
     except ParseError as fault:
         place = re.search(r"at position (\d+)!?\Z", str(fault))
         position = int(place[1]) if place else len(text)

@@ -6,12 +6,9 @@ from fnmatch import translate
 from functools import lru_cache, partial
 from typing import Any
 
-from luqum import tree
-from luqum.exceptions import ParseError
-from luqum.thread import parse
-
 from dashcam.loggly_stand_in.archive import Stored, words_of
 from dashcam.loggly_stand_in.habits import Habits
+from dashcam.lucene import ParseError, parse, tree
 
 Wanted = Callable[[Stored], bool]
 
