@@ -40,8 +40,8 @@ def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any
             or len(body) > LABEL_BYTES
             or not _is_harmless(fields)
             or not is_plain(body, 4 + len(fields) if fields else 3)
-        ):
-            body = _examined(body, time_ns, level, message, fields)
+        ) and not _is_fit_call(body, message, fields):
+            body = _mended(time_ns, level, message, fields)
 
     # A context never changes, so the last one's ids are kept; its identity is enough to know it again.
     context = get_current()
@@ -52,16 +52,25 @@ def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any
     return body[:-1] + ids + tail
 
 
-def _examined(body: bytes, time_ns: int, level: str, message: object, fields: dict[str, Any]) -> bytes:
-    """The body as it is when a closer look finds nothing in it to mend."""
+def are_fit(labels: dict[str, Any]) -> bool:
+    """Whether labels can be recorded as JSON has them: nothing in them is to be masked, cut or mended."""
+    try:
+        body = _dumps(labels)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    is_plainly_fit = len(body) <= LABEL_BYTES and _is_harmless(labels) and is_plain(body, len(labels))
+    return is_plainly_fit or _is_fit_call(body, "", labels)
+
+
+def _is_fit_call(body: bytes, message: object, fields: dict[str, Any]) -> bool:
+    """What a closer look finds of a call's message and fields, and of the JSON made of them."""
     suspects = fields.keys() - _harmless
     if not all(map(_is_fit_name, suspects)):
-        return _mended(time_ns, level, message, fields)
+        return False
     if len(_harmless) < NAMES_REMEMBERED:
         _harmless.update(suspects)
     is_short = len(body) <= LABEL_BYTES and len(fields) <= ITEMS
-    is_fit = is_short and isinstance(message, str) and all(map(_is_fit, (message, *fields.values())))
-    return body if is_fit else _mended(time_ns, level, message, fields)
+    return is_short and isinstance(message, str) and all(map(_is_fit, (message, *fields.values())))
 
 
 def _is_fit_name(name: str) -> bool:

@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
 
 from dashcam.record import recorder
 from dashcam.record.correlation import REQUEST_ID, Place, Served, encode_ids, places
+from dashcam.record.line import are_fit
 from dashcam.record.masking import mask_text
 from dashcam.record.mender import LABEL_BYTES, Mender
 
@@ -255,7 +256,7 @@ def _kind_of_work(fields: Mapping[str, Any]) -> dict[str, str]:
 
 def _encode(event: dict[str, Any]) -> bytes:
     """The line of an event, its labels and whatever else is not fit for it mended; the reader needs `event` last."""
-    if "labels" not in event and (body := _as_it_is(event)):
+    if ("labels" not in event or are_fit(event["labels"])) and (body := _as_it_is(event)):
         return body
     mender = Mender()
     fit = event | {"labels": mender.fields(event["labels"])} if "labels" in event else event
