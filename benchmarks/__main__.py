@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.report import JUDGED
+from benchmarks.report import JUDGED, MISSED
 
 NAMES = (
     "log_call",
@@ -24,7 +24,7 @@ NAMES = (
 RECORD = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-Written by `make bench-record`; `make bench` prints the same. Each benchmark says of itself how it measures, in
+Written by `make bench-record` on {day}; `make bench` prints the same. Each benchmark says of itself how it measures, in
 `benchmarks/NAME.py`; ways that are compared take turns, so that a busy machine is as busy for each, and a promise is
 judged by the median of the rounds.
 
@@ -54,7 +54,7 @@ def record(outputs):
     """Write down what was measured."""
     rows = [f"| {promise} |" for printed in outputs.values() for promise in promises_in(printed)]
     parts = [f"## {name}\n\n```text\n{printed.strip()}\n```" for name, printed in outputs.items()]
-    RECORD.write_text(HEAD + "\n".join(rows) + "\n\n" + "\n\n".join(parts) + "\n")
+    RECORD.write_text(HEAD.format(day=time.strftime("%Y-%m-%d")) + "\n".join(rows) + "\n\n" + "\n\n".join(parts) + "\n")
 
 
 def main():
@@ -67,12 +67,12 @@ def main():
     for name in arguments.name or NAMES:
         print(f"\n== {name}, {time.strftime('%H:%M:%S')}", flush=True)
         status, outputs[name] = run(name, is_quick=arguments.quick)
-        failed += [name] if status else []
+        failed += [name] if status not in {0, MISSED} else []
     print("\n== promises")
     for printed in outputs.values():
         print("\n".join(promises_in(printed)))
     if failed:
-        print(f"not kept, or ended early: {', '.join(failed)}", file=sys.stderr)
+        print(f"ended early: {', '.join(failed)}", file=sys.stderr)
     if arguments.record:
         record(outputs)
     return bool(failed)

@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 
-from benchmarks.report import judge, print_machine
+from benchmarks.report import judge, print_machine, verdict
 from benchmarks.served import Client, served
 
 DASHCAM = (sys.executable, "-m", "dashcam.cli")
@@ -115,7 +115,7 @@ def main():
     print(f"{'':8}" + "".join(f"{name:>10}" for name in PERCENTILES))
     for state, of_state in times.items():
         print(f"{state:8}" + "".join(f"{percentile(of_state, part):10.2f}" for part in PERCENTILES.values()))
-    return 0 if all([*judged(times)]) else 1
+    return verdict(judged(times))
 
 
 def judged(times):

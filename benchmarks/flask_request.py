@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.in_process import garage
-from benchmarks.report import interleave, judge, middle, print_machine, print_table, ratio
+from benchmarks.report import interleave, judge, middle, print_machine, print_table, ratio, verdict
 from benchmarks.served import Client, cpu_s, memory_mib, served
 
 FORMS = ("plain", "instrumented", "recorded")
@@ -46,7 +46,7 @@ def main():
         figures = interleave(rounds, ways)
     print("under gunicorn, one worker, one connection, as many:")
     print_table(figures)
-    return 0 if all([*judged(alone, figures)]) else 1
+    return verdict(judged(alone, figures))
 
 
 def judged(alone, figures):

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import orjson
-from benchmarks.report import interleave, judge, print_machine, print_table, ratio
+from benchmarks.report import interleave, judge, print_machine, print_table, ratio, verdict
 from benchmarks.sink import Sink
 from fluent.sender import FluentSender
 
@@ -99,7 +99,7 @@ def main(events: int = 50_000, rounds: int = 7) -> int:
     print(f"{events:,} events of {len(lines[0].data)} bytes, {rounds} interleaved rounds: median [least-most]")
     figures = interleave(rounds, {name: partial(measure, send, events) for name, send in ways.items()})
     print_table(figures)
-    return 0 if all([*judged(figures["fluent-logger"], list(figures.values())[-1])]) else 1
+    return verdict(judged(figures["fluent-logger"], list(figures.values())[-1]))
 
 
 def judged(theirs, ours):

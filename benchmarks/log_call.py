@@ -22,7 +22,7 @@ import orjson
 import structlog
 from benchmarks.disk import make_room
 from benchmarks.event import FIELDS, with_dictionary, with_extra, with_keywords
-from benchmarks.report import interleave, judge, print_machine, print_quick, print_table, ratio
+from benchmarks.report import interleave, judge, print_machine, print_quick, print_table, ratio, verdict
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 import dashcam
@@ -147,7 +147,7 @@ def main() -> int:
     for threads, figures in (("one thread", one), ("four threads", four)):
         print(f"{threads}:")
         print_table(figures)
-    return 0 if all([*judged(one, four)]) else 1
+    return verdict(judged(one, four))
 
 
 def judged(one, four):

@@ -14,7 +14,7 @@ import tempfile
 import time
 from functools import partial
 
-from benchmarks.report import interleave, judge, print_machine, print_table, ratio
+from benchmarks.report import interleave, judge, print_machine, print_table, ratio, verdict
 
 import dashcam
 from dashcam.loggly_stand_in import StandIn
@@ -91,7 +91,7 @@ def main(events: int = 500_000, rounds: int = 5) -> int:
     }
     figures = interleave(rounds, ways)
     print_table(figures)
-    return 0 if all([*judged(*figures.values())]) else 1
+    return verdict(judged(*figures.values()))
 
 
 def judged(theirs, ours):

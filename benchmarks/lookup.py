@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.report import interleave, judge, middle, print_machine, print_table
+from benchmarks.report import interleave, judge, middle, print_machine, print_table, verdict
 from benchmarks.traffic import EVENTS_A_REQUEST, Request, requests
 
 from dashcam.event import NS_PER_S
@@ -122,7 +122,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         home = given.folder or Path(folder)
         kept = [is_kept for events in given.events for is_kept in measure(home / str(events), events, given.rounds)]
-    return 0 if all(kept) else 1
+    return verdict(kept)
 
 
 def measure(folder: Path, events: int, rounds: int) -> list[bool]:

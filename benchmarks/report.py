@@ -3,13 +3,14 @@
 import os
 import platform
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
 JUDGED = "promise:"  # begins each line of `judge`
+MISSED = 3  # the exit status of a benchmark that came to its end, and to a promise that is not kept
 
 
 def interleave(rounds: int, ways: Mapping[str, Callable[[], dict[str, float]]]) -> dict[str, list[dict[str, float]]]:
@@ -35,6 +36,11 @@ def judge(promise: str, figure: float, *, at_most: float | None = None, at_least
     shown = f"{figure:,.0f}" if figure >= 1000 else f"{figure:.3g}"
     print(f"{JUDGED} {promise} | {shown} | {bound} | {'kept' if is_kept else 'missed'}")
     return is_kept
+
+
+def verdict(kept: Iterable[bool]) -> int:
+    """The exit status for what `judge` said of each promise."""
+    return 0 if all([*kept]) else MISSED
 
 
 def middle(samples: list[dict[str, float]], figure: str) -> float:

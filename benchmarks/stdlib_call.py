@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.disk import make_room
 from benchmarks.event import FIELDS, with_extra
-from benchmarks.report import interleave, judge, print_machine, print_quick, print_table, ratio
+from benchmarks.report import interleave, judge, print_machine, print_quick, print_table, ratio, verdict
 
 import dashcam
 from dashcam.record.handler import Handler
@@ -59,7 +59,7 @@ def main() -> int:
         figures = interleave(rounds, ways)
     print_table(figures)
     times = ratio(*figures.values(), CPU)
-    return 0 if judge("standard-library call, times a NullHandler call, CPU", times, at_most=1.35) else 1
+    return verdict([judge("standard-library call, times a NullHandler call, CPU", times, at_most=1.35)])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 import time
 from functools import partial
 
-from benchmarks.report import interleave, judge, middle, print_machine, print_table
+from benchmarks.report import interleave, judge, middle, print_machine, print_table, verdict
 from playwright.sync_api import sync_playwright
 from tests.show import events
 from tests.show.shelf import Shelf, viewing
@@ -72,6 +72,9 @@ def bare_bytes() -> int:
 
 
 def main(rounds: int = 9) -> int:
+    if not shutil.which("chromium"):
+        print("not measured: there is no Chromium on the PATH (Debian: apt-get install chromium)")
+        return 0
     small, large = Answer(events.long(SMALL)), Answer(events.long(LARGE))
     print_machine("flask", "jinja2", "playwright")
     with (
@@ -90,7 +93,7 @@ def main(rounds: int = 9) -> int:
         figures = interleave(rounds, ways)
         browser.close()
     print_table(figures)
-    return 0 if all([*judged(*figures.values())]) else 1
+    return verdict(judged(*figures.values()))
 
 
 def judged(small, large):
