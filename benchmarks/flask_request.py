@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from benchmarks.disk import make_room
 from benchmarks.in_process import garage
 from benchmarks.report import interleave, judge, middle, print_machine, print_table, ratio, verdict
 from benchmarks.served import Client, cpu_s, memory_mib, served
@@ -23,7 +24,13 @@ FORMS = ("plain", "instrumented", "recorded")
 CPU, RATE, MEMORY = "CPU µs a request", "requests/s", "MiB (PSS)"
 
 
-def measure(client, pid, count):
+def measure_alone(form, folder, count):
+    make_room(folder)
+    return form.serve(count)
+
+
+def measure(client, pid, folder, count):
+    make_room(folder)
     started_s, used_s = time.perf_counter(), cpu_s(pid)
     client.ask(count)
     took_s, used_s = time.perf_counter() - started_s, cpu_s(pid) - used_s
@@ -35,14 +42,16 @@ def main():
     parser.add_argument("--quick", action="store_true")
     rounds, count = (5, 1_000) if parser.parse_args().quick else (21, 3_000)
     print_machine("flask", "gunicorn", "opentelemetry-sdk", "opentelemetry-instrumentation-flask")
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        garages = {form: stack.enter_context(garage(form, Path(folder) / form)) for form in FORMS}
-        alone = interleave(rounds, {form: partial(garages[form].serve, count) for form in FORMS})
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        homes = {form: Path(name) / form for form in FORMS}
+        garages = {form: stack.enter_context(garage(form, home)) for form, home in homes.items()}
+        alone = interleave(rounds, {form: partial(measure_alone, garages[form], homes[form], count) for form in FORMS})
     print(f"without a server, {rounds} interleaved rounds of {count:,} requests, median [least-most]")
     print_table(alone)
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        servers = {form: stack.enter_context(served(form, Path(folder) / form)) for form in FORMS}
-        ways = {form: partial(measure, Client(port), pid, count) for form, (port, pid) in servers.items()}
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        homes = {form: Path(name) / form for form in FORMS}
+        servers = {form: stack.enter_context(served(form, home)) for form, home in homes.items()}
+        ways = {form: partial(measure, Client(port), pid, homes[form], count) for form, (port, pid) in servers.items()}
         figures = interleave(rounds, ways)
     print("under gunicorn, one worker, one connection, as many:")
     print_table(figures)

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
+from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import (
     CarrierT,
     Getter,
@@ -22,6 +23,7 @@ from opentelemetry.propagators.textmap import (
     default_setter,
 )
 from opentelemetry.trace import INVALID_SPAN_ID, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 HEADER: Final = "X-Request-ID"
 REQUEST_ID: Final = otel_context.create_key("dashcam-request-id")
@@ -38,10 +40,9 @@ def new_request_id() -> str:
     """A fresh UUID of version 7 (RFC 9562, section 5.7): it sorts by time."""
     time_ms = time.time_ns() // 1_000_000 & (1 << 48) - 1
     chance = getrandbits(74)  # seeded anew in a forked child; nobody need be kept from guessing it
-    return (
-        f"{time_ms >> 16:08x}-{time_ms & 0xFFFF:04x}-7{chance >> 62:03x}"
-        f"-{chance >> 48 & 0x3FFF | 0x8000:04x}-{chance & (1 << 48) - 1:012x}"
-    )
+    version_and_variant = 7 << 76 | 2 << 62
+    digits = f"{time_ms << 80 | version_and_variant | chance >> 62 << 64 | chance & (1 << 62) - 1:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def request_id() -> str:
@@ -72,6 +73,10 @@ class RequestIdPropagator(TextMapPropagator):
     def fields(self) -> set[str]:
         """The header that `inject` sets."""
         return {HEADER}
+
+
+# No baggage: what a caller put there would go out on every call, to whomever.
+PROPAGATORS: Final = CompositePropagator([TraceContextTextMapPropagator(), RequestIdPropagator()])
 
 
 @dataclass(slots=True)

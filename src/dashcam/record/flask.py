@@ -29,7 +29,7 @@ from opentelemetry.util.http import (
 from werkzeug.exceptions import HTTPException
 
 from dashcam.record import correlation, unhandled
-from dashcam.record.correlation import HEADER, is_request_id, new_request_id
+from dashcam.record.correlation import HEADER, PROPAGATORS, REQUEST_ID, is_request_id, new_request_id
 from dashcam.record.logger import get_logger
 from dashcam.record.spans import processors_of
 
@@ -106,7 +106,7 @@ class _PlainSpans:
         attributes = collect_request_attributes(environ, self._conventions)
         if rule:
             attributes[HTTP_ROUTE] = rule.rule
-        context = propagate.extract(environ, getter=wsgi_getter)
+        context = _context_of(environ)
         name, begun_ns = self._name_of(rule, environ["REQUEST_METHOD"]), environ.get(_BEGUN)
         span = self._tracer.start_span(name, context, SpanKind.SERVER, attributes, start_time=begun_ns)
         token = otel_context.attach(trace.set_span_in_context(span, context))
@@ -139,6 +139,13 @@ class _PlainSpans:
             span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
         otel_context.detach(token)
         span.end()
+
+
+def _context_of(environ: "WSGIEnvironment") -> Context:
+    """What the propagators find in a request; without a look where it has nothing but the ID that it was given."""
+    if _ID in environ and "HTTP_TRACEPARENT" not in environ and propagate.get_global_textmap() is PROPAGATORS:
+        return otel_context.set_value(REQUEST_ID, environ[_ID])
+    return propagate.extract(environ, getter=wsgi_getter)
 
 
 class _Requests:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 from opentelemetry.propagate import set_global_textmap
-from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from dashcam.record import log_record, recorder, unhandled
-from dashcam.record.correlation import RequestIdPropagator, served
+from dashcam.record.correlation import PROPAGATORS, served
 from dashcam.record.handler import Handler
 from dashcam.record.recorder import Recorder, Service
 from dashcam.record.spans import SpoolProcessor, processors_of
@@ -86,8 +84,7 @@ def _record_spans(service: Service) -> None:
         trace.set_tracer_provider(provider)
     if _processor not in processors_of(provider):
         provider.add_span_processor(_processor)
-    # No baggage: what a caller put there would go out on every call, to whomever.
-    set_global_textmap(CompositePropagator([TraceContextTextMapPropagator(), RequestIdPropagator()]))
+    set_global_textmap(PROPAGATORS)
     _instrument(ThreadingInstrumentor())
     for library, (module, name) in _INSTRUMENTORS.items():
         if library in sys.modules:

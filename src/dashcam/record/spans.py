@@ -138,9 +138,8 @@ def _start_line(span: Span, place: Place, served: Served) -> bytes:
     served.attributes = _attributes_of(span)
     served.fields = _ids_of(span, place)
     served.labels |= _add_attributes(served.fields, served.attributes)
-    return _encode(
-        {"time_ns": span.start_time or 0, "processor": {"event": "start"}, **served.fields, "event": {"kind": "event"}}
-    )
+    head, end = {"time_ns": span.start_time or 0, "processor": {"event": "start"}}, {"event": {"kind": "event"}}
+    return _encode(head | served.fields | end)
 
 
 def _end_line(span: ReadableSpan, place: Place) -> bytes:
@@ -157,7 +156,7 @@ def _end_line(span: ReadableSpan, place: Place) -> bytes:
     if labels:
         fields["labels"] = labels
     duration_ns = _duration_ns(span, place.begun_ns)
-    status = _status_of(fields)
+    status = served.status if served and served.status else _status_of(fields)
     failed = status >= 500 or span.status.status_code is _ERROR
     is_transaction = place.transaction == place.span_id
     _add_work(fields, span, duration_ns // 1000, f"HTTP {status // 100}xx" if is_transaction and status else "")
@@ -201,9 +200,10 @@ def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> di
     """Make fields of a span's attributes; gives those that no field is for."""
     others = {}
     for name, value in attributes.items():
-        if name in _PLACES:
-            first, between, last, mask = _PLACES[name]
-            known = fields.setdefault(first, {})
+        if place := _PLACES.get(name):
+            first, between, last, mask = place
+            if (known := fields.get(first)) is None:
+                known = fields[first] = {}
             for key in between:
                 known = known.setdefault(key, {})
             known[last] = mask(str(value)) if mask else value
