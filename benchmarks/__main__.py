@@ -1,6 +1,7 @@
 """Run the benchmarks, and gather every promise they judge: `python -m benchmarks [--quick] [--record] [NAME …]`."""
 
 import argparse
+import re
 import subprocess
 import sys
 import time
@@ -22,9 +23,10 @@ NAMES = (
 
 
 RECORD = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+SECTION = re.compile(r"^## (\w+)\n\n```text\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
 HEAD = """# Benchmarks
 
-Written by `make bench-record` on {day}; `make bench` prints the same. Each benchmark says of itself how it measures, in
+Written by `make bench-record`; `make bench` prints the same. Each benchmark says of itself how it measures, in
 `benchmarks/NAME.py`; ways that are compared take turns, so that a busy machine is as busy for each, and a promise is
 judged by the median of the rounds.
 
@@ -50,11 +52,19 @@ def promises_in(printed):
     return [line.removeprefix(JUDGED).strip() for line in printed.splitlines() if line.startswith(JUDGED)]
 
 
+def recorded():
+    """What was written down before, by benchmark."""
+    return dict(SECTION.findall(RECORD.read_text())) if RECORD.exists() else {}
+
+
 def record(outputs):
-    """Write down what was measured."""
-    rows = [f"| {promise} |" for printed in outputs.values() for promise in promises_in(printed)]
-    parts = [f"## {name}\n\n```text\n{printed.strip()}\n```" for name, printed in outputs.items()]
-    RECORD.write_text(HEAD.format(day=time.strftime("%Y-%m-%d")) + "\n".join(rows) + "\n\n" + "\n\n".join(parts) + "\n")
+    """Write down what was measured; a benchmark that was not run keeps its former figures."""
+    day = time.strftime("%Y-%m-%d")
+    known = recorded() | {name: f"{day}\n{printed.strip()}" for name, printed in outputs.items()}
+    told = {name: known[name] for name in NAMES if name in known}
+    rows = [f"| {promise} |" for printed in told.values() for promise in promises_in(printed)]
+    parts = [f"## {name}\n\n```text\n{printed}\n```" for name, printed in told.items()]
+    RECORD.write_text(HEAD + "\n".join(rows) + "\n\n" + "\n\n".join(parts) + "\n")
 
 
 def main():

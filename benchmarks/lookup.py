@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from benchmarks.report import interleave, judge, middle, print_machine, print_table, verdict
@@ -23,7 +24,7 @@ from benchmarks.traffic import EVENTS_A_REQUEST, Request, requests
 from dashcam.event import NS_PER_S
 from dashcam.find.language import parse
 from dashcam.find.query import Query
-from dashcam.find.stores.local import LocalStore, open_store
+from dashcam.find.stores.local import open_store
 from dashcam.find.story_events import events_of
 from dashcam.settings import Settings
 from dashcam.ship.backends.local import connect
@@ -73,26 +74,34 @@ def timed(look: Callable[[], list]) -> dict[str, float]:
     return {"ms": 1000 * took_s, "CPU ms": 1000 * used_s, "events": len(found)}
 
 
-def ways(store: LocalStore, wanted: list[Request]) -> dict[str, Callable[[], dict[str, float]]]:
+def ways(settings: Settings, wanted: list[Request]) -> dict[str, Callable[[], dict[str, float]]]:
     """The look-ups, each of another request every time."""
     chance = random.Random(4)
+
+    def found(query: Query) -> list:
+        with closing(open_store(settings)) as store:
+            return list(store.find(query))
+
+    def story(any_id: str) -> list:
+        with closing(open_store(settings)) as store:
+            return events_of(store, any_id)
 
     def by_field(name: str, attribute: str) -> Callable[[], dict[str, float]]:
         def look() -> list:
             value = getattr(chance.choice(wanted), attribute)
-            return list(store.find(Query(parse(f"{name}:{value}"))))
+            return found(Query(parse(f"{name}:{value}")))
 
         return lambda: timed(look)
 
     def search(text: str) -> Callable[[], dict[str, float]]:
         query = Query(parse(text), limit=NEWEST)
-        return lambda: timed(lambda: list(store.find(query)))
+        return lambda: timed(lambda: found(query))
 
     return {
         "a request ID": by_field("request", "request_id"),
         "a trace id": by_field("trace", "trace_id"),
         "a label": by_field("car_id", "car_id"),
-        "a story, by any id": lambda: timed(lambda: events_of(store, chance.choice(wanted).request_id)),
+        "a story, by any id": lambda: timed(lambda: story(chance.choice(wanted).request_id)),
         **{f"newest {NEWEST} of {name}": search(text) for name, text in (FULL_TEXT | BY_FIELDS).items()},
     }
 
@@ -133,7 +142,7 @@ def measure(folder: Path, events: int, rounds: int) -> list[bool]:
     size = (folder / "events.db").stat().st_size
     print(f"{events:,} events, {size / events:.0f} bytes each, SQLite {sqlite3.sqlite_version}")
     wanted = some(events, 100)
-    figures = interleave(rounds, ways(open_store(settings), wanted))
+    figures = interleave(rounds, ways(settings, wanted))
     figures |= interleave(rounds // 3, {TRACE: lambda: trace(settings, random.choice(wanted))})
     print_table(figures)
     return [*judged(figures, f"among {events:,} events")]

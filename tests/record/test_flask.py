@@ -140,6 +140,16 @@ def test_two_headers_are_refused(recording, client):
     assert UUID7.fullmatch(answer.headers["X-Request-ID"])
 
 
+def test_a_request_that_went_past_the_application(recording):
+    """A context that somebody made by hand: its header is looked at all the same."""
+    app = create_app()
+    for request_id in ("golf-1", 'a"},"trace":{"id":"'):
+        with app.test_request_context("/car", headers={"X-Request-ID": request_id}):
+            app.preprocess_request()
+
+    assert [event.get("http.request.id") for event in _lines(recording)] == ["golf-1", None]
+
+
 def test_no_caller_is_trusted(recording, monkeypatch):
     """`DASHCAM_TRUST_REQUEST_ID=never` replaces every ID."""
     monkeypatch.setenv("DASHCAM_TRUST_REQUEST_ID", "never")

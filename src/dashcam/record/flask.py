@@ -142,8 +142,8 @@ class _PlainSpans:
 
 
 def _context_of(environ: "WSGIEnvironment") -> Context:
-    """What the propagators find in a request; without a look where it has nothing but the ID that it was given."""
-    if _ID in environ and "HTTP_TRACEPARENT" not in environ and propagate.get_global_textmap() is PROPAGATORS:
+    """What the propagators find in a request; no look is needed where it has nothing but the ID of `_Requests`."""
+    if _BEGUN in environ and "HTTP_TRACEPARENT" not in environ and propagate.get_global_textmap() is PROPAGATORS:
         return otel_context.set_value(REQUEST_ID, environ[_ID])
     return propagate.extract(environ, getter=wsgi_getter)
 

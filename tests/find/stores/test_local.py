@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import orjson
 import pytest
@@ -40,14 +41,19 @@ class TestLocalStore(StoreContract):
     @classmethod
     def fill(cls, tmp_path_factory):
         """Lines shipped in batches of 50 into shelves of 100."""
-        stores = []
 
         def fill(shipped):
-            stores.append(filled(tmp_path_factory.mktemp("store") / "events.db", shipped))
-            return stores[-1]
+            fill.stores.append(filled(tmp_path_factory.mktemp("store") / "events.db", shipped))
+            return fill.stores[-1]
 
-        yield fill
-        for store in stores:
+        fill.stores = []
+        return fill
+
+    @pytest.fixture(autouse=True)
+    def _close(self, fill):
+        """The files are open until the end of the test; the next one's first search opens them again."""
+        yield
+        for store in fill.stores:
             store.close()
 
 
@@ -199,6 +205,22 @@ def test_a_new_file_in_the_place_of_the_old_one_is_read(path):
         filled(path, lines()[:3])
 
         assert len(list(store.find(ask.Query()))) == 3
+
+
+def _open_files():
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+def test_the_file_is_opened_once(path):
+    """By the first search; a later one goes on with it, whether or not another was read to its end."""
+    with closing(filled(path, lines())) as store:
+        list(store.find(ask.Query()))
+        opened = _open_files()
+        next(store.find(ask.Query()))
+        list(store.find(ask.Query(limit=1)))
+
+        assert _open_files() == opened
+    assert _open_files() < opened
 
 
 def test_a_path_with_odd_signs(tmp_path):

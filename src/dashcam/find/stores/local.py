@@ -5,9 +5,9 @@ transaction of its own: a search that is read slowly keeps neither the writer no
 """
 
 import heapq
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,36 +28,52 @@ _NOTHING = '"="'  # what no event is found by
 
 
 def open_store(settings: Settings) -> "LocalStore":
-    """The store of the file in `settings.dir`; the file is opened by each search."""
+    """The store of the file in `settings.dir`; the file is opened by the first search."""
     return LocalStore(local_file.path_of(settings))
 
 
 class LocalStore:
-    """One file's reader; its searches may run side by side, in any threads."""
+    """One file's reader; its searches may run side by side, in any threads, each over a connection of its own."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._idle: list[tuple[os.stat_result, sqlite3.Connection]] = []  # and which file each of them has open
 
     def find(self, query: Query) -> Iterator[Event]:
         """The events of a query, oldest first, none twice; raises `Unreachable` also when there is no file yet."""
         try:
-            with closing(self._open()) as db:
+            file, db = self._connection()
+            try:
                 if not local_file.is_blank(db):
                     yield from _newest(db, query) if query.limit else _all(db, query)
+            except BaseException:  # also where nobody reads on
+                db.close()
+                raise
+            self._idle.append((file, db))
         except sqlite3.Error as fault:
             raise Unreachable(local_file.reason_of(self._path, fault)) from fault
 
     def close(self) -> None:
-        """Nothing is held between searches."""
+        """Close the file."""
+        while self._idle:
+            self._idle.pop()[1].close()
 
-    def _open(self) -> sqlite3.Connection:
-        if not self._path.exists():
+    def _connection(self) -> tuple[os.stat_result, sqlite3.Connection]:
+        """An idle connection to the file that is at the path now, or a new one."""
+        try:
+            now = self._path.stat()
+        except FileNotFoundError:
             raise Unreachable(
                 f"{self._path} does not exist: nothing was shipped to the local store yet. "
                 "Is `dashcam ship` running, with the same DASHCAM_DIR?"
-            )
+            ) from None
+        while self._idle:
+            file, db = self._idle.pop()
+            if os.path.samestat(file, now):
+                return file, db
+            db.close()
         address = f"file:{quote(str(self._path))}?mode=ro"
-        return sqlite3.connect(address, timeout=BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
+        return now, sqlite3.connect(address, timeout=BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
 
 
 def _newest(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
