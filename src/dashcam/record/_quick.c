@@ -85,11 +85,22 @@ items_after(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t 
     PyObject *items = PyDict_New(), *name, *value;
     if (items == NULL)
         return NULL;
-    for (Py_ssize_t at = 0; PyDict_Next(arguments[0], &at, &name, &value);)
-        if (left_out-- <= 0 && PyDict_SetItem(items, name, value) < 0) {
+    for (Py_ssize_t at = 0; PyDict_Next(arguments[0], &at, &name, &value);) {
+        if (left_out > 0) {
+            left_out--;
+            continue;
+        }
+        /* A name's own comparison may do anything, even take the two out of the dictionary. */
+        Py_INCREF(name);
+        Py_INCREF(value);
+        int failed = PyDict_SetItem(items, name, value);
+        Py_DECREF(name);
+        Py_DECREF(value);
+        if (failed) {
             Py_DECREF(items);
             return NULL;
         }
+    }
     return items;
 }
 

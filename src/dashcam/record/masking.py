@@ -21,6 +21,7 @@ _IS = r"[\\\"']*\s*(?:=>?|:)\s*(?:b(?=[\"']))?"
 _VALUE = rf"(?P<quote>\\*[\"'])?(?(quote)(?:\\.|[^\\\n])*?(?=(?P=quote)|\n|\Z)|(?:(?:{_SCHEMES})\s+)?[^\s\"'&,;]+)"
 
 # Whatever the text, each takes a time in proportion to its length: no two repetitions can share what they match.
+# What a new one matches, `looks_plain` and `_quick.c` have to see; tests/record/test_gate.py has an example of each.
 _PATTERNS = (
     (re.compile(r"(-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).+?(?=-----END|\Z)", re.DOTALL), rf"\1{MASK}"),
     (re.compile(r"(://)[^\s/?#\"'<>]*[^\s/?#\"'<>:]@(?=\S)"), rf"\1{MASK}@"),  # userinfo of a URL or DSN
