@@ -20,8 +20,6 @@ from dashcam.spool.segment import LATEST_NS, new_segment_id
 # A record's own attributes come first in its dictionary, in an order that never changes; what follows is `extra`.
 _OWN = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 
-_tail_of = lru_cache(maxsize=4096)(tail_of)
-
 
 def pick_after(items: dict[str, Any], count: int) -> dict[str, Any]:
     """The items of a dictionary but for so many first ones."""
@@ -34,22 +32,24 @@ except ImportError:  # there was no compiler to make it
     items_after = pick_after
 
 
-@lru_cache(maxsize=128)
 def level_name(level: int) -> str:
     """The `log.level` of a numeric level, the next lower standard one for a custom level."""
     names = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
     return names[max(10, min(50, level // 10 * 10))]
 
 
+@lru_cache(maxsize=4096)
+def _level_and_tail(level: int, logger: str) -> tuple[str, bytes]:
+    return level_name(level), tail_of(logger)
+
+
 def _encode(record: logging.LogRecord) -> bytes:
     """The line of a record; `exc_info` is among its fields."""
     values = record.__dict__
-    fields = {}
-    if len(values) > _OWN:
-        fields = items_after(values, _OWN)
-        if "message" in fields or "asctime" in fields:  # a formatter's
-            fields.pop("message", None)
-            fields.pop("asctime", None)
+    fields = items_after(values, _OWN) if len(values) > _OWN else {}
+    if "message" in fields or "asctime" in fields:  # a formatter's
+        fields.pop("message", None)
+        fields.pop("asctime", None)
     if values["exc_info"]:
         fields["exc_info"] = values["exc_info"]
     message = _message_of(record) if values["args"] else values["msg"]
@@ -59,7 +59,8 @@ def _encode(record: logging.LogRecord) -> bytes:
         created_ns = -1
     if not 0 <= created_ns < LATEST_NS:
         created_ns = time_ns()  # anybody can make a record, of any time
-    return encode_call(created_ns, level_name(values["levelno"]), message, fields, _tail_of(values["name"]))
+    level, tail = _level_and_tail(values["levelno"], values["name"])
+    return encode_call(created_ns, level, message, fields, tail)
 
 
 def _message_of(record: logging.LogRecord) -> object:
