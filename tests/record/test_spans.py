@@ -244,6 +244,19 @@ def test_a_span_whose_times_are_given(cars):
     assert _by_name(cars)["work"].get("event.duration") == 2_000_000_000
 
 
+@pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CLIENT])
+@pytest.mark.parametrize(
+    ("start", "expected_ns"), [(-5, 0), (1.5e9, 1_500_000_000), (10**19, 9_999_999_999_999_999_000)]
+)
+def test_a_span_of_an_odd_time(cars, kind, start, expected_ns):
+    """It is recorded all the same, at the nearest time that a line can have."""
+    tracer.start_span("work", kind=kind, start_time=start).end(end_time=start)
+
+    event = _by_name(cars)["work"]
+    assert event.time_ns == expected_ns
+    assert event.get("event.duration") == 0
+
+
 def test_a_span_that_ends_before_it_begins(cars):
     """Took no time."""
     tracer.start_span("work", start_time=2_000_000_000).end(end_time=1_000_000_000)

@@ -217,14 +217,16 @@ input()
 
 
 def test_what_a_kill_left_half_made(tmp_path):
-    """A file without a name of its own, whose maker is gone for long: not a fresh one, nor one that is held."""
+    """A file without its name, whose maker is gone for long: not a fresh one, one that is held, or another's."""
     folder = tmp_path / "here" / "cars"
     folder.mkdir(parents=True)
-    old, fresh, held = (folder / f".{number}" for number in range(3))
-    for path in (old, fresh, held):
+    old, fresh, held = (folder / f".0193a1b2c3d4e5f60102030{number}" for number in range(3))
+    foreign = folder / ".DS_Store"
+    for path in (old, fresh, held, foreign):
         path.write_bytes(b"\0" * 100)
-    for path in (old, held):
+    for path in (old, held, foreign):
         os.utime(path, (1000, 1000))
+    (folder / ".0193a1b2c3d4e5f601020309").symlink_to("gone since it was listed")
     with running(HOLDER, held) as process:
         process.stdout.readline()
 

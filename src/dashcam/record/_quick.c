@@ -12,7 +12,7 @@ typedef struct {
     const char *end; /* where a zero byte stands, as behind the text of any `bytes` */
 } Text;
 
-/* Each place of a letter from `at` on, by the fastest search that a C library has. */
+/* Each place of a letter, by the fastest search that a C library has. */
 #define EACH(at, text, letter)                                                                                       \
     for (const char *at = (text).begin; (at = memchr(at, letter, (size_t)((text).end - at))) != NULL; at++)
 

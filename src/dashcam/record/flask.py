@@ -113,7 +113,7 @@ class _PlainSpans:
         environ[_OPEN] = span, token, weakref.ref(at)
 
     def _name_of(self, rule: "Rule | None", method: str) -> str:
-        if rule is None:
+        if rule is None or method not in (rule.methods or ()):
             return str(get_default_span_name())  # type: ignore[no-untyped-call]
         if (rule.rule, method) not in self._names:
             self._names[rule.rule, method] = str(get_default_span_name())  # type: ignore[no-untyped-call]

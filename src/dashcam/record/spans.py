@@ -19,6 +19,7 @@ from dashcam.record.correlation import REQUEST_ID, Place, Served, encode_ids, pl
 from dashcam.record.line import are_fit
 from dashcam.record.masking import mask_text
 from dashcam.record.mender import LABEL_BYTES, Mender
+from dashcam.spool.segment import LATEST_NS
 
 # The field that an attribute becomes; any other attribute becomes a label.
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -126,11 +127,16 @@ def _begun_ns(span: Span) -> int:
     return time.monotonic_ns() - since_ns if 0 <= since_ns < MOMENT_NS else 0
 
 
+def _time_of(span: ReadableSpan) -> int:
+    """When a span began, as a line can have it: anybody may give a span any time, also one with a fraction."""
+    return max(0, min(int(span.start_time or 0), LATEST_NS - 1))
+
+
 def _duration_ns(span: ReadableSpan, begun_ns: int) -> int:
     end_ns = span.end_time or 0
     if begun_ns and 0 <= time.time_ns() - end_ns < MOMENT_NS:
-        return time.monotonic_ns() - begun_ns
-    return max(0, end_ns - (span.start_time or 0))  # a time given by hand
+        return time.monotonic_ns() - int(begun_ns)
+    return max(0, int(end_ns - (span.start_time or 0)))  # a time given by hand
 
 
 def _start_line(span: Span, place: Place, served: Served) -> bytes:
@@ -138,7 +144,7 @@ def _start_line(span: Span, place: Place, served: Served) -> bytes:
     served.attributes = _attributes_of(span)
     served.fields = _ids_of(span, place)
     served.labels |= _add_attributes(served.fields, served.attributes)
-    head, end = {"time_ns": span.start_time or 0, "processor": {"event": "start"}}, {"event": {"kind": "event"}}
+    head, end = {"time_ns": _time_of(span), "processor": {"event": "start"}}, {"event": {"kind": "event"}}
     return _encode(head | served.fields | end)
 
 
@@ -155,17 +161,17 @@ def _end_line(span: ReadableSpan, place: Place) -> bytes:
         labels = _add_attributes(fields, _attributes_of(span))
     if labels:
         fields["labels"] = labels
-    duration_ns = _duration_ns(span, place.begun_ns)
+    started_ns, duration_ns = _time_of(span), _duration_ns(span, place.begun_ns)
     status = served.status if served and served.status else _status_of(fields)
     failed = status >= 500 or span.status.status_code is _ERROR
     is_transaction = place.transaction == place.span_id
     _add_work(fields, span, duration_ns // 1000, f"HTTP {status // 100}xx" if is_transaction and status else "")
     event = {
-        "time_ns": span.start_time or 0,
+        "time_ns": started_ns,
         "processor": {"event": "transaction" if is_transaction else "span"},
         "log.level": "error" if failed else "info",
         **fields,
-        "timestamp": {"us": (span.start_time or 0) // 1000},
+        "timestamp": {"us": started_ns // 1000},
         "event": {"kind": "event", "duration": duration_ns, "outcome": "failure" if failed else "success"},
     }
     return _encode(event)

@@ -69,7 +69,10 @@ def _keep_house(settings: Settings, routes: list[Route]) -> None:
         except (OSError, ValueError) as fault:
             _log.debug("%s: %s", path, fault)
     for path in half_made(settings.dir / "spool", time.time()):
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink()
+        except OSError as fault:
+            _log.debug("%s: %s", path, fault)
     prune(settings.dir, set.intersection(*done), settings.spool_limit // 2)
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,9 @@ from dashcam.spool.segment import LINE_BYTES, SUFFIX, Header, decode_header, is_
 
 READ_BYTES = 2 * LINE_BYTES
 HALF_MADE_S = 60.0  # a segment is made in milliseconds; one without a name for so long has nobody to give it one
+
+
+_IS_HALF_MADE = re.compile(r"\.[0-9a-f]{24}")
 
 
 class Position(NamedTuple):
@@ -43,16 +47,20 @@ def segment_ids(spool: Path) -> set[str]:
 
 def half_made(spool: Path, now_s: float) -> list[Path]:
     """Files that were to become segments when their process was killed: nothing was recorded in them."""
-    return [path for path in spool.glob("*/*/.*") if now_s - path.stat().st_mtime > HALF_MADE_S and _is_ownerless(path)]
+    hidden = (path for path in spool.glob("*/*/.*") if _IS_HALF_MADE.fullmatch(path.name))
+    return [path for path in hidden if _is_left_alone(path, now_s)]
 
 
-def _is_ownerless(path: Path) -> bool:
-    with path.open("rb+") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+def _is_left_alone(path: Path, now_s: float) -> bool:
+    try:
+        # Its age comes first: the lock is the maker's, who must not find it taken.
+        if now_s - path.stat().st_mtime <= HALF_MADE_S:
             return False
-        return True
+        with path.open("rb+") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # it has got its name meanwhile, its maker holds it, or it is not ours to open
+        return False
+    return True
 
 
 class SegmentReader:

@@ -51,7 +51,7 @@ _COUNTS_AT = {
 TIME = b'{"time_ns":'
 TIME_AT = len(TIME)
 TIME_DIGITS = 19  # the most
-LATEST_NS = 10**TIME_DIGITS  # in the year 2286
+LATEST_NS: int = 10**TIME_DIGITS  # in the year 2286
 SPAN_KIND = b',"processor":'
 START_KIND = b',"processor":{"event":"start"}'
 

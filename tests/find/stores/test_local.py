@@ -223,6 +223,15 @@ def test_the_file_is_opened_once(path):
     assert _open_files() < opened
 
 
+def test_a_folder_that_is_a_file(tmp_path):
+    """As a DASHCAM_DIR may be: there is no store in it."""
+    (tmp_path / "file").touch()
+    store = open_store(Settings(dir=tmp_path / "file"))
+
+    with pytest.raises(Unreachable, match="does not exist"):
+        list(store.find(ask.Query()))
+
+
 def test_a_path_with_odd_signs(tmp_path):
     """A folder's name may hold what means something in an address."""
     folder = tmp_path / "a?b#c%20d é"

@@ -62,7 +62,7 @@ class LocalStore:
         """An idle connection to the file that is at the path now, or a new one."""
         try:
             now = self._path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise Unreachable(
                 f"{self._path} does not exist: nothing was shipped to the local store yet. "
                 "Is `dashcam ship` running, with the same DASHCAM_DIR?"
