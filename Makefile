@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test test-long check bench bench-record clean up up-elk down
+.PHONY: venv demo test test-long check bench bench-record wheel clean up up-elk down
 
 venv: $(VENV)/.installed
 
@@ -34,6 +34,15 @@ check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The wheel of this machine, tested where nothing else is installed; releases build all others (.github/workflows).
+wheel:
+	rm -rf build/wheel && mkdir -p build/wheel
+	$(PYTHON) -m venv build/wheel/clean
+	build/wheel/clean/bin/python -m pip --quiet --disable-pip-version-check wheel --no-deps --wheel-dir build/wheel .
+	build/wheel/clean/bin/python -m pip --quiet --disable-pip-version-check install build/wheel/dashcam-*.whl
+	build/wheel/clean/bin/python tests/installed.py
+	@ls build/wheel/*.whl
 
 # Passwords and keys are made up once; an .env that is there stays as it is.
 .env:
