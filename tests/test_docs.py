@@ -29,6 +29,41 @@ def test_links_lead_somewhere(path):
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
+def test_the_index_names_each_page():
+    """A page of docs/ that docs/README.md does not name would not be found."""
+    index = (ROOT / "docs" / "README.md").read_text()
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+    assert sorted(page for page in pages if f"]({page})" not in index) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_picture_can_be_read(scheme):
+    """In light and in dark mode each text of the architecture has a contrast of 7 with every box (WCAG 2.2, AAA)."""
+    style = re.search(r"<style>(.*?)</style>", (ROOT / "docs" / "architecture.svg").read_text(), re.DOTALL).group(1)
+    light, dark = style.split("@media (prefers-color-scheme: dark)")
+    fills = dict(re.findall(FILL, light) + (re.findall(FILL, dark) if scheme == "dark" else []))
+    boxes = [fills[name] for name in (".page", ".host", ".process", ".files", ".outside", ".reader")]
+
+    assert min(contrast(fills["text"], box) for box in boxes) >= 7
+    assert min(contrast(fills[name], box) for name in (".dim", ".verb") for box in boxes[:2]) >= 7
+
+
+FILL = r"(?<![\w-])(\.?\w+) \{ fill: (#[0-9a-f]{6})"
+
+
+def contrast(colour, other):
+    """The contrast of two colours, 1 to 21, as WCAG 2.2 defines it."""
+    darker, lighter = sorted(map(luminance, (colour, other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour):
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_explains_itself(command):
     """`--help` says what a command does and ends well."""

@@ -1,0 +1,119 @@
+"""The examples, run as their first lines say, and the pages that quote them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from .ports import free_port
+from .processes import dashcam, running_dashcam, until
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+QUOTES = [
+    (page, name, text)
+    for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
+    for name, text in re.findall(r"<!-- (?:\.\./)?(examples/\S+) -->\n```\w+\n(.*?)```", page.read_text(), re.DOTALL)
+]
+
+
+@pytest.fixture(scope="module")
+def garage(tmp_path_factory):
+    """A folder with what the garage recorded of two repairs, one of which failed; by the way of the quickstart."""
+    folder, port = tmp_path_factory.mktemp("garage"), free_port()
+    command = [sys.executable, "-m", "flask", "--app", str(EXAMPLES / "garage.py"), "run", "--port", port]
+    with running_dashcam("run", "--", *command, folder=folder, LOG_BACKEND="local") as running:
+        until(lambda: answers(f"http://127.0.0.1:{port}/"), "server")
+        started = requests.post(f"http://127.0.0.1:{port}/repairs/7", headers={"X-Request-ID": "repair-7"}, timeout=30)
+        failed = requests.post(f"http://127.0.0.1:{port}/repairs/13", timeout=30)
+        running.terminate()
+        running.wait(timeout=60)
+    assert (started.status_code, failed.status_code) == (200, 503)
+    return folder
+
+
+def answers(url):
+    try:
+        requests.get(url, timeout=10)
+    except requests.ConnectionError:
+        return False
+    return True
+
+
+def test_a_request_of_the_garage_is_a_story(garage):
+    """The label that the handler added leads to the request, its log line and its answer."""
+    done = dashcam("trace", "car_id=7", folder=garage, LOG_BACKEND="local")
+
+    assert done.returncode == 0, done.stderr
+    assert "request repair-7" in done.stdout
+    assert re.search(r"POST /repairs/<int:car_id> → 200 +car_id=7\n.*INFO +repair started +bay=north", done.stdout)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+def test_the_pages_show_the_story_as_it_is_drawn(garage, page):
+    """But for times and IDs, the drawing on the page is that of `dashcam trace car_id=13`."""
+    done = dashcam("trace", "car_id=13", folder=garage, LOG_BACKEND="local")
+
+    drawn = re.search(r"```\n(✗ POST /repairs.*?)```", (ROOT / page).read_text(), re.DOTALL).group(1)
+    assert without_times(drawn) == without_times(done.stdout)
+
+
+def without_times(story):
+    """The words of a story: no figures, no IDs, no bars."""
+    story = re.sub(r"\d[\d.:-]* ?(?:[mµn]?s|UTC)|[0-9a-f-]{30,}|[━╺╸·]+", "", re.sub(r"(?m)^ .*UTC$", "UTC", story))
+    return [line.split() for line in story.splitlines()]
+
+
+def test_the_script_records_ordinary_logging_calls(tmp_path):
+    """`logging` calls of a script are found again, fields and exception included."""
+    script = [sys.executable, EXAMPLES / "nightly.py"]
+    ran = dashcam("run", "--", *script, folder=tmp_path, LOG_BACKEND="local")
+    found = dashcam("search", "service:nightly", folder=tmp_path, LOG_BACKEND="local")
+
+    assert ran.returncode == 0, ran.stderr
+    assert [re.sub(" +", " ", line.partition("nightly")[2].strip()) for line in found.stdout.splitlines()] == [
+        "car 7 has 4 wheels car_id=7",
+        "car 8 left out ValueError: invalid literal for int() with base 10: 'four' car_id=8",
+        "car 9 has 3 wheels car_id=9",
+    ]
+
+
+def test_the_test_of_the_quickstart_passes(tmp_path):
+    """The page's own test, as a user runs it."""
+    page = (ROOT / "docs" / "quickstart.md").read_text()
+    test = re.search(r"```python\n(from garage import app.*?)```", page, re.DOTALL).group(1)
+    (tmp_path / "test_garage.py").write_text(test)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", f"pythonpath={EXAMPLES}", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+@pytest.mark.parametrize(("page", "name", "text"), QUOTES, ids=lambda value: getattr(value, "name", None))
+def test_a_quote_is_the_file(page, name, text):
+    """Code on a page that names its file is that file, without its docstring."""
+    code = (ROOT / name).read_text()
+
+    assert text == re.sub(r'\A""".*?"""\n\n', "", code, count=1, flags=re.DOTALL)
+
+
+def test_the_garage_is_quoted_where_a_newcomer_looks():
+    """On the first page and in the quickstart."""
+    assert {page.name for page, name, _ in QUOTES if name == "examples/garage.py"} == {"README.md", "quickstart.md"}
+
+
+def test_the_garage_is_as_short_as_promised():
+    """A Flask service with correlation in 15 lines of code."""
+    lines = (EXAMPLES / "garage.py").read_text().splitlines()[1:]
+
+    assert len([line for line in lines if line.strip()]) <= 15
