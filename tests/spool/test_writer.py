@@ -203,26 +203,28 @@ def _files_at_most(size):
 def _append_until_kept(writer, spool, line):
     # After an obstacle the next attempts within a quarter of a second are not made.
     pause = threading.Event()
-    for _ in range(1000):
+    for attempts in range(1, 1001):
         writer.append(line)
         if line in read_spool(spool):
-            return
+            return attempts
         pause.wait(0.01)
     pytest.fail("not kept within 10 s")
 
 
-@pytest.mark.parametrize("obstacle", ["file", "folder"])
+@pytest.mark.parametrize("obstacle", ["spool", "spool/here", "spool/here/cars"])
 def test_a_place_that_cannot_be_written_is_counted(tmp_path, obstacle):
-    """A file where the folder should be, or a folder nobody can make: the application goes on."""
-    if obstacle == "file":
-        (tmp_path / "here").write_text("in the way")
-    else:
-        tmp_path /= "x" * 300
-    writer = write_to(tmp_path)
+    """A file where a folder should be: the application goes on, and each line that was lost is in the count."""
+    (tmp_path / obstacle).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / obstacle).write_text("in the way")
+    writer = write_to(tmp_path / "spool")
 
-    writer.append(log_line(1))
+    for number in range(5):
+        writer.append(log_line(number))
+    (tmp_path / obstacle).unlink()
+    attempts = _append_until_kept(writer, tmp_path / "spool", log_line(7))
 
-    assert repr(writer).endswith("no segment>")
+    assert read_spool(tmp_path / "spool") == [log_line(7)]
+    assert sum(dropped(tmp_path / "spool").values()) == 5 + attempts - 1
 
 
 def test_threads(tmp_path):
