@@ -49,13 +49,13 @@ def test_each_level(cars, level):
     assert [event.get("log.level") for event in cars.events()] == [level]
 
 
-@pytest.mark.parametrize(("least", "expected"), [("DEBUG", "dewc"), ("WARNING", "wc"), ("CRITICAL", "c")])
+@pytest.mark.parametrize(("least", "expected"), [("DEBUG", "diwc"), ("WARNING", "wc"), ("CRITICAL", "c")])
 def test_the_least_level(recording, monkeypatch, least, expected):
     """`LOG_LEVEL` says from which one on calls are recorded."""
     monkeypatch.setenv("LOG_LEVEL", least)
     dashcam.init("cars")
     log.debug("d")
-    log.info("e") if least == "DEBUG" else log.info("i")
+    log.info("i")
     log.warning("w")
     log.critical("c")
 
@@ -90,8 +90,9 @@ def test_any_value_reaches_the_spool(cars, name):
     log.info("m", value=VALUES[name][0])
     log.info(VALUES[name][0])
 
-    assert len(cars.events()) == 2
-    assert (cars.folder / "spool").exists()
+    as_label, as_message = cars.events()
+    assert "value" in as_label.labels
+    assert as_message.get("message")
 
 
 def test_a_value_that_logs(cars):
