@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from dashcam.ship.batch import Limits
-from dashcam.ship.tape import Mark, Tape
+from dashcam.ship.tape import Tape
 from dashcam.spool.reader import segment_files
 
 from ..spool.spools import SMALL, log_line, run_writer, running_writer, start_line, write_to
@@ -229,8 +229,3 @@ def test_a_segment_that_goes_away(tmp_path, tape):
     first.unlink()
 
     assert _messages(_cuts(tape))[-1] == "399 cars"
-
-
-def test_a_mark_is_a_place():
-    """As it stands in the file of positions."""
-    assert list(Mark(100, 2)) == [100, 2, False, 0]
