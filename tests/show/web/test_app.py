@@ -223,7 +223,7 @@ def test_json_in_a_page_cannot_end_its_element(value):
 
 
 def test_a_page_weighs_little_besides_its_data(client):
-    """At most 100 kB: markup around the rows, style and script."""
+    """At most 40 kB: markup around the rows, style and script."""
     parts = [client.get("/events?q=message:nothing").text, *map(page.read_asset, ("viewer.css", "viewer.js"))]
 
     assert sum(len(part.encode()) for part in parts) < 40_000
