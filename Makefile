@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 
 venv: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml $(wildcard services/*/pyproject.toml) setup.py src/dashcam/record/_quick.c
+$(VENV)/.installed: pyproject.toml $(wildcard services/*/pyproject.toml services/*/setup.py) setup.py src/dashcam/record/_quick.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(foreach d,$(wildcard services/*/pyproject.toml),-e $(dir $(d))) -e '.[demo,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(foreach d,$(wildcard services/*/pyproject.toml),-e $(dir $(d)))
 	touch $@
 
 demo: venv
