@@ -51,6 +51,7 @@ def test_the_same_key_for_another_car_is_refused(client):
     answer = client.post("/cars", json={"name": "Fiat 500"}, headers=keyed("k"))
 
     assert answer.status_code == 422
+    assert "Golf" not in answer.text  # whoever guesses a key learns nothing of another caller's car
     assert client.get("/cars").json["cars"] == [first]
 
 

@@ -51,7 +51,10 @@ def test_another_name_for_the_same_car_is_refused(client, path):
     """One car id stands for one car."""
     client.put(path, json={"name": "VW Golf"})
 
-    assert client.put(path, json={"name": "Fiat 500"}).status_code == 409
+    answer = client.put(path, json={"name": "Fiat 500"})
+
+    assert answer.status_code == 409
+    assert "Golf" not in answer.text
 
 
 def test_removed_parts_are_gone(client, path):

@@ -49,7 +49,7 @@ class Ledger:
             )
             [(car_id, ordered_name)] = statements.fetchall()
             if ordered_name != name:
-                raise UnprocessableEntity(f"This Idempotency-Key was used for a {ordered_name!r}, not a {name!r}.")
+                raise UnprocessableEntity("This Idempotency-Key was used for a car of another name.")
             return car_id, _select(statements, car_id)
 
     def finish_order(self, car_id: UUID, parts: list[dict[str, Any]]) -> BuiltCar:

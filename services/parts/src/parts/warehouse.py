@@ -88,7 +88,7 @@ def _check_set(statements: cursor, car_id: UUID, car_name: str) -> None:
     if removed_at:
         raise Gone(f"The parts of car {car_id} were removed at {removed_at:%Y-%m-%d %H:%M:%S} UTC.")
     if known_name != car_name:
-        raise Conflict(f"Car {car_id} is a {known_name!r}, not a {car_name!r}.")
+        raise Conflict(f"The parts of car {car_id} were made for another name.")
 
 
 def _insert(statements: cursor, car_id: UUID, parts: Sequence[Part]) -> None:
