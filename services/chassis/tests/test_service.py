@@ -4,7 +4,7 @@ import pytest
 from flask_restful import Resource
 from werkzeug.exceptions import ServiceUnavailable
 
-from chassis.body import LARGEST_BYTES, read_texts
+from chassis.body import MAX_BODY_BYTES, read_texts
 from chassis.deadline import remaining_s
 from chassis.service import create_service
 
@@ -37,7 +37,7 @@ def client():
         ("GET", "/nothing", {}, 404, "Not Found"),
         ("PATCH", "/echo", {}, 405, "Method Not Allowed"),
         ("POST", "/echo", {"data": "x"}, 415, "Unsupported Media Type"),
-        ("POST", "/echo", {"json": "x" * LARGEST_BYTES}, 413, "Request Entity Too Large"),
+        ("POST", "/echo", {"json": "x" * MAX_BODY_BYTES}, 413, "Request Entity Too Large"),
         ("POST", "/echo", {"json": 1}, 400, "Bad Request"),
         ("PUT", "/echo", {}, 500, "Internal Server Error"),
         ("DELETE", "/echo", {}, 503, "Service Unavailable"),

@@ -1,13 +1,14 @@
-"""What a request's body says, checked."""
+"""The checked body of a request."""
 
 from collections.abc import Mapping
 from typing import Any
 from unicodedata import category
 
 from flask import request
-from werkzeug.exceptions import BadRequest
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import BadRequest, RequestTimeout
 
-LARGEST_BYTES = 16 * 1024  # a name needs a hundred; what is larger is no request of ours
+MAX_BODY_BYTES = 16 * 1024  # a name needs a hundred; what is larger is no request of ours
 
 
 def read_texts(longest: Mapping[str, int]) -> dict[str, str]:
@@ -26,6 +27,10 @@ def read_texts(longest: Mapping[str, int]) -> dict[str, str]:
 def _read_object() -> dict[str, Any]:
     try:
         body = request.get_json()
+    except TimeoutError as fault:
+        raise RequestTimeout("The body did not arrive in time.") from fault
+    except (OSError, ParseException) as fault:
+        raise BadRequest("The body cannot be read: its framing is broken, or it ends early.") from fault
     except (BadRequest, RecursionError) as fault:
         raise BadRequest("The body is not JSON.") from fault
     if not isinstance(body, dict):

@@ -8,7 +8,7 @@ import flask_restful
 from flask import Flask
 
 import dashcam
-from chassis.body import LARGEST_BYTES
+from chassis.body import MAX_BODY_BYTES
 from chassis.deadline import within
 from chassis.health import Check, add_health
 from chassis.problems import answer_problems
@@ -24,7 +24,7 @@ class Api(flask_restful.Api):
 def create_service(name: str, checks: Mapping[str, Check], deadline_s: float) -> tuple[Flask, Api]:
     """The app of an installed distribution, recorded, and its API, each of whose requests gets `deadline_s` seconds."""
     app = Flask(name)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     dashcam.init_app(app, version=version(name))
     answer_problems(app)
     add_health(app, checks)
