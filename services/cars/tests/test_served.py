@@ -1,85 +1,14 @@
 """Both services under gunicorn, as they are run."""
 
 import os
-import re
 import signal
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
-import psutil
-import pytest
-import urllib3  # not requests: that is recorded in this process too
+import urllib3
+
+from .processes import ask, wait_for
 
 GOLF = {"name": "VW Golf"}
-
-
-def wait_for(found):
-    """What a function gives as soon as it gives something, within ten seconds."""
-    end = time.monotonic() + 10
-    while not (value := found()):
-        assert time.monotonic() < end, "nothing came"
-        time.sleep(0.02)
-    return value
-
-
-def ask(method, url, **options):
-    """The answer to one request, asked once."""
-    with urllib3.PoolManager(timeout=20, retries=False) as pool:
-        return pool.request(method, url, **options)
-
-
-class Service:
-    """One service under gunicorn, on a free port."""
-
-    def __init__(self, name, log, environment):
-        command = [sys.executable, "-m", "gunicorn", "-c", "python:chassis.gunicorn_conf", f"{name}.app:create_app()"]
-        environment = {name: value for name, value in os.environ.items() if name != "PORT"} | environment
-        with log.open("w") as stderr:
-            self.process = subprocess.Popen([*command, "-b", "127.0.0.1:0"], env=environment, stderr=stderr)
-        self.log = log
-
-    @property
-    def url(self):
-        return wait_for(lambda: re.search(r"Listening at: (\S+)", self.log.read_text()))[1]
-
-    @property
-    def worker(self):
-        return wait_for(lambda: psutil.Process(self.process.pid).children())[0].pid
-
-
-@pytest.fixture
-def start(tmp_path, recording):
-    """A function that starts a service, which is part of the recording."""
-
-    @contextmanager
-    def run(name, **environment):
-        service = Service(name, tmp_path / f"{name}.log", recording.environment | environment)
-        try:
-            yield service
-        finally:
-            service.process.terminate()
-            service.process.wait(20)
-
-    return run
-
-
-@pytest.fixture
-def parts(start, parts_database_url):
-    """The parts service."""
-    with start("parts", DATABASE_URL=parts_database_url) as service:
-        wait_for(lambda: ask("GET", f"{service.url}/readyz").status == 200)
-        yield service
-
-
-@pytest.fixture
-def cars(start, parts, cars_database_url):
-    """The cars service, with parts behind it."""
-    with start("cars", DATABASE_URL=cars_database_url, PARTS_URL=parts.url) as service:
-        wait_for(lambda: ask("GET", f"{service.url}/readyz").status == 200)
-        yield service
 
 
 def test_a_request_is_one_story(cars, recording):

@@ -3,6 +3,7 @@
 gunicorn itself reads `PORT` and `WEB_CONCURRENCY` from the environment.
 """
 
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -12,8 +13,11 @@ from chassis.settings import SettingsError
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
 
-worker_class = "gthread"  # a request mostly waits, for PostgreSQL or for parts
-threads = 8
+worker_class = "chassis.worker.BufferingWorker"  # a slow client costs no thread
+workers = int(os.environ.get("WEB_CONCURRENCY") or 2)  # one goes on while the other is started again
+threads = 8  # a request mostly waits, for PostgreSQL or for parts
+worker_connections = 500  # clients at once and worker; each may hold 64 KiB of a request that arrives
+forwarder_headers = ""  # no proxy of ours sets SCRIPT_NAME or PATH_INFO, so whoever sends one is a stranger
 keepalive = 75  # seconds; longer than a caller's pool keeps a connection
 timeout = 30  # seconds; three times a request's deadline: whoever takes longer hangs
 graceful_timeout = 20
