@@ -1,1 +1,0 @@
-"""The places events are found in, one a file: each module has `open_store(settings) -> Store`."""

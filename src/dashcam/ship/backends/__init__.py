@@ -1,1 +1,0 @@
-"""The destinations, one a file: each module has `connect(settings) -> Backend`."""
