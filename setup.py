@@ -3,4 +3,4 @@
 from setuptools import Extension, setup
 
 # Optional: without a compiler masking.py and handler.py do the same, more slowly.
-setup(ext_modules=[Extension("dashcam.record._quick", ["src/dashcam/record/_quick.c"], optional=True)])
+setup(ext_modules=[Extension("dashcam.record._speedups", ["src/dashcam/record/_speedups.c"], optional=True)])

@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.report import judge, print_machine, verdict
 from benchmarks.served import Client, served
 
-DASHCAM = (sys.executable, "-m", "dashcam.cli")
+DASHCAM = (sys.executable, "-m", "dashcam")
 STATES = ("up", "dead", "hanging")
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 SETTLE_S = 0.3

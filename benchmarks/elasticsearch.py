@@ -21,12 +21,12 @@ from benchmarks.report import interleave, print_machine, print_table
 from tests.engines import engine
 from tests.engines.streams import documents, new_namespace, set_up, settings_for
 
+from dashcam.destinations.elasticsearch.backend import connect
+from dashcam.destinations.elasticsearch.store import open_store
 from dashcam.event import Line
 from dashcam.find.language import parse
 from dashcam.find.query import Query
-from dashcam.find.stores.elasticsearch import open_store
 from dashcam.settings import Settings
-from dashcam.ship.backends.elasticsearch import connect
 
 CACHE = Path(".pytest_cache/d/engines")
 EVENTS_OF_A_REQUEST = 7

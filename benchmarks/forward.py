@@ -19,9 +19,9 @@ from benchmarks.report import interleave, judge, print_machine, print_table, rat
 from benchmarks.sink import Sink
 from fluent.sender import FluentSender
 
+from dashcam.destinations.fluentd.backend import Fluentd
+from dashcam.destinations.fluentd.peer import Peer
 from dashcam.event import Line, format_time
-from dashcam.ship.backends.fluentd import Fluentd
-from dashcam.ship.forward.peer import Peer
 
 START_NS = 1_795_484_146_000_000_000
 BATCH = 400  # lines of this size fill the 256 KB of a batch

@@ -19,9 +19,9 @@ from pathlib import Path
 from benchmarks.report import interleave, judge, print_machine, print_table, verdict
 from benchmarks.traffic import EVENTS_A_REQUEST, requests
 
+from dashcam.destinations.local.backend import Local, connect
 from dashcam.event import Line
 from dashcam.settings import Settings
-from dashcam.ship.backends.local import Local, connect
 
 BATCHES = (100, 500, 1000)
 A_SERVICE_RECORDS = 6_000  # events a second: a worker serves some 2,000 requests, of three events each

@@ -17,7 +17,7 @@ from functools import partial
 from benchmarks.report import interleave, judge, print_machine, print_table, ratio, verdict
 
 import dashcam
-from dashcam.loggly_stand_in import StandIn
+from dashcam.testing.fake_loggly import StandIn
 
 MESSAGE = "car created"
 FIELDS = {
@@ -59,7 +59,7 @@ def ship(events: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, StandIn() as stand_in:
         environment = os.environ | stand_in.environment() | {"DASHCAM_DIR": folder, "OTEL_SERVICE_NAME": "cars"}
         subprocess.run([sys.executable, "-m", "benchmarks.loggly", "record", str(events)], env=environment, check=True)
-        return measure(stand_in, events, [sys.executable, "-m", "dashcam.cli", "ship", "--drain"], environment)
+        return measure(stand_in, events, [sys.executable, "-m", "dashcam", "ship", "--drain"], environment)
 
 
 def hand_over(events: int) -> dict[str, float]:

@@ -21,13 +21,13 @@ from pathlib import Path
 from benchmarks.report import interleave, judge, middle, print_machine, print_table, verdict
 from benchmarks.traffic import EVENTS_A_REQUEST, Request, requests
 
+from dashcam.destinations.local.backend import connect
+from dashcam.destinations.local.store import open_store
 from dashcam.event import NS_PER_S
 from dashcam.find.language import parse
 from dashcam.find.query import Query
-from dashcam.find.stores.local import open_store
-from dashcam.find.story_events import events_of
+from dashcam.find.related import events_of
 from dashcam.settings import Settings
-from dashcam.ship.backends.local import connect
 
 TRACE = "dashcam trace, lines"
 NEWEST = 100  # what a search prints unless told otherwise

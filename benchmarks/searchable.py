@@ -25,7 +25,7 @@ from tests.fluentd.runner import SHARED_KEY, Fluentd
 from tests.hosted.processes import Stage
 from tests.selfhosted.relay import RelayProcess
 
-from dashcam.elastic import logs_stream
+from dashcam.destinations.elasticsearch.client import logs_stream
 from dashcam.event import parse_time
 from dashcam.settings import Settings
 

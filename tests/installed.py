@@ -50,8 +50,8 @@ def _record_and_find(folder: str) -> str:
         return done.stdout
 
     run("-c", RECORD)
-    run("-m", "dashcam.cli", "ship", "--drain")
-    found = [json.loads(line) for line in run("-m", "dashcam.cli", "search", "car_id:7", "--json").splitlines()]
+    run("-m", "dashcam", "ship", "--drain")
+    found = [json.loads(line) for line in run("-m", "dashcam", "search", "car_id:7", "--json").splitlines()]
     if [event["message"] for event in found] != ["recorded from a wheel"]:
         return f"found {found}"
     command = str(Path(sys.executable).with_name("dashcam"))

@@ -46,7 +46,7 @@ def dashcam_environment(folder, **environment):
 def dashcam(*arguments, folder, **environment):
     """Run a `dashcam` command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "dashcam.cli", *map(str, arguments)],
+        [sys.executable, "-m", "dashcam", *map(str, arguments)],
         env=dashcam_environment(folder, **environment),
         capture_output=True,
         text=True,
@@ -60,7 +60,7 @@ def running_dashcam(*arguments, folder, **environment):
     """A `dashcam` command that runs meanwhile; what it prints goes to a file, `output`. Killed at the end."""
     output = folder / f"output-{len(list(folder.glob('output-*')))}"
     with output.open("wb") as file:
-        command = [sys.executable, "-m", "dashcam.cli", *map(str, arguments)]
+        command = [sys.executable, "-m", "dashcam", *map(str, arguments)]
         process = subprocess.Popen(
             command, env=dashcam_environment(folder, **environment), stdout=file, stderr=subprocess.STDOUT
         )

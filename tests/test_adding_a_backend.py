@@ -63,7 +63,7 @@ def test_its_name_is_a_route(distribution, tmp_path):
         thread.start()
         where = {"DASHCAM_DIR": str(tmp_path), "WEBHOOK_URL": f"http://127.0.0.1:{server.server_port}/"}
         run(["tests.one_line"], distribution, **where)
-        done = run(["dashcam.cli", "ship", "--drain"], distribution, LOG_BACKEND="webhook", **where)
+        done = run(["dashcam", "ship", "--drain"], distribution, LOG_BACKEND="webhook", **where)
         server.shutdown()
         thread.join()
 
@@ -73,7 +73,7 @@ def test_its_name_is_a_route(distribution, tmp_path):
 
 def test_an_unknown_name_is_told(distribution, tmp_path):
     """A route nobody offers is a fault of the settings, and the names that exist are listed."""
-    done = run(["dashcam.cli", "ship"], distribution, DASHCAM_DIR=str(tmp_path), LOG_BACKEND="logly")
+    done = run(["dashcam", "ship"], distribution, DASHCAM_DIR=str(tmp_path), LOG_BACKEND="logly")
 
     assert done.returncode == 2
     assert (

@@ -73,7 +73,7 @@ def test_a_reader_that_goes_away(tmp_path):
     record(tmp_path, 5000)
     code = """
 import subprocess, sys
-cat = subprocess.Popen([sys.executable, "-m", "dashcam.cli", "cat"], stdout=-1, stderr=-1)
+cat = subprocess.Popen([sys.executable, "-m", "dashcam", "cat"], stdout=-1, stderr=-1)
 cat.stdout.readline()
 cat.stdout.close()
 print(cat.wait(), cat.stderr.read())

@@ -8,14 +8,14 @@ from contextlib import closing
 import pytest
 
 from dashcam.cli import main
+from dashcam.destinations.registry import connect, open_store
 from dashcam.find.query import Query
-from dashcam.loggly_stand_in import Habits, StandIn
-from dashcam.routes import connect, open_store
 from dashcam.settings import Settings
+from dashcam.testing.fake_loggly import Habits, StandIn
 
+from ..destinations.backend_contract import line
 from ..find.sample import events, lines
 from ..hosted.processes import DASHCAM, numbers_in, until
-from ..ship.backends.contract import line
 
 SINCE = "2026-11-23T00:00:00Z"
 EVENTS = events()

@@ -34,7 +34,7 @@ def start(folder):
 
     def run(*options):
         demo = subprocess.Popen(
-            [sys.executable, "-m", "dashcam.cli", "demo", *options],
+            [sys.executable, "-m", "dashcam", "demo", *options],
             env=kept | {"TMPDIR": str(folder)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -138,7 +138,7 @@ def test_a_backend_that_finds_nothing_is_refused(monkeypatch, capsys):
 
 def test_what_is_not_installed_is_named(monkeypatch, capsys):
     """Without the services there is no demo, and it says how to get them."""
-    monkeypatch.setattr("dashcam.commands.demo.NEEDED", ("json", "no_such_service"))
+    monkeypatch.setattr("dashcam.cli.demo.NEEDED", ("json", "no_such_service"))
 
     assert main(["demo"]) == 1
     assert "the demo needs no_such_service: run `make demo`" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import sys
 
 import requests
 
-COMMAND = [sys.executable, "-m", "dashcam.cli", "loggly-stand-in"]
+COMMAND = [sys.executable, "-m", "dashcam", "loggly-stand-in"]
 
 
 def start(*options):

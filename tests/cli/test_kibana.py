@@ -5,8 +5,8 @@ from urllib.parse import unquote
 import pytest
 
 from dashcam.cli import OK, main
+from dashcam.destinations.elasticsearch.saved_objects import kibana_pack
 from dashcam.settings import Settings
-from dashcam.setup.pack import kibana_pack
 from dashcam.show.links import links_of
 from dashcam.show.story import tell
 from tests.show import events

@@ -8,7 +8,7 @@ import pytest
 from dashcam.cli import COMMANDS
 from dashcam.version import __version__
 
-from .processes import dashcam
+from ..processes import dashcam
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -6,11 +6,11 @@ import pytest
 
 from dashcam.cli import main
 from dashcam.event import format_time
-from dashcam.loggly_stand_in import StandIn
 from dashcam.ship.dead_letters import DeadLetter, DeadLetters, names_in
+from dashcam.testing.fake_loggly import StandIn
 
+from ..destinations.backend_contract import line
 from ..hosted.processes import Stage, numbers_in
-from ..ship.backends.contract import line
 
 
 @pytest.fixture

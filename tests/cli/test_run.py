@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dashcam.ship.account import take_account
+from dashcam.ship.stats import take_account
 
 from ..processes import dashcam, running_dashcam, until
 from .recorded import SERVICE, numbers

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from dashcam.ship.account import take_account
+from dashcam.ship.stats import take_account
 from dashcam.spool.reader import segment_files
 
 from ..processes import dashcam, running_dashcam, until

@@ -2,8 +2,8 @@
 
 import json
 
-from dashcam.ship import positions
-from dashcam.ship.positions import Progress, Trouble
+from dashcam.ship import checkpoint as positions
+from dashcam.ship.checkpoint import Progress, Trouble
 
 from ..processes import dashcam
 from .recorded import record

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from dashcam.cli import main
+from dashcam.destinations.registry import connect
 from dashcam.event import Line, format_time
-from dashcam.routes import connect
 from dashcam.settings import Settings
 
 

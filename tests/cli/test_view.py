@@ -9,13 +9,13 @@ import sys
 import pytest
 import requests
 
+from dashcam.destinations.local.backend import connect
 from dashcam.event import Line
 from dashcam.settings import Settings
-from dashcam.ship.backends.local import connect
 
 from ..show import events
 
-DASHCAM = [sys.executable, "-m", "dashcam.cli"]
+DASHCAM = [sys.executable, "-m", "dashcam"]
 
 
 @pytest.fixture

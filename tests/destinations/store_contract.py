@@ -6,8 +6,8 @@ import pytest
 from dashcam.find.language import parse
 from dashcam.find.query import Equals, Everything, Query, Words
 
-from ..expressions import EXPRESSIONS
-from ..sample import START_NS, events, lines
+from ..find.expressions import EXPRESSIONS
+from ..find.sample import START_NS, events, lines
 
 EVENTS = events()
 MIDDLE_NS = EVENTS[len(EVENTS) // 2].time_ns

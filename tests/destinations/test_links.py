@@ -7,7 +7,7 @@ from dashcam.settings import Settings
 from dashcam.show.links import links_of
 from dashcam.show.story import tell
 
-from . import events
+from ..show import events
 
 STORY = tell(events.created())
 SETTINGS = Settings.load({"KIBANA_URL": "http://elastic:secret@127.0.0.1:5601", "LOGGLY_SUBDOMAIN": "acme"})

@@ -4,9 +4,9 @@ import uuid
 
 import requests
 
-from dashcam.elastic import Connection, logs_stream, spans_stream
+from dashcam.destinations.elasticsearch import streams
+from dashcam.destinations.elasticsearch.client import Connection, logs_stream, spans_stream
 from dashcam.settings import Settings
-from dashcam.setup import streams
 
 
 def settings_for(url: str, namespace: str) -> Settings:

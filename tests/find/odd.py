@@ -7,7 +7,7 @@ from hypothesis import strategies
 
 from dashcam.event import Event, Line
 from dashcam.find.query import All, Any, Between, Equals, Exists, Matches, Not, Words
-from dashcam.values import text_of, values_of
+from dashcam.find.values import text_of, values_of
 
 NUMBERS = ("http.response.status_code", "event.duration", "url.port")
 TEXTS = ("message", "error.type", "error.message", "error.stack_trace", "url.path", "event.action", "tags", "labels.x")

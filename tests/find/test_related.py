@@ -4,7 +4,7 @@ import pytest
 
 from dashcam.event import Event
 from dashcam.find.query import Query
-from dashcam.find.story_events import FEW_HITS, MOST_HITS, events_of
+from dashcam.find.related import FEW_HITS, MOST_HITS, events_of
 
 from .sample import events
 

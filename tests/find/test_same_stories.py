@@ -4,17 +4,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from dashcam.find.stores import elasticsearch, local, loggly
-from dashcam.find.story_events import events_of
-from dashcam.loggly_stand_in import Habits, StandIn
+from dashcam.destinations.elasticsearch import store as elasticsearch
+from dashcam.destinations.elasticsearch.backend import connect
+from dashcam.destinations.local import backend as local_backend
+from dashcam.destinations.local import store as local
+from dashcam.destinations.loggly import backend as loggly_backend
+from dashcam.destinations.loggly import store as loggly
+from dashcam.find.related import events_of
 from dashcam.settings import Settings
-from dashcam.ship.backends import local as local_backend
-from dashcam.ship.backends import loggly as loggly_backend
-from dashcam.ship.backends.elasticsearch import connect
 from dashcam.ship.delivery import batches
-from dashcam.show.ink import Style
+from dashcam.show.ansi import Style
 from dashcam.show.story import tell
 from dashcam.show.terminal import draw
+from dashcam.testing.fake_loggly import Habits, StandIn
 
 from ..engines.streams import documents, set_up, settings_for
 from . import sample

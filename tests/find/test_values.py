@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dashcam.event import Event
-from dashcam.values import has_pattern, holds_words, leaves_of, number_of, text_of, values_of, words_of
+from dashcam.find.values import has_pattern, holds_words, leaves_of, number_of, text_of, values_of, words_of
 
 
 @pytest.mark.parametrize(

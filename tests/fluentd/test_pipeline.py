@@ -13,15 +13,15 @@ import pytest
 import trustme
 from fluent.sender import FluentSender
 
-from dashcam.elastic import Connection
+from dashcam.destinations.elasticsearch import streams
+from dashcam.destinations.elasticsearch.client import Connection
+from dashcam.destinations.fluentd.backend import connect
+from dashcam.destinations.fluentd.connection import Patience, dial
+from dashcam.destinations.fluentd.message import ENTRY, pack_message
+from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import Unavailable
 from dashcam.event import Line
 from dashcam.settings import Secret, Settings
-from dashcam.setup import streams
-from dashcam.ship.backends.fluentd import connect
-from dashcam.ship.forward.connection import Patience, dial
-from dashcam.ship.forward.message import ENTRY, pack_message
-from dashcam.ship.forward.peer import Peer
 
 from .runner import SHARED_KEY, Fluentd, wait_until
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-DASHCAM = [sys.executable, "-m", "dashcam.cli"]
+DASHCAM = [sys.executable, "-m", "dashcam"]
 NUMBER = re.compile(rb'"number":(\d+)')
 
 

@@ -4,9 +4,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from dashcam.loggly_stand_in import StandIn
+from dashcam.testing.fake_loggly import StandIn
 
-from ..ship.forward.server import Orderly, Server
+from ..destinations.fluentd.server import Orderly, Server
 from .processes import Stage, numbers_in, until
 
 

@@ -8,12 +8,12 @@ from itertools import cycle, islice
 
 import pytest
 
+from dashcam.destinations.registry import open_store
 from dashcam.find.query import Query
-from dashcam.loggly_stand_in import StandIn
-from dashcam.routes import open_store
 from dashcam.settings import Settings
+from dashcam.testing.fake_loggly import StandIn
 
-from ..ship.forward.server import Orderly, Server
+from ..destinations.fluentd.server import Orderly, Server
 from .processes import Stage, numbers_in, until
 
 ROUTES = ("loggly", "elk", "local")

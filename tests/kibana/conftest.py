@@ -3,8 +3,8 @@
 import pytest
 import requests
 
-from dashcam.elastic import dead_letters_stream
-from dashcam.ship.backends.elasticsearch import connect
+from dashcam.destinations.elasticsearch.backend import connect
+from dashcam.destinations.elasticsearch.client import dead_letters_stream
 from tests.engines.streams import new_namespace, set_up, settings_for
 
 from . import traffic

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dashcam.setup.pack import ENVELOPE, SHAPES, kibana_pack
+from dashcam.destinations.elasticsearch.saved_objects import ENVELOPE, SHAPES, kibana_pack
 
 from .vega import queries
 

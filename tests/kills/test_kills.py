@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from dashcam.destinations.registry import open_store
 from dashcam.find.query import Query
-from dashcam.routes import open_store
 from dashcam.settings import Settings
 
 from ..ports import free_port
@@ -54,7 +54,7 @@ class Stage:
         return subprocess.Popen([*command, "witness:create_app()"], env=self.environment, cwd=self.folder)
 
     def start_shipper(self):
-        command = [sys.executable, "-m", "dashcam.cli", "ship"]
+        command = [sys.executable, "-m", "dashcam", "ship"]
         return subprocess.Popen(command, env=self.environment, stderr=subprocess.DEVNULL)
 
     def is_ready(self):
@@ -113,7 +113,7 @@ def run_with_kills(folder, kills, *, preload):
         for thread in threads:
             thread.join()
         stage.stop()
-    drain = [sys.executable, "-m", "dashcam.cli", "ship", "--drain"]
+    drain = [sys.executable, "-m", "dashcam", "ship", "--drain"]
     subprocess.run(drain, env=stage.environment, check=True, timeout=DEADLINE_S, stderr=subprocess.DEVNULL)
     store = open_store("local", Settings.load(stage.environment))
     with contextlib.closing(store):

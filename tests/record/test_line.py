@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashcam.record.line import _mended, encode_call
-from dashcam.record.mender import DEPTH, ITEMS, LABEL_BYTES, TEXT_BYTES
+from dashcam.record.sanitizer import DEPTH, ITEMS, LABEL_BYTES, TEXT_BYTES
 from dashcam.spool.segment import LINE_BYTES
 
 from .bodies import TIME_NS, encode, encoded

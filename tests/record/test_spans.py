@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 import dashcam
-from dashcam.record.mender import LABEL_BYTES
+from dashcam.record.sanitizer import LABEL_BYTES
 
 from ..processes import run
 from .garage import create_app

@@ -16,7 +16,7 @@ from .test_gate import texts
 def compiled():
     """The module in C."""
     return pytest.importorskip(
-        "dashcam.record._quick", reason="not compiled: needs a C compiler, then pip install", exc_type=ImportError
+        "dashcam.record._speedups", reason="not compiled: needs a C compiler, then pip install", exc_type=ImportError
     )
 
 
@@ -77,7 +77,7 @@ def test_what_it_does_not_take(compiled, name, arguments):
 
 WITHOUT = """
 import sys
-sys.modules["dashcam.record._quick"] = None  # as where it could not be compiled
+sys.modules["dashcam.record._speedups"] = None  # as where it could not be compiled
 import logging
 import dashcam
 from dashcam.record import handler, masking

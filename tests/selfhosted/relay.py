@@ -16,8 +16,8 @@ from pathlib import Path
 import orjson
 import requests
 
+from ..destinations.fluentd.server import Guarded, Server, abort, entries, read, say
 from ..hosted.processes import until
-from ..ship.forward.server import Guarded, Server, abort, entries, read, say
 
 KEY = "sesame"
 PAUSE_S = 0.1  # flush_thread_interval of our fluent.conf

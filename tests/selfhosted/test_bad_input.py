@@ -16,16 +16,14 @@ import pytest
 import trustme
 
 from dashcam.cli import main
-from dashcam.routes import connect
+from dashcam.destinations.fluentd.backend import Fluentd
+from dashcam.destinations.fluentd.connection import Patience
+from dashcam.destinations.registry import connect
 from dashcam.settings import Settings
-from dashcam.ship import positions
-from dashcam.ship.backends.fluentd import Fluentd
-from dashcam.ship.forward.connection import Patience
+from dashcam.ship import checkpoint as positions
 from dashcam.ship.route import Route
 
-from ..hosted.processes import until
-from ..scripted import scripted
-from ..ship.forward.server import (
+from ..destinations.fluentd.server import (
     Guarded,
     Orderly,
     Server,
@@ -39,6 +37,8 @@ from ..ship.forward.server import (
     talks_http,
     talks_tls,
 )
+from ..hosted.processes import until
+from ..scripted import scripted
 from ..spool.spools import log_line, write_to
 
 EVENTS = 5

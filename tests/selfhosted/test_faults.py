@@ -8,9 +8,9 @@ from itertools import cycle, islice
 import pytest
 import requests
 
-from dashcam.elastic import logs_stream
+from dashcam.destinations.elasticsearch.client import logs_stream
+from dashcam.destinations.elasticsearch.store import open_store
 from dashcam.find.query import Query
-from dashcam.find.stores.elasticsearch import open_store
 
 from ..engines import engine
 from ..engines.streams import set_up, settings_for

@@ -3,9 +3,9 @@
 import orjson
 import pytest
 
-from dashcam.ship import positions
-from dashcam.ship.positions import Progress, Trouble
-from dashcam.ship.tape import Mark
+from dashcam.ship import checkpoint as positions
+from dashcam.ship.checkpoint import Progress, Trouble
+from dashcam.ship.cursor import Mark
 
 SOME = Progress(
     marks={"a": Mark(100, 2), "b": Mark(300, 5, is_done=True, told=2)},

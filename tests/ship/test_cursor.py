@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from dashcam.ship.batch import Limits
-from dashcam.ship.tape import Tape
+from dashcam.ship.cursor import Tape
 from dashcam.spool.reader import segment_files
 
 from ..spool.spools import SMALL, log_line, run_writer, running_writer, start_line, write_to

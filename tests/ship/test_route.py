@@ -7,12 +7,12 @@ from collections import Counter
 import pytest
 
 from dashcam.errors import Refused, Unavailable
-from dashcam.ship import positions
-from dashcam.ship.account import take_account
+from dashcam.ship import checkpoint as positions
 from dashcam.ship.batch import Limits, Undelivered
+from dashcam.ship.checkpoint import Progress
 from dashcam.ship.dead_letters import DeadLetters
-from dashcam.ship.positions import Progress
 from dashcam.ship.route import Route
+from dashcam.ship.stats import take_account
 
 from ..processes import until
 from ..spool.spools import log_line, run_writer, running_writer, write_to

@@ -8,9 +8,9 @@ import pytest
 
 from dashcam.errors import DashcamError, Unavailable
 from dashcam.settings import Settings
-from dashcam.ship.account import take_account
 from dashcam.ship.batch import Limits
 from dashcam.ship.shipper import Quietly, _alone, ship
+from dashcam.ship.stats import take_account
 from dashcam.spool.reader import segment_files
 
 from ..spool.spools import log_line, write_to

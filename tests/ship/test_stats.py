@@ -2,10 +2,10 @@
 
 import pytest
 
-from dashcam.ship import positions
-from dashcam.ship.account import Account, RouteAccount, _enter, count_before, prune, take_account
-from dashcam.ship.positions import Progress
-from dashcam.ship.tape import Mark
+from dashcam.ship import checkpoint as positions
+from dashcam.ship.checkpoint import Progress
+from dashcam.ship.cursor import Mark
+from dashcam.ship.stats import Account, RouteAccount, _enter, count_before, prune, take_account
 from dashcam.spool.reader import SegmentReader, segment_files
 
 from ..spool.spools import SMALL, log_line, read_segment, run_writer, span_line, start_line, write_to

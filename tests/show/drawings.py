@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dashcam.show.ink import Style
+from dashcam.show.ansi import Style
 from dashcam.show.story import tell
 from dashcam.show.terminal import draw
 

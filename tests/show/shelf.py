@@ -8,7 +8,7 @@ from dashcam.errors import Unreachable
 from dashcam.event import Event
 from dashcam.find.language import parse
 from dashcam.find.query import Query
-from dashcam.find.story_events import events_of
+from dashcam.find.related import events_of
 from dashcam.show.web.app import Finder, create_app, serve
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dashcam.event import Event
-from dashcam.show import facts
+from dashcam.show import accessors as facts
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashcam.event import Event
-from dashcam.show.ink import Style
+from dashcam.show.ansi import Style
 from dashcam.show.story import as_json, tell
 from dashcam.show.terminal import draw
 

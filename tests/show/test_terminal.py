@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.show.ink import Style, columns, style_for
+from dashcam.show.ansi import Style, columns, style_for
 from dashcam.show.story import tell
 from dashcam.show.terminal import draw, draw_event
 

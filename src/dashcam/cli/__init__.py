@@ -1,4 +1,4 @@
-"""The command line: `dashcam COMMAND`, each command a module of `dashcam.commands`."""
+"""The command line: `dashcam COMMAND`, each command a module of `dashcam.cli`."""
 
 import argparse
 import os
@@ -32,7 +32,7 @@ COMMANDS = {
 _MODULES = {
     "trace": "story",
     "copy": "copying",
-    "loggly-stand-in": "loggly_stand_in",
+    "loggly-stand-in": "fake_loggly",
 }  # whose own name can be none of a module
 
 _LISTED = "commands (dashcam COMMAND --help tells more):\n" + "\n".join(
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] not in COMMANDS:
         return _explain(given)
-    command = import_module(f"dashcam.commands.{_MODULES.get(given[0], given[0])}")
+    command = import_module(f"dashcam.cli.{_MODULES.get(given[0], given[0])}")
     parser = argparse.ArgumentParser(
         f"dashcam {given[0]}",
         description=command.__doc__,
@@ -98,7 +98,3 @@ def _explain(given: list[str]) -> int:
     else:
         parser.print_help(sys.stderr)
     return USAGE
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.commands.period import moment
-from dashcam.routes import ROUTES, connect, open_store
+from dashcam.cli.period import moment
+from dashcam.destinations.registry import ROUTES, connect, open_store
 from dashcam.settings import Settings
 
 if TYPE_CHECKING:

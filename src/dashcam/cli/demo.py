@@ -23,8 +23,8 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from dashcam.cli import OK
+from dashcam.destinations.registry import open_store
 from dashcam.errors import DashcamError, Unreachable
-from dashcam.routes import open_store
 from dashcam.settings import Settings
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _show(addresses: "Addresses", name: str, settings: Settings, *, is_json: boo
     if is_json:
         print(json.dumps(as_json(story)), flush=True)
     else:
-        from dashcam.commands.output import terminal_style
+        from dashcam.cli.output import terminal_style
         from dashcam.show.terminal import draw
 
         print("\n".join(draw(story, terminal_style())), flush=True)
@@ -128,7 +128,7 @@ def _order(cars: str, name: str) -> tuple[int, str]:
 
 
 def _wait_for_story(settings: Settings, request_id: str) -> "list[Event]":
-    from dashcam.find.story_events import events_of
+    from dashcam.find.related import events_of
 
     end, fault = time.monotonic() + STORY_S, ""
     while time.monotonic() < end:

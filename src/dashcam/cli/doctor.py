@@ -12,7 +12,7 @@ from dashcam.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dashcam.doctor import Finding, Hop
+    from dashcam.destinations.checks import Finding, Hop
 
 WAIT_S = {"loggly": 120.0}  # until the canary is found
 USUAL_WAIT_S = 30.0
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what is found, as it is found."""
-    from dashcam.doctor import examine
+    from dashcam.destinations.checks import examine
 
     settings = Settings.load()
     is_well = True
@@ -38,7 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _hops(route: str, settings: Settings, wait_s: float) -> "Iterator[Hop]":
-    from dashcam.doctor import elk, here, loggly
+    from dashcam.cli import spool_check as here
+    from dashcam.destinations.elasticsearch import checks as elk
+    from dashcam.destinations.loggly import checks as loggly
 
     yield from here.spool_hops(settings)
     match route:

@@ -15,7 +15,7 @@ from dashcam.cli import OK
 from dashcam.errors import DashcamError
 
 if TYPE_CHECKING:
-    from dashcam.loggly_stand_in import Habits
+    from dashcam.testing.fake_loggly import Habits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    from dashcam.loggly_stand_in import StandIn
+    from dashcam.testing.fake_loggly import StandIn
 
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _habits(arguments: argparse.Namespace) -> "Habits":
-    from dashcam.loggly_stand_in import Habits
+    from dashcam.testing.fake_loggly import Habits
 
     return Habits(
         delay_s=arguments.delay,

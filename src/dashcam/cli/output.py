@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dashcam.event import Event
 from dashcam.settings import wants_no_colour
-from dashcam.show.ink import Style, style_for
+from dashcam.show.ansi import Style, style_for
 from dashcam.show.terminal import draw_event
 
 

@@ -9,7 +9,7 @@ import threading
 from contextlib import closing
 
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.routes import connect
+from dashcam.destinations.registry import connect
 from dashcam.settings import Settings
 
 COPIED = "copy-"  # what a copy left, beside what the shipper left

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("dashcam run: what to run is missing: dashcam run -- CMD", file=sys.stderr)
         return 2
     Settings.load()  # a fault in the environment shows before anything is started
-    ship = [sys.executable, "-m", "dashcam.cli", "ship", *(["--json"] if arguments.json else [])]
+    ship = [sys.executable, "-m", "dashcam", "ship", *(["--json"] if arguments.json else [])]
     shipper = subprocess.Popen(ship, start_new_session=True)
     try:
         status = _run(command)

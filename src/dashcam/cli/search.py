@@ -14,8 +14,8 @@ import argparse
 import sys
 
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.commands.period import moment
-from dashcam.routes import open_store
+from dashcam.cli.period import moment
+from dashcam.destinations.registry import open_store
 from dashcam.settings import Settings
 
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the hits; exit status 1 when there are none."""
     from contextlib import closing
 
-    from dashcam.commands.output import print_events
+    from dashcam.cli.output import print_events
     from dashcam.find.language import parse
     from dashcam.find.query import Query
 

@@ -14,7 +14,7 @@ from dashcam.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dashcam.setup import Step
+    from dashcam.destinations.elasticsearch.setup import Step
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,16 +39,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_pack() -> int:
-    from dashcam.setup.pack import kibana_pack
+    from dashcam.destinations.elasticsearch.saved_objects import kibana_pack
 
     print(kibana_pack().decode(), end="")
     return OK
 
 
 def _steps(settings: Settings, arguments: argparse.Namespace) -> "Iterator[Step]":
-    from dashcam.elastic import Connection
-    from dashcam.setup import keys, kibana, streams, users
-    from dashcam.setup.pack import kibana_pack
+    from dashcam.destinations.elasticsearch import keys, kibana, streams, users
+    from dashcam.destinations.elasticsearch.client import Connection
+    from dashcam.destinations.elasticsearch.saved_objects import kibana_pack
 
     connection = Connection(settings)
     yield from streams.set_up(connection, settings.namespace, settings.retention_days)

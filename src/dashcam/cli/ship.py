@@ -10,7 +10,7 @@ import logging
 import os
 
 from dashcam.cli import OK
-from dashcam.routes import connect
+from dashcam.destinations.registry import connect
 from dashcam.settings import Settings
 
 

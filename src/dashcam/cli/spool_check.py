@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 
-from dashcam.doctor import Broken, Hop
-from dashcam.doctor.canary import await_in, hatch
+from dashcam.destinations.canary import await_in, hatch
+from dashcam.destinations.checks import Broken, Hop
+from dashcam.destinations.registry import connect, open_store
 from dashcam.errors import Refused, Unavailable
 from dashcam.event import Line
-from dashcam.routes import connect, open_store
 from dashcam.settings import Settings
 
 

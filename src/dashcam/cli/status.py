@@ -12,7 +12,7 @@ from dashcam.cli import NOT_FOUND, OK
 from dashcam.settings import Settings
 
 if TYPE_CHECKING:
-    from dashcam.ship.account import Account
+    from dashcam.ship.stats import Account
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the account."""
-    from dashcam.ship.account import take_account
+    from dashcam.ship.stats import take_account
 
     folder = Settings.load().dir
     account = take_account(folder)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dashcam.cli import NOT_FOUND, OK
+from dashcam.destinations.registry import open_store
 from dashcam.errors import DashcamError
-from dashcam.routes import open_store
 from dashcam.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the story; exit status 1 when no event has the id."""
     from contextlib import closing
 
-    from dashcam.find.story_events import events_of
+    from dashcam.find.related import events_of
     from dashcam.show.links import links_of
     from dashcam.show.story import tell
 
@@ -58,7 +58,7 @@ def _print_story(story: "Story", links: dict[str, str], *, is_json: bool) -> Non
 
         print(orjson.dumps(as_json(story) | {"links": links}).decode())
     else:
-        from dashcam.commands.output import terminal_style
+        from dashcam.cli.output import terminal_style
         from dashcam.show.terminal import draw
 
         named = [f"{name.replace('_', ' ').capitalize()}: {link}" for name, link in links.items()]

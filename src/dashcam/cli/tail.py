@@ -4,8 +4,8 @@ import argparse
 import time
 
 from dashcam.cli import OK
+from dashcam.destinations.registry import open_store
 from dashcam.event import NS_PER_S
-from dashcam.routes import open_store
 from dashcam.settings import Settings
 
 LOOK_BACK_S = 60  # events come in late: from a spool, through a buffer, past a refresh
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what comes; what is older than the start of the command is not shown."""
     from contextlib import closing
 
-    from dashcam.commands.output import print_events
+    from dashcam.cli.output import print_events
     from dashcam.find.language import parse
     from dashcam.find.query import Query
 

@@ -7,8 +7,8 @@ import argparse
 import sys
 
 from dashcam.cli import OK
+from dashcam.destinations.registry import open_store
 from dashcam.errors import Unreachable
-from dashcam.routes import open_store
 from dashcam.settings import Settings
 
 PORT = 7411
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from functools import partial
 
     from dashcam.find.language import parse
-    from dashcam.find.story_events import events_of
+    from dashcam.find.related import events_of
     from dashcam.record.masking import mask_event
     from dashcam.show.web.app import Finder, create_app, serve
 

@@ -39,8 +39,8 @@ def set_up(folder: Path, dashcam_dir: Path, tell: Tell) -> Iterator[Addresses]:
         # It keeps a lock file in the folder for temporary ones.
         keep = {"TMPDIR": str(folder)}
         postgres = start("postgres", "dashcam.demo.postgres", str(folder / "postgres"), *SERVICES, **keep)
-        start("shipper", "dashcam.cli", "ship")
-        viewer = start("viewer", "dashcam.cli", "view", "--port", "0", "--json")
+        start("shipper", "dashcam", "ship")
+        viewer = start("viewer", "dashcam", "view", "--port", "0", "--json")
         databases = json.loads(postgres.wait_for(r"^(\{.*\})$"))
         tell("PostgreSQL", "on a socket of its own")
         _migrate(start, databases)

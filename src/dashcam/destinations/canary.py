@@ -5,7 +5,7 @@ import uuid
 
 import orjson
 
-from dashcam.doctor import Broken
+from dashcam.destinations.checks import Broken
 from dashcam.errors import Unreachable
 from dashcam.event import ECS_VERSION, NS_PER_S, Event, Line, format_time
 from dashcam.find.query import Equals, Query, Store

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from dashcam.doctor import Broken, Hop
+from dashcam.destinations.checks import Broken, Hop
 
 TIMEOUT_S = 10
 MOST_DRIFT_S = 60  # spans of two services still lie in each other, and searches for the last minutes find them

@@ -9,7 +9,7 @@ from dashcam.find.query import Store
 from dashcam.settings import Settings
 from dashcam.ship.batch import Backend
 
-# A route's backend, a module in ship/backends, and its store, a module in find/stores.
+# The folder of a route's backend, and that of its store.
 ROUTES: dict[str, tuple[str, str | None]] = {
     "elasticsearch": ("elasticsearch", "elasticsearch"),
     "elk": ("fluentd", "elasticsearch"),
@@ -22,7 +22,7 @@ ROUTES: dict[str, tuple[str, str | None]] = {
 def connect(route: str, settings: Settings) -> Backend:
     """The backend that a route ships to; raises `SettingsError` for a route nobody knows."""
     if route in ROUTES:
-        return cast("Backend", import_module(f"dashcam.ship.backends.{ROUTES[route][0]}").connect(settings))
+        return cast("Backend", import_module(f"dashcam.destinations.{ROUTES[route][0]}.backend").connect(settings))
     return cast("Backend", _outside("dashcam.backends", route)(settings))
 
 
@@ -33,7 +33,7 @@ def open_store(route: str, settings: Settings) -> Store:
     module = ROUTES[route][1]
     if module is None:
         raise SettingsError(f"LOG_BACKEND={route!r} keeps nothing that could be searched. Ask where its output goes.")
-    return cast("Store", import_module(f"dashcam.find.stores.{module}").open_store(settings))
+    return cast("Store", import_module(f"dashcam.destinations.{module}.store").open_store(settings))
 
 
 def _outside(group: str, route: str) -> Callable[[Settings], Any]:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from dashcam.errors import QueryError
-from dashcam.lucene import ParseError, parse, tree
+from dashcam.find.lucene import ParseError, parse, tree
 
 __all__ = ["grow", "shown", "tree"]
 

@@ -21,8 +21,8 @@ from dashcam.errors import QueryError
 from dashcam.find.fields import field_of, fold
 from dashcam.find.grammar import grow, shown, tree
 from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Expression, Matches, Not, Words
+from dashcam.find.values import SEARCHED, words_of
 from dashcam.settings import LEVELS
-from dashcam.values import SEARCHED, words_of
 
 DEEPEST_NESTING = 50  # each level is a few Python calls in every store
 

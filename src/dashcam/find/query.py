@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dashcam.event import Event
-from dashcam.values import SEARCHED, has_pattern, holds_words, number_of, text_of, values_of, words_of
+from dashcam.find.values import SEARCHED, has_pattern, holds_words, number_of, text_of, values_of, words_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 /* What every log call does, in C: the look for what masking or mending could change, and the fields of a record.
 
    The module is optional: where there is no compiler for it, masking.py and handler.py do the same in Python, and a log
-   call takes half a microsecond longer. tests/record/test_quick.py holds the two together. */
+   call takes half a microsecond longer. tests/record/test_speedups.py holds the two together. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -110,10 +110,10 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_quick", .m_size = 0, .m_methods = methods};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_speedups", .m_size = 0, .m_methods = methods};
 
 PyMODINIT_FUNC
-PyInit__quick(void)
+PyInit__speedups(void)
 {
     return PyModuleDef_Init(&module);
 }

@@ -27,7 +27,7 @@ def pick_after(items: dict[str, Any], count: int) -> dict[str, Any]:
 
 
 try:
-    from dashcam.record._quick import items_after
+    from dashcam.record._speedups import items_after
 except ImportError:  # there was no compiler to make it
     items_after = pick_after
 

@@ -9,7 +9,7 @@ from opentelemetry.context import Context, get_current
 
 from dashcam.record.correlation import ids_in
 from dashcam.record.masking import has_secret, is_plain, is_secret_name
-from dashcam.record.mender import ITEMS, LABEL_BYTES, NAME_BYTES, Mender
+from dashcam.record.sanitizer import ITEMS, LABEL_BYTES, NAME_BYTES, Mender
 
 NAMES_REMEMBERED = 10_000  # harmless field names; a caller that makes names up cannot fill the memory
 

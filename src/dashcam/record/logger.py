@@ -10,7 +10,7 @@ import orjson
 
 from dashcam.record import recorder
 from dashcam.record.line import encode_call
-from dashcam.record.mender import NAME_BYTES, Mender
+from dashcam.record.sanitizer import NAME_BYTES, Mender
 
 _time_ns = time.time_ns
 

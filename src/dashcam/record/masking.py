@@ -21,7 +21,7 @@ _IS = r"[\\\"']*\s*(?:=>?|:)\s*(?:b(?=[\"']))?"
 _VALUE = rf"(?P<quote>\\*[\"'])?(?(quote)(?:\\.|[^\\\n])*?(?=(?P=quote)|\n|\Z)|(?:(?:{_SCHEMES})\s+)?[^\s\"'&,;]+)"
 
 # Whatever the text, each takes a time in proportion to its length: no two repetitions can share what they match.
-# What a new one matches, `looks_plain` and `_quick.c` have to see; tests/record/test_gate.py has an example of each.
+# What a new one matches, `looks_plain` and `_speedups.c` have to see; tests/record/test_gate.py has an example of each.
 _PATTERNS = (
     (re.compile(r"(-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).+?(?=-----END|\Z)", re.DOTALL), rf"\1{MASK}"),
     (re.compile(r"(://)[^\s/?#\"'<>]*[^\s/?#\"'<>:]@(?=\S)"), rf"\1{MASK}@"),  # userinfo of a URL or DSN
@@ -122,7 +122,7 @@ def looks_plain(body: bytes, colons: int) -> bool:
 
 
 try:
-    from dashcam.record._quick import is_plain
+    from dashcam.record._speedups import is_plain
 except ImportError:  # there was no compiler to make it
     is_plain = looks_plain
 

@@ -18,7 +18,7 @@ from dashcam.record import recorder
 from dashcam.record.correlation import REQUEST_ID, Place, Served, encode_ids, places
 from dashcam.record.line import are_fit
 from dashcam.record.masking import mask_text
-from dashcam.record.mender import LABEL_BYTES, Mender
+from dashcam.record.sanitizer import LABEL_BYTES, Mender
 from dashcam.spool.segment import LATEST_NS
 
 # The field that an attribute becomes; any other attribute becomes a label.

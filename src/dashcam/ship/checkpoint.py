@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from dashcam.ship.tape import Mark
+from dashcam.ship.cursor import Mark
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from dashcam.event import format_time
-from dashcam.ship import positions
+from dashcam.ship import checkpoint as positions
 from dashcam.ship.batch import Backend
+from dashcam.ship.checkpoint import Progress, Trouble
+from dashcam.ship.cursor import Cut, Tape
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import Delivery, Outcome
-from dashcam.ship.positions import Progress, Trouble
-from dashcam.ship.tape import Cut, Tape
 from dashcam.spool.reader import segment_ids
 
 POLL_S = 0.05  # between two looks at a spool that had nothing new

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
-from dashcam.ship import positions
-from dashcam.ship.account import count_before, prune
+from dashcam.ship import checkpoint as positions
 from dashcam.ship.batch import Backend
 from dashcam.ship.route import Route
+from dashcam.ship.stats import count_before, prune
 from dashcam.spool.reader import SegmentReader, half_made, segment_files
 
 TURN_S = 20.0  # to wait for the shipper before this one: it has 15 s to settle what is under way

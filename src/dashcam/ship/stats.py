@@ -8,11 +8,11 @@ from pathlib import Path
 
 import orjson
 
-from dashcam.ship import positions
+from dashcam.ship import checkpoint as positions
+from dashcam.ship.checkpoint import Progress, Trouble
+from dashcam.ship.cursor import Mark
 from dashcam.ship.dead_letters import replayed
-from dashcam.ship.positions import Progress, Trouble
 from dashcam.ship.selection import epilogue, is_shipped
-from dashcam.ship.tape import Mark
 from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import SUFFIX
 

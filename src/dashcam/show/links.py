@@ -2,8 +2,9 @@
 
 import re
 
+from dashcam.destinations.elasticsearch import links as kibana_link
+from dashcam.destinations.loggly import links as loggly_link
 from dashcam.settings import Settings
-from dashcam.show import kibana_link, loggly_link
 from dashcam.show.story import Story
 
 KIBANA_ROUTES = ("elasticsearch", "elk")

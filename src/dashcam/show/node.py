@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from dashcam.event import Event
-from dashcam.show import facts
+from dashcam.show import accessors as facts
 
 FINISHED, ABORTED, UNFINISHED, MISSING, LINE = "finished", "aborted", "unfinished", "missing", "line"
 

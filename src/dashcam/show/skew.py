@@ -7,8 +7,8 @@ measurement (the way between two hosts takes as long there as back).
 
 from collections.abc import Iterable, Sequence
 
-from dashcam.show import facts
-from dashcam.show.piece import LINE, Note, Piece
+from dashcam.show import accessors as facts
+from dashcam.show.node import LINE, Note, Piece
 
 TOLERANCE_NS = 1_000_000  # hosts kept by NTP agree to about a millisecond; less is no skew worth a word
 

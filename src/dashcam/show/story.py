@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashcam.event import Event, format_time
-from dashcam.show import facts
-from dashcam.show.piece import ABORTED, LINE, MISSING, UNFINISHED, Note, Piece
+from dashcam.show import accessors as facts
+from dashcam.show.node import ABORTED, LINE, MISSING, UNFINISHED, Note, Piece
 from dashcam.show.tree import grow
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from dashcam.event import Event, format_time
-from dashcam.show import facts
-from dashcam.show.ink import (
+from dashcam.show import accessors as facts
+from dashcam.show.ansi import (
     ALARM,
     BOLD,
     DIM,
@@ -20,7 +20,7 @@ from dashcam.show.ink import (
     fit,
     service_paints,
 )
-from dashcam.show.piece import ABORTED, LINE, Note
+from dashcam.show.node import ABORTED, LINE, Note
 from dashcam.show.story import Entry, Story
 
 LEVEL_SIGNS = {

@@ -6,8 +6,8 @@ No function recurses and none is worse than sorting: a story may hold thousands 
 from collections.abc import Iterable, Iterator
 
 from dashcam.event import Event
-from dashcam.show import facts
-from dashcam.show.piece import (
+from dashcam.show import accessors as facts
+from dashcam.show.node import (
     LINE,
     MISSING,
     UNFINISHED,

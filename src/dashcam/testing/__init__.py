@@ -20,20 +20,20 @@ import pytest
 
 from dashcam.event import Event
 from dashcam.find.query import Query
-from dashcam.find.story_events import events_of
+from dashcam.find.related import events_of
 from dashcam.record import recorder
 from dashcam.record.recorder import Recorder, Service
 from dashcam.settings import Settings
 from dashcam.ship.selection import epilogue, is_shipped
-from dashcam.show import facts
-from dashcam.show.ink import Style
+from dashcam.show import accessors as facts
+from dashcam.show.ansi import Style
 from dashcam.show.story import Story, tell
 from dashcam.show.terminal import draw
 from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import Completion
 
 if TYPE_CHECKING:
-    from dashcam.loggly_stand_in import StandIn
+    from dashcam.testing.fake_loggly import StandIn
 
 
 class Recording:
@@ -176,7 +176,7 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recor
 @pytest.fixture
 def loggly_stand_in() -> "Iterator[StandIn]":
     """A stand-in for Loggly that runs during the test."""
-    from dashcam.loggly_stand_in import StandIn
+    from dashcam.testing.fake_loggly import StandIn
 
     with StandIn() as stand_in:
         yield stand_in

@@ -8,16 +8,16 @@ import orjson
 import pytest
 import requests
 
-from dashcam.elastic import logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.backend import connect
+from dashcam.destinations.elasticsearch.client import logs_stream, spans_stream
 from dashcam.errors import Refused, SettingsError, Unavailable
 from dashcam.settings import Settings
-from dashcam.ship.backends.elasticsearch import connect
 from dashcam.ship.batch import Undelivered
 
 from ...engines.streams import documents, set_up, settings_for
 from ...scripted import scripted
 from ...wire import Wire
-from .contract import BackendContract, line, span
+from ..backend_contract import BackendContract, line, span
 
 KEY = "bm9ib2R5OnNlZXMtdGhpcw=="
 BANNER = {"version": {"number": "9.5.3"}}
@@ -387,7 +387,7 @@ def test_a_key_that_may_not_ask_for_the_version_may_still_write():
 
 def test_an_answer_that_trickles_is_given_up(monkeypatch):
     """A byte now and then is no answer; the socket's own timeout would never end it."""
-    monkeypatch.setattr("dashcam.elastic.ANSWER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("dashcam.destinations.elasticsearch.client.ANSWER_TIMEOUT_S", 0.2)
     is_over = threading.Event()
 
     def trickle(server):

@@ -6,10 +6,10 @@ import time
 import pytest
 import trustme
 
-from ..engines.streams import set_up, settings_for
-from ..ports import free_port
-from ..scripted import scripted
-from ..ship.forward.server import Guarded, Orderly, Server, certified
+from ...engines.streams import set_up, settings_for
+from ...ports import free_port
+from ...scripted import scripted
+from ..fluentd.server import Guarded, Orderly, Server, certified
 
 BANNER = {"version": {"number": "9.5.3"}}
 STREAMS = {"data_streams": [{"template": "dashcam-logs"}, {"template": "dashcam-spans"}]}

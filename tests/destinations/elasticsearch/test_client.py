@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import pytest
 import trustme
 
-from dashcam.elastic import Answer, Connection, Product
+from dashcam.destinations.elasticsearch.client import Answer, Connection, Product
 from dashcam.errors import SettingsError, Unreachable
 from dashcam.settings import Settings
 
-from .ports import free_port
-from .scripted import scripted
+from ...ports import free_port
+from ...scripted import scripted
 
 
 @contextmanager

@@ -2,12 +2,12 @@
 
 import pytest
 
-from dashcam.elastic import Connection
+from dashcam.destinations.elasticsearch.client import Connection
+from dashcam.destinations.elasticsearch.keys import set_up
 from dashcam.errors import DashcamError, Unreachable
 from dashcam.settings import Settings
-from dashcam.setup.keys import set_up
 
-from ..scripted import scripted
+from ...scripted import scripted
 
 
 def make_keys(answer, path):

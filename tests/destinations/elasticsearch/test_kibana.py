@@ -2,12 +2,12 @@
 
 import pytest
 
-from dashcam.elastic import Connection
+from dashcam.destinations.elasticsearch.client import Connection
+from dashcam.destinations.elasticsearch.kibana import set_up
 from dashcam.errors import DashcamError, SettingsError, Unreachable
 from dashcam.settings import Settings
-from dashcam.setup.kibana import set_up
 
-from ..scripted import scripted
+from ...scripted import scripted
 
 OBJECTS = b'{"type":"index-pattern","id":"dashcam","attributes":{}}\n'
 

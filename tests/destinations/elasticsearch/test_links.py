@@ -5,11 +5,11 @@ from urllib.parse import unquote, urlsplit
 import orjson
 import pytest
 
-from dashcam.setup.pack import kibana_pack
-from dashcam.show.kibana_link import COLUMNS, EVENTS_VIEW, STORY_DASHBOARD, rison, story_links
+from dashcam.destinations.elasticsearch.links import COLUMNS, EVENTS_VIEW, STORY_DASHBOARD, rison, story_links
+from dashcam.destinations.elasticsearch.saved_objects import kibana_pack
 from dashcam.show.story import tell
 
-from . import events
+from ...show import events
 
 URL = "http://127.0.0.1:5601/s/garage"
 

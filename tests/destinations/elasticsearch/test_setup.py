@@ -7,13 +7,13 @@ from pathlib import Path
 import orjson
 import pytest
 
+from dashcam.destinations.elasticsearch.setup import read_json
 from dashcam.errors import DashcamError
 from dashcam.event import Event
-from dashcam.setup import read_json
 
-from ..find.sample import lines
+from ...find.sample import lines
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ELK = ROOT / "logging" / "elk"
 FILES = [str(path.relative_to(ELK)) for path in sorted(ELK.glob("*/*.json"))]
 
@@ -57,9 +57,11 @@ def test_the_package_reads_the_very_files(name):
 )
 def test_an_installed_package_carries_them(name, kept):
     """Each file fits a pattern of the package's data, and the folder is the one at the root, not a copy."""
-    carried = ROOT / "src" / "dashcam" / "setup" / name
+    carried = ROOT / "src" / "dashcam" / "destinations" / "elasticsearch" / name
     package_data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    fitting = {path for pattern in package_data["dashcam.setup"] for path in carried.parent.glob(pattern)}
+    fitting = {
+        path for pattern in package_data["dashcam.destinations.elasticsearch"] for path in carried.parent.glob(pattern)
+    }
 
     assert carried.resolve() == kept
     assert set(carried.rglob("*.json")) <= fitting

@@ -8,19 +8,19 @@ import orjson
 import pytest
 import requests
 
-from dashcam.elastic import logs_stream
+from dashcam.destinations.elasticsearch.backend import connect
+from dashcam.destinations.elasticsearch.client import logs_stream
+from dashcam.destinations.elasticsearch.store import at_least, open_store
 from dashcam.errors import Unreachable
 from dashcam.event import Event
 from dashcam.find.query import Any, Between, Equals, Matches, Not, Query, Words
-from dashcam.find.stores.elasticsearch import at_least, open_store
 from dashcam.settings import Settings
-from dashcam.ship.backends.elasticsearch import connect
 
 from ...engines.streams import documents, new_namespace, set_up, settings_for
+from ...find import odd
 from ...scripted import scripted
-from ...ship.backends.contract import line
-from .. import odd
-from .contract import StoreContract
+from ..backend_contract import line
+from ..store_contract import StoreContract
 
 
 class EngineContract(StoreContract):

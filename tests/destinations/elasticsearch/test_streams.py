@@ -4,15 +4,15 @@ import orjson
 import pytest
 import requests
 
-from dashcam.elastic import Connection, logs_stream
+from dashcam.destinations.elasticsearch.backend import connect
+from dashcam.destinations.elasticsearch.client import Connection, logs_stream
+from dashcam.destinations.elasticsearch.streams import set_up
 from dashcam.errors import Unreachable
 from dashcam.settings import Settings
-from dashcam.setup.streams import set_up
-from dashcam.ship.backends.elasticsearch import connect
 
-from ..engines.streams import documents, settings_for
-from ..scripted import scripted
-from ..ship.backends.contract import line
+from ...engines.streams import documents, settings_for
+from ...scripted import scripted
+from ..backend_contract import line
 
 
 def steps(settings):

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from dashcam.elastic import Connection
+from dashcam.destinations.elasticsearch.client import Connection
+from dashcam.destinations.elasticsearch.users import set_up
 from dashcam.errors import DashcamError, Unreachable
 from dashcam.settings import Secret, Settings
-from dashcam.setup.users import set_up
 
-from ..scripted import scripted
+from ...scripted import scripted
 
 
 def give(answer):

@@ -7,18 +7,18 @@ import orjson
 import pytest
 import trustme
 
+from dashcam.destinations.fluentd.backend import RESETS, SHUN_S, Fluentd, connect, pack
+from dashcam.destinations.fluentd.connection import WHY_RESET, WHY_SILENT, Patience, dial
+from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import Refused, SettingsError, Unavailable
 from dashcam.event import Line
 from dashcam.settings import Secret, Settings
-from dashcam.ship.backends.fluentd import RESETS, SHUN_S, Fluentd, connect, pack
 from dashcam.ship.batch import Undelivered
-from dashcam.ship.forward.connection import WHY_RESET, WHY_SILENT, Patience, dial
-from dashcam.ship.forward.peer import Peer
+from tests.destinations.fluentd import server as servers
+from tests.destinations.fluentd.server import Guarded, Orderly, Server
 from tests.peers.node import FluentOrgServer
-from tests.ship.forward import server as servers
-from tests.ship.forward.server import Guarded, Orderly, Server
 
-from .contract import BackendContract
+from ..backend_contract import BackendContract
 
 SHORT = Patience(connect_s=2, handshake_s=0.3, acknowledge_s=0.3, probe_s=0.3)
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
+from dashcam.destinations.fluentd.connection import Patience, Reset, Silent, dial
+from dashcam.destinations.fluentd.message import pack_event, pack_message
+from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import Refused, Unavailable
 from dashcam.settings import Secret
-from dashcam.ship.forward.connection import Patience, Reset, Silent, dial
-from dashcam.ship.forward.message import pack_event, pack_message
-from dashcam.ship.forward.peer import Peer
 
 from . import server as servers
 from .server import Guarded, Orderly, Server

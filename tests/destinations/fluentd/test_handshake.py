@@ -4,10 +4,10 @@ from hashlib import sha512
 
 import pytest
 
+from dashcam.destinations.fluentd.handshake import Helo, check_pong, make_ping, read_helo
+from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import Unavailable
 from dashcam.settings import Secret
-from dashcam.ship.forward.handshake import Helo, check_pong, make_ping, read_helo
-from dashcam.ship.forward.peer import Peer
 
 PEER = Peer("logs.example", 24224, "user", Secret("word"), Secret("key"))
 NONCE, AUTH = bytes(16), bytes(range(16))

@@ -6,7 +6,7 @@ import io
 import msgpack
 import pytest
 
-from dashcam.ship.forward.message import WORTH_BYTES, pack_event, pack_message
+from dashcam.destinations.fluentd.message import WORTH_BYTES, pack_event, pack_message
 
 
 def test_an_entry_is_its_time_and_its_record():

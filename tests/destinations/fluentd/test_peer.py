@@ -4,8 +4,8 @@ import ssl
 
 import pytest
 
+from dashcam.destinations.fluentd.peer import Peer
 from dashcam.settings import Secret
-from dashcam.ship.forward.peer import Peer
 
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

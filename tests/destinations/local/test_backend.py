@@ -11,14 +11,14 @@ from pathlib import Path
 import orjson
 import pytest
 
+from dashcam.destinations.local.backend import DAY_NS, Bounds, Local, connect
+from dashcam.destinations.local.store import LocalStore
 from dashcam.errors import SettingsError, Unavailable
 from dashcam.event import Line, format_time, parse_time
 from dashcam.find.query import Query, Words
-from dashcam.find.stores.local import LocalStore
 from dashcam.settings import Settings
-from dashcam.ship.backends.local import DAY_NS, Bounds, Local, connect
 
-from .contract import BackendContract, line
+from ..backend_contract import BackendContract, line
 
 NOW_NS = parse_time("2026-11-24T00:00:00Z")
 PLENTY = Bounds(bytes=100_000_000, age_ns=14 * DAY_NS, shelf_events=10_000)
@@ -121,7 +121,7 @@ def test_a_killed_writer_loses_nothing(path):
     code = f"""if True:
         import os, signal
         from pathlib import Path
-        from tests.ship.backends.test_local import PLENTY, Local, line
+        from tests.destinations.local.test_backend import PLENTY, Local, line
         local = Local(Path({str(path)!r}), PLENTY, clock=lambda: {NOW_NS})
         for number in range(20):
             local.ship([line(number)])

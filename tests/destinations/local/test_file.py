@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam import local_file
+from dashcam.destinations.local import file as local_file
+from dashcam.destinations.local.file import pack, packed_id, reason_of, size_terms, terms_of, unpack, value_term
 from dashcam.event import Event
-from dashcam.local_file import pack, packed_id, reason_of, size_terms, terms_of, unpack, value_term
 
 LINE = b'{"@timestamp":"2026-11-24T01:35:46Z","message":"car created","ecs.version":"8.17.0","service":{"name":"x"}}'
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dashcam.destinations.local.backend import Bounds, Local, connect
+from dashcam.destinations.local.store import LocalStore, narrow, open_store
 from dashcam.errors import Unreachable
 from dashcam.event import Event, Line, format_time
 from dashcam.find import query as ask
-from dashcam.find.stores.local import LocalStore, narrow, open_store
+from dashcam.find.values import SEARCHED
 from dashcam.settings import Settings
-from dashcam.ship.backends.local import Bounds, Local, connect
-from dashcam.values import SEARCHED
 
-from ..sample import lines
-from .contract import StoreContract
+from ...find.sample import lines
+from ..store_contract import StoreContract
 
 DAY_NS = 86_400 * 10**9
 BOUNDS = Bounds(10_000_000, 36_500 * DAY_NS, shelf_events=100)

@@ -9,14 +9,14 @@ from email.utils import format_datetime
 import orjson
 import pytest
 
+from dashcam.destinations.loggly.backend import Loggly, connect, dated
 from dashcam.errors import Refused, SettingsError, Unavailable
 from dashcam.event import Line
-from dashcam.loggly_stand_in import Habits, StandIn
 from dashcam.settings import Secret, Settings
-from dashcam.ship.backends.loggly import Loggly, connect, dated
 from dashcam.ship.batch import Undelivered
+from dashcam.testing.fake_loggly import Habits, StandIn
 
-from .contract import BackendContract
+from ..backend_contract import BackendContract
 
 TOKEN = "0a1b2c3d-token-that-nobody-may-see"
 LOG = b'{"@timestamp":"2026-11-24T01:35:46.123456Z","message":"car created","event":{"id":"seg-00000001"}}'

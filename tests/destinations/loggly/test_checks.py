@@ -5,10 +5,10 @@ import time
 import pytest
 import trustme
 
-from dashcam.loggly_stand_in import Habits, StandIn
+from dashcam.testing.fake_loggly import Habits, StandIn
 
-from ..ports import free_port
-from ..ship.forward.server import Server, certified, closes
+from ...ports import free_port
+from ..fluentd.server import Server, certified, closes
 
 
 @pytest.fixture

@@ -6,20 +6,20 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from dashcam.destinations.loggly.links import search_link, story_link
 from dashcam.event import Event
-from dashcam.loggly_stand_in import Habits
-from dashcam.loggly_stand_in.archive import Archive, Body
-from dashcam.loggly_stand_in.query import read_query
-from dashcam.show.loggly_link import search_link, story_link
 from dashcam.show.story import tell
+from dashcam.testing.fake_loggly import Habits
+from dashcam.testing.fake_loggly.archive import Archive, Body
+from dashcam.testing.fake_loggly.query import read_query
 
-from ..find.sample import lines
-from . import events
+from ...find.sample import lines
+from ...show import events
 
 SEARCHES = dict(
     re.findall(
         r"### (.+)\n\n.+\n\n```\n(.+)\n```",
-        (Path(__file__).parents[2] / "dashboards" / "loggly" / "README.md").read_text(),
+        (Path(__file__).parents[3] / "dashboards" / "loggly" / "README.md").read_text(),
     )
 )
 
@@ -57,7 +57,7 @@ def test_a_story_without_a_trace_is_found_by_its_request():
 @pytest.mark.parametrize("name", SEARCHES)
 def test_each_search_to_copy_has_its_link(name):
     """The link asks for the very text."""
-    page = (Path(__file__).parents[2] / "dashboards" / "loggly" / "README.md").read_text()
+    page = (Path(__file__).parents[3] / "dashboards" / "loggly" / "README.md").read_text()
 
     assert f"({search_link('NAME', SEARCHES[name], '-24h')})" in page
 
@@ -73,7 +73,7 @@ def test_each_search_to_copy_finds_events(name):
 
 def test_widgets_and_alerts_name_searches_that_are_there():
     """Each row of the two tables."""
-    page = (Path(__file__).parents[2] / "dashboards" / "loggly" / "README.md").read_text()
+    page = (Path(__file__).parents[3] / "dashboards" / "loggly" / "README.md").read_text()
     named = re.findall(r"^\| [^|]+ \| ([A-Z][^|]+) \|", page, re.MULTILINE)
 
     assert len(named) == 13

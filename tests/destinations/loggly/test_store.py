@@ -6,16 +6,16 @@ from contextlib import ExitStack
 import pytest
 import requests
 
+from dashcam.destinations.loggly.backend import Loggly as Backend
+from dashcam.destinations.loggly.store import Loggly, loggly_query, open_store
 from dashcam.errors import SettingsError, Unreachable
 from dashcam.event import Event, Line, format_time, parse_time
 from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Matches, Not, Query, Words
-from dashcam.find.stores.loggly import Loggly, loggly_query, open_store
-from dashcam.loggly_stand_in import Habits, StandIn
 from dashcam.settings import Secret, Settings
-from dashcam.ship.backends.loggly import Loggly as Backend
+from dashcam.testing.fake_loggly import Habits, StandIn
 
 from ...scripted import scripted
-from .contract import StoreContract
+from ..store_contract import StoreContract
 
 API_TOKEN = "an-api-token-that-nobody-may-see"
 ALL_EVENTS = Everything()
@@ -188,7 +188,7 @@ def test_the_parsed_event_will_do(account):
         return answer(stored) | {"raw": "cut {", "logmsg": None}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dashcam.loggly_stand_in.archive.Stored.answer", without_text)
+        patch.setattr("dashcam.testing.fake_loggly.archive.Stored.answer", without_text)
         assert account.find() == [event(1, timestamp={"us": 5})]
 
 

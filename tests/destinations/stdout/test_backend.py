@@ -8,10 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from dashcam.destinations.stdout.backend import Stdout
 from dashcam.errors import Unavailable
-from dashcam.ship.backends.stdout import Stdout
 
-from .contract import BackendContract, line
+from ..backend_contract import BackendContract, line
 
 
 class _Output:
@@ -73,7 +73,7 @@ def test_connect_writes_to_the_process_output():
     """A collector reads whole lines, at once, without the process's end."""
     code = (
         "from dashcam.event import Line; from dashcam.settings import Settings\n"
-        "from dashcam.ship.backends.stdout import connect; import os\n"
+        "from dashcam.destinations.stdout.backend import connect; import os\n"
         "connect(Settings()).ship([Line('id', False, b'{}')]); os._exit(0)"
     )
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 import requests
 
-from dashcam.loggly_stand_in import Habits, StandIn
+from dashcam.testing.fake_loggly import Habits, StandIn
 
 
 class Client:

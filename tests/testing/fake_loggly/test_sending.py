@@ -5,7 +5,7 @@ import gzip
 import pytest
 import requests
 
-from dashcam.loggly_stand_in import Habits, StandIn
+from dashcam.testing.fake_loggly import Habits, StandIn
 
 
 def test_bulk_takes_one_event_a_line(client):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from dashcam.elastic import Answer, Connection, logs_stream, reason_of, spans_stream
+from dashcam.destinations.elasticsearch.client import Answer, Connection, logs_stream, reason_of, spans_stream
 from dashcam.errors import Refused, Unavailable, Unreachable
 from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits, Undelivered

@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 
-from dashcam.doctor import Broken, Hop
-from dashcam.doctor.canary import await_in, hatch
-from dashcam.doctor.network import agree, hops_to, reach, resolve, secure
-from dashcam.elastic import Answer, Connection, logs_stream, spans_stream
+from dashcam.destinations.canary import await_in, hatch
+from dashcam.destinations.checks import Broken, Hop
+from dashcam.destinations.elasticsearch import backend as elasticsearch
+from dashcam.destinations.elasticsearch import store as finding
+from dashcam.destinations.elasticsearch.client import Answer, Connection, logs_stream, spans_stream
+from dashcam.destinations.fluentd import backend as fluentd
+from dashcam.destinations.fluentd.connection import Patience, dial
+from dashcam.destinations.fluentd.peer import Peer
+from dashcam.destinations.network import agree, hops_to, reach, resolve, secure
 from dashcam.errors import Refused, Unavailable
 from dashcam.event import Line
-from dashcam.find.stores import elasticsearch as finding
 from dashcam.settings import Settings
-from dashcam.ship.backends import elasticsearch, fluentd
 from dashcam.ship.batch import Backend
-from dashcam.ship.forward.connection import Patience, dial
-from dashcam.ship.forward.peer import Peer
 
 SETUP = "Run dashcam setup elk."
 NOT_FOUND = "Look at fluentd's log and its dead letters, and at dashcam setup elk: the last step is between those two."

@@ -6,10 +6,10 @@ Source: Elasticsearch API, "Create an API key". OpenSearch has users instead; `l
 import os
 from pathlib import Path
 
-from dashcam.elastic import Connection
+from dashcam.destinations.elasticsearch.client import Connection
+from dashcam.destinations.elasticsearch.setup import Step, read_json
 from dashcam.errors import DashcamError, Unreachable
 from dashcam.settings import Secret
-from dashcam.setup import Step, read_json
 
 ROLES = ("writer", "reader")
 

@@ -5,9 +5,9 @@ Source: Kibana API, "Import saved objects". The status is 200 even when objects 
 
 from urllib3.filepost import encode_multipart_formdata
 
-from dashcam.elastic import Connection
+from dashcam.destinations.elasticsearch.client import Connection
+from dashcam.destinations.elasticsearch.setup import Step
 from dashcam.errors import DashcamError, Unreachable
-from dashcam.setup import Step
 
 _PATH = "/api/saved_objects/_import"
 _SHOWN_ERRORS = 5

@@ -23,7 +23,7 @@ _TEXTS = {
 
 def kibana_pack() -> bytes:
     """All objects as NDJSON, those that are referred to first."""
-    files = list(resources.files(__name__.rpartition(".")[0]).joinpath("dashboards").iterdir())
+    files = list(resources.files(__package__).joinpath("dashboards").iterdir())
     objects = [orjson.loads(file.read_bytes()) for file in files if file.name.endswith(".json")]
     objects.sort(key=lambda each: (list(SHAPES).index(each["type"]), each["id"]))
     return b"".join(orjson.dumps(_packed(each)) + b"\n" for each in objects)

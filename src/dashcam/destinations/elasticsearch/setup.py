@@ -24,6 +24,6 @@ class Step:
 def read_json(name: str) -> Any:
     """The JSON of a file of `logging/elk`, by its path there; raises `DashcamError` when it was left out of a build."""
     try:
-        return orjson.loads(resources.files(__name__).joinpath("elk", name).read_bytes())
+        return orjson.loads(resources.files(__package__).joinpath("elk", name).read_bytes())
     except FileNotFoundError as fault:
         raise DashcamError(f"logging/elk/{name} is not in this installation: build from the whole project.") from fault

@@ -13,12 +13,12 @@ from itertools import groupby, islice
 from typing import Any as Json
 from typing import TypeVar
 
-from dashcam.elastic import Answer, Connection, logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.client import Answer, Connection, logs_stream, spans_stream
 from dashcam.errors import Unreachable
 from dashcam.event import Event, format_time
 from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Expression, Matches, Not, Query, Words
+from dashcam.find.values import SEARCHED, words_of
 from dashcam.settings import Settings
-from dashcam.values import SEARCHED, words_of
 
 Dsl = dict[str, Json]
 Kinds = Mapping[str, str]

@@ -7,9 +7,16 @@ lifecycles", "Create or update a lifecycle policy"; OpenSearch, "Index State Man
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dashcam.elastic import Answer, Connection, Product, dead_letters_stream, logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.client import (
+    Answer,
+    Connection,
+    Product,
+    dead_letters_stream,
+    logs_stream,
+    spans_stream,
+)
+from dashcam.destinations.elasticsearch.setup import Step, read_json
 from dashcam.errors import Unreachable
-from dashcam.setup import Step, read_json
 
 _POLICY = "dashcam"
 

@@ -3,10 +3,10 @@
 Source: Elasticsearch API, "Change passwords"; Kibana, "Manually connect to Elasticsearch", the user kibana_system.
 """
 
-from dashcam.elastic import Connection
+from dashcam.destinations.elasticsearch.client import Connection
+from dashcam.destinations.elasticsearch.setup import Step
 from dashcam.errors import DashcamError, Unreachable
 from dashcam.settings import Secret
-from dashcam.setup import Step
 
 _PATH = "/_security/user/kibana_system/_password"
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import orjson
 
+from dashcam.destinations.fluentd.connection import Connection, Patience, Reset, dial
+from dashcam.destinations.fluentd.message import Message, pack_event, pack_message
+from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import Refused, SettingsError, Unavailable
 from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits, Undelivered
-from dashcam.ship.forward.connection import Connection, Patience, Reset, dial
-from dashcam.ship.forward.message import Message, pack_event, pack_message
-from dashcam.ship.forward.peer import Peer
 
 LOG_TAG = "dashcam.log"
 SPAN_TAG = "dashcam.span"

@@ -12,10 +12,10 @@ from typing import Any
 import msgpack
 import ormsgpack
 
+from dashcam.destinations.fluentd.handshake import check_pong, make_ping, read_helo
+from dashcam.destinations.fluentd.message import Message, pack_message
+from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import Refused, Unavailable
-from dashcam.ship.forward.handshake import check_pong, make_ping, read_helo
-from dashcam.ship.forward.message import Message, pack_message
-from dashcam.ship.forward.peer import Peer
 
 ANSWER_BYTES = 64 * 1024  # the longest answer, a PONG with its reason, has some hundred; more is another protocol
 NOTHING = object()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha512
 from typing import Any
 
+from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import Unavailable
-from dashcam.ship.forward.peer import Peer
 
 
 @dataclass(frozen=True, slots=True)

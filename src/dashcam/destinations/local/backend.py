@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from dashcam import local_file
+from dashcam.destinations.local import file as local_file
+from dashcam.destinations.local.file import LAST_PLACE, pack, packed_id, shelf_name, terms_of
 from dashcam.errors import Unavailable
 from dashcam.event import NS_PER_S, Event
-from dashcam.local_file import LAST_PLACE, pack, packed_id, shelf_name, terms_of
 from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits, Undelivered
 

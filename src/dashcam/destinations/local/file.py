@@ -15,8 +15,8 @@ import zlib
 from pathlib import Path
 
 from dashcam.event import Event
+from dashcam.find.values import SEARCHED, leaves_of, number_of, text_of, words_of
 from dashcam.settings import Settings
-from dashcam.values import SEARCHED, leaves_of, number_of, text_of, words_of
 
 APPLICATION_ID = 0x44617368  # "Dash"
 VERSION = 1

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from dashcam import local_file
+from dashcam.destinations.local import file as local_file
+from dashcam.destinations.local.file import FIRST_PLACE, INDEXED, LAST_PLACE, MEASURED, is_label
 from dashcam.errors import Unreachable
 from dashcam.event import Event
 from dashcam.find.query import All, Any, Between, Equals, Exists, Expression, Matches, Query, Words
-from dashcam.local_file import FIRST_PLACE, INDEXED, LAST_PLACE, MEASURED, is_label
+from dashcam.find.values import SEARCHED, words_of
 from dashcam.settings import Settings
-from dashcam.values import SEARCHED, words_of
 
 BUSY_S = 5.0  # a writer that recovers the file after a crash is waited for
 PAGE_EVENTS = 1_000

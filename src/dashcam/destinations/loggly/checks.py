@@ -7,14 +7,14 @@ from functools import partial
 
 import requests
 
-from dashcam.doctor import Broken, Hop
-from dashcam.doctor.canary import await_in, hatch
-from dashcam.doctor.network import TIMEOUT_S, agree_with_date, endpoint, hops_to
+from dashcam.destinations.canary import await_in, hatch
+from dashcam.destinations.checks import Broken, Hop
+from dashcam.destinations.loggly import backend as sending
+from dashcam.destinations.loggly import store as finding
+from dashcam.destinations.network import TIMEOUT_S, agree_with_date, endpoint, hops_to
 from dashcam.errors import DashcamError, Refused, Unavailable, Unreachable
 from dashcam.find.query import Equals, Query, Store
-from dashcam.find.stores import loggly as finding
 from dashcam.settings import Settings
-from dashcam.ship.backends import loggly as sending
 
 NOT_FOUND = (
     "Loggly may take minutes: try --wait 600. Else the tokens belong to different accounts, or the plan's volume is "

@@ -23,8 +23,8 @@ import requests
 from dashcam.errors import SettingsError, Unreachable
 from dashcam.event import NS_PER_S, Event, format_time
 from dashcam.find import query as ask
+from dashcam.find.values import words_of
 from dashcam.settings import Secret, Settings
-from dashcam.values import words_of
 
 TAG = 'tag:"dashcam"'  # on every event of ours
 

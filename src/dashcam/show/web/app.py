@@ -17,7 +17,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from dashcam.errors import DashcamError, QueryError, Unreachable
 from dashcam.event import NS_PER_S, Event
 from dashcam.find.query import Equals, Expression, Query, Store
-from dashcam.show import facts
+from dashcam.show import accessors as facts
 from dashcam.show.story import Story, as_json, tell
 from dashcam.show.web import page
 from dashcam.show.web.recent import SERVED, summarize

@@ -19,7 +19,8 @@ import orjson
 from markupsafe import Markup, escape
 
 from dashcam.event import Event, format_time
-from dashcam.show import facts, ink
+from dashcam.show import accessors as facts
+from dashcam.show import ansi as ink
 from dashcam.show.story import Story
 from dashcam.show.web.recent import story_id
 from dashcam.show.web.waterfall import rows, shorten, ticks, tones

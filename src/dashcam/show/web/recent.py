@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dashcam.event import Event
 from dashcam.find.query import Any, Equals
-from dashcam.show import facts
+from dashcam.show import accessors as facts
 
 SERVED = Any((Equals("processor.event", "transaction"), Equals("event.action", "request-aborted")))
 """What is asked of a store: the spans of served requests, and the reports of those that were aborted."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from dashcam.show import facts
+from dashcam.show import accessors as facts
 from dashcam.show.story import Entry, Story
 
 SCALE = 1000  # units a time line is wide

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dashcam.loggly_stand_in.archive import Archive
-from dashcam.loggly_stand_in.faults import FAULTS, Faults
-from dashcam.loggly_stand_in.habits import Habits
-from dashcam.loggly_stand_in.server import Server
-from dashcam.loggly_stand_in.service import Service
+from dashcam.testing.fake_loggly.archive import Archive
+from dashcam.testing.fake_loggly.behaviour import Habits
+from dashcam.testing.fake_loggly.faults import FAULTS, Faults
+from dashcam.testing.fake_loggly.server import Server
+from dashcam.testing.fake_loggly.service import Service
 
 __all__ = ["FAULTS", "Faults", "Habits", "StandIn"]
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from dashcam.loggly_stand_in.habits import Habits
+from dashcam.testing.fake_loggly.behaviour import Habits
 
 _WORD = re.compile(r"\w+")
 

@@ -6,9 +6,9 @@ from fnmatch import translate
 from functools import lru_cache, partial
 from typing import Any
 
-from dashcam.loggly_stand_in.archive import Stored, words_of
-from dashcam.loggly_stand_in.habits import Habits
-from dashcam.lucene import ParseError, parse, tree
+from dashcam.find.lucene import ParseError, parse, tree
+from dashcam.testing.fake_loggly.archive import Stored, words_of
+from dashcam.testing.fake_loggly.behaviour import Habits
 
 Wanted = Callable[[Stored], bool]
 

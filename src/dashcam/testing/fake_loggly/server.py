@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from dashcam.loggly_stand_in.service import Request, Response, Service, kind_of
+from dashcam.testing.fake_loggly.service import Request, Response, Service, kind_of
 
 
 class Server(ThreadingHTTPServer):

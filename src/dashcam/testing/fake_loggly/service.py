@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from dashcam.loggly_stand_in.archive import Archive, Body, Stored, parse_iso, split_lines
-from dashcam.loggly_stand_in.faults import STATUSES, Faults
-from dashcam.loggly_stand_in.habits import Habits
-from dashcam.loggly_stand_in.query import BadQuery, read_query
+from dashcam.testing.fake_loggly.archive import Archive, Body, Stored, parse_iso, split_lines
+from dashcam.testing.fake_loggly.behaviour import Habits
+from dashcam.testing.fake_loggly.faults import STATUSES, Faults
+from dashcam.testing.fake_loggly.query import BadQuery, read_query
 
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _RELATIVE = re.compile(r"-([0-9]+)([smhdw])")

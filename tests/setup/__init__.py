@@ -1,1 +1,0 @@
-"""Setting a stack up."""
