@@ -1,4 +1,5 @@
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from chassis.settings import SettingsError, database_address, read, web_address
 
@@ -39,3 +40,30 @@ def test_an_unusable_web_address_is_refused(url):
     """Only http and https with a host and a port that exists are taken."""
     with pytest.raises(ValueError, match="http://host:port"):
         web_address(url)
+
+
+def test_a_password_comes_from_a_file(tmp_path):
+    """It becomes part of the address, whatever characters it has; a line end is not one of them."""
+    (tmp_path / "password").write_text("p w/'\\@\n")
+    environment = {
+        "DATABASE_URL": "postgresql://cars@db/cars",
+        "DATABASE_PASSWORD_FILE": str(tmp_path / "password"),
+        "PARTS_URL": "http://parts",
+    }
+
+    assert parse_dsn(read(CHECKS, environment)["DATABASE_URL"]) == {
+        "user": "cars",
+        "password": "p w/'\\@",
+        "host": "db",
+        "dbname": "cars",
+    }
+
+
+def test_a_file_that_is_not_there_is_a_fault():
+    """It is reported with the others."""
+    with pytest.raises(SettingsError) as caught:
+        read(CHECKS, {"DATABASE_URL": "postgresql://db", "DATABASE_PASSWORD_FILE": "/nowhere"})
+
+    assert str(caught.value) == (
+        "'/nowhere' cannot be read: No such file or directory.\nPARTS_URL is not set: it takes http://host:port."
+    )

@@ -1,7 +1,7 @@
 """The settings of cars."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chassis.settings import database_address, read, web_address
 
@@ -10,7 +10,7 @@ from chassis.settings import database_address, read, web_address
 class Settings:
     """Where the database and parts are, and how many seconds a request, and one call of parts in it, may take."""
 
-    database_url: str
+    database_url: str = field(repr=False)  # it may hold a password
     parts_url: str
     deadline_s: float = 10.0
     call_s: float = 3.0

@@ -1,7 +1,7 @@
 """The settings of parts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chassis.settings import database_address, read
 
@@ -10,7 +10,7 @@ from chassis.settings import database_address, read
 class Settings:
     """Where the database is, and how many seconds a request may take."""
 
-    database_url: str
+    database_url: str = field(repr=False)  # it may hold a password
     deadline_s: float = 3.0  # cars waits no longer for an answer
 
     @classmethod
