@@ -11,9 +11,17 @@ from chassis.command import run
 from chassis.database import Database
 from chassis.deadline import within
 from chassis.migrations import migrate as bring_up_to_date
-from chassis.settings import database_address, read
+from chassis.roles import prepare as make_role
+from chassis.settings import database_address, password, read
 
 TIDY_S = 60.0  # what is not done by then is done next time
+
+
+def prepare() -> str:
+    """Make the role and the schema cars in the database cars, as the administrator of DATABASE_ADMIN_URL."""
+    found = read({"DATABASE_ADMIN_URL": database_address, "DATABASE_PASSWORD": password})
+    make_role(found["DATABASE_ADMIN_URL"], "cars", found["DATABASE_PASSWORD"])
+    return "The role cars owns its schema."
 
 
 def migrate() -> str:
@@ -34,4 +42,4 @@ def tidy() -> str:
 
 def main() -> None:
     """Run the command that was typed and exit with its status."""
-    sys.exit(run("cars", {"migrate": migrate, "tidy": tidy}))
+    sys.exit(run("cars", {"prepare": prepare, "migrate": migrate, "tidy": tidy}))
