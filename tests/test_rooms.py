@@ -147,16 +147,29 @@ def test_logging_is_the_standard_librarys():
     assert not done.stdout.startswith(str(ROOT / "logging"))
 
 
-@pytest.mark.parametrize("heavy", ["flask", "opentelemetry", "requests", "luqum"])
-def test_a_look_up_starts_light(heavy, tmp_path):
-    """`dashcam trace` over the local store loads none of these."""
-    command = "import sys; from dashcam.cli import main; main(['trace', 'no-such-id']); print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", command],
-        env={"DASHCAM_DIR": str(tmp_path), "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
+@pytest.fixture(scope="module")
+def look_up(tmp_path_factory):
+    """A story that was recorded and shipped, drawn by `dashcam trace`: the modules that this loaded."""
+    folder = tmp_path_factory.mktemp("look-up")
+    record = "import dashcam; dashcam.init('cars'); dashcam.get_logger('cars').info('car created', car_id=7)"
+    ship = "from dashcam.cli import main; main(['ship', '--drain'])"
+    trace = (
+        "import sys; from dashcam.cli import main; main(['trace', 'car_id=7']); print(*sys.modules, file=sys.stderr)"
     )
+    for program in (record, ship, trace):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={"DASHCAM_DIR": str(folder), "HOME": str(folder)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert "car created  car_id=7" in done.stdout
+    return {name.split(".")[0] for name in done.stderr.split()}
 
-    assert heavy not in {name.split(".")[0] for name in done.stdout.split()}
+
+@pytest.mark.parametrize("heavy", ["flask", "opentelemetry", "requests", "luqum"])
+def test_a_look_up_starts_light(heavy, look_up):
+    """`dashcam trace` finds and draws a story of the local store without these."""
+    assert "sqlite3" in look_up
+    assert heavy not in look_up
