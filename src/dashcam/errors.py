@@ -21,7 +21,7 @@ class Unreachable(DashcamError):
     """A store, or a part of the stack, gave no whole answer; the text has its address, no secrets. Exit 3."""
 
 
-class Unavailable(DashcamError):
+class BackendUnavailable(DashcamError):
     """A destination took nothing of the batch now; it is sent again, after `retry_after_s` if it said so."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:

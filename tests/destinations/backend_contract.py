@@ -6,7 +6,7 @@ from typing import Protocol
 import orjson
 import pytest
 
-from dashcam.errors import Unavailable
+from dashcam.errors import BackendUnavailable
 from dashcam.event import Line
 from dashcam.ship.batch import Backend
 
@@ -140,7 +140,7 @@ class BackendContract:
         """When nothing can be taken the shipper is told to come again."""
         destination.stop()
 
-        with pytest.raises(Unavailable):
+        with pytest.raises(BackendUnavailable):
             backend.ship([line(1)])
 
 

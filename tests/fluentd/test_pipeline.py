@@ -19,7 +19,7 @@ from dashcam.destinations.fluentd.backend import connect
 from dashcam.destinations.fluentd.connection import Patience, dial
 from dashcam.destinations.fluentd.message import ENTRY, pack_message
 from dashcam.destinations.fluentd.peer import Peer
-from dashcam.errors import Unavailable
+from dashcam.errors import BackendUnavailable
 from dashcam.event import Line
 from dashcam.settings import Secret, Settings
 
@@ -202,9 +202,9 @@ def test_a_container_that_is_not_ours_is_a_service_too(stack):
 
 def test_the_shared_key_is_asked_for_and_kept_secret(stack):
     """A wrong one is refused; the right one is not in fluentd's own log."""
-    with pytest.raises(Unavailable, match="shared_key mismatch"):
+    with pytest.raises(BackendUnavailable, match="shared_key mismatch"):
         stack.connect(FLUENTD_SHARED_KEY="simsalabim").ship([line(401)])
-    with pytest.raises(Unavailable, match="asks for a handshake"):
+    with pytest.raises(BackendUnavailable, match="asks for a handshake"):
         stack.connect(FLUENTD_SHARED_KEY="").ship([line(401)])
 
     assert SHARED_KEY not in stack.fluentd.log.read_text()
@@ -257,7 +257,7 @@ def test_killed_in_mid_stream_it_loses_nothing_and_doubles_nothing(make_stack):
             batch = [line(number + step) for step in range(50)]
             try:
                 backend.ship(batch)
-            except Unavailable:
+            except BackendUnavailable:
                 over.wait(0.05)
             else:
                 sent.extend(each.id for each in batch)

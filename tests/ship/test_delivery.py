@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from dashcam.errors import Refused, Unavailable
+from dashcam.errors import BackendUnavailable, Refused
 from dashcam.ship.batch import Limits, Undelivered
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import LONGEST_PAUSE_S, Delivery, Outcome, _Pause, batches
@@ -52,7 +52,7 @@ def test_an_empty_batch_is_not_sent(tmp_path):
 
 def test_a_batch_comes_again(tmp_path):
     """As it was, until it is taken; what is in the way is told, and that it no longer is."""
-    backend = Played(Unavailable("down", SOON), Unavailable("still down", SOON))
+    backend = Played(BackendUnavailable("down", SOON), BackendUnavailable("still down", SOON))
     stage = Stage(tmp_path, backend)
 
     assert stage.deliver(events(3)) == Outcome(3, 0, [])
@@ -122,7 +122,7 @@ def test_a_stop_ends_a_pause(tmp_path):
     stage = Stage(tmp_path, Played(Undelivered(again=[1, 2])), lambda stage: stage.stopping.set())
     assert stage.deliver(events(4)) == Outcome(2, 0, events(4)[1:3])
 
-    stage = Stage(tmp_path, Played(Unavailable("down", 1000)), lambda stage: stage.stopping.set())
+    stage = Stage(tmp_path, Played(BackendUnavailable("down", 1000)), lambda stage: stage.stopping.set())
     assert stage.deliver(events(4)) == Outcome(0, 0, events(4))
 
 
@@ -146,7 +146,7 @@ def test_whatever_happens_each_event_ends_once(tmp_path, seed):
         places = range(len(batch))
         match answer:
             case "down":
-                return Unavailable("down", SOON)
+                return BackendUnavailable("down", SOON)
             case "refuse":
                 return Refused("odd")
             case "bug":

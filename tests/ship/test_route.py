@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from dashcam.errors import Refused, Unavailable
+from dashcam.errors import BackendUnavailable, Refused
 from dashcam.ship import checkpoint as positions
 from dashcam.ship.batch import Limits, Undelivered
 from dashcam.ship.checkpoint import Progress
@@ -87,7 +87,7 @@ def test_trouble_shows_while_it_lasts(tmp_path):
     def look(_):
         share = take_account(tmp_path).routes.get("played")
         seen.append(share and share.trouble)
-        return Unavailable("down", 0.001) if len(seen) < 3 else None
+        return BackendUnavailable("down", 0.001) if len(seen) < 3 else None
 
     _route(tmp_path, Played(look, look, look, limits=SMALL)).run(is_drain=True)
 
@@ -128,7 +128,7 @@ def test_a_stop_between_batches_under_way(tmp_path):
 
     def answer(batch):
         if batch[0].id.endswith("-00000001"):
-            return Unavailable("down", 1000)
+            return BackendUnavailable("down", 1000)
         others.wait(30)
         stopping.set()
         return None
@@ -163,7 +163,7 @@ def _at_random(dice):
     def decide(batch):
         match dice.choice(["take", "take", "take", "down", "refuse", "some"]):
             case "down":
-                return Unavailable("down", 0.001)
+                return BackendUnavailable("down", 0.001)
             case "refuse":
                 return Refused("odd")
             case "some":

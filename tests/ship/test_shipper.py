@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from dashcam.errors import DashcamError, Unavailable
+from dashcam.errors import BackendUnavailable, DashcamError
 from dashcam.settings import Settings
 from dashcam.ship.batch import Limits
 from dashcam.ship.shipper import Quietly, _alone, ship
@@ -36,7 +36,7 @@ def test_a_slow_route_holds_up_no_other(tmp_path, settings):
             is_overtaken.set()
 
     fast = Taking(count)
-    slow = Taking(lambda _: None if is_overtaken.wait(30) else Unavailable("not overtaken"), Limits(50, 100_000))
+    slow = Taking(lambda _: None if is_overtaken.wait(30) else BackendUnavailable("not overtaken"), Limits(50, 100_000))
 
     ship(settings, {"fast": fast, "slow": slow}.get, is_drain=True)
 
@@ -65,7 +65,7 @@ def test_a_route_that_breaks_stops_the_others(settings, caplog):
         def close(self):
             raise ZeroDivisionError("no way to close")
 
-    stuck = Played(*[Unavailable("down", 20)] * 1000)
+    stuck = Played(*[BackendUnavailable("down", 20)] * 1000)
 
     ship(settings, {"fast": Broken(), "slow": stuck}.get, is_drain=True)
 

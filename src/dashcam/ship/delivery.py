@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from dashcam.errors import Refused, Unavailable
+from dashcam.errors import BackendUnavailable, Refused
 from dashcam.event import Line, format_time
 from dashcam.ship.batch import Backend, Batch, Limits, Undelivered
 from dashcam.ship.dead_letters import DeadLetter, DeadLetters
@@ -56,7 +56,7 @@ class Delivery:
             part = waiting.popleft()
             try:
                 rest = self._attempt(part)
-            except Unavailable as trouble:
+            except BackendUnavailable as trouble:
                 waiting.appendleft(part)
                 self._wait(pause.next(trouble.retry_after_s), str(trouble))
                 continue
@@ -79,7 +79,7 @@ class Delivery:
         try:
             rest = self._backend.ship(part) or Undelivered()
             self._bury([(part[place], reason) for place, reason in rest.refused.items()])
-        except Unavailable:
+        except BackendUnavailable:
             raise
         except Refused as refusal:
             if len(part) > 1:
@@ -89,7 +89,7 @@ class Delivery:
         except Exception as fault:
             # Whatever a backend trips over, the events are still in the spool, and the next try may be luckier.
             _log.exception("%s: unexpected", self._name)
-            raise Unavailable(f"{type(fault).__name__}: {fault}") from fault
+            raise BackendUnavailable(f"{type(fault).__name__}: {fault}") from fault
         return rest
 
     def _bury(self, refused: list[tuple[Line, str]]) -> None:
@@ -98,7 +98,7 @@ class Delivery:
             try:
                 self._dead_letters.add(DeadLetter(now, reason, line) for line, reason in refused)
             except OSError as fault:
-                raise Unavailable(f"{self._dead_letters.path} cannot be written: {fault}") from fault
+                raise BackendUnavailable(f"{self._dead_letters.path} cannot be written: {fault}") from fault
             _log.warning("%s: %d events to %s: %s", self._name, len(refused), self._dead_letters.path, refused[0][1])
 
     def _wait(self, pause_s: float, reason: str) -> None:

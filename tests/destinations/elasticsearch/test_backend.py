@@ -10,7 +10,7 @@ import requests
 
 from dashcam.destinations.elasticsearch.backend import connect
 from dashcam.destinations.elasticsearch.client import logs_stream, spans_stream
-from dashcam.errors import Refused, SettingsError, Unavailable
+from dashcam.errors import BackendUnavailable, Refused, SettingsError
 from dashcam.settings import Settings
 from dashcam.ship.batch import Undelivered
 
@@ -128,7 +128,7 @@ def test_without_templates_events_wait(settings):
     bare = settings_for(settings.elasticsearch_url, f"bare.{settings.namespace}")
     backend = connect(bare)
 
-    with pytest.raises(Unavailable, match="run `dashcam setup elk`") as raised:
+    with pytest.raises(BackendUnavailable, match="run `dashcam setup elk`") as raised:
         backend.ship([line(1)])
     assert logs_stream(bare.namespace) in str(raised.value)
     assert raised.value.retry_after_s == 15
@@ -147,7 +147,7 @@ def test_a_read_only_stream_waits(settings):
     stream = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}"
     requests.put(f"{stream}/_settings", json={"index.blocks.write": True}, timeout=30).raise_for_status()
 
-    with pytest.raises(Unavailable, match="blocked") as raised:
+    with pytest.raises(BackendUnavailable, match="blocked") as raised:
         backend.ship([line(2)])
 
     backend.close()
@@ -287,14 +287,17 @@ def test_the_failure_store_is_no_delivery():
 )
 def test_an_answer_that_does_not_name_every_event_is_none(answer):
     """All are sent again: their ids make that safe."""
-    with playing(lambda _: answer) as (backend, _), pytest.raises(Unavailable):
+    with playing(lambda _: answer) as (backend, _), pytest.raises(BackendUnavailable):
         backend.ship([line(1), line(2)])
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 408, 429, 500, 502, 503, 504])
 def test_a_request_that_failed_as_a_whole_is_sent_again(status):
     """Whatever the reason, the events are not at fault."""
-    with playing(lambda _: (status, {"error": "no"})) as (backend, _), pytest.raises(Unavailable, match=str(status)):
+    with (
+        playing(lambda _: (status, {"error": "no"})) as (backend, _),
+        pytest.raises(BackendUnavailable, match=str(status)),
+    ):
         backend.ship([line(1)])
 
 
@@ -315,7 +318,7 @@ def test_a_400_for_another_reason_refuses_nothing():
     """A server that takes no such request at all would send every event to the dead letters."""
     fault = {"error": {"type": "media_type_header_exception", "reason": "Accept version must be either 8 or 7"}}
 
-    with playing(lambda _: (400, fault)) as (backend, _), pytest.raises(Unavailable, match="media_type"):
+    with playing(lambda _: (400, fault)) as (backend, _), pytest.raises(BackendUnavailable, match="media_type"):
         backend.ship([line(1)])
 
 
@@ -323,7 +326,7 @@ def test_the_pause_is_the_servers():
     """It knows best when it has room again."""
     busy = 429, {"error": "busy"}, {"Retry-After": "7"}
 
-    with playing(lambda _: busy) as (backend, _), pytest.raises(Unavailable) as raised:
+    with playing(lambda _: busy) as (backend, _), pytest.raises(BackendUnavailable) as raised:
         backend.ship([line(1)])
 
     assert raised.value.retry_after_s == 7
@@ -331,7 +334,10 @@ def test_the_pause_is_the_servers():
 
 def test_an_engine_that_takes_nothing_says_why():
     """The reason of the first stands for all."""
-    with playing(lambda _: items(429, 429)) as (backend, _), pytest.raises(Unavailable, match="es_rejected_execution"):
+    with (
+        playing(lambda _: items(429, 429)) as (backend, _),
+        pytest.raises(BackendUnavailable, match="es_rejected_execution"),
+    ):
         backend.ship([line(1), line(2)])
 
 
@@ -340,7 +346,7 @@ def test_a_key_that_is_not_enough_is_named_but_not_shown(status, text):
     """Which setting, which right; never the key itself."""
     refusal = status, {"error": {"type": "security_exception", "reason": "x"}}
 
-    with playing(lambda _: refusal) as (backend, _), pytest.raises(Unavailable, match=text) as raised:
+    with playing(lambda _: refusal) as (backend, _), pytest.raises(BackendUnavailable, match=text) as raised:
         backend.ship([line(1)])
 
     assert "ELASTICSEARCH_API_KEY" in str(raised.value)
@@ -349,7 +355,7 @@ def test_a_key_that_is_not_enough_is_named_but_not_shown(status, text):
 
 def test_a_right_that_is_missing_for_one_item_holds_all():
     """The others are there already when the batch comes again."""
-    with playing(lambda _: items(201, 403)) as (backend, _), pytest.raises(Unavailable, match="create_doc"):
+    with playing(lambda _: items(201, 403)) as (backend, _), pytest.raises(BackendUnavailable, match="create_doc"):
         backend.ship([line(1), line(2)])
 
 
@@ -359,7 +365,7 @@ def test_an_engine_that_is_too_old_says_so():
 
     text = r"Elasticsearch 6\.8 .* is too old: Dashcam needs 7\.17 or later"
 
-    with playing(lambda _: items(201), banner) as (backend, asked), pytest.raises(Unavailable, match=text):
+    with playing(lambda _: items(201), banner) as (backend, asked), pytest.raises(BackendUnavailable, match=text):
         backend.ship([line(1)])
 
     assert [request.path for request in asked] == ["/"]
@@ -369,7 +375,10 @@ def test_something_else_at_the_address_says_so():
     """A web server answers too."""
     text = "neither Elasticsearch nor OpenSearch"
 
-    with playing(lambda _: items(201), {"hello": "world"}) as (backend, _), pytest.raises(Unavailable, match=text):
+    with (
+        playing(lambda _: items(201), {"hello": "world"}) as (backend, _),
+        pytest.raises(BackendUnavailable, match=text),
+    ):
         backend.ship([line(1)])
 
 
@@ -402,7 +411,7 @@ def test_an_answer_that_trickles_is_given_up(monkeypatch):
         thread = threading.Thread(target=trickle, args=[server])
         thread.start()
         backend = connect(Settings.load({"ELASTICSEARCH_URL": f"http://127.0.0.1:{server.getsockname()[1]}"}))
-        with pytest.raises(Unavailable, match="no whole answer within"):
+        with pytest.raises(BackendUnavailable, match="no whole answer within"):
             backend.ship([line(1)])
         is_over.set()
         thread.join()

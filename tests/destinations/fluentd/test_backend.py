@@ -10,7 +10,7 @@ import trustme
 from dashcam.destinations.fluentd.backend import RESETS, SHUN_S, Fluentd, connect, pack
 from dashcam.destinations.fluentd.connection import WHY_RESET, WHY_SILENT, Patience, dial
 from dashcam.destinations.fluentd.peer import Peer
-from dashcam.errors import Refused, SettingsError, Unavailable
+from dashcam.errors import BackendUnavailable, Refused, SettingsError
 from dashcam.event import Line
 from dashcam.settings import Secret, Settings
 from dashcam.ship.batch import Undelivered
@@ -155,7 +155,7 @@ def test_when_no_server_takes_it_each_is_named(make_backend):
     with (
         Server(servers.closes) as first,
         Server(servers.never_acknowledges) as second,
-        pytest.raises(Unavailable) as caught,
+        pytest.raises(BackendUnavailable) as caught,
     ):
         make_backend(first, second).ship([line(1)])
 
@@ -276,7 +276,7 @@ def test_anothers_server_refuses_wrong_secrets(start_peer, key, password, reason
     """Its own words are in the message."""
     peer = start_peer(security=SECURITY)
 
-    with pytest.raises(Unavailable, match=f"refused the handshake: .*{reason}"):
+    with pytest.raises(BackendUnavailable, match=f"refused the handshake: .*{reason}"):
         dial(Peer("127.0.0.1", peer.port, "cars", Secret(password), Secret(key)), Patience())
 
 
@@ -324,7 +324,7 @@ def test_a_batch_that_alone_meets_resets_is_refused(make_backend):
     with Server(ResetsWhatHolds(b"poison")) as server:
         backend = make_backend(server)
         for number in range(RESETS - 1):
-            with pytest.raises(Unavailable):
+            with pytest.raises(BackendUnavailable):
                 backend.ship(poison)
             backend.ship([line(100 + number)])
         with pytest.raises(Refused, match=f"{RESETS} times, while it acknowledged other batches"):
@@ -336,7 +336,7 @@ def test_a_server_that_resets_everything_refuses_nothing(make_backend):
     with Server(servers.resets) as server:
         backend = make_backend(server)
         for _ in range(RESETS + 2):
-            with pytest.raises(Unavailable):
+            with pytest.raises(BackendUnavailable):
                 backend.ship([line(1)])
 
 

@@ -10,7 +10,7 @@ import trustme
 from dashcam.destinations.fluentd.connection import Patience, Reset, Silent, dial
 from dashcam.destinations.fluentd.message import pack_event, pack_message
 from dashcam.destinations.fluentd.peer import Peer
-from dashcam.errors import Refused, Unavailable
+from dashcam.errors import BackendUnavailable, Refused
 from dashcam.settings import Secret
 
 from . import server as servers
@@ -71,16 +71,24 @@ def test_an_answer_may_come_byte_by_byte():
         (servers.drips, Silent, "gave no answer in time"),
         (
             servers.acknowledges_another_chunk,
-            Unavailable,
+            BackendUnavailable,
             "acknowledged 'bm90IHlvdXJzIGF0IGFsbA==', a chunk that is not",
         ),
-        (servers.talks_http, Unavailable, "answered 72, no acknowledgement: check that a forward server without TLS"),
-        (servers.talks_tls, Unavailable, "answered 21, no acknowledgement: check that a forward server without TLS"),
-        (servers.says_what_is_no_msgpack, Unavailable, "sent what is not msgpack"),
-        (servers.says_a_flood, Unavailable, "sent what is not msgpack"),
+        (
+            servers.talks_http,
+            BackendUnavailable,
+            "answered 72, no acknowledgement: check that a forward server without TLS",
+        ),
+        (
+            servers.talks_tls,
+            BackendUnavailable,
+            "answered 21, no acknowledgement: check that a forward server without TLS",
+        ),
+        (servers.says_what_is_no_msgpack, BackendUnavailable, "sent what is not msgpack"),
+        (servers.says_a_flood, BackendUnavailable, "sent what is not msgpack"),
         (servers.resets, Reset, "broke off before it answered: Connection reset by peer"),
         (servers.closes, Reset, "closed the connection before it answered"),
-        (Guarded(Orderly()), Unavailable, "asks for a handshake: set FLUENTD_SHARED_KEY"),
+        (Guarded(Orderly()), BackendUnavailable, "asks for a handshake: set FLUENTD_SHARED_KEY"),
     ],
 )
 def test_what_is_no_acknowledgement_leaves_the_batch_undelivered(handle, kind, said):
@@ -153,7 +161,7 @@ def test_a_failed_handshake_is_explained(handle, client, said):
     """No batch is to blame for it, so it is never a `Reset`; neither key nor password is shown."""
     client = {name: Secret(value) for name, value in client.items()}
 
-    with pytest.raises(Unavailable, match=said) as caught:
+    with pytest.raises(BackendUnavailable, match=said) as caught:
         deliver(handle, patience=SHORT, **client)
 
     assert not isinstance(caught.value, Reset)
@@ -185,13 +193,13 @@ def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
-    with pytest.raises(Unavailable, match=f"^forward://127.0.0.1:{port} cannot be reached: Connection refused"):
+    with pytest.raises(BackendUnavailable, match=f"^forward://127.0.0.1:{port} cannot be reached: Connection refused"):
         dial(Peer("127.0.0.1", port, "user", Secret("word")), SHORT)
 
 
 def test_a_host_without_address():
     """A name that no one knows."""
-    with pytest.raises(Unavailable, match=r"^forward://no-such-host.invalid:24224 cannot be reached: "):
+    with pytest.raises(BackendUnavailable, match=r"^forward://no-such-host.invalid:24224 cannot be reached: "):
         dial(Peer("no-such-host.invalid"), SHORT)
 
 
@@ -238,11 +246,13 @@ def test_tls_and_handshake_go_together(authority):
 )
 def test_tls_with_a_bad_certificate(authority, issue, said):
     """Another authority's, another host's, or one that has run out."""
-    with pytest.raises(Unavailable, match=f"shows a certificate that is not trusted: .*{said}.*FLUENTD_CA"):
+    with pytest.raises(BackendUnavailable, match=f"shows a certificate that is not trusted: .*{said}.*FLUENTD_CA"):
         deliver(Orderly(), certified=servers.certified(issue(authority)), tls=client_side(authority))
 
 
 def test_tls_to_a_server_without(authority):
     """It answers with something else."""
-    with pytest.raises(Unavailable, match=r"^forward\+tls://.* does not speak TLS: .*Without TLS it is forward://"):
+    with pytest.raises(
+        BackendUnavailable, match=r"^forward\+tls://.* does not speak TLS: .*Without TLS it is forward://"
+    ):
         deliver(servers.talks_http, tls=client_side(authority), patience=SHORT)

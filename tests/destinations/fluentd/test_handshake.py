@@ -6,7 +6,7 @@ import pytest
 
 from dashcam.destinations.fluentd.handshake import Helo, check_pong, make_ping, read_helo
 from dashcam.destinations.fluentd.peer import Peer
-from dashcam.errors import Unavailable
+from dashcam.errors import BackendUnavailable
 from dashcam.settings import Secret
 
 PEER = Peer("logs.example", 24224, "user", Secret("word"), Secret("key"))
@@ -30,7 +30,9 @@ def test_a_helo_may_be_short():
 @pytest.mark.parametrize("answer", [72, [], ["HELO"], ["HELO", {}], ["HELO", {"nonce": 1}], {"ack": "x"}, None])
 def test_what_is_no_helo_is_named(answer):
     """The message shows what came and where to look."""
-    with pytest.raises(Unavailable, match=r"forward://logs.example:24224 began with .* check that a forward server"):
+    with pytest.raises(
+        BackendUnavailable, match=r"forward://logs.example:24224 began with .* check that a forward server"
+    ):
         read_helo(PEER, answer)
 
 
@@ -66,5 +68,5 @@ def test_the_right_pong_is_accepted():
 )
 def test_any_other_pong_is_refused(pong, said):
     """A wrong proof, a refusal with its reason, and nonsense."""
-    with pytest.raises(Unavailable, match=said):
+    with pytest.raises(BackendUnavailable, match=said):
         check_pong(PEER, HELO, "s", pong)

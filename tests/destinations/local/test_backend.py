@@ -13,7 +13,7 @@ import pytest
 
 from dashcam.destinations.local.backend import DAY_NS, Bounds, Local, connect
 from dashcam.destinations.local.store import LocalStore
-from dashcam.errors import SettingsError, Unavailable
+from dashcam.errors import BackendUnavailable, SettingsError
 from dashcam.event import Line, format_time, parse_time
 from dashcam.find.query import Query, Words
 from dashcam.settings import Settings
@@ -246,7 +246,7 @@ def test_a_file_of_something_else_is_left_alone(path, opened, content):
     """It is not touched; the events wait, and the operator is told what to do."""
     path.write_bytes(content)
 
-    with pytest.raises(Unavailable, match=r"events\.db cannot be used: .*Move it away"):
+    with pytest.raises(BackendUnavailable, match=r"events\.db cannot be used: .*Move it away"):
         opened(path).ship([line(1)])
 
     assert path.read_bytes() == content
@@ -258,7 +258,7 @@ def test_a_database_of_something_else_is_left_alone(path, opened):
         db.execute("CREATE TABLE events (mine TEXT)")
     before = path.read_bytes()
 
-    with pytest.raises(Unavailable, match="a database of something else"):
+    with pytest.raises(BackendUnavailable, match="a database of something else"):
         opened(path).ship([line(1)])
 
     assert path.read_bytes() == before
@@ -270,7 +270,7 @@ def test_a_newer_format_is_left_alone(path, opened):
     backend.open().execute("PRAGMA user_version = 99")
     backend.close()
 
-    with pytest.raises(Unavailable, match="it has format 99, and this Dashcam reads format 1"):
+    with pytest.raises(BackendUnavailable, match="it has format 99, and this Dashcam reads format 1"):
         opened(path).ship([line(1)])
 
 
@@ -284,7 +284,7 @@ def test_a_damaged_file_says_so(path, opened):
         file.seek(4096)
         file.write(b"\xff" * (size - 4096))
 
-    with pytest.raises(Unavailable, match="Move it away"):
+    with pytest.raises(BackendUnavailable, match="Move it away"):
         backend.ship([line(1)])
     path.rename(path.with_suffix(".broken"))
     backend.ship([line(1)])
@@ -300,7 +300,7 @@ def test_a_full_disk(path, opened):
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     db.execute(f"PRAGMA max_page_count = {pages + 5}")
 
-    with pytest.raises(Unavailable, match="cannot grow: the disk is full"):
+    with pytest.raises(BackendUnavailable, match="cannot grow: the disk is full"):
         backend.ship([at(NOW_NS, number, os.urandom(500).hex()) for number in range(2, 500)])
     assert numbers(path) == [1]
 
@@ -314,7 +314,7 @@ def test_a_locked_file_is_waited_for_and_told(path, opened):
     backend.ship([line(1)])
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(Unavailable, match="locked by another process"):
+        with pytest.raises(BackendUnavailable, match="locked by another process"):
             backend.ship([line(2)])
 
     backend.ship([line(2)])
@@ -338,7 +338,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, opened):
     """The reason names the path."""
     (tmp_path / "file").touch()
 
-    with pytest.raises(Unavailable, match=r"file/events\.db cannot be made: "):
+    with pytest.raises(BackendUnavailable, match=r"file/events\.db cannot be made: "):
         opened(tmp_path / "file" / "events.db").ship([line(1)])
 
 
@@ -347,7 +347,7 @@ def test_connect_leaves_trouble_to_ship(tmp_path):
     (tmp_path / "events.db").mkdir()
     backend = connect(Settings(dir=tmp_path))
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(BackendUnavailable):
         backend.ship([line(1)])
 
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from dashcam.destinations.loggly.backend import Loggly, connect, dated
-from dashcam.errors import Refused, SettingsError, Unavailable
+from dashcam.errors import BackendUnavailable, Refused, SettingsError
 from dashcam.event import Line
 from dashcam.settings import Secret, Settings
 from dashcam.ship.batch import Undelivered
@@ -173,7 +173,7 @@ def test_these_answers_wait_for_a_person(stand_in, backend, status):
     """Nothing is lost, and the next try is less than 30 s away."""
     stand_in.sending.plan(status)
 
-    with pytest.raises(Unavailable, match=f"{status}.*Events wait") as seen:
+    with pytest.raises(BackendUnavailable, match=f"{status}.*Events wait") as seen:
         backend.ship([line(LOG)])
 
     assert 0 < seen.value.retry_after_s < 30
@@ -185,7 +185,7 @@ def test_these_answers_ask_to_come_back(stand_in, backend, status):
     """After the seconds of Retry-After."""
     stand_in.sending.plan(status, retry_after="7")
 
-    with pytest.raises(Unavailable, match=status) as seen:
+    with pytest.raises(BackendUnavailable, match=status) as seen:
         backend.ship([line(LOG)])
 
     assert seen.value.retry_after_s == 7
@@ -195,7 +195,7 @@ def test_retry_after_may_be_a_date(stand_in, backend):
     """The time until then, and never less than none."""
     stand_in.sending.plan("503", retry_after=format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True))
 
-    with pytest.raises(Unavailable) as seen:
+    with pytest.raises(BackendUnavailable) as seen:
         backend.ship([line(LOG)])
 
     assert 50 < seen.value.retry_after_s <= 60
@@ -206,7 +206,7 @@ def test_a_retry_after_that_says_nothing_counts_as_none(stand_in, backend, value
     """The shipper's own pause is taken."""
     stand_in.sending.plan("503", retry_after=value)
 
-    with pytest.raises(Unavailable) as seen:
+    with pytest.raises(BackendUnavailable) as seen:
         backend.ship([line(LOG)])
 
     assert seen.value.retry_after_s is None
@@ -216,7 +216,7 @@ def test_ok_without_the_documented_body_is_no_delivery(stand_in, backend):
     """A hotel's network answers 200 too."""
     stand_in.sending.plan("other")
 
-    with pytest.raises(Unavailable, match="LOGGLY_URL"):
+    with pytest.raises(BackendUnavailable, match="LOGGLY_URL"):
         backend.ship([line(LOG)])
 
 
@@ -225,7 +225,7 @@ def test_a_cut_connection_is_tried_again(stand_in, backend, fault):
     """Whether the events arrived cannot be known."""
     stand_in.sending.plan(fault)
 
-    with pytest.raises(Unavailable, match="cut"):
+    with pytest.raises(BackendUnavailable, match="cut"):
         backend.ship([line(LOG)])
 
     assert backend.ship([line(LOG)]) is None
@@ -236,7 +236,7 @@ def test_a_hang_ends(stand_in):
     backend = Loggly(stand_in.url, Secret(TOKEN), timeout_s=0.2)
     stand_in.sending.plan("hang")
 
-    with pytest.raises(Unavailable, match="nothing came in time"):
+    with pytest.raises(BackendUnavailable, match="nothing came in time"):
         backend.ship([line(LOG)])
 
     backend.close()
@@ -245,7 +245,7 @@ def test_a_hang_ends(stand_in):
 def test_a_stopped_destination_is_unavailable(stand_in, backend):
     """Shipping goes on when it is back."""
     stand_in.stop()
-    with pytest.raises(Unavailable, match="refused"):
+    with pytest.raises(BackendUnavailable, match="refused"):
         backend.ship([line(LOG)])
     stand_in.start()
 
@@ -260,7 +260,7 @@ def test_the_token_is_never_seen(stand_in, caplog, fault):
     backend.ship([line(LOG)])
     stand_in.stop() if fault == "stopped" else stand_in.sending.plan(fault)
 
-    with pytest.raises((Refused, Unavailable)) as seen:
+    with pytest.raises((Refused, BackendUnavailable)) as seen:
         backend.ship([line(LOG)])
     told = "".join(traceback.TracebackException.from_exception(seen.value, capture_locals=True).format())
 

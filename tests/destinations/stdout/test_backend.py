@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from dashcam.destinations.stdout.backend import Stdout
-from dashcam.errors import Unavailable
+from dashcam.errors import BackendUnavailable
 
 from ..backend_contract import BackendContract, line
 
@@ -60,7 +60,7 @@ def test_a_line_that_broke_off_is_ended(narrow_pipe):
     """After a batch that was written in part, the next one begins on a line of its own."""
     out, into = narrow_pipe
     backend = Stdout(into)
-    with pytest.raises(Unavailable, match="takes no more lines"):
+    with pytest.raises(BackendUnavailable, match="takes no more lines"):
         backend.ship([line(1, "x" * 200_000)])
     torn = os.read(out, 200_000)
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from dashcam.destinations.elasticsearch.client import Answer, Connection, logs_stream, reason_of, spans_stream
-from dashcam.errors import Refused, Unavailable, Unreachable
+from dashcam.errors import BackendUnavailable, Refused, Unreachable
 from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits, Undelivered
 
@@ -54,7 +54,7 @@ class Elasticsearch:
         try:
             answer = self._send(b"".join(self._lines(batch)))
         except Unreachable as fault:
-            raise Unavailable(str(fault)) from fault
+            raise BackendUnavailable(str(fault)) from fault
         if not answer.is_ok:
             raise self._judge(answer)
         return self._read(answer, len(batch))
@@ -104,20 +104,20 @@ class Elasticsearch:
             if answer.status == 400 and "already" not in answer.reason and not answer.has_no_handler:
                 raise self._missing(stream, answer.reason)
 
-    def _judge(self, answer: Answer) -> Unavailable | Refused:
+    def _judge(self, answer: Answer) -> BackendUnavailable | Refused:
         if answer.status == 413:
             return Refused(self._connection.explain(answer))
         if answer.status == 400 and answer.reason.startswith(_TEXT_FAULTS):
             return Refused(self._connection.explain(answer))
         if answer.status in {408, 429} or answer.status >= 500:
-            return Unavailable(self._connection.explain(answer), answer.retry_after_s)
+            return BackendUnavailable(self._connection.explain(answer), answer.retry_after_s)
         explained = self._connection.explain(answer, f"create_doc on {' and '.join(self._streams)}")
-        return Unavailable(explained, _FIX_PAUSE_S)
+        return BackendUnavailable(explained, _FIX_PAUSE_S)
 
     def _read(self, answer: Answer, events: int) -> Undelivered | None:
         items = _items(answer.body)
         if len(items) != events:
-            raise Unavailable(
+            raise BackendUnavailable(
                 f"{self._connection.address} answered for {len(items)} of {events} events; all are sent again."
             )
         again: list[int] = []
@@ -133,18 +133,20 @@ class Elasticsearch:
             else:
                 refused[place] = _why(item)
         if len(again) == events:
-            raise Unavailable(f"{self._connection.address} took no event: {_why(items[0])}", answer.retry_after_s)
+            raise BackendUnavailable(
+                f"{self._connection.address} took no event: {_why(items[0])}", answer.retry_after_s
+            )
         return Undelivered(again, refused) if again or refused else None
 
-    def _blocked(self, item: Answer) -> Unavailable:
+    def _blocked(self, item: Answer) -> BackendUnavailable:
         if item.status == 404:
             return self._missing(" or ".join(self._streams), item.reason)
         right = "create_doc, and the stream itself, which `dashcam setup elk` makes"
-        return Unavailable(self._connection.explain(item, right), _FIX_PAUSE_S)
+        return BackendUnavailable(self._connection.explain(item, right), _FIX_PAUSE_S)
 
-    def _missing(self, stream: str, reason: str) -> Unavailable:
+    def _missing(self, stream: str, reason: str) -> BackendUnavailable:
         text = f"{self._connection.address} has no template for {stream}: run `dashcam setup elk`. ({reason})"
-        return Unavailable(text, _FIX_PAUSE_S)
+        return BackendUnavailable(text, _FIX_PAUSE_S)
 
 
 def _items(body: Any) -> Sequence[Mapping[str, Any]]:

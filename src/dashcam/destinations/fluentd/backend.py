@@ -14,7 +14,7 @@ import orjson
 from dashcam.destinations.fluentd.connection import Connection, Patience, Reset, dial
 from dashcam.destinations.fluentd.message import Message, pack_event, pack_message
 from dashcam.destinations.fluentd.peer import Peer
-from dashcam.errors import Refused, SettingsError, Unavailable
+from dashcam.errors import BackendUnavailable, Refused, SettingsError
 from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits, Undelivered
 
@@ -84,13 +84,13 @@ class Fluentd:
         for peer in self._by_health():
             try:
                 self._deliver_to(peer, messages)
-            except Unavailable as fault:
+            except BackendUnavailable as fault:
                 self._failed_at_s[peer] = self._clock()
                 faults.append(fault)
             else:
                 self._failed_at_s.pop(peer, None)
                 return
-        kind = Reset if all(isinstance(fault, Reset) for fault in faults) else Unavailable
+        kind = Reset if all(isinstance(fault, Reset) for fault in faults) else BackendUnavailable
         raise kind(" ".join(map(str, faults)))
 
     def _by_health(self) -> list[Peer]:

@@ -15,7 +15,7 @@ import ormsgpack
 from dashcam.destinations.fluentd.handshake import check_pong, make_ping, read_helo
 from dashcam.destinations.fluentd.message import Message, pack_message
 from dashcam.destinations.fluentd.peer import Peer
-from dashcam.errors import Refused, Unavailable
+from dashcam.errors import BackendUnavailable, Refused
 
 ANSWER_BYTES = 64 * 1024  # the longest answer, a PONG with its reason, has some hundred; more is another protocol
 NOTHING = object()
@@ -24,11 +24,11 @@ WHY_RESET = "It is stopping, full, or cannot read what was sent: see its log."
 WHY_SILENT = "it hangs, or its buffer is full: see its log, and whether Elasticsearch takes what it sends."
 
 
-class Reset(Unavailable):
+class Reset(BackendUnavailable):
     """The server closed the connection with messages under way: it is stopping, full, or cannot read them."""
 
 
-class Silent(Unavailable):
+class Silent(BackendUnavailable):
     """The server kept the connection and said nothing in time."""
 
 
@@ -123,15 +123,15 @@ class Connection:
             case {"ack": str() as chunk}:
                 if chunk in waiting:
                     return chunk
-                raise Unavailable(
+                raise BackendUnavailable(
                     f"{self.peer} acknowledged {chunk!r:.80}, a chunk that is not under way: {self.peer.doubt}"
                 )
             case ["HELO", *_]:
-                raise Unavailable(
+                raise BackendUnavailable(
                     f"{self.peer} asks for a handshake: set FLUENTD_SHARED_KEY to the shared_key of its <security>."
                 )
             case answer:
-                raise Unavailable(f"{self.peer} answered {answer!r:.80}, no acknowledgement: {self.peer.doubt}")
+                raise BackendUnavailable(f"{self.peer} answered {answer!r:.80}, no acknowledgement: {self.peer.doubt}")
 
     def _send(self, data: bytes, until_s: float) -> None:
         self._sock.settimeout(max(until_s - time.monotonic(), 0.001))
@@ -150,7 +150,7 @@ class Connection:
                 self._answers.feed(self._receive(until_s))
         except (ValueError, msgpack.UnpackException) as fault:
             kind = type(fault).__name__
-            raise Unavailable(f"{self.peer} sent what is not msgpack ({kind}): {self.peer.doubt}") from None
+            raise BackendUnavailable(f"{self.peer} sent what is not msgpack ({kind}): {self.peer.doubt}") from None
         return answer
 
     def _receive(self, until_s: float) -> bytes:
@@ -171,11 +171,13 @@ class Connection:
 
 
 def dial(peer: Peer, patience: Patience) -> Connection:
-    """A new connection, TLS and handshake done; raises `Unavailable` with the step that failed."""
+    """A new connection, TLS and handshake done; raises `BackendUnavailable` with the step that failed."""
     try:
         sock = socket.create_connection((peer.host, peer.port), patience.connect_s)
     except OSError as fault:
-        raise Unavailable(f"{peer} cannot be reached: {_reason(fault)}. Check FLUENTD_URL and fluentd.") from None
+        raise BackendUnavailable(
+            f"{peer} cannot be reached: {_reason(fault)}. Check FLUENTD_URL and fluentd."
+        ) from None
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection = Connection(peer, _secure(sock, peer, peer.tls) if peer.tls else sock, patience)
@@ -184,7 +186,7 @@ def dial(peer: Peer, patience: Patience) -> Connection:
             connection.greet()
     except Reset as fault:
         connection.close()
-        raise Unavailable(f"In the handshake {fault}") from None
+        raise BackendUnavailable(f"In the handshake {fault}") from None
     except BaseException:
         connection.close()
         raise
@@ -196,13 +198,15 @@ def _secure(sock: socket.socket, peer: Peer, tls: ssl.SSLContext) -> ssl.SSLSock
         return tls.wrap_socket(sock, server_hostname=peer.host)
     except ssl.SSLCertVerificationError as fault:
         sock.close()
-        raise Unavailable(
+        raise BackendUnavailable(
             f"{peer} shows a certificate that is not trusted: {fault.verify_message.rstrip('.')}. It must be valid, "
             "name the host of FLUENTD_URL, and be signed by the authority in FLUENTD_CA."
         ) from None
     except OSError as fault:
         sock.close()
-        raise Unavailable(f"{peer} does not speak TLS: {_reason(fault)}. Without TLS it is forward://.") from None
+        raise BackendUnavailable(
+            f"{peer} does not speak TLS: {_reason(fault)}. Without TLS it is forward://."
+        ) from None
 
 
 def _reason(fault: OSError) -> str:

@@ -9,7 +9,7 @@ from hashlib import sha512
 from typing import Any
 
 from dashcam.destinations.fluentd.peer import Peer
-from dashcam.errors import Unavailable
+from dashcam.errors import BackendUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,13 @@ class Helo:
 
 
 def read_helo(peer: Peer, answer: Any) -> Helo:
-    """The HELO of a server; raises `Unavailable` when it is something else."""
+    """The HELO of a server; raises `BackendUnavailable` when it is something else."""
     match answer:
         case ["HELO", {"nonce": bytes() | str() as nonce, **options}]:
             auth_salt = options.get("auth")
             salt = _bytes(auth_salt) if isinstance(auth_salt, bytes | str) else b""
             return Helo(_bytes(nonce), salt, options.get("keepalive") is not False)
-    raise Unavailable(f"{peer} began with {answer!r:.80} instead of HELO: {peer.doubt}")
+    raise BackendUnavailable(f"{peer} began with {answer!r:.80} instead of HELO: {peer.doubt}")
 
 
 def make_ping(peer: Peer, helo: Helo, name: str, salt: str) -> list[str]:
@@ -40,18 +40,20 @@ def make_ping(peer: Peer, helo: Helo, name: str, salt: str) -> list[str]:
 
 
 def check_pong(peer: Peer, helo: Helo, salt: str, answer: Any) -> None:
-    """Accept the server's proof; raises `Unavailable` when it refused ours or cannot give its own."""
+    """Accept the server's proof; raises `BackendUnavailable` when it refused ours or cannot give its own."""
     match answer:
         case ["PONG", True, _, str() as name, str() as proof]:
             if not hmac.compare_digest(_bytes(proof), _bytes(_digest(salt, name, helo.nonce, peer.shared_key))):
-                raise Unavailable(f"{peer} cannot prove that it knows the shared key: is it ours? Check FLUENTD_URL.")
+                raise BackendUnavailable(
+                    f"{peer} cannot prove that it knows the shared key: is it ours? Check FLUENTD_URL."
+                )
         case ["PONG", False, reason, *_]:
-            raise Unavailable(
+            raise BackendUnavailable(
                 f"{peer} refused the handshake: {reason!s:.200}. FLUENTD_SHARED_KEY, and the user and password in "
                 "FLUENTD_URL if any, must be those of its <security>."
             )
         case _:
-            raise Unavailable(f"{peer} answered PING with {answer!r:.80} instead of PONG: {peer.doubt}")
+            raise BackendUnavailable(f"{peer} answered PING with {answer!r:.80} instead of PONG: {peer.doubt}")
 
 
 def _digest(*parts: str | bytes) -> str:

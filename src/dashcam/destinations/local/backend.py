@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local.file import LAST_PLACE, pack, packed_id, shelf_name, terms_of
-from dashcam.errors import Unavailable
+from dashcam.errors import BackendUnavailable
 from dashcam.event import NS_PER_S, Event
 from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits, Undelivered
@@ -51,7 +51,7 @@ class Bounds:
 def connect(settings: Settings) -> "Local":
     """The backend of the file in `settings.dir`, which is made when it can be; if not, `ship` says why."""
     local = Local(local_file.path_of(settings), Bounds.of(settings))
-    with suppress(Unavailable):
+    with suppress(BackendUnavailable):
         local.open()
     return local
 
@@ -89,7 +89,7 @@ class Local:
             self._db = None
 
     def open(self) -> sqlite3.Connection:
-        """The file, open, and made if it was not there, or is not any more; raises `Unavailable`."""
+        """The file, open, and made if it was not there, or is not any more; raises `BackendUnavailable`."""
         with self._excused():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.touch(mode=0o640)
@@ -111,9 +111,9 @@ class Local:
             yield
         except sqlite3.Error as fault:
             self.close()
-            raise Unavailable(local_file.reason_of(self._path, fault)) from fault
+            raise BackendUnavailable(local_file.reason_of(self._path, fault)) from fault
         except OSError as fault:
-            raise Unavailable(f"{self._path} cannot be made: {fault.strerror}.") from fault
+            raise BackendUnavailable(f"{self._path} cannot be made: {fault.strerror}.") from fault
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import orjson
 import requests
 from requests.adapters import HTTPAdapter
 
-from dashcam.errors import Refused, SettingsError, Unavailable
+from dashcam.errors import BackendUnavailable, Refused, SettingsError
 from dashcam.settings import Secret, Settings
 from dashcam.ship.batch import Batch, Limits, Undelivered
 
@@ -113,7 +113,7 @@ class Loggly:
             fault = _told(error)
         else:
             return self._judge(response)
-        raise Unavailable(f"Loggly at {self._host} gave no answer: {fault}.")
+        raise BackendUnavailable(f"Loggly at {self._host} gave no answer: {fault}.")
 
     def _judge(self, response: requests.Response) -> None:
         status = response.status_code
@@ -123,12 +123,14 @@ class Loggly:
             raise Refused(f"Loggly at {self._host} answered {status} {response.reason}")
         seen = f"Loggly at {self._host} answered {status}"
         if status == 200:
-            raise Unavailable(f'{seen} without {{"response":"ok"}}: is LOGGLY_URL the right one, is a proxy between?')
+            raise BackendUnavailable(
+                f'{seen} without {{"response":"ok"}}: is LOGGLY_URL the right one, is a proxy between?'
+            )
         if status in {401, 403}:
-            raise Unavailable(f"{seen}: LOGGLY_TOKEN is not a valid customer token. Events wait.", _FIX_PAUSE_S)
+            raise BackendUnavailable(f"{seen}: LOGGLY_TOKEN is not a valid customer token. Events wait.", _FIX_PAUSE_S)
         if status in {408, 429} or status >= 500:
-            raise Unavailable(f"{seen}.", _retry_after_s(response.headers.get("Retry-After", "")))
-        raise Unavailable(f"{seen}: LOGGLY_URL leads to no bulk endpoint. Events wait.", _FIX_PAUSE_S)
+            raise BackendUnavailable(f"{seen}.", _retry_after_s(response.headers.get("Retry-After", "")))
+        raise BackendUnavailable(f"{seen}: LOGGLY_URL leads to no bulk endpoint. Events wait.", _FIX_PAUSE_S)
 
     def close(self) -> None:
         """Close the connections."""

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from dashcam.errors import Unavailable
+from dashcam.errors import BackendUnavailable
 from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits
 
@@ -27,7 +27,7 @@ class Stdout:
         self._is_torn = False
 
     def ship(self, batch: Batch) -> None:
-        """Write the lines; raises `Unavailable` when nobody reads them any more, or a disk behind it is full."""
+        """Write the lines; raises `BackendUnavailable` when nobody reads them any more, or a disk behind it is full."""
         rest = memoryview(b"".join([b"\n" * self._is_torn, *(line.data + b"\n" for line in batch)]))
         try:
             while rest:
@@ -35,7 +35,7 @@ class Stdout:
                 self._is_torn = rest[written - 1] != ord("\n")
                 rest = rest[written:]
         except OSError as fault:
-            raise Unavailable(f"standard output takes no more lines: {fault.strerror}") from fault
+            raise BackendUnavailable(f"standard output takes no more lines: {fault.strerror}") from fault
 
     def close(self) -> None:
         """Nothing is held."""
