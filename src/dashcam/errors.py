@@ -29,5 +29,5 @@ class BackendUnavailable(DashcamError):
         self.retry_after_s = retry_after_s
 
 
-class Refused(DashcamError):
+class BatchRejected(DashcamError):
     """A destination will never take the batch as it is; the shipper halves it down to the event at fault."""

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from dashcam.errors import BackendUnavailable, Refused
+from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.ship.batch import Limits, Undelivered
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import LONGEST_PAUSE_S, Delivery, Outcome, _Pause, batches
@@ -71,7 +71,7 @@ def test_whatever_a_backend_trips_over_is_tried_again(tmp_path, caplog):
 
 def _refusing(*bad):
     def decide(batch):
-        return Refused("too odd") if any(line.id in bad for line in batch) else None
+        return BatchRejected("too odd") if any(line.id in bad for line in batch) else None
 
     return decide
 
@@ -110,7 +110,7 @@ def test_an_event_that_cannot_be_buried_waits(tmp_path):
     """A dead letter that cannot be written is no dead letter yet: the event is tried again."""
     folder = tmp_path / "dead-letters"
     folder.write_text("in the way")
-    stage = Stage(folder, Taking(lambda _: Refused("odd")), lambda _: folder.unlink())
+    stage = Stage(folder, Taking(lambda _: BatchRejected("odd")), lambda _: folder.unlink())
 
     assert stage.deliver(events(1)) == Outcome(0, 1, [])
     assert stage.dead() == {"seg-00000000": "odd"}
@@ -148,7 +148,7 @@ def test_whatever_happens_each_event_ends_once(tmp_path, seed):
             case "down":
                 return BackendUnavailable("down", SOON)
             case "refuse":
-                return Refused("odd")
+                return BatchRejected("odd")
             case "bug":
                 return KeyError("a bug")
             case "some":

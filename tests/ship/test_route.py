@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from dashcam.errors import BackendUnavailable, Refused
+from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.ship import checkpoint as positions
 from dashcam.ship.batch import Limits, Undelivered
 from dashcam.ship.checkpoint import Progress
@@ -165,7 +165,7 @@ def _at_random(dice):
             case "down":
                 return BackendUnavailable("down", 0.001)
             case "refuse":
-                return Refused("odd")
+                return BatchRejected("odd")
             case "some":
                 return Undelivered([place for place in range(len(batch)) if dice.random() < 0.1])
         return None

@@ -10,7 +10,7 @@ from functools import partial
 from dashcam.destinations.canary import await_in, hatch
 from dashcam.destinations.checks import Broken, Hop
 from dashcam.destinations.registry import connect, open_store
-from dashcam.errors import BackendUnavailable, Refused
+from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.event import Line
 from dashcam.settings import Settings
 
@@ -59,7 +59,7 @@ def _take(route: str, settings: Settings, canary: Line) -> str:
     with closing(connect(route, settings)) as backend:
         try:
             backend.ship([canary])
-        except (Refused, BackendUnavailable) as fault:
+        except (BatchRejected, BackendUnavailable) as fault:
             raise Broken(str(fault), "Events wait meanwhile.") from None
     return "an event is taken"
 

@@ -37,7 +37,7 @@ class Backend(Protocol):
     def ship(self, batch: Batch) -> Undelivered | None:
         """Send a batch; `None` means the destination answers for every event.
 
-        Raises `BackendUnavailable` when the whole batch is to be sent again, `Refused` when it can never be taken as it is.
+        Raises `BackendUnavailable` when the whole batch is to be sent again, `BatchRejected` when it can never be taken as it is.
         A batch sent again holds the same events with the same ids.
         """
 

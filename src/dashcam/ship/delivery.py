@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from dashcam.errors import BackendUnavailable, Refused
+from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.event import Line, format_time
 from dashcam.ship.batch import Backend, Batch, Limits, Undelivered
 from dashcam.ship.dead_letters import DeadLetter, DeadLetters
@@ -60,7 +60,7 @@ class Delivery:
                 waiting.appendleft(part)
                 self._wait(pause.next(trouble.retry_after_s), str(trouble))
                 continue
-            except Refused:
+            except BatchRejected:
                 middle = len(part) // 2
                 waiting.extendleft([part[middle:], part[:middle]])
                 continue
@@ -81,7 +81,7 @@ class Delivery:
             self._bury([(part[place], reason) for place, reason in rest.refused.items()])
         except BackendUnavailable:
             raise
-        except Refused as refusal:
+        except BatchRejected as refusal:
             if len(part) > 1:
                 raise
             self._bury([(part[0], str(refusal))])

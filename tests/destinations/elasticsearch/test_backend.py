@@ -10,7 +10,7 @@ import requests
 
 from dashcam.destinations.elasticsearch.backend import connect
 from dashcam.destinations.elasticsearch.client import logs_stream, spans_stream
-from dashcam.errors import BackendUnavailable, Refused, SettingsError
+from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.settings import Settings
 from dashcam.ship.batch import Undelivered
 
@@ -310,7 +310,7 @@ def test_a_request_that_failed_as_a_whole_is_sent_again(status):
 )
 def test_a_text_that_cannot_be_taken_is_refused(answer):
     """So that it is halved down to the event at fault."""
-    with playing(lambda _: answer) as (backend, _), pytest.raises(Refused):
+    with playing(lambda _: answer) as (backend, _), pytest.raises(BatchRejected):
         backend.ship([line(1), line(2)])
 
 

@@ -10,7 +10,7 @@ import trustme
 from dashcam.destinations.fluentd.backend import RESETS, SHUN_S, Fluentd, connect, pack
 from dashcam.destinations.fluentd.connection import WHY_RESET, WHY_SILENT, Patience, dial
 from dashcam.destinations.fluentd.peer import Peer
-from dashcam.errors import BackendUnavailable, Refused, SettingsError
+from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.event import Line
 from dashcam.settings import Secret, Settings
 from dashcam.ship.batch import Undelivered
@@ -284,7 +284,7 @@ def halve(backend, batch):
     """What the shipper does: the events that are refused when they are alone."""
     try:
         backend.ship(batch)
-    except Refused:
+    except BatchRejected:
         if len(batch) == 1:
             return batch
         middle = len(batch) // 2
@@ -327,7 +327,7 @@ def test_a_batch_that_alone_meets_resets_is_refused(make_backend):
             with pytest.raises(BackendUnavailable):
                 backend.ship(poison)
             backend.ship([line(100 + number)])
-        with pytest.raises(Refused, match=f"{RESETS} times, while it acknowledged other batches"):
+        with pytest.raises(BatchRejected, match=f"{RESETS} times, while it acknowledged other batches"):
             backend.ship(poison)
 
 

@@ -10,7 +10,7 @@ import trustme
 from dashcam.destinations.fluentd.connection import Patience, Reset, Silent, dial
 from dashcam.destinations.fluentd.message import pack_event, pack_message
 from dashcam.destinations.fluentd.peer import Peer
-from dashcam.errors import BackendUnavailable, Refused
+from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.settings import Secret
 
 from . import server as servers
@@ -109,7 +109,7 @@ def test_a_dropped_message_is_refused(doubtful):
     orderly = Orderly(limit_bytes=500)
 
     with pytest.raises(
-        Refused, match=r"dropped a message of 20 events, [0-9]+ bytes, without an answer.*chunk_size_limit"
+        BatchRejected, match=r"dropped a message of 20 events, [0-9]+ bytes, without an answer.*chunk_size_limit"
     ):
         deliver(orderly, message(20), patience=SHORT, doubtful=doubtful)
     assert orderly.records == []
@@ -128,7 +128,7 @@ def test_the_message_that_arrived_is_not_the_one_refused():
     """Of two messages only one is dropped: the batch is refused, halved and sent again."""
     orderly = Orderly(limit_bytes=500)
 
-    with pytest.raises(Refused):
+    with pytest.raises(BatchRejected):
         deliver(orderly, message(1), message(20, "dashcam.span"), doubtful=True)
     assert [tag for tag, *_ in orderly.records] == ["dashcam.log"]
 

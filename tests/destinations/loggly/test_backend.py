@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from dashcam.destinations.loggly.backend import Loggly, connect, dated
-from dashcam.errors import BackendUnavailable, Refused, SettingsError
+from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.event import Line
 from dashcam.settings import Secret, Settings
 from dashcam.ship.batch import Undelivered
@@ -119,7 +119,7 @@ def test_a_body_over_the_limit_is_refused(backend):
     """Names that had to be renamed may make it larger than was reckoned; the shipper halves it."""
     grown = b'{"@timestamp":"2026-11-24T01:35:46.123456Z","a":[' + b'{"timestamp":1},' * 40_000 + b"1]}"
 
-    with pytest.raises(Refused, match="a body of 4"):
+    with pytest.raises(BatchRejected, match="a body of 4"):
         backend.ship([line(grown)] * 5)
 
 
@@ -164,7 +164,7 @@ def test_these_answers_refuse(stand_in, backend, status):
     """The batch can never be taken as it is."""
     stand_in.sending.plan(status)
 
-    with pytest.raises(Refused, match=status):
+    with pytest.raises(BatchRejected, match=status):
         backend.ship([line(LOG)])
 
 
@@ -260,7 +260,7 @@ def test_the_token_is_never_seen(stand_in, caplog, fault):
     backend.ship([line(LOG)])
     stand_in.stop() if fault == "stopped" else stand_in.sending.plan(fault)
 
-    with pytest.raises((Refused, BackendUnavailable)) as seen:
+    with pytest.raises((BatchRejected, BackendUnavailable)) as seen:
         backend.ship([line(LOG)])
     told = "".join(traceback.TracebackException.from_exception(seen.value, capture_locals=True).format())
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from dashcam.destinations.elasticsearch.client import Answer, Connection, logs_stream, reason_of, spans_stream
-from dashcam.errors import BackendUnavailable, Refused, Unreachable
+from dashcam.errors import BackendUnavailable, BatchRejected, Unreachable
 from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits, Undelivered
 
@@ -104,11 +104,11 @@ class Elasticsearch:
             if answer.status == 400 and "already" not in answer.reason and not answer.has_no_handler:
                 raise self._missing(stream, answer.reason)
 
-    def _judge(self, answer: Answer) -> BackendUnavailable | Refused:
+    def _judge(self, answer: Answer) -> BackendUnavailable | BatchRejected:
         if answer.status == 413:
-            return Refused(self._connection.explain(answer))
+            return BatchRejected(self._connection.explain(answer))
         if answer.status == 400 and answer.reason.startswith(_TEXT_FAULTS):
-            return Refused(self._connection.explain(answer))
+            return BatchRejected(self._connection.explain(answer))
         if answer.status in {408, 429} or answer.status >= 500:
             return BackendUnavailable(self._connection.explain(answer), answer.retry_after_s)
         explained = self._connection.explain(answer, f"create_doc on {' and '.join(self._streams)}")

@@ -15,7 +15,7 @@ from dashcam.destinations.fluentd import backend as fluentd
 from dashcam.destinations.fluentd.connection import Patience, dial
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.destinations.network import agree, hops_to, reach, resolve, secure
-from dashcam.errors import BackendUnavailable, Refused
+from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.event import Line
 from dashcam.settings import Settings
 from dashcam.ship.batch import Backend
@@ -72,7 +72,7 @@ def _ship(connect: Callable[[], Backend], canary: Line) -> str:
     with closing(connect()) as backend:
         try:
             rest = backend.ship([canary])
-        except (Refused, BackendUnavailable) as fault:
+        except (BatchRejected, BackendUnavailable) as fault:
             raise Broken(str(fault), "Events wait meanwhile.") from None
     if rest:
         raise Broken("; ".join(rest.refused.values()) or "it asks to come again", SETUP)

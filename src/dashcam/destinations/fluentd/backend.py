@@ -14,7 +14,7 @@ import orjson
 from dashcam.destinations.fluentd.connection import Connection, Patience, Reset, dial
 from dashcam.destinations.fluentd.message import Message, pack_event, pack_message
 from dashcam.destinations.fluentd.peer import Peer
-from dashcam.errors import BackendUnavailable, Refused, SettingsError
+from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits, Undelivered
 
@@ -121,7 +121,7 @@ class Fluentd:
             connection.deliver(messages, doubtful=self._doubtful)
         except BaseException as fault:
             connection.close()  # an answer that comes after all must not be taken for another message's
-            self._doubtful = self._doubtful or isinstance(fault, Refused)
+            self._doubtful = self._doubtful or isinstance(fault, BatchRejected)
             raise
         if connection.keeps_alive:
             self._idle[connection.peer].append(connection)
@@ -135,7 +135,7 @@ class Fluentd:
         if resets + 1 < RESETS or self._acknowledged == acknowledged:
             raise fault
         del self._resets[key]
-        raise Refused(f"{fault} So it did {RESETS} times, while it acknowledged other batches.")
+        raise BatchRejected(f"{fault} So it did {RESETS} times, while it acknowledged other batches.")
 
 
 def pack(batch: Batch, *, compress: bool) -> tuple[list[Message], dict[int, str]]:

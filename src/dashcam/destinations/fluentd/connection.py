@@ -15,7 +15,7 @@ import ormsgpack
 from dashcam.destinations.fluentd.handshake import check_pong, make_ping, read_helo
 from dashcam.destinations.fluentd.message import Message, pack_message
 from dashcam.destinations.fluentd.peer import Peer
-from dashcam.errors import BackendUnavailable, Refused
+from dashcam.errors import BackendUnavailable, BatchRejected
 
 ANSWER_BYTES = 64 * 1024  # the longest answer, a PONG with its reason, has some hundred; more is another protocol
 NOTHING = object()
@@ -86,7 +86,7 @@ class Connection:
         """Send messages, each of at least one event, and return when the server acknowledged all of them.
 
         A server that drops a message without a word is found out by an empty message behind it, since answers come
-        in order: `Refused`. `doubtful` sends that one at once instead of after the wait.
+        in order: `BatchRejected`. `doubtful` sends that one at once instead of after the wait.
         """
         waiting = {message.chunk for message in messages}
         wait_s = self._patience.acknowledge_s
@@ -97,7 +97,7 @@ class Connection:
             wait_s = self._patience.probe_s
         self._probe(messages[0].tag, waiting, wait_s)
         if waiting:
-            raise Refused(
+            raise BatchRejected(
                 f"{self.peer} dropped a message of {messages[0].events} events, {len(messages[0].data)} bytes, without "
                 "an answer, and acknowledged the next one: its chunk_size_limit is smaller."
             )

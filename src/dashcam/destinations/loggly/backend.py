@@ -22,7 +22,7 @@ import orjson
 import requests
 from requests.adapters import HTTPAdapter
 
-from dashcam.errors import BackendUnavailable, Refused, SettingsError
+from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.settings import Secret, Settings
 from dashcam.ship.batch import Batch, Limits, Undelivered
 
@@ -100,7 +100,7 @@ class Loggly:
     def _send(self, lines: Sequence[bytes]) -> None:
         body = b"\n".join(lines)
         if len(body) > _BODY_BYTES:
-            raise Refused(f"a body of {len(body)} bytes; Loggly is sent {_BODY_BYTES} at most")
+            raise BatchRejected(f"a body of {len(body)} bytes; Loggly is sent {_BODY_BYTES} at most")
         # Every exception of requests holds the URL, and that the token: none of them leaves here, not even as a cause.
         try:
             response = self._session.post(
@@ -120,7 +120,7 @@ class Loggly:
         if status == 200 and _is_ok(response.content):
             return
         if status in {400, 413}:
-            raise Refused(f"Loggly at {self._host} answered {status} {response.reason}")
+            raise BatchRejected(f"Loggly at {self._host} answered {status} {response.reason}")
         seen = f"Loggly at {self._host} answered {status}"
         if status == 200:
             raise BackendUnavailable(
