@@ -17,7 +17,7 @@ class QueryError(DashcamError):
         self.position = position
 
 
-class Unreachable(DashcamError):
+class StoreUnreachable(DashcamError):
     """A store, or a part of the stack, gave no whole answer; the text has its address, no secrets. Exit 3."""
 
 

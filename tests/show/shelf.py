@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dashcam.errors import Unreachable
+from dashcam.errors import StoreUnreachable
 from dashcam.event import Event
 from dashcam.find.language import parse
 from dashcam.find.query import Query
@@ -21,7 +21,7 @@ class Shelf:
 
     def find(self, query: Query) -> Iterator[Event]:
         if self.broken:
-            raise Unreachable(self.broken)
+            raise StoreUnreachable(self.broken)
         unique = {event.id: event for event in self.events if query.matches(event)}
         found = sorted(unique.values(), key=lambda event: (event.time_ns, event.id))
         yield from found[-query.limit :] if query.limit else found

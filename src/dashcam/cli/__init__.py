@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from dashcam.errors import DashcamError, QueryError, SettingsError, Unreachable
+from dashcam.errors import DashcamError, QueryError, SettingsError, StoreUnreachable
 from dashcam.version import __version__
 
 OK, NOT_FOUND, USAGE, UNREACHABLE = 0, 1, 2, 3
@@ -77,7 +77,7 @@ def _status_of(error: DashcamError) -> int:
     match error:
         case SettingsError() | QueryError():
             return USAGE
-        case Unreachable():
+        case StoreUnreachable():
             return UNREACHABLE
     return NOT_FOUND
 

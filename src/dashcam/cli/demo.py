@@ -24,7 +24,7 @@ from urllib.request import Request, urlopen
 
 from dashcam.cli import OK
 from dashcam.destinations.registry import open_store
-from dashcam.errors import DashcamError, Unreachable
+from dashcam.errors import DashcamError, StoreUnreachable
 from dashcam.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_store(settings: Settings) -> None:
     """Raise `SettingsError` where stories could not be looked up; that a store is not there yet does not matter."""
-    with suppress(Unreachable):
+    with suppress(StoreUnreachable):
         open_store(settings.routes[0], settings).close()
 
 
@@ -135,12 +135,12 @@ def _wait_for_story(settings: Settings, request_id: str) -> "list[Event]":
         try:
             with closing(open_store(settings.routes[0], settings)) as store:
                 events = events_of(store, request_id)
-        except Unreachable as error:
+        except StoreUnreachable as error:
             events, fault = [], f" {error}"
         if _is_whole(events):
             return events
         time.sleep(LOOK_S)
-    raise Unreachable(f"the story of request {request_id} was not found within {STORY_S} s.{fault}")
+    raise StoreUnreachable(f"the story of request {request_id} was not found within {STORY_S} s.{fault}")
 
 
 def _is_whole(events: "list[Event]") -> bool:

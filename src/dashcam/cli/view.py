@@ -8,7 +8,7 @@ import sys
 
 from dashcam.cli import OK
 from dashcam.destinations.registry import open_store
-from dashcam.errors import Unreachable
+from dashcam.errors import StoreUnreachable
 from dashcam.settings import Settings
 
 PORT = 7411
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = Settings.load()
     finder = Finder(partial(open_store, settings.routes[0], settings), parse, events_of, mask_event)
-    with suppress(Unreachable), finder.open():
+    with suppress(StoreUnreachable), finder.open():
         pass  # a route without a store is told now, not on a page
     app = create_app(finder, hosts=OWN_ADDRESSES if arguments.host in OWN_ADDRESSES else frozenset())
     server = serve(app, arguments.host, arguments.port)

@@ -6,7 +6,7 @@ import uuid
 import orjson
 
 from dashcam.destinations.checks import Broken
-from dashcam.errors import Unreachable
+from dashcam.errors import StoreUnreachable
 from dashcam.event import ECS_VERSION, NS_PER_S, Event, Line, format_time
 from dashcam.find.query import Equals, Query, Store
 from dashcam.version import __version__
@@ -53,5 +53,5 @@ def _search(store: Store, query: Query) -> tuple[list[Event], str]:
     """What the store finds, or why it cannot look now: a stream that is new answers before it is whole."""
     try:
         return list(store.find(query)), ""
-    except Unreachable as fault:
+    except StoreUnreachable as fault:
         return [], str(fault)

@@ -164,7 +164,7 @@ class Store(Protocol):
     def find(self, query: Query) -> Iterator[Event]:
         """The events of a query, oldest first (by time, then `event.id`), none twice.
 
-        Raises `Unreachable` when the store gives no answer, or only part of one.
+        Raises `StoreUnreachable` when the store gives no answer, or only part of one.
         """
 
     def close(self) -> None:

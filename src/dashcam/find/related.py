@@ -20,7 +20,7 @@ def events_of(store: Store, any_id: str) -> list[Event]:
     """The events of every request that an id belongs to, oldest first; none for an id that no event has.
 
     The id is one of a request, a trace, a span or an event, or a field's value such as `car_id=7`. A request ID that
-    several requests had, or a label's value, gives all of them. Raises `Unreachable` as the store does.
+    several requests had, or a label's value, gives all of them. Raises `StoreUnreachable` as the store does.
     """
     first, limit = _first_question(any_id)
     fresh = list(store.find(Query(Any(first), limit=limit)))

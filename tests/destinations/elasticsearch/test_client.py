@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from dashcam.destinations.elasticsearch.client import Answer, Connection, Product
-from dashcam.errors import SettingsError, Unreachable
+from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.settings import Settings
 
 from ...ports import free_port
@@ -110,7 +110,7 @@ def test_no_product(body):
     with (
         scripted(lambda _: (200, body)) as (url, _),
         connected(url) as connection,
-        pytest.raises(Unreachable, match="neither Elasticsearch nor OpenSearch"),
+        pytest.raises(StoreUnreachable, match="neither Elasticsearch nor OpenSearch"),
     ):
         connection.product()
 
@@ -150,7 +150,7 @@ def test_a_certificate_that_is_not_trusted(name, authority, ca):
     with (
         scripted(ok, tls) as (url, asked),
         connected(url, **given) as connection,
-        pytest.raises(Unreachable, match=r"certificate that is not trusted.*ELASTICSEARCH_CA"),
+        pytest.raises(StoreUnreachable, match=r"certificate that is not trusted.*ELASTICSEARCH_CA"),
     ):
         connection.ask("GET", "/")
 
@@ -164,7 +164,7 @@ def test_http_where_https_is_spoken(authority):
     with (
         scripted(ok, tls) as (url, _),
         connected(url.replace("https", "http")) as connection,
-        pytest.raises(Unreachable, match="cannot be reached"),
+        pytest.raises(StoreUnreachable, match="cannot be reached"),
     ):
         connection.ask("GET", "/")
 
@@ -174,7 +174,7 @@ def test_nobody_listens():
     url = f"http://me:secret@127.0.0.1:{free_port()}"
     text = r"http://127\.0\.0\.1:\d+ cannot be reached: .*refused"
 
-    with connected(url) as connection, pytest.raises(Unreachable, match=text) as raised:
+    with connected(url) as connection, pytest.raises(StoreUnreachable, match=text) as raised:
         connection.ask("GET", "/")
 
     assert "secret" not in str(raised.value)
@@ -192,7 +192,7 @@ def test_a_connection_that_is_cut():
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=cut, args=[server])
         thread.start()
-        with connected(f"http://127.0.0.1:{server.getsockname()[1]}") as connection, pytest.raises(Unreachable):
+        with connected(f"http://127.0.0.1:{server.getsockname()[1]}") as connection, pytest.raises(StoreUnreachable):
             connection.ask("GET", "/")
         thread.join()
 

@@ -4,7 +4,7 @@ import pytest
 
 from dashcam.destinations.elasticsearch.client import Connection
 from dashcam.destinations.elasticsearch.keys import set_up
-from dashcam.errors import DashcamError, Unreachable
+from dashcam.errors import DashcamError, StoreUnreachable
 from dashcam.settings import Settings
 
 from ...scripted import scripted
@@ -66,7 +66,7 @@ def test_a_key_cannot_make_keys(tmp_path):
         "reason": "creating derived api keys requires an explicit role descriptor that is empty (has no privileges)",
     }
 
-    with pytest.raises(Unreachable, match="user:password@"):
+    with pytest.raises(StoreUnreachable, match="user:password@"):
         make_keys(lambda _: (400, {"error": fault}), tmp_path / "keys.env")
 
     assert not (tmp_path / "keys.env").exists()

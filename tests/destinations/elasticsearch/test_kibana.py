@@ -4,7 +4,7 @@ import pytest
 
 from dashcam.destinations.elasticsearch.client import Connection
 from dashcam.destinations.elasticsearch.kibana import set_up
-from dashcam.errors import DashcamError, SettingsError, Unreachable
+from dashcam.errors import DashcamError, SettingsError, StoreUnreachable
 from dashcam.settings import Settings
 
 from ...scripted import scripted
@@ -62,7 +62,7 @@ def test_many_failures_are_counted():
 )
 def test_a_kibana_that_does_not_take_them(answer, text):
     """What was seen, and what to do."""
-    with pytest.raises(Unreachable, match=text):
+    with pytest.raises(StoreUnreachable, match=text):
         import_into(lambda _: answer)
 
 

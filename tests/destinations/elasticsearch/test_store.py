@@ -11,7 +11,7 @@ import requests
 from dashcam.destinations.elasticsearch.backend import connect
 from dashcam.destinations.elasticsearch.client import logs_stream
 from dashcam.destinations.elasticsearch.store import at_least, open_store
-from dashcam.errors import Unreachable
+from dashcam.errors import StoreUnreachable
 from dashcam.event import Event
 from dashcam.find.query import Any, Between, Equals, Matches, Not, Query, Words
 from dashcam.settings import Settings
@@ -289,7 +289,10 @@ def test_a_limit_within_a_page_needs_no_second():
 )
 def test_a_part_is_no_answer(more):
     """A story with holes that nobody sees is worse than none."""
-    with playing(lambda _: (200, page(line(1), **more))) as (store, _), pytest.raises(Unreachable, match="in part"):
+    with (
+        playing(lambda _: (200, page(line(1), **more))) as (store, _),
+        pytest.raises(StoreUnreachable, match="in part"),
+    ):
         list(store.find(Query()))
 
 
@@ -313,7 +316,7 @@ def test_whatever_is_no_answer_is_unreachable(answer, name):
     """With the address, and never with the key."""
     with (
         playing(lambda _: (200, page(*FULL)), **{name: answer}) as (store, _),
-        pytest.raises(Unreachable, match="http://127") as raised,
+        pytest.raises(StoreUnreachable, match="http://127") as raised,
     ):
         list(store.find(Query(Equals("trace.id", "ab"))))
 
@@ -326,7 +329,7 @@ def test_a_version_without_points_in_time_is_too_old():
 
     with (
         playing(lambda _: (200, page(*FULL)), pit=unknown, point_in_time=unknown) as (store, _),
-        pytest.raises(Unreachable, match="no handler found"),
+        pytest.raises(StoreUnreachable, match="no handler found"),
     ):
         list(store.find(Query()))
 
@@ -337,7 +340,7 @@ def test_a_dead_engine_is_unreachable():
         port = closed.getsockname()[1]
     store = open_store(Settings.load({"ELASTICSEARCH_URL": f"http://me:secret@127.0.0.1:{port}"}))
 
-    with pytest.raises(Unreachable, match=rf"http://127\.0\.0\.1:{port} cannot be reached: .*refused") as raised:
+    with pytest.raises(StoreUnreachable, match=rf"http://127\.0\.0\.1:{port} cannot be reached: .*refused") as raised:
         list(store.find(Query()))
 
     assert "secret" not in str(raised.value)

@@ -7,7 +7,7 @@ import requests
 from dashcam.destinations.elasticsearch.backend import connect
 from dashcam.destinations.elasticsearch.client import Connection, logs_stream
 from dashcam.destinations.elasticsearch.streams import set_up
-from dashcam.errors import Unreachable
+from dashcam.errors import StoreUnreachable
 from dashcam.settings import Settings
 
 from ...engines.streams import documents, settings_for
@@ -225,7 +225,7 @@ def test_a_missing_right_is_named(path, right):
             return 403, {"error": {"type": "security_exception", "reason": "action is unauthorized"}}
         return cluster.answer(asked)
 
-    with scripted(answer) as (url, _), pytest.raises(Unreachable, match=right):
+    with scripted(answer) as (url, _), pytest.raises(StoreUnreachable, match=right):
         steps(Settings.load({"ELASTICSEARCH_URL": url}))
 
 
@@ -233,7 +233,7 @@ def test_a_version_that_is_too_old_is_left_alone():
     """Nothing is half set up."""
     cluster = Cluster("7.16.3")
 
-    with pytest.raises(Unreachable, match=r"7\.16 .* is too old"):
+    with pytest.raises(StoreUnreachable, match=r"7\.16 .* is too old"):
         set_up_in(cluster)
 
     assert cluster.put == {}
@@ -244,5 +244,5 @@ def test_an_index_in_the_way_is_said():
     fault = {"type": "illegal_state_exception", "reason": "data stream [x] conflicts with index [x]"}
     cluster = Cluster("9.5.3", existing={"/_data_stream/logs-dashcam-default": fault})
 
-    with pytest.raises(Unreachable, match=r"stream logs-dashcam-default: .* conflicts with index"):
+    with pytest.raises(StoreUnreachable, match=r"stream logs-dashcam-default: .* conflicts with index"):
         set_up_in(cluster)

@@ -6,7 +6,7 @@ import pytest
 
 from dashcam.destinations.elasticsearch.client import Connection
 from dashcam.destinations.elasticsearch.users import set_up
-from dashcam.errors import DashcamError, Unreachable
+from dashcam.errors import DashcamError, StoreUnreachable
 from dashcam.settings import Secret, Settings
 
 from ...scripted import scripted
@@ -33,7 +33,7 @@ def test_the_password_is_set():
 @pytest.mark.parametrize(
     ("status", "body", "kind", "text"),
     [
-        (403, {"error": {"type": "security_exception", "reason": "no"}}, Unreachable, "manage_security"),
+        (403, {"error": {"type": "security_exception", "reason": "no"}}, StoreUnreachable, "manage_security"),
         (400, {"error": "no handler found for uri"}, DashcamError, "no user kibana_system"),
     ],
 )

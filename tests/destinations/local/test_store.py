@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dashcam.destinations.local.backend import Bounds, Local, connect
 from dashcam.destinations.local.store import LocalStore, narrow, open_store
-from dashcam.errors import Unreachable
+from dashcam.errors import StoreUnreachable
 from dashcam.event import Event, Line, format_time
 from dashcam.find import query as ask
 from dashcam.find.values import SEARCHED
@@ -158,7 +158,7 @@ def test_without_a_file(tmp_path):
     """The error says what is missing and what would make it."""
     store = open_store(Settings(dir=tmp_path))
 
-    with pytest.raises(Unreachable, match=r"events\.db does not exist.*Is `dashcam ship` running"):
+    with pytest.raises(StoreUnreachable, match=r"events\.db does not exist.*Is `dashcam ship` running"):
         list(store.find(ask.Query()))
 
 
@@ -166,7 +166,7 @@ def test_a_file_of_something_else(path):
     """It is named, and what to do about it."""
     path.write_bytes(b"rubbish" * 1000)
 
-    with pytest.raises(Unreachable, match=r"events\.db cannot be used: .*Move it away"):
+    with pytest.raises(StoreUnreachable, match=r"events\.db cannot be used: .*Move it away"):
         list(LocalStore(path).find(ask.Query()))
 
 
@@ -176,7 +176,7 @@ def test_a_file_of_a_newer_format(path):
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
 
-    with pytest.raises(Unreachable, match="format 99"):
+    with pytest.raises(StoreUnreachable, match="format 99"):
         list(LocalStore(path).find(ask.Query()))
 
 
@@ -228,7 +228,7 @@ def test_a_folder_that_is_a_file(tmp_path):
     (tmp_path / "file").touch()
     store = open_store(Settings(dir=tmp_path / "file"))
 
-    with pytest.raises(Unreachable, match="does not exist"):
+    with pytest.raises(StoreUnreachable, match="does not exist"):
         list(store.find(ask.Query()))
 
 

@@ -8,7 +8,7 @@ import requests
 
 from dashcam.destinations.loggly.backend import Loggly as Backend
 from dashcam.destinations.loggly.store import Loggly, loggly_query, open_store
-from dashcam.errors import SettingsError, Unreachable
+from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.event import Event, Line, format_time, parse_time
 from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Matches, Not, Query, Words
 from dashcam.settings import Secret, Settings
@@ -282,7 +282,7 @@ def test_quick_needs_lucenes_forms(lucene):
         if lucene:
             assert account.sequences(All((Exists("labels.x"), Matches("labels.x", "a*")))) == [1]
         else:
-            with pytest.raises(Unreachable, match="LOGGLY_SEARCH=complete"):
+            with pytest.raises(StoreUnreachable, match="LOGGLY_SEARCH=complete"):
                 account.sequences(Exists("labels.x"))
 
 
@@ -299,7 +299,7 @@ def test_a_rate_limit_that_lasts_is_an_error(account, fault):
     """A person is not left waiting."""
     account.stand_in.searching.plan(fault, retry_after="100")
 
-    with pytest.raises(Unreachable, match=f"no more searches now .{fault}"):
+    with pytest.raises(StoreUnreachable, match=f"no more searches now .{fault}"):
         account.find()
 
 
@@ -315,7 +315,7 @@ def test_a_search_that_is_always_too_much_is_an_error(account):
     """It ends."""
     account.stand_in.searching.chance({"504": 1})
 
-    with pytest.raises(Unreachable, match="gives up"):
+    with pytest.raises(StoreUnreachable, match="gives up"):
         account.find()
 
 
@@ -332,7 +332,7 @@ def test_pages_that_are_always_forgotten_are_an_error(account):
     account.ship(*(event(number) for number in range(1500)))
     account.stand_in.searching.plan(*["ok", "404"] * 5)
 
-    with pytest.raises(Unreachable, match="forgets"):
+    with pytest.raises(StoreUnreachable, match="forgets"):
         account.find()
 
 
@@ -341,7 +341,7 @@ def test_a_store_that_gives_no_answer_is_unreachable(account, fault):
     """The text has its address, and the token appears nowhere."""
     account.stand_in.stop() if fault == "stopped" else account.stand_in.searching.plan(fault)
 
-    with pytest.raises(Unreachable, match=r"Loggly at 127\.0\.0\.1") as seen:
+    with pytest.raises(StoreUnreachable, match=r"Loggly at 127\.0\.0\.1") as seen:
         account.find()
     told = "".join(traceback.TracebackException.from_exception(seen.value, capture_locals=True).format())
 
@@ -353,7 +353,7 @@ def test_part_of_an_answer_is_no_answer(account):
     account.ship(*(event(number) for number in range(1500)))
     account.stand_in.searching.plan("ok", "500")
 
-    with pytest.raises(Unreachable):
+    with pytest.raises(StoreUnreachable):
         next(account.store.find(Query()))
 
 
@@ -373,7 +373,7 @@ def test_next_is_followed_to_our_own_host_alone(account, url):
     account.ship(event(1))
     host = account.stand_in.url.removeprefix("http://")
 
-    with pytest.raises(Unreachable, match="API token"):
+    with pytest.raises(StoreUnreachable, match="API token"):
         account.store._own(url.format(host=host))
 
 
@@ -395,7 +395,7 @@ def test_a_page_that_is_none_is_no_answer(page):
     """Whatever it holds instead."""
     with scripted(lambda _: (200, page)) as (url, _):
         store = Loggly(url, Secret(API_TOKEN))
-        with pytest.raises(Unreachable):
+        with pytest.raises(StoreUnreachable):
             list(store.find(Query()))
         store.close()
 

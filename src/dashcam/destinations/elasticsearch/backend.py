@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from dashcam.destinations.elasticsearch.client import Answer, Connection, logs_stream, reason_of, spans_stream
-from dashcam.errors import BackendUnavailable, BatchRejected, Unreachable
+from dashcam.errors import BackendUnavailable, BatchRejected, StoreUnreachable
 from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits, Undelivered
 
@@ -53,7 +53,7 @@ class Elasticsearch:
             return None
         try:
             answer = self._send(b"".join(self._lines(batch)))
-        except Unreachable as fault:
+        except StoreUnreachable as fault:
             raise BackendUnavailable(str(fault)) from fault
         if not answer.is_ok:
             raise self._judge(answer)

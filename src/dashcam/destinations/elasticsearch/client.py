@@ -16,7 +16,7 @@ import orjson
 import requests
 from urllib3.exceptions import HTTPError
 
-from dashcam.errors import SettingsError, Unreachable
+from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.settings import Secret, Settings
 
 CONNECT_TIMEOUT_S = 5
@@ -127,7 +127,7 @@ class Connection:
     ) -> Answer:
         """The answer to a request, whatever its status; a body that is not bytes is sent as JSON.
 
-        Raises `Unreachable` when there is none.
+        Raises `StoreUnreachable` when there is none.
         """
         data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
         try:
@@ -145,24 +145,24 @@ class Connection:
             ) as response:
                 return Answer(response.status_code, _json(_read(response)), response.headers)
         except (requests.RequestException, HTTPError, OSError) as fault:
-            raise Unreachable(self._explain_fault(fault)) from fault
+            raise StoreUnreachable(self._explain_fault(fault)) from fault
 
     def product(self) -> Product | None:
         """The product and its version; `None` where the key may not ask.
 
-        Raises `Unreachable` when it is none that Dashcam can use.
+        Raises `StoreUnreachable` when it is none that Dashcam can use.
         """
         answer = self.ask("GET", "/")
         if answer.status == 403:
             return None
         if not answer.is_ok:
-            raise Unreachable(self.explain(answer))
+            raise StoreUnreachable(self.explain(answer))
         product = _product(answer.body)
         if product is None:
-            raise Unreachable(f"{self.address} is neither Elasticsearch nor OpenSearch: check {self._variable}.")
+            raise StoreUnreachable(f"{self.address} is neither Elasticsearch nor OpenSearch: check {self._variable}.")
         oldest = OLDEST_OPENSEARCH if product.is_opensearch else OLDEST_ELASTICSEARCH
         if product.version < oldest:
-            raise Unreachable(
+            raise StoreUnreachable(
                 f"{product} at {self.address} is too old: Dashcam needs {oldest[0]}.{oldest[1]} or later."
             )
         return product

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dashcam.destinations.elasticsearch.client import Connection
 from dashcam.destinations.elasticsearch.setup import Step, read_json
-from dashcam.errors import DashcamError, Unreachable
+from dashcam.errors import DashcamError, StoreUnreachable
 from dashcam.settings import Secret
 
 ROLES = ("writer", "reader")
@@ -44,10 +44,10 @@ def _make(connection: Connection, role: str) -> Secret:
     if answer.has_no_handler:
         raise DashcamError(f"{connection.address} makes no API keys: its security is off, or it is OpenSearch.")
     if answer.status == 400 and "derived" in answer.reason:
-        raise Unreachable(
+        raise StoreUnreachable(
             f"{connection.address} makes keys for a user, not for another key: leave ELASTICSEARCH_API_KEY out and put "
             "user:password@ into ELASTICSEARCH_URL."
         )
     if not answer.is_ok:
-        raise Unreachable(connection.explain(answer, "the cluster privilege manage_own_api_key"))
+        raise StoreUnreachable(connection.explain(answer, "the cluster privilege manage_own_api_key"))
     return Secret(answer.body["encoded"])

@@ -7,7 +7,7 @@ from urllib3.filepost import encode_multipart_formdata
 
 from dashcam.destinations.elasticsearch.client import Connection
 from dashcam.destinations.elasticsearch.setup import Step
-from dashcam.errors import DashcamError, Unreachable
+from dashcam.errors import DashcamError, StoreUnreachable
 
 _PATH = "/api/saved_objects/_import"
 _SHOWN_ERRORS = 5
@@ -19,7 +19,7 @@ def set_up(connection: Connection, pack: bytes) -> Step:
     headers = {"Content-Type": kind, "kbn-xsrf": "dashcam", "osd-xsrf": "dashcam"}
     answer = connection.ask("POST", _PATH, body, {"overwrite": "true"}, headers)
     if not answer.is_ok:
-        raise Unreachable(connection.explain(answer, "the Kibana privilege Saved Objects Management"))
+        raise StoreUnreachable(connection.explain(answer, "the Kibana privilege Saved Objects Management"))
     if answer.body.get("success") is not True:
         raise DashcamError(f"{connection.address} did not take all objects: {_faults(answer.body)}")
     return Step("Kibana objects", f"imported {answer.body.get('successCount')}")

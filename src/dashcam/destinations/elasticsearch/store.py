@@ -14,7 +14,7 @@ from typing import Any as Json
 from typing import TypeVar
 
 from dashcam.destinations.elasticsearch.client import Answer, Connection, logs_stream, spans_stream
-from dashcam.errors import Unreachable
+from dashcam.errors import StoreUnreachable
 from dashcam.event import Event, format_time
 from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Expression, Matches, Not, Query, Words
 from dashcam.find.values import SEARCHED, words_of
@@ -95,7 +95,7 @@ class Elasticsearch:
         answer = self._ask("POST", path, search, {**params, "allow_partial_search_results": "false"})
         shards = self._part(answer, "_shards", kind=dict)
         if answer.get("timed_out") or shards.get("failed") != 0:
-            raise Unreachable(
+            raise StoreUnreachable(
                 f"{self._connection.address} answered in part only: {shards.get('failed')} of {shards.get('total')} "
                 f"shards failed, timed out: {answer.get('timed_out')}. Try a shorter span of time."
             )
@@ -115,7 +115,7 @@ class Elasticsearch:
             yield point
         finally:
             # One that is not closed ends by itself.
-            with suppress(Unreachable):
+            with suppress(StoreUnreachable):
                 if self._speaks_opensearch:
                     self._connection.ask("DELETE", "/_search/point_in_time", {"pit_id": [point["id"]]})
                 else:
@@ -148,7 +148,7 @@ class Elasticsearch:
     def _checked(self, answer: Answer) -> Dsl:
         if not answer.is_ok:
             right = f"read and view_index_metadata on {self._streams}"
-            raise Unreachable(self._connection.explain(answer, right))
+            raise StoreUnreachable(self._connection.explain(answer, right))
         return self._part({"answer": answer.body}, "answer", kind=dict)
 
     def _part(self, answer: Dsl, *names: str, kind: type[T]) -> T:
@@ -157,7 +157,9 @@ class Elasticsearch:
         for name in names:
             value = value.get(name) if isinstance(value, dict) else None
         if not isinstance(value, kind):
-            raise Unreachable(f"{self._connection.address} gave an answer without {'.'.join(names)}: what is there?")
+            raise StoreUnreachable(
+                f"{self._connection.address} gave an answer without {'.'.join(names)}: what is there?"
+            )
         return value
 
 

@@ -16,7 +16,7 @@ from dashcam.destinations.elasticsearch.client import (
     spans_stream,
 )
 from dashcam.destinations.elasticsearch.setup import Step, read_json
-from dashcam.errors import Unreachable
+from dashcam.errors import StoreUnreachable
 
 _POLICY = "dashcam"
 
@@ -30,11 +30,13 @@ _RIGHT = {
 def set_up(connection: Connection, namespace: str, retention_days: int) -> Iterator[Step]:
     """Bring templates, life cycle and a namespace's streams to their present form.
 
-    Raises `Unreachable` at the first thing that cannot be done; what was done stays.
+    Raises `StoreUnreachable` at the first thing that cannot be done; what was done stays.
     """
     product = connection.product()
     if product is None:
-        raise Unreachable(f"{connection.address} does not tell its version: setting up needs the privilege monitor.")
+        raise StoreUnreachable(
+            f"{connection.address} does not tell its version: setting up needs the privilege monitor."
+        )
     retention = f"{retention_days}d"
     yield from _set_up_policy(connection, product, retention)
     for name in ("settings", "fields"):
@@ -107,7 +109,7 @@ def _set_up_stream(connection: Connection, product: Product, stream: str, retent
     if answer.has_no_handler:
         yield Step(what, "left out: made by its first event here")
     elif answer.status != 400 or "already exists" not in answer.reason:
-        raise Unreachable(f"{what}: {connection.explain(answer, 'manage on the streams')}")
+        raise StoreUnreachable(f"{what}: {connection.explain(answer, 'manage on the streams')}")
     else:
         yield Step(what, "is there")
         if product.is_at_least(8, 14):
@@ -135,4 +137,4 @@ def _must(
     answer = connection.ask(method, path, body, params)
     if not answer.is_ok:
         right = next((right for start, right in _RIGHT.items() if path.startswith(start)), "manage on the streams")
-        raise Unreachable(f"{method} {path}: {connection.explain(answer, right)}")
+        raise StoreUnreachable(f"{method} {path}: {connection.explain(answer, right)}")

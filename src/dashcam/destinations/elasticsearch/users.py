@@ -5,7 +5,7 @@ Source: Elasticsearch API, "Change passwords"; Kibana, "Manually connect to Elas
 
 from dashcam.destinations.elasticsearch.client import Connection
 from dashcam.destinations.elasticsearch.setup import Step
-from dashcam.errors import DashcamError, Unreachable
+from dashcam.errors import DashcamError, StoreUnreachable
 from dashcam.settings import Secret
 
 _PATH = "/_security/user/kibana_system/_password"
@@ -17,5 +17,5 @@ def set_up(connection: Connection, password: Secret) -> Step:
     if answer.has_no_handler:
         raise DashcamError(f"{connection.address} has no user kibana_system: its security is off, or it is OpenSearch.")
     if not answer.is_ok:
-        raise Unreachable(connection.explain(answer, "the cluster privilege manage_security"))
+        raise StoreUnreachable(connection.explain(answer, "the cluster privilege manage_security"))
     return Step("user kibana_system", "has its password")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local.file import FIRST_PLACE, INDEXED, LAST_PLACE, MEASURED, is_label
-from dashcam.errors import Unreachable
+from dashcam.errors import StoreUnreachable
 from dashcam.event import Event
 from dashcam.find.query import All, Any, Between, Equals, Exists, Expression, Matches, Query, Words
 from dashcam.find.values import SEARCHED, words_of
@@ -40,7 +40,7 @@ class LocalStore:
         self._idle: list[tuple[os.stat_result, sqlite3.Connection]] = []  # and which file each of them has open
 
     def find(self, query: Query) -> Iterator[Event]:
-        """The events of a query, oldest first, none twice; raises `Unreachable` also when there is no file yet."""
+        """The events of a query, oldest first, none twice; raises `StoreUnreachable` also when there is no file yet."""
         try:
             file, db = self._connection()
             try:
@@ -51,7 +51,7 @@ class LocalStore:
                 raise
             self._idle.append((file, db))
         except sqlite3.Error as fault:
-            raise Unreachable(local_file.reason_of(self._path, fault)) from fault
+            raise StoreUnreachable(local_file.reason_of(self._path, fault)) from fault
 
     def close(self) -> None:
         """Close the file."""
@@ -63,7 +63,7 @@ class LocalStore:
         try:
             now = self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
-            raise Unreachable(
+            raise StoreUnreachable(
                 f"{self._path} does not exist: nothing was shipped to the local store yet. "
                 "Is `dashcam ship` running, with the same DASHCAM_DIR?"
             ) from None

@@ -12,7 +12,7 @@ from dashcam.destinations.checks import Broken, Hop
 from dashcam.destinations.loggly import backend as sending
 from dashcam.destinations.loggly import store as finding
 from dashcam.destinations.network import TIMEOUT_S, agree_with_date, endpoint, hops_to
-from dashcam.errors import BackendUnavailable, BatchRejected, DashcamError, Unreachable
+from dashcam.errors import BackendUnavailable, BatchRejected, DashcamError, StoreUnreachable
 from dashcam.find.query import Equals, Query, Store
 from dashcam.settings import Settings
 
@@ -54,7 +54,7 @@ def _search(store: Store, id_: str) -> list[object]:
 def _fault_of(action: Callable[[], object]) -> DashcamError | None:
     try:
         action()
-    except (BatchRejected, BackendUnavailable, Unreachable) as fault:
+    except (BatchRejected, BackendUnavailable, StoreUnreachable) as fault:
         return fault
     return None
 

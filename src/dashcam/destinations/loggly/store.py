@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import orjson
 import requests
 
-from dashcam.errors import SettingsError, Unreachable
+from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.event import NS_PER_S, Event, format_time
 from dashcam.find import query as ask
 from dashcam.find.values import words_of
@@ -142,13 +142,13 @@ class Loggly:
             except _Forgotten:
                 rest = _Span(span.since_ns, reached_ns)
                 if rest == span:
-                    raise Unreachable(f"Loggly at {self._host} forgets the next page at once.") from None
+                    raise StoreUnreachable(f"Loggly at {self._host} forgets the next page at once.") from None
                 spans.append(rest)
 
     def _narrowed(self, span: _Span, now_ns: int) -> list[_Span]:
         older, newer = span.halves(now_ns)
         if older.until_ns is None or older.until_ns - older.since_ns < _NARROWEST_NS:
-            raise Unreachable(f"Loggly at {self._host} gives up even on a second of events; try later.")
+            raise StoreUnreachable(f"Loggly at {self._host} gives up even on a second of events; try later.")
         return [older, newer]
 
     def _span_pages(self, text: str, span: _Span) -> Iterator[list[dict[str, Any]]]:
@@ -158,7 +158,7 @@ class Loggly:
         while True:
             events = page.get("events")
             if not isinstance(events, list) or not all(map(_is_hit, events)):
-                raise Unreachable(f"Loggly at {self._host} answered without events.")
+                raise StoreUnreachable(f"Loggly at {self._host} answered without events.")
             if events:
                 yield events
             if not (following := page.get("next")):
@@ -172,7 +172,7 @@ class Loggly:
         except ValueError:
             there = urlsplit("")
         if (there.scheme, there.netloc) != (here.scheme, here.netloc) or there.path != "/apiv2/events/iterate":
-            raise Unreachable(
+            raise StoreUnreachable(
                 f"Loggly at {self._host} names a next page at {there.scheme}://{there.netloc}: it is not asked for,"
                 " because it would be shown the API token."
             )
@@ -184,7 +184,7 @@ class Loggly:
         while (response := self._ask(url, parameters)).status_code in {429, 503}:
             pause_s = _seconds(response) or pause_s * 2
             if time.monotonic() + pause_s > deadline_s:
-                raise Unreachable(f"Loggly at {self._host} takes no more searches now ({response.status_code}).")
+                raise StoreUnreachable(f"Loggly at {self._host} takes no more searches now ({response.status_code}).")
             time.sleep(pause_s)
         self._judge(response, is_next=parameters is None)
         try:
@@ -192,7 +192,7 @@ class Loggly:
         except ValueError:
             page = None
         if not isinstance(page, dict):
-            raise Unreachable(f"Loggly at {self._host} answered with something else than JSON.")
+            raise StoreUnreachable(f"Loggly at {self._host} answered with something else than JSON.")
         return page
 
     def _ask(self, url: str, parameters: dict[str, Any] | None) -> requests.Response:
@@ -200,7 +200,7 @@ class Loggly:
             return self._session.get(url, params=parameters, timeout=_TIMEOUT_S, allow_redirects=False)
         except requests.RequestException as error:
             kind = type(error).__name__
-        raise Unreachable(f"Loggly at {self._host} gave no answer ({kind}). Is LOGGLY_SUBDOMAIN right?")
+        raise StoreUnreachable(f"Loggly at {self._host} gave no answer ({kind}). Is LOGGLY_SUBDOMAIN right?")
 
     def _judge(self, response: requests.Response, *, is_next: bool) -> None:
         status = response.status_code
@@ -209,12 +209,12 @@ class Loggly:
         if status == 504 or (status == 500 and b"timeout" in response.content.lower().replace(b" ", b"")):
             raise _TooMuch
         if status in {401, 403}:
-            raise Unreachable(f"Loggly at {self._host} answered {status}: LOGGLY_API_TOKEN may not search there.")
+            raise StoreUnreachable(f"Loggly at {self._host} answered {status}: LOGGLY_API_TOKEN may not search there.")
         if is_next and 400 <= status < 500:
             raise _Forgotten
         hint = " With LOGGLY_SEARCH=complete only known forms are asked." if status == 400 and self._quick else ""
         told = response.text[:200].strip()
-        raise Unreachable(f"Loggly at {self._host} answered {status}: {told}.{hint}")
+        raise StoreUnreachable(f"Loggly at {self._host} answered {status}: {told}.{hint}")
 
     def close(self) -> None:
         """Close the connections."""

@@ -14,7 +14,7 @@ import orjson
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from dashcam.errors import DashcamError, QueryError, Unreachable
+from dashcam.errors import DashcamError, QueryError, StoreUnreachable
 from dashcam.event import NS_PER_S, Event
 from dashcam.find.query import Equals, Expression, Query, Store
 from dashcam.show import accessors as facts
@@ -187,8 +187,8 @@ def show_event() -> str:
     return page.render("event.html", event=event, json=json, **_asked())
 
 
-@pages.app_errorhandler(Unreachable)
-def show_unreachable(error: Unreachable) -> tuple[str, int]:
+@pages.app_errorhandler(StoreUnreachable)
+def show_unreachable(error: StoreUnreachable) -> tuple[str, int]:
     """Say that the store gives no answer."""
     return page.render("problem.html", heading="The store cannot be reached", text=str(error), **_asked()), 503
 
