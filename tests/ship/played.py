@@ -50,7 +50,7 @@ class Taking(Played):
         answer = self._decide(batch)
         if isinstance(answer, Exception):
             raise answer
-        left = {*answer.again, *answer.refused} if answer else set()
+        left = {*answer.retry, *answer.rejected} if answer else set()
         with self._asking:
             self.taken += [line.id for place, line in enumerate(batch) if place not in left]
         return answer

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from dashcam.errors import BackendUnavailable, BatchRejected
-from dashcam.ship.batch import Limits, Undelivered
+from dashcam.ship.batch import Limits, PartialResult
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import LONGEST_PAUSE_S, Delivery, Outcome, _Pause, batches
 
@@ -90,7 +90,7 @@ def test_a_refused_batch_is_halved(tmp_path, bad):
 
 def test_events_refused_by_name(tmp_path):
     """They go to the dead letters at once, with the reason of each."""
-    stage = Stage(tmp_path, Played(Undelivered(refused={1: "no date", 2: "too old"})))
+    stage = Stage(tmp_path, Played(PartialResult(rejected={1: "no date", 2: "too old"})))
 
     assert stage.deliver(events(4)) == Outcome(2, 2, [])
     assert stage.dead() == {"seg-00000001": "no date", "seg-00000002": "too old"}
@@ -98,7 +98,7 @@ def test_events_refused_by_name(tmp_path):
 
 def test_events_that_are_to_come_again(tmp_path):
     """Those alone are sent once more."""
-    backend = Played(Undelivered(again=[0, 2]), Undelivered(again=[1], refused={0: "odd"}))
+    backend = Played(PartialResult(retry=[0, 2]), PartialResult(retry=[1], refused={0: "odd"}))
     stage = Stage(tmp_path, backend)
 
     assert stage.deliver(events(4)) == Outcome(3, 1, [])
@@ -119,7 +119,7 @@ def test_an_event_that_cannot_be_buried_waits(tmp_path):
 
 def test_a_stop_ends_a_pause(tmp_path):
     """What is not delivered by then is given back."""
-    stage = Stage(tmp_path, Played(Undelivered(again=[1, 2])), lambda stage: stage.stopping.set())
+    stage = Stage(tmp_path, Played(PartialResult(retry=[1, 2])), lambda stage: stage.stopping.set())
     assert stage.deliver(events(4)) == Outcome(2, 0, events(4)[1:3])
 
     stage = Stage(tmp_path, Played(BackendUnavailable("down", 1000)), lambda stage: stage.stopping.set())
@@ -153,7 +153,9 @@ def test_whatever_happens_each_event_ends_once(tmp_path, seed):
                 return KeyError("a bug")
             case "some":
                 again = [place for place in places if dice.random() < 0.1]
-                return Undelivered([], {place: "odd" for place in places if place not in again and dice.random() < 0.2})
+                return PartialResult(
+                    [], {place: "odd" for place in places if place not in again and dice.random() < 0.2}
+                )
         return None
 
     backend = Taking(decide)

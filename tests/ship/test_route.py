@@ -8,7 +8,7 @@ import pytest
 
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.ship import checkpoint as positions
-from dashcam.ship.batch import Limits, Undelivered
+from dashcam.ship.batch import Limits, PartialResult
 from dashcam.ship.checkpoint import Progress
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.route import Route
@@ -167,7 +167,7 @@ def _at_random(dice):
             case "refuse":
                 return BatchRejected("odd")
             case "some":
-                return Undelivered([place for place in range(len(batch)) if dice.random() < 0.1])
+                return PartialResult([place for place in range(len(batch)) if dice.random() < 0.1])
         return None
 
     return decide

@@ -19,7 +19,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Undelivered:
+class PartialResult:
     """The events of a batch, by their place in it from 0, that an answer named; all others are delivered.
 
     `again` are sent once more after a pause; `refused` maps a place to the reason, and goes to the dead letters.
@@ -34,7 +34,7 @@ class Backend(Protocol):
 
     limits: Limits
 
-    def ship(self, batch: Batch) -> Undelivered | None:
+    def ship(self, batch: Batch) -> PartialResult | None:
         """Send a batch; `None` means the destination answers for every event.
 
         Raises `BackendUnavailable` when the whole batch is to be sent again, `BatchRejected` when it can never be taken as it is.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.event import Line, format_time
-from dashcam.ship.batch import Backend, Batch, Limits, Undelivered
+from dashcam.ship.batch import Backend, Batch, Limits, PartialResult
 from dashcam.ship.dead_letters import DeadLetter, DeadLetters
 
 FIRST_PAUSE_S = 0.1
@@ -64,28 +64,28 @@ class Delivery:
                 middle = len(part) // 2
                 waiting.extendleft([part[middle:], part[:middle]])
                 continue
-            delivered += len(part) - len(rest.refused) - len(rest.again)
-            dead += len(rest.refused)
-            if rest.again:
-                waiting.appendleft([part[place] for place in rest.again])
-                self._wait(pause.next(None), f"{len(rest.again)} of {len(part)} events not taken yet")
+            delivered += len(part) - len(rest.rejected) - len(rest.retry)
+            dead += len(rest.rejected)
+            if rest.retry:
+                waiting.appendleft([part[place] for place in rest.retry])
+                self._wait(pause.next(None), f"{len(rest.retry)} of {len(part)} events not taken yet")
             else:
                 pause = _Pause()
                 self._tell(None)
         return Outcome(delivered, dead, [line for part in waiting for line in part])
 
-    def _attempt(self, part: Batch) -> Undelivered:
+    def _attempt(self, part: Batch) -> PartialResult:
         """Send once; an event that is refused by itself is in the dead letters when this returns."""
         try:
-            rest = self._backend.ship(part) or Undelivered()
-            self._bury([(part[place], reason) for place, reason in rest.refused.items()])
+            rest = self._backend.ship(part) or PartialResult()
+            self._bury([(part[place], reason) for place, reason in rest.rejected.items()])
         except BackendUnavailable:
             raise
         except BatchRejected as refusal:
             if len(part) > 1:
                 raise
             self._bury([(part[0], str(refusal))])
-            return Undelivered(refused={0: str(refusal)})
+            return PartialResult(rejected={0: str(refusal)})
         except Exception as fault:
             # Whatever a backend trips over, the events are still in the spool, and the next try may be luckier.
             _log.exception("%s: unexpected", self._name)

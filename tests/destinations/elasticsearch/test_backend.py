@@ -12,7 +12,7 @@ from dashcam.destinations.elasticsearch.backend import connect
 from dashcam.destinations.elasticsearch.client import logs_stream, spans_stream
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.settings import Settings
-from dashcam.ship.batch import Undelivered
+from dashcam.ship.batch import PartialResult
 
 from ...engines.streams import documents, set_up, settings_for
 from ...scripted import scripted
@@ -93,10 +93,10 @@ def test_only_the_events_at_fault_are_refused(settings):
     undelivered = backend.ship([line(1), broken(2, **{"@timestamp": "yesterday"}), line(3), broken(4, http="none")])
 
     backend.close()
-    assert undelivered.again == []
-    assert list(undelivered.refused) == [1, 3]
-    assert undelivered.refused[1].startswith("400 ")
-    assert "@timestamp" in undelivered.refused[1]
+    assert undelivered.retry == []
+    assert list(undelivered.rejected) == [1, 3]
+    assert undelivered.rejected[1].startswith("400 ")
+    assert "@timestamp" in undelivered.rejected[1]
     assert sorted(document["_id"] for document in documents(settings)) == [line(1).id, line(3).id]
 
 
@@ -258,7 +258,7 @@ def test_each_item_has_its_own_fate():
     with playing(lambda _: items(201, 409, 400, 429, 503, 200)) as (backend, _):
         undelivered = backend.ship([line(number) for number in range(6)])
 
-    assert undelivered == Undelivered(again=[3, 4], refused={2: "400 document_parsing_exception: so it is"})
+    assert undelivered == PartialResult(retry=[3, 4], refused={2: "400 document_parsing_exception: so it is"})
 
 
 def test_the_failure_store_is_no_delivery():
@@ -268,7 +268,7 @@ def test_the_failure_store_is_no_delivery():
     with playing(lambda _: (200, kept_aside)) as (backend, _):
         undelivered = backend.ship([line(1)])
 
-    assert "failure store" in undelivered.refused[0]
+    assert "failure store" in undelivered.rejected[0]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.event import Line
 from dashcam.settings import Secret, Settings
-from dashcam.ship.batch import Undelivered
+from dashcam.ship.batch import PartialResult
 from tests.destinations.fluentd import server as servers
 from tests.destinations.fluentd.server import Guarded, Orderly, Server
 from tests.peers.node import FluentOrgServer
@@ -69,7 +69,7 @@ def test_an_event_that_cannot_be_packed_is_refused_alone(make_backend):
         answer = make_backend(server).ship([line(1), Line("x", is_span=False, data=b'{"@timestamp":"never"}'), line(3)])
 
     assert ids(server.handle) == ["00000001", "00000003"]
-    assert answer == Undelivered(refused={1: "cannot be sent as msgpack: Invalid isoformat string: 'never'"})
+    assert answer == PartialResult(rejected={1: "cannot be sent as msgpack: Invalid isoformat string: 'never'"})
 
 
 def test_no_message_without_events(make_backend):
@@ -77,7 +77,7 @@ def test_no_message_without_events(make_backend):
     with Server(Orderly()) as server:
         answer = make_backend(server).ship([Line("x", is_span=False, data=b"{}")])
 
-    assert list(answer.refused) == [0]
+    assert list(answer.rejected) == [0]
     assert server.connections == 0
 
 

@@ -142,7 +142,7 @@ def test_an_event_without_a_time_is_refused(path, opened, data):
     """It goes to the dead letters, the others are kept."""
     answer = opened(path).ship([line(1), Line("bad-00000001", is_span=False, data=data), line(2)])
 
-    assert list(answer.refused) == [1]
+    assert list(answer.rejected) == [1]
     assert numbers(path) == [1, 2]
 
 

@@ -13,7 +13,7 @@ from dashcam.destinations.loggly.backend import Loggly, connect, dated
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.event import Line
 from dashcam.settings import Secret, Settings
-from dashcam.ship.batch import Undelivered
+from dashcam.ship.batch import PartialResult
 from dashcam.testing.fake_loggly import Habits, StandIn
 
 from ..backend_contract import BackendContract
@@ -129,7 +129,7 @@ def test_an_event_over_the_limit_is_named(stand_in, backend):
 
     answer = backend.ship([line(LOG), line(large), line(SPAN)])
 
-    assert answer == Undelivered(refused={1: f"{len(dated(large))} bytes as it is sent; Loggly takes 1000000"})
+    assert answer == PartialResult(rejected={1: f"{len(dated(large))} bytes as it is sent; Loggly takes 1000000"})
     assert stand_in.lines() == [dated(LOG), dated(SPAN)]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from dashcam.destinations.elasticsearch.client import Answer, Connection, logs_stream, reason_of, spans_stream
 from dashcam.errors import BackendUnavailable, BatchRejected, StoreUnreachable
 from dashcam.settings import Settings
-from dashcam.ship.batch import Batch, Limits, Undelivered
+from dashcam.ship.batch import Batch, Limits, PartialResult
 
 _EVENTS = 4000
 _ACTION_BYTES = 110  # the line before each event, with a namespace of usual length
@@ -47,7 +47,7 @@ class Elasticsearch:
         self._connection = connection
         self._streams = (logs_stream(namespace), spans_stream(namespace))
 
-    def ship(self, batch: Batch) -> Undelivered | None:
+    def ship(self, batch: Batch) -> PartialResult | None:
         """Send a batch; each event has an answer of its own."""
         if not batch:
             return None
@@ -114,7 +114,7 @@ class Elasticsearch:
         explained = self._connection.explain(answer, f"create_doc on {' and '.join(self._streams)}")
         return BackendUnavailable(explained, _FIX_PAUSE_S)
 
-    def _read(self, answer: Answer, events: int) -> Undelivered | None:
+    def _read(self, answer: Answer, events: int) -> PartialResult | None:
         items = _items(answer.body)
         if len(items) != events:
             raise BackendUnavailable(
@@ -136,7 +136,7 @@ class Elasticsearch:
             raise BackendUnavailable(
                 f"{self._connection.address} took no event: {_why(items[0])}", answer.retry_after_s
             )
-        return Undelivered(again, refused) if again or refused else None
+        return PartialResult(again, refused) if again or refused else None
 
     def _blocked(self, item: Answer) -> BackendUnavailable:
         if item.status == 404:

@@ -75,7 +75,7 @@ def _ship(connect: Callable[[], Backend], canary: Line) -> str:
         except (BatchRejected, BackendUnavailable) as fault:
             raise Broken(str(fault), "Events wait meanwhile.") from None
     if rest:
-        raise Broken("; ".join(rest.refused.values()) or "it asks to come again", SETUP)
+        raise Broken("; ".join(rest.rejected.values()) or "it asks to come again", SETUP)
     return "an event is taken"
 
 

@@ -16,7 +16,7 @@ from dashcam.destinations.fluentd.message import Message, pack_event, pack_messa
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.settings import Settings
-from dashcam.ship.batch import Batch, Limits, Undelivered
+from dashcam.ship.batch import Batch, Limits, PartialResult
 
 LOG_TAG = "dashcam.log"
 SPAN_TAG = "dashcam.span"
@@ -60,7 +60,7 @@ class Fluentd:
         self._resets: dict[tuple[str, int], tuple[int, int]] = {}
         self._doubtful = False  # whether a server was seen to drop a message without a word
 
-    def ship(self, batch: Batch) -> Undelivered | None:
+    def ship(self, batch: Batch) -> PartialResult | None:
         """Send a batch; an event that cannot be packed is refused by its place."""
         messages, refused = pack(batch, compress=self._compress)
         if messages:
@@ -71,7 +71,7 @@ class Fluentd:
                 self._blame(key, fault)
             self._acknowledged += 1
             self._resets.pop(key, None)
-        return Undelivered(refused=refused) if refused else None
+        return PartialResult(rejected=refused) if refused else None
 
     def close(self) -> None:
         """Close the connections, none of which is in use any more."""

@@ -20,7 +20,7 @@ from dashcam.destinations.local.file import LAST_PLACE, pack, packed_id, shelf_n
 from dashcam.errors import BackendUnavailable
 from dashcam.event import NS_PER_S, Event
 from dashcam.settings import Settings
-from dashcam.ship.batch import Batch, Limits, Undelivered
+from dashcam.ship.batch import Batch, Limits, PartialResult
 
 BUSY_S = 5.0  # another writer, such as a second shipper, is waited for
 SHELVES = 4  # in a full file: each costs a look-up 0.1 ms, and the oldest is an index of events that are gone
@@ -71,7 +71,7 @@ class Local:
         self._db: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
 
-    def ship(self, batch: Batch) -> Undelivered | None:
+    def ship(self, batch: Batch) -> PartialResult | None:
         """Keep the events that are not there yet; one without a time is refused."""
         rows, refused = _read(batch)
         with self._excused():
@@ -80,7 +80,7 @@ class Local:
                 _keep(db, rows, self._bounds.shelf_events)
                 _forget(db, self._clock() // 1000 - self._bounds.age_ns // 1000, self._bounds.bytes)
             _give_back_room(db)
-        return Undelivered(refused=refused) if refused else None
+        return PartialResult(rejected=refused) if refused else None
 
     def close(self) -> None:
         """Close the file."""

@@ -24,7 +24,7 @@ from requests.adapters import HTTPAdapter
 
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.settings import Secret, Settings
-from dashcam.ship.batch import Batch, Limits, Undelivered
+from dashcam.ship.batch import Batch, Limits, PartialResult
 
 TAG = "dashcam"  # on every event, whatever LOGGLY_TAGS adds: searches find ours among others' by it
 
@@ -79,7 +79,7 @@ class Loggly:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=_IN_FLIGHT))
 
-    def ship(self, batch: Batch) -> Undelivered | None:
+    def ship(self, batch: Batch) -> PartialResult | None:
         """Send a batch; Loggly answers for a whole body, so only what is too large for it is named."""
         if not batch:
             return None
@@ -95,7 +95,7 @@ class Loggly:
         }
         if rest := [line for place, line in enumerate(lines) if place not in refused]:
             self._send(rest)
-        return Undelivered(refused=refused)
+        return PartialResult(rejected=refused)
 
     def _send(self, lines: Sequence[bytes]) -> None:
         body = b"\n".join(lines)
