@@ -23,7 +23,7 @@ from tests.engines.streams import documents, new_namespace, set_up, settings_for
 
 from dashcam.destinations.elasticsearch.backend import connect
 from dashcam.destinations.elasticsearch.store import open_store
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.find.language import parse
 from dashcam.find.query import Query
 from dashcam.settings import Settings
@@ -53,14 +53,14 @@ def main(name: str = "elasticsearch", events: int = 100_000, rounds: int = 3) ->
     return 0
 
 
-def as_request(number: int) -> Line:
+def as_request(number: int) -> EncodedEvent:
     """A log line of which seven belong to one request."""
     line = make_line(number)
     first = number - number % EVENTS_OF_A_REQUEST
     return line._replace(data=line.data.replace(b"%032x" % (number * 7919), b"%032x" % (first * 7919)))
 
 
-def ship(node: engine.Engine, lines: list[Line], batch: int, host: str) -> dict[str, float]:
+def ship(node: engine.Engine, lines: list[EncodedEvent], batch: int, host: str) -> dict[str, float]:
     """Ship all lines into streams of their own."""
     settings = settings_for(node.url.replace("127.0.0.1", host), new_namespace())
     set_up(settings)
@@ -79,7 +79,7 @@ def ship(node: engine.Engine, lines: list[Line], batch: int, host: str) -> dict[
     }
 
 
-def filled(node: engine.Engine, lines: list[Line]) -> Settings:
+def filled(node: engine.Engine, lines: list[EncodedEvent]) -> Settings:
     """Settings of a namespace that holds these lines."""
     settings = settings_for(node.url, new_namespace())
     set_up(settings)

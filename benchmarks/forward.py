@@ -21,13 +21,13 @@ from fluent.sender import FluentSender
 
 from dashcam.destinations.fluentd.backend import Fluentd
 from dashcam.destinations.fluentd.peer import Peer
-from dashcam.event import Line, format_time
+from dashcam.event import EncodedEvent, format_time
 
 START_NS = 1_795_484_146_000_000_000
 BATCH = 400  # lines of this size fill the 256 KB of a batch
 
 
-def make_line(number: int) -> Line:
+def make_line(number: int) -> EncodedEvent:
     """A log line as the services write it, 670 bytes."""
     id_ = f"0193a1b2c3d4e5f601020304-{number:08}"
     event = {
@@ -47,7 +47,7 @@ def make_line(number: int) -> Line:
         "host": {"name": "laptop"},
         "agent": {"name": "dashcam", "version": "0.1.0"},
     }
-    return Line(id_, is_span=False, data=orjson.dumps(event))
+    return EncodedEvent(id_, is_span=False, data=orjson.dumps(event))
 
 
 def measure(send, events: int) -> dict[str, float]:

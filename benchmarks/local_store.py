@@ -20,14 +20,14 @@ from benchmarks.report import interleave, judge, print_machine, print_table, ver
 from benchmarks.traffic import EVENTS_A_REQUEST, requests
 
 from dashcam.destinations.local.backend import Local, connect
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.settings import Settings
 
 BATCHES = (100, 500, 1000)
 A_SERVICE_RECORDS = 6_000  # events a second: a worker serves some 2,000 requests, of three events each
 
 
-def ship_all(lines: list[Line], batch: int) -> dict[str, float]:
+def ship_all(lines: list[EncodedEvent], batch: int) -> dict[str, float]:
     """Ship to a new file; what it took."""
     folder = Path(tempfile.mkdtemp())
     local = connect(Settings(dir=folder))
@@ -59,7 +59,7 @@ def sustain(seconds: float, batch: int) -> float:
     return min(rates)
 
 
-def _rate(local: Local, lines: Iterable[Line], batch: int, seconds: float) -> float:
+def _rate(local: Local, lines: Iterable[EncodedEvent], batch: int, seconds: float) -> float:
     """Events a second of `ship` alone, over as many seconds of it."""
     events, spent_s = 0, 0.0
     while spent_s < seconds:

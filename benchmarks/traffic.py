@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import orjson
 
-from dashcam.event import Line, format_time
+from dashcam.event import EncodedEvent, format_time
 
 EVENTS_A_REQUEST = 7
 BETWEEN_EVENTS_US = 1_000
@@ -34,7 +34,7 @@ class Request(NamedTuple):
     request_id: str
     trace_id: str
     car_id: str
-    lines: list[Line]
+    lines: list[EncodedEvent]
 
 
 def requests(count: int, start_ns: int, seed: int = 1) -> Iterator[Request]:
@@ -77,7 +77,7 @@ class _Recorder:
         ]
         return Request(request_id, trace_id, car_id, lines)
 
-    def _part(self, fields: dict, car_id: str, *, is_failure: bool) -> Line:
+    def _part(self, fields: dict, car_id: str, *, is_failure: bool) -> EncodedEvent:
         labels = {"labels": {"car_id": car_id, "batch": self._chance.randrange(10_000), "wheels": 4}}
         if not is_failure:
             one, other = self._chance.sample(PARTS, 2)
@@ -89,7 +89,7 @@ class _Recorder:
         }
         return self._log("parts", "error", "the database timed out", fields | labels | {"error": error})
 
-    def _statement(self, fields: dict, parent: str) -> Line:
+    def _statement(self, fields: dict, parent: str) -> EncodedEvent:
         span = {"id": self._hex(16), "name": "INSERT", "kind": "client", "type": "db", "subtype": "postgresql"}
         database = {
             "system": "postgresql",
@@ -99,7 +99,7 @@ class _Recorder:
         within = {"parent": {"id": parent}, "transaction": {"id": parent}}
         return self._span("parts", "span", "INSERT", fields | within | {"span": span, "db": database}, "success")
 
-    def _called(self, fields: dict, span_id: str, parent: str, status: int) -> Line:
+    def _called(self, fields: dict, span_id: str, parent: str, status: int) -> EncodedEvent:
         span = {"id": span_id, "name": "POST", "kind": "client", "type": "external", "subtype": "http"}
         request = {**fields["http"]["request"], "method": "POST"}
         http = {"request": request, "response": {"status_code": status}}
@@ -110,7 +110,7 @@ class _Recorder:
         }
         return self._span("cars", "span", "POST", fields | within | {"span": span, "http": http}, _outcome(status))
 
-    def _served(self, service: str, fields: dict, span_id: str, status: int) -> Line:
+    def _served(self, service: str, fields: dict, span_id: str, status: int) -> EncodedEvent:
         method, path = "POST", f"/{service}"
         name = f"{method} {path}"
         request = {**fields["http"]["request"], "method": method, "body": {"bytes": 19}}
@@ -124,15 +124,15 @@ class _Recorder:
         }
         return self._span(service, "transaction", name, fields | served, _outcome(status))
 
-    def _span(self, service: str, kind: str, name: str, fields: dict, outcome: str) -> Line:
+    def _span(self, service: str, kind: str, name: str, fields: dict, outcome: str) -> EncodedEvent:
         took_ns = self._chance.randrange(1_000_000, 900_000_000)
         head = {"processor": {"event": kind}, "log.level": "info", "message": name}
         return self._line(service, head | fields, {"duration": took_ns, "outcome": outcome})
 
-    def _log(self, service: str, level: str, message: str, fields: dict) -> Line:
+    def _log(self, service: str, level: str, message: str, fields: dict) -> EncodedEvent:
         return self._line(service, {"log.level": level, "message": message} | fields, {})
 
-    def _line(self, service: str, fields: dict, event: dict) -> Line:
+    def _line(self, service: str, fields: dict, event: dict) -> EncodedEvent:
         self._time_ns += BETWEEN_EVENTS_US * 1000
         self._sequences[service] += 1
         sequence = self._sequences[service]
@@ -147,7 +147,7 @@ class _Recorder:
             "host": {"name": "laptop"},
             "agent": {"name": "dashcam", "version": "0.1.0"},
         }
-        return Line(event_id, "processor" in fields, orjson.dumps(whole))
+        return EncodedEvent(event_id, "processor" in fields, orjson.dumps(whole))
 
     def _hex(self, digits: int) -> str:
         return f"{self._chance.getrandbits(4 * digits):0{digits}x}"

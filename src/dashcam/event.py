@@ -1,6 +1,6 @@
 """The noun of Dashcam: one event, a log line or a span, as one JSON object in the Elastic Common Schema.
 
-A spool holds each event without what all events of its segment share. `Line` is the completed form that is
+A spool holds each event without what all events of its segment share. `EncodedEvent` is the completed form that is
 shipped: the bytes of one JSON object, UTF-8, without a newline. `Event` is a line read back.
 """
 
@@ -15,7 +15,7 @@ ECS_VERSION = "8.17.0"
 NS_PER_S = 1_000_000_000
 
 
-class Line(NamedTuple):
+class EncodedEvent(NamedTuple):
     """One event on its way to a backend: its `event.id`, whether it is a span, and its JSON object as bytes."""
 
     id: str

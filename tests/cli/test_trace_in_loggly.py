@@ -8,7 +8,7 @@ import pytest
 
 from dashcam.cli import main
 from dashcam.destinations.registry import connect
-from dashcam.event import Line, format_time
+from dashcam.event import EncodedEvent, format_time
 from dashcam.settings import Settings
 
 
@@ -28,7 +28,7 @@ def loggly(loggly_stand_in, tmp_path, monkeypatch):
         "service": {"name": "cars"},
     }
     with closing(connect("loggly", Settings.load())) as backend:
-        backend.ship([Line(fields["event"]["id"], is_span=False, data=orjson.dumps(fields))])
+        backend.ship([EncodedEvent(fields["event"]["id"], is_span=False, data=orjson.dumps(fields))])
     return loggly_stand_in
 
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from dashcam.destinations.local.backend import connect
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.settings import Settings
 
 from ..show import events
@@ -22,7 +22,7 @@ DASHCAM = [sys.executable, "-m", "dashcam"]
 def environment(tmp_path):
     """A folder whose local store holds a car that failed."""
     backend = connect(Settings.load({"DASHCAM_DIR": str(tmp_path)}))
-    backend.ship([Line(event.id, event.is_span, event.to_json()) for event in events.failed()])
+    backend.ship([EncodedEvent(event.id, event.is_span, event.to_json()) for event in events.failed()])
     backend.close()
     return os.environ | {"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "local"}
 

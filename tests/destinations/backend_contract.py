@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from dashcam.errors import BackendUnavailable
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.ship.batch import Backend
 
 
@@ -24,7 +24,7 @@ class Destination(Protocol):
         """Make it take nothing from now on, as if it were dead."""
 
 
-def line(number: int, message: str = "car created") -> Line:
+def line(number: int, message: str = "car created") -> EncodedEvent:
     """One event; the same number gives the same one."""
     event_id = f"0193a1b2c3d4e5f601020304-{number:08d}"
     fields = {
@@ -37,14 +37,14 @@ def line(number: int, message: str = "car created") -> Line:
         "ecs.version": "8.17.0",
         "service": {"name": "cars"},
     }
-    return Line(event_id, is_span=False, data=orjson.dumps(fields))
+    return EncodedEvent(event_id, is_span=False, data=orjson.dumps(fields))
 
 
-def span(number: int) -> Line:
+def span(number: int) -> EncodedEvent:
     """One span."""
     log = line(number)
     fields = {**orjson.loads(log.data), "processor": {"event": "transaction"}}
-    return Line(log.id, is_span=True, data=orjson.dumps(fields))
+    return EncodedEvent(log.id, is_span=True, data=orjson.dumps(fields))
 
 
 class BackendContract:

@@ -5,7 +5,7 @@ import random
 import orjson
 from hypothesis import strategies
 
-from dashcam.event import Event, Line
+from dashcam.event import EncodedEvent, Event
 from dashcam.find.query import All, Any, Between, Equals, Exists, Matches, Not, Words
 from dashcam.find.values import text_of, values_of
 
@@ -23,13 +23,13 @@ _ODD_ADDRESSES = ["127.0.0.1", "::1", "0:0:0:0:0:0:0:1", "nobody"]
 _BOUNDS = [None, -3, -1.5, 0, 1.2, 1.5, 1.8, 200, 201, 2**63, 1e300]
 
 
-def lines(seed: int = 7, count: int = 300) -> list[Line]:
+def lines(seed: int = 7, count: int = 300) -> list[EncodedEvent]:
     """The same events in every run; each has about half of the fields."""
     chance = random.Random(seed)
     return [_line(chance, number) for number in range(count)]
 
 
-def _line(chance: random.Random, number: int) -> Line:
+def _line(chance: random.Random, number: int) -> EncodedEvent:
     event_id = f"0ddfa1b2c3d4e5f601020304-{number:08d}"
     fields: dict = {"@timestamp": f"2026-11-23T09:{number % 60:02}:00.{number:06}Z", "event": {"id": event_id}}
     for name in FIELDS:
@@ -39,7 +39,7 @@ def _line(chance: random.Random, number: int) -> Line:
             for key in above:
                 place = place.setdefault(key, {})
             place[last] = _value(chance, name)
-    return Line(event_id, is_span=False, data=orjson.dumps(fields))
+    return EncodedEvent(event_id, is_span=False, data=orjson.dumps(fields))
 
 
 def _value(chance: random.Random, name: str) -> object:

@@ -4,7 +4,7 @@ import random
 
 import orjson
 
-from dashcam.event import NS_PER_S, Event, Line, format_time, parse_time
+from dashcam.event import NS_PER_S, EncodedEvent, Event, format_time, parse_time
 
 START_NS = parse_time("2026-11-23T08:00:00Z")
 """The time of the first event; the others follow within three hours."""
@@ -51,7 +51,7 @@ ODD_LABELS = [
 ]
 
 
-def lines() -> list[Line]:
+def lines() -> list[EncodedEvent]:
     """The events as the shipper hands them over, not in the order of their times, one of them twice."""
     made = _Recorder(random.Random(7))
     for number in range(40):
@@ -64,7 +64,7 @@ def lines() -> list[Line]:
     return [*shuffled, shuffled[0]]
 
 
-def requests(count: int) -> list[Line]:
+def requests(count: int) -> list[EncodedEvent]:
     """The events of so many requests, `req-0000` and on, in the order they were recorded."""
     made = _Recorder(random.Random(7))
     for number in range(count):
@@ -81,7 +81,7 @@ def events() -> list[Event]:
 class _Recorder:
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
-        self.lines: list[Line] = []
+        self.lines: list[EncodedEvent] = []
         self.now_ns = START_NS
 
     def request(self, number: int) -> None:
@@ -213,7 +213,7 @@ class _Recorder:
             "agent": {"name": "dashcam", "version": "0.1.0"},
         }
         line = {"@timestamp": format_time(self.now_ns), **fields, "event": event | fields.get("event", {}), **shared}
-        self.lines.append(Line(event_id, "processor" in fields, orjson.dumps(line)))
+        self.lines.append(EncodedEvent(event_id, "processor" in fields, orjson.dumps(line)))
         self.now_ns += self.chance.randrange(1, 30 * NS_PER_S)
 
     def _hex(self, digits: int) -> str:

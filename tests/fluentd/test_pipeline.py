@@ -20,7 +20,7 @@ from dashcam.destinations.fluentd.connection import Patience, dial
 from dashcam.destinations.fluentd.message import ENTRY, pack_message
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.settings import Secret, Settings
 
 from .runner import SHARED_KEY, Fluentd, wait_until
@@ -42,7 +42,7 @@ def line(number, *, is_span=False, **fields):
         "labels": {"number": number},
         "event": {"id": id_, "sequence": number},
     }
-    return Line(id_, is_span, orjson.dumps({**event, **fields}))
+    return EncodedEvent(id_, is_span, orjson.dumps({**event, **fields}))
 
 
 class Stack:

@@ -5,7 +5,7 @@ from itertools import count
 
 import orjson
 
-from dashcam.event import Event, Line, format_time
+from dashcam.event import EncodedEvent, Event, format_time
 from tests.show.events import START_NS, Service
 
 MINUTES = 30
@@ -102,12 +102,12 @@ def _mended():
     return events[0]
 
 
-def _ingested(event: Event, rng) -> Line:
+def _ingested(event: Event, rng) -> EncodedEvent:
     delay_ns = int(rng.lognormvariate(-0.5, 0.6) * 1e9)
     event.fields["event"]["ingested"] = format_time(event.time_ns + delay_ns)
     if event.fields.get("error") == {}:
         del event.fields["error"]
-    return Line(event.id, event.is_span, event.to_json())
+    return EncodedEvent(event.id, event.is_span, event.to_json())
 
 
 def dead_letters():

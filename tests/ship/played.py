@@ -2,13 +2,13 @@
 
 import threading
 
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.ship.batch import Limits
 
 
 def events(count):
     """Some events; each number gives the same one."""
-    return [Line(f"seg-{number:08d}", is_span=False, data=b'{"number":%d}' % number) for number in range(count)]
+    return [EncodedEvent(f"seg-{number:08d}", is_span=False, data=b'{"number":%d}' % number) for number in range(count)]
 
 
 class Played:

@@ -2,16 +2,16 @@
 
 import threading
 
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.ship.dead_letters import DeadLetter, DeadLetters, names_in
 
 LETTER = DeadLetter(
-    "2026-11-24T01:35:46.123456Z", "too odd", Line("seg-00000001", is_span=True, data='{"é":"🚗"}'.encode())
+    "2026-11-24T01:35:46.123456Z", "too odd", EncodedEvent("seg-00000001", is_span=True, data='{"é":"🚗"}'.encode())
 )
 
 
 def _letter(number):
-    return LETTER._replace(line=Line(f"seg-{number:08d}", is_span=False, data=b"{}"))
+    return LETTER._replace(line=EncodedEvent(f"seg-{number:08d}", is_span=False, data=b"{}"))
 
 
 def test_a_letter_is_read_again(tmp_path):
@@ -58,7 +58,7 @@ def test_a_line_in_pieces(tmp_path):
 def test_bytes_that_are_no_text(tmp_path):
     """A letter is one line of JSON, whatever the event was."""
     letters = DeadLetters(tmp_path, "loggly")
-    letters.add([LETTER._replace(line=Line("a", is_span=False, data=b"\xff{\n}"))])
+    letters.add([LETTER._replace(line=EncodedEvent("a", is_span=False, data=b"\xff{\n}"))])
 
     assert [letter.line.data for letter in letters.read()] == ["\ufffd{\n}".encode()]
     assert letters.path.read_bytes().count(b"\n") == 1

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.event import Event, Line
+from dashcam.event import EncodedEvent, Event
 from dashcam.spool.segment import (
     DROP_REASONS,
     LATEST_NS,
@@ -94,7 +94,7 @@ def test_a_line_is_completed():
     """The time becomes a date; the event's id, its number and what the segment's events share go to the end."""
     line = Completion(decode_header(HEADER)).complete(LOG, 12)
 
-    assert line == Line(
+    assert line == EncodedEvent(
         "0193a1b2c3d4e5f601020304-00000012",
         is_span=False,
         data=b'{"@timestamp":"2026-11-24T01:35:46.123456Z","log.level":"info","message":"car created",'

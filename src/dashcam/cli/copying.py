@@ -24,7 +24,7 @@ from dashcam.destinations.registry import ROUTES, connect, open_store
 from dashcam.settings import Settings
 
 if TYPE_CHECKING:
-    from dashcam.event import Event, Line
+    from dashcam.event import EncodedEvent, Event
     from dashcam.find.query import Query
     from dashcam.ship.delivery import Delivery
 
@@ -84,7 +84,7 @@ class Bookmark(NamedTuple):
         """What comes behind it."""
         return (event for event in events if (event.time_ns, event.id) > (self.time_ns, self.id))
 
-    def move(self, line: "Line") -> None:
+    def move(self, line: "EncodedEvent") -> None:
         """Put it behind an event, in one step."""
         import orjson
 
@@ -136,7 +136,7 @@ def _copy(
         return _deliver(batches(lines, backend.limits), delivery, bookmark)
 
 
-def _deliver(cut: Iterable[list["Line"]], delivery: "Delivery", bookmark: Bookmark) -> Count:
+def _deliver(cut: Iterable[list["EncodedEvent"]], delivery: "Delivery", bookmark: Bookmark) -> Count:
     count = Count()
     for batch in cut:
         outcome = delivery.deliver(batch)
@@ -148,11 +148,11 @@ def _deliver(cut: Iterable[list["Line"]], delivery: "Delivery", bookmark: Bookma
     return count
 
 
-def _with_progress(events: Iterable["Event"], query: "Query", *, is_shown: bool) -> Iterator["Line"]:
+def _with_progress(events: Iterable["Event"], query: "Query", *, is_shown: bool) -> Iterator["EncodedEvent"]:
     """The events as lines; how far they have come is shown by their time, since nobody knows their number."""
     from tqdm import tqdm
 
-    from dashcam.event import NS_PER_S, Line
+    from dashcam.event import NS_PER_S, EncodedEvent
 
     tqdm.monitor_interval = 0  # no thread of its own: the bar moves with every event
     begin_ns = None
@@ -164,7 +164,7 @@ def _with_progress(events: Iterable["Event"], query: "Query", *, is_shown: bool)
                 bar.reset(total=max(1, ((query.until_ns or begin_ns) - begin_ns) // NS_PER_S))
             bar.set_postfix_str(f"{number:,} events", refresh=False)
             bar.update((event.time_ns - begin_ns) // NS_PER_S - bar.n)
-            yield Line(event.id, event.is_span, event.to_json())
+            yield EncodedEvent(event.id, event.is_span, event.to_json())
         bar.update((bar.total or 0) - bar.n)
 
 

@@ -11,7 +11,7 @@ from dashcam.destinations.canary import await_in, hatch
 from dashcam.destinations.checks import Broken, Hop
 from dashcam.destinations.registry import connect, open_store
 from dashcam.errors import BackendUnavailable, BatchRejected
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.settings import Settings
 
 
@@ -55,7 +55,7 @@ def _has_room(settings: Settings) -> str:
     return f"{settings.dir} has room"
 
 
-def _take(route: str, settings: Settings, canary: Line) -> str:
+def _take(route: str, settings: Settings, canary: EncodedEvent) -> str:
     with closing(connect(route, settings)) as backend:
         try:
             backend.ship([canary])

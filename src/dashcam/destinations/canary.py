@@ -7,7 +7,7 @@ import orjson
 
 from dashcam.destinations.checks import Broken
 from dashcam.errors import StoreUnreachable
-from dashcam.event import ECS_VERSION, NS_PER_S, Event, Line, format_time
+from dashcam.event import ECS_VERSION, NS_PER_S, EncodedEvent, Event, format_time
 from dashcam.find.query import Equals, Query, Store
 from dashcam.version import __version__
 
@@ -15,7 +15,7 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 
 
-def hatch() -> Line:
+def hatch() -> EncodedEvent:
     """A canary, as the recorder would make it."""
     id_ = f"{uuid.uuid4().hex[:24]}-canary"
     event = {
@@ -28,10 +28,10 @@ def hatch() -> Line:
         "service": {"name": "dashcam-doctor"},
         "agent": {"name": "dashcam", "version": __version__},
     }
-    return Line(id_, is_span=False, data=orjson.dumps(event))
+    return EncodedEvent(id_, is_span=False, data=orjson.dumps(event))
 
 
-def await_in(store: Store, canary: Line, sent_s: float, wait_s: float, fix: str) -> str:
+def await_in(store: Store, canary: EncodedEvent, sent_s: float, wait_s: float, fix: str) -> str:
     """Find a canary that was sent at a time of the monotonic clock, as it was sent."""
     sent = Event.from_json(canary.data)
     query = Query(Equals("event.id", canary.id), since_ns=sent.time_ns - NS_PER_S)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 
-Batch = Sequence[Line]
+Batch = Sequence[EncodedEvent]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.ship.batch import Limits
 from dashcam.ship.selection import epilogue, is_shipped
 from dashcam.spool.reader import Position, SegmentReader, segment_files
@@ -27,7 +27,7 @@ class Mark(NamedTuple):
 class Cut(NamedTuple):
     """Events to be shipped together, and the marks of their segments once they are. It can hold marks alone."""
 
-    lines: list[Line]
+    lines: list[EncodedEvent]
     marks: dict[str, Mark]
     damaged: int = 0
 
@@ -39,7 +39,7 @@ class Tape:
         self._spool = spool
         self._at = dict(marks)
         self._open: dict[str, tuple[SegmentReader, Completion]] = {}
-        self._waiting: deque[tuple[Line | None, str, Position | Mark]] = deque()
+        self._waiting: deque[tuple[EncodedEvent | None, str, Position | Mark]] = deque()
         self._damaged = 0
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ class Tape:
             self._read(limits.events)
         if not self._waiting:
             return None
-        lines: list[Line] = []
+        lines: list[EncodedEvent] = []
         marks: dict[str, Position | Mark] = {}
         room = limits.bytes
         while self._waiting and len(lines) < limits.events:

@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 import orjson
 
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 
 LETTERS = ".jsonl"
 REPLAYING = ".replaying"
@@ -21,7 +21,7 @@ class DeadLetter(NamedTuple):
 
     time: str
     reason: str
-    line: Line
+    line: EncodedEvent
 
 
 class DeadLetters:
@@ -124,7 +124,7 @@ def _decode(text: bytes) -> DeadLetter | None:
     """A letter of a line; `None` for a line that a full disk or a kill left in pieces."""
     try:
         fields = orjson.loads(text)
-        line = Line(fields["id"], fields["is_span"], fields["event"].encode())
+        line = EncodedEvent(fields["id"], fields["is_span"], fields["event"].encode())
         return DeadLetter(fields["time"], fields["reason"], line)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dashcam.errors import BackendUnavailable, BatchRejected
-from dashcam.event import Line, format_time
+from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend, Batch, Limits, PartialResult
 from dashcam.ship.dead_letters import DeadLetter, DeadLetters
 
@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
 
     delivered: int
     dead: int
-    rest: Sequence[Line] = ()
+    rest: Sequence[EncodedEvent] = ()
 
 
 class Delivery:
@@ -92,7 +92,7 @@ class Delivery:
             raise BackendUnavailable(f"{type(fault).__name__}: {fault}") from fault
         return rest
 
-    def _bury(self, refused: list[tuple[Line, str]]) -> None:
+    def _bury(self, refused: list[tuple[EncodedEvent, str]]) -> None:
         if refused:
             now = format_time(time.time_ns())
             try:
@@ -107,9 +107,9 @@ class Delivery:
         self._stopping.wait(pause_s)
 
 
-def batches(lines: Iterable[Line], limits: Limits) -> Iterator[list[Line]]:
+def batches(lines: Iterable[EncodedEvent], limits: Limits) -> Iterator[list[EncodedEvent]]:
     """Lines in batches that keep to the limits; one that is too long for them is a batch of its own."""
-    batch: list[Line] = []
+    batch: list[EncodedEvent] = []
     room = limits.bytes
     for line in lines:
         room -= len(line.data) + 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.spool.reader import SegmentReader
 from dashcam.spool.segment import Completion, Header, is_span, is_start, time_of
 
@@ -21,7 +21,7 @@ def is_shipped(line: bytes) -> bool:
     return not is_start(line)
 
 
-def epilogue(reader: SegmentReader) -> list[Line]:
+def epilogue(reader: SegmentReader) -> list[EncodedEvent]:
     """The events that a final segment's end gives rise to; the same ones, with the same ids, at every reading.
 
     A request that was open when its process died is told as aborted, and events that were dropped are told by count.
@@ -51,7 +51,7 @@ def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int,
         yield fields, number, last_ns
 
 
-def _aborted(header: Header, start: dict[str, Any], number: int, last_ns: int) -> Line:
+def _aborted(header: Header, start: dict[str, Any], number: int, last_ns: int) -> EncodedEvent:
     age_ns = max(0, last_ns - start["time_ns"])
     kept: dict[str, Any] = {
         name: start[name] for name in ("http", "trace", "span", "parent", "transaction", "url") if name in start
@@ -67,7 +67,7 @@ def _aborted(header: Header, start: dict[str, Any], number: int, last_ns: int) -
     return _derived(header, event, f"aborted-{number:08d}", number)
 
 
-def _dropped(header: Header) -> Line:
+def _dropped(header: Header) -> EncodedEvent:
     reasons = {reason: count for reason, count in header.dropped.items() if count}
     told = ", ".join(f"{count} by {reason}" for reason, count in reasons.items())
     event = {
@@ -81,9 +81,9 @@ def _dropped(header: Header) -> Line:
     return _derived(header, event, "dropped", 0)
 
 
-def _derived(header: Header, event: dict[str, Any], suffix: str, number: int) -> Line:
+def _derived(header: Header, event: dict[str, Any], suffix: str, number: int) -> EncodedEvent:
     """An event that is no line of the segment: its id says which, its sequence is that of what it is about."""
     line = Completion(header).complete(orjson.dumps(event), number)
     fields = orjson.loads(line.data)
     fields["event"]["id"] = f"{header.segment}-{suffix}"
-    return Line(fields["event"]["id"], is_span=False, data=orjson.dumps(fields))
+    return EncodedEvent(fields["event"]["id"], is_span=False, data=orjson.dumps(fields))

@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 import orjson
 
-from dashcam.event import NS_PER_S, Line, format_time
+from dashcam.event import NS_PER_S, EncodedEvent, format_time
 
 FORMAT = 2
 SEGMENT_BYTES = 2 << 20  # a new file every few thousand events; what is touched of it counts as the service's memory
@@ -131,7 +131,7 @@ class Completion:
         dataset = orjson.dumps(header.service)
         self._tail = b',"dataset":' + dataset + b"}," + orjson.dumps(dict(header.shared))[1:]
 
-    def complete(self, line: bytes, sequence: int) -> Line:
+    def complete(self, line: bytes, sequence: int) -> EncodedEvent:
         """The event of a spool's line (without its newline), the `sequence`th of its segment, from 1."""
         time_end = line.index(b",")
         seconds, rest_ns = divmod(int(line[TIME_AT:time_end]), NS_PER_S)
@@ -144,7 +144,7 @@ class Completion:
             sequence,
             self._tail,
         )
-        return Line(f"{self._segment}-{sequence:08d}", line.startswith(SPAN_KIND, time_end), data)
+        return EncodedEvent(f"{self._segment}-{sequence:08d}", line.startswith(SPAN_KIND, time_end), data)
 
 
 @lru_cache(maxsize=8)

@@ -11,7 +11,7 @@ from dashcam.destinations.fluentd.backend import RESETS, SHUN_S, Fluentd, connec
 from dashcam.destinations.fluentd.connection import WHY_RESET, WHY_SILENT, Patience, dial
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.settings import Secret, Settings
 from dashcam.ship.batch import PartialResult
 from tests.destinations.fluentd import server as servers
@@ -26,7 +26,7 @@ SHORT = Patience(connect_s=2, handshake_s=0.3, acknowledge_s=0.3, probe_s=0.3)
 def line(number, *, is_span=False, **fields):
     id_ = f"0193a1b2c3d4e5f601020304-{number:08}"
     event = {"@timestamp": "2026-11-24T01:35:46.123456Z", "event": {"id": id_}, **fields}
-    return Line(id_, is_span, orjson.dumps(event))
+    return EncodedEvent(id_, is_span, orjson.dumps(event))
 
 
 def ids(orderly):
@@ -66,7 +66,9 @@ def test_logs_and_spans_are_told_apart_by_their_tag(make_backend):
 def test_an_event_that_cannot_be_packed_is_refused_alone(make_backend):
     """The others of its batch arrive."""
     with Server(Orderly()) as server:
-        answer = make_backend(server).ship([line(1), Line("x", is_span=False, data=b'{"@timestamp":"never"}'), line(3)])
+        answer = make_backend(server).ship(
+            [line(1), EncodedEvent("x", is_span=False, data=b'{"@timestamp":"never"}'), line(3)]
+        )
 
     assert ids(server.handle) == ["00000001", "00000003"]
     assert answer == PartialResult(rejected={1: "cannot be sent as msgpack: Invalid isoformat string: 'never'"})
@@ -75,7 +77,7 @@ def test_an_event_that_cannot_be_packed_is_refused_alone(make_backend):
 def test_no_message_without_events(make_backend):
     """When none can be packed nothing is sent."""
     with Server(Orderly()) as server:
-        answer = make_backend(server).ship([Line("x", is_span=False, data=b"{}")])
+        answer = make_backend(server).ship([EncodedEvent("x", is_span=False, data=b"{}")])
 
     assert list(answer.rejected) == [0]
     assert server.connections == 0

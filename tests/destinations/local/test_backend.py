@@ -14,7 +14,7 @@ import pytest
 from dashcam.destinations.local.backend import DAY_NS, Bounds, Local, connect
 from dashcam.destinations.local.store import LocalStore
 from dashcam.errors import BackendUnavailable, SettingsError
-from dashcam.event import Line, format_time, parse_time
+from dashcam.event import EncodedEvent, format_time, parse_time
 from dashcam.find.query import Query, Words
 from dashcam.settings import Settings
 
@@ -79,7 +79,7 @@ def opened():
 def at(time_ns, number, message="tick"):
     """An event of a time."""
     fields = orjson.loads(line(number, message).data) | {"@timestamp": format_time(time_ns)}
-    return Line(f"0193a1b2c3d4e5f601020304-{number:08d}", is_span=False, data=orjson.dumps(fields))
+    return EncodedEvent(f"0193a1b2c3d4e5f601020304-{number:08d}", is_span=False, data=orjson.dumps(fields))
 
 
 def numbers(path, query=Query()):  # noqa: B008 - it is frozen
@@ -140,7 +140,7 @@ def test_a_killed_writer_loses_nothing(path):
 )
 def test_an_event_without_a_time_is_refused(path, opened, data):
     """It goes to the dead letters, the others are kept."""
-    answer = opened(path).ship([line(1), Line("bad-00000001", is_span=False, data=data), line(2)])
+    answer = opened(path).ship([line(1), EncodedEvent("bad-00000001", is_span=False, data=data), line(2)])
 
     assert list(answer.rejected) == [1]
     assert numbers(path) == [1, 2]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dashcam.destinations.local.backend import Bounds, Local, connect
 from dashcam.destinations.local.store import LocalStore, narrow, open_store
 from dashcam.errors import StoreUnreachable
-from dashcam.event import Event, Line, format_time
+from dashcam.event import EncodedEvent, Event, format_time
 from dashcam.find import query as ask
 from dashcam.find.values import SEARCHED
 from dashcam.settings import Settings
@@ -102,7 +102,7 @@ def test_any_search_over_any_events(tmp_path_factory, events, expression, limit,
     """Hits, order and limit are as plain Python has them, with many events of the same times."""
     for number, fields in enumerate(events):
         fields["event"] = {"id": f"id-{(7 * number) % 13:08}"}
-    shipped = [Line(fields["event"]["id"], is_span=False, data=orjson.dumps(fields)) for fields in events]
+    shipped = [EncodedEvent(fields["event"]["id"], is_span=False, data=orjson.dumps(fields)) for fields in events]
     query = ask.Query(expression, since_ns=None if since_us is None else since_us * 1000, limit=limit)
 
     with closing(filled(tmp_path_factory.mktemp("any") / "events.db", shipped, batch=4)) as store:

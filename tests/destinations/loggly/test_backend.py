@@ -11,7 +11,7 @@ import pytest
 
 from dashcam.destinations.loggly.backend import Loggly, connect, dated
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.settings import Secret, Settings
 from dashcam.ship.batch import PartialResult
 from dashcam.testing.fake_loggly import Habits, StandIn
@@ -24,7 +24,7 @@ SPAN = b'{"@timestamp":"2026-11-24T01:35:46.123456Z","timestamp":{"us":179548414
 
 
 def line(data, number=1):
-    return Line(f"seg-{number:08}", b'"timestamp"' in data, data)
+    return EncodedEvent(f"seg-{number:08}", b'"timestamp"' in data, data)
 
 
 @pytest.fixture

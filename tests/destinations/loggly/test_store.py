@@ -9,7 +9,7 @@ import requests
 from dashcam.destinations.loggly.backend import Loggly as Backend
 from dashcam.destinations.loggly.store import Loggly, loggly_query, open_store
 from dashcam.errors import SettingsError, StoreUnreachable
-from dashcam.event import Event, Line, format_time, parse_time
+from dashcam.event import EncodedEvent, Event, format_time, parse_time
 from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Matches, Not, Query, Words
 from dashcam.settings import Secret, Settings
 from dashcam.testing.fake_loggly import Habits, StandIn
@@ -29,7 +29,7 @@ def event(number, at="2026-11-24T01:35:46.123456Z", **fields):
 
 def line(fields):
     made = Event(fields)
-    return Line(made.id, made.is_span, made.to_json())
+    return EncodedEvent(made.id, made.is_span, made.to_json())
 
 
 class Account:

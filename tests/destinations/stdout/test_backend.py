@@ -74,7 +74,7 @@ def test_connect_writes_to_the_process_output():
     code = (
         "from dashcam.event import Line; from dashcam.settings import Settings\n"
         "from dashcam.destinations.stdout.backend import connect; import os\n"
-        "connect(Settings()).ship([Line('id', False, b'{}')]); os._exit(0)"
+        "connect(Settings()).ship([EncodedEvent('id', False, b'{}')]); os._exit(0)"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

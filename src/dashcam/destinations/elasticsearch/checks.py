@@ -16,7 +16,7 @@ from dashcam.destinations.fluentd.connection import Patience, dial
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.destinations.network import agree, hops_to, reach, resolve, secure
 from dashcam.errors import BackendUnavailable, BatchRejected
-from dashcam.event import Line
+from dashcam.event import EncodedEvent
 from dashcam.settings import Settings
 from dashcam.ship.batch import Backend
 
@@ -68,7 +68,7 @@ def _greet(peer: Peer) -> str:
     return f"{peer} accepts the key"
 
 
-def _ship(connect: Callable[[], Backend], canary: Line) -> str:
+def _ship(connect: Callable[[], Backend], canary: EncodedEvent) -> str:
     with closing(connect()) as backend:
         try:
             rest = backend.ship([canary])
@@ -134,6 +134,6 @@ def _tells_time(connection: Connection) -> str:
     return agree(float(answer.body[0]["epoch"]), "the engine") if answer.is_ok else "may not be asked for"
 
 
-def _canary_hops(settings: Settings, canary: Line, sent_s: float, wait_s: float) -> Iterator[Hop]:
+def _canary_hops(settings: Settings, canary: EncodedEvent, sent_s: float, wait_s: float) -> Iterator[Hop]:
     with closing(finding.open_store(settings)) as store:
         yield Hop("finding", "canary", partial(await_in, store, canary, sent_s, wait_s, NOT_FOUND))
