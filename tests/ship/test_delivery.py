@@ -98,7 +98,7 @@ def test_events_refused_by_name(tmp_path):
 
 def test_events_that_are_to_come_again(tmp_path):
     """Those alone are sent once more."""
-    backend = Played(PartialResult(retry=[0, 2]), PartialResult(retry=[1], refused={0: "odd"}))
+    backend = Played(PartialResult(retry=[0, 2]), PartialResult(retry=[1], rejected={0: "odd"}))
     stage = Stage(tmp_path, backend)
 
     assert stage.deliver(events(4)) == Outcome(3, 1, [])

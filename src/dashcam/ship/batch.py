@@ -22,11 +22,11 @@ class Limits:
 class PartialResult:
     """The events of a batch, by their place in it from 0, that an answer named; all others are delivered.
 
-    `again` are sent once more after a pause; `refused` maps a place to the reason, and goes to the dead letters.
+    `retry` are sent once more after a pause; `rejected` maps a place to the reason, and goes to the dead letters.
     """
 
-    again: Sequence[int] = ()
-    refused: Mapping[int, str] = field(default_factory=dict)
+    retry: Sequence[int] = ()
+    rejected: Mapping[int, str] = field(default_factory=dict)
 
 
 class Backend(Protocol):

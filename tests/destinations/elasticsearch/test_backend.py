@@ -258,7 +258,7 @@ def test_each_item_has_its_own_fate():
     with playing(lambda _: items(201, 409, 400, 429, 503, 200)) as (backend, _):
         undelivered = backend.ship([line(number) for number in range(6)])
 
-    assert undelivered == PartialResult(retry=[3, 4], refused={2: "400 document_parsing_exception: so it is"})
+    assert undelivered == PartialResult(retry=[3, 4], rejected={2: "400 document_parsing_exception: so it is"})
 
 
 def test_the_failure_store_is_no_delivery():
