@@ -28,7 +28,7 @@ SMALL, LARGE = 50, 10_000  # events
 
 FIRST_PAINT, OPEN = "first paint after the store, ms", "open, ms"
 
-MOST_PAINT_MS, MOST_OPEN_MS, MOST_BYTES = 200, 2000, 100_000
+MAX_PAINT_MS, MAX_OPEN_MS, MAX_BYTES = 200, 2000, 100_000
 
 TIMES = """() => {
   const paint = performance.getEntriesByName("first-contentful-paint")[0];
@@ -97,9 +97,9 @@ def main(rounds: int = 9) -> int:
 
 
 def judged(small, large):
-    yield judge("bytes of a page besides its data", bare_bytes(), at_most=MOST_BYTES)
-    yield judge("ms from the store's answer to the first paint", middle(small, FIRST_PAINT), at_most=MOST_PAINT_MS)
-    yield judge("ms until a long story is open", middle(large, OPEN), at_most=MOST_OPEN_MS)
+    yield judge("bytes of a page besides its data", bare_bytes(), at_most=MAX_BYTES)
+    yield judge("ms from the store's answer to the first paint", middle(small, FIRST_PAINT), at_most=MAX_PAINT_MS)
+    yield judge("ms until a long story is open", middle(large, OPEN), at_most=MAX_OPEN_MS)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import pytest
 
 from dashcam.event import Event
 from dashcam.find.query import Query
-from dashcam.find.related import FEW_HITS, MOST_HITS, events_of
+from dashcam.find.related import FEW_HITS, MAX_HITS, events_of
 
 from .sample import events
 
@@ -121,10 +121,10 @@ def _long_story(count):
     ]
 
 
-@pytest.mark.parametrize(("text", "twice"), [("a", FEW_HITS), ("r-1", FEW_HITS), ("x=1", MOST_HITS)])
+@pytest.mark.parametrize(("text", "twice"), [("a", FEW_HITS), ("r-1", FEW_HITS), ("x=1", MAX_HITS)])
 def test_a_long_story_is_fetched_once_but_for_a_look_at_it(text, twice):
     """The newest events say what ties it together; then all of it is asked for."""
-    held = _long_story(2 * MOST_HITS)
+    held = _long_story(2 * MAX_HITS)
     store = _List(held)
 
     assert events_of(store, text) == held

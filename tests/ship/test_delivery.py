@@ -8,7 +8,7 @@ import pytest
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.ship.batch import Limits, PartialResult
 from dashcam.ship.dead_letters import DeadLetters
-from dashcam.ship.delivery import LONGEST_PAUSE_S, Delivery, Outcome, _Pause, batches
+from dashcam.ship.delivery import MAX_PAUSE_S, Delivery, Outcome, _Pause, batches
 
 from .played import Played, Taking, events
 
@@ -171,7 +171,7 @@ def test_pauses_grow():
     pause = _Pause(randomly=lambda _, longest: longest)
 
     assert [pause.next(None) for _ in range(10)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.0, 25.0]
-    assert LONGEST_PAUSE_S < 30
+    assert MAX_PAUSE_S < 30
 
 
 def test_pauses_are_spread():
@@ -184,7 +184,7 @@ def test_a_pause_that_was_asked_for():
     """`Retry-After` is honoured, within the bound."""
     pause = _Pause()
 
-    assert [pause.next(seconds) for seconds in (0.5, 7, 3600)] == [0.5, 7, LONGEST_PAUSE_S]
+    assert [pause.next(seconds) for seconds in (0.5, 7, 3600)] == [0.5, 7, MAX_PAUSE_S]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dashcam.find.query import Equals, Query, Store
 from dashcam.version import __version__
 
 FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 5.0
+MAX_PAUSE_S = 5.0
 
 
 def hatch() -> EncodedEvent:
@@ -43,7 +43,7 @@ def await_in(store: Store, canary: EncodedEvent, sent_s: float, wait_s: float, f
         if time.monotonic() - sent_s > wait_s:
             raise Broken(trouble or f"the canary {canary.id} was taken and not found within {wait_s:g} s", fix)
         time.sleep(pause_s)
-        pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+        pause_s = min(MAX_PAUSE_S, pause_s * 2)
     if found != [sent]:
         raise Broken(f"the canary {canary.id} came back changed, or {len(found)} times", fix)
     return f"{canary.id} found {time.monotonic() - sent_s:.1f} s after it was sent"

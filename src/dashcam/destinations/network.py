@@ -16,7 +16,7 @@ import requests
 from dashcam.destinations.checks import Broken, Hop
 
 TIMEOUT_S = 10
-MOST_DRIFT_S = 60  # spans of two services still lie in each other, and searches for the last minutes find them
+MAX_DRIFT_S = 60  # spans of two services still lie in each other, and searches for the last minutes find them
 
 
 def hops_to(way: str, url: str, variable: str, authority: Path | None = None) -> Iterator[Hop]:
@@ -82,7 +82,7 @@ def secure(host: str, port: int, named: str, context: ssl.SSLContext) -> str:
 def agree(theirs_s: float, whose: str) -> str:
     """Whether this machine's clock agrees with another one's, in seconds since the epoch."""
     ahead_s = time.time() - theirs_s
-    if abs(ahead_s) > MOST_DRIFT_S:
+    if abs(ahead_s) > MAX_DRIFT_S:
         raise Broken(
             f"this machine's clock is {abs(ahead_s):,.0f} s {'ahead of' if ahead_s > 0 else 'behind'} {whose}'s",
             "Set the clocks by NTP: events are found by their time.",

@@ -8,7 +8,7 @@ from dashcam.find.lucene import ParseError, parse, tree
 
 __all__ = ["grow", "shown", "tree"]
 
-LONGEST_TEXT = 8_000  # characters; the parser's time grows with the square of the parts
+MAX_TEXT = 8_000  # characters; the parser's time grows with the square of the parts
 
 # A word that begins with a sign the grammar has for regular expressions, single quotes or exclusion is plain text here.
 # Lone surrogates, which no text may hold, stand for these signs while the grammar looks, so that positions stay true.
@@ -31,8 +31,8 @@ def grow(text: str) -> Any:
 
     Raises `QueryError` with the position of what cannot be read.
     """
-    if len(text) > LONGEST_TEXT:
-        raise QueryError(f"A search has at most {LONGEST_TEXT} characters, not {len(text)}.", LONGEST_TEXT)
+    if len(text) > MAX_TEXT:
+        raise QueryError(f"A search has at most {MAX_TEXT} characters, not {len(text)}.", MAX_TEXT)
     if surrogate := re.search("[\ud800-\udfff]", text):
         raise QueryError("This is no character.", surrogate.start())
     try:

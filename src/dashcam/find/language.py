@@ -24,7 +24,7 @@ from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Ex
 from dashcam.find.values import SEARCHED, words_of
 from dashcam.settings import LEVELS
 
-DEEPEST_NESTING = 50  # each level is a few Python calls in every store
+MAX_NESTING = 50  # each level is a few Python calls in every store
 
 _RANKS = {level.lower(): rank for rank, level in enumerate(LEVELS)}
 _LEVEL_NAMES = {"warn": "warning", "err": "error", "fatal": "critical"} | {level: level for level in _RANKS}
@@ -40,8 +40,8 @@ def parse(text: str) -> Expression:
 
 
 def _read(node: Node, field: str, depth: int) -> Expression:
-    if depth > DEEPEST_NESTING:
-        raise QueryError(f"A search is nested at most {DEEPEST_NESTING} deep.", node.pos or 0)
+    if depth > MAX_NESTING:
+        raise QueryError(f"A search is nested at most {MAX_NESTING} deep.", node.pos or 0)
     return _READERS[type(node)](node, field, depth + 1)
 
 

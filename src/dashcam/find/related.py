@@ -9,7 +9,7 @@ from dashcam.find.query import All, Any, Equals, Expression, Not, Query, Store
 IDS = ("http.request.id", "trace.id", "span.id", "event.id")
 TIES = ("http.request.id", "trace.id")  # what the events of one request have in common
 
-MOST_HITS = 1_000  # of a value that many requests share, as a label may be, the newest events are followed
+MAX_HITS = 1_000  # of a value that many requests share, as a label may be, the newest events are followed
 FEW_HITS = 100  # of an id: enough to see what it is tied to, and most stories
 ROUNDS = 3  # an id leads to a trace, the trace to a request ID that was lost on the way, that one to its trace
 
@@ -42,7 +42,7 @@ def _first_question(any_id: str) -> tuple[tuple[Equals, ...], int]:
     exact = tuple(Equals(field, fold(field, any_id)) for field in IDS)
     if not (is_field and name):
         return exact, FEW_HITS
-    return (*exact, Equals(field_of(name), fold(field_of(name), value))), MOST_HITS
+    return (*exact, Equals(field_of(name), fold(field_of(name), value))), MAX_HITS
 
 
 def _ties_of(events: Iterable[Event]) -> Iterator[Equals]:

@@ -19,7 +19,7 @@ LINE_ROOM = 160 << 10  # for all values of one event: leaves the rest of the spo
 NAME_BYTES = 256  # of a label, or a logger
 ITEMS = 500  # of one mapping or list
 DEPTH = 10  # a flattened field of Elasticsearch takes 20
-LEAST_INT, LARGEST_INT = -(1 << 63), (1 << 64) - 1
+MIN_INT, LARGEST_INT = -(1 << 63), (1 << 64) - 1
 
 
 class Mender:
@@ -65,7 +65,7 @@ class Mender:
             case None | bool():
                 return value
             case int():
-                return int(value) if LEAST_INT <= value <= LARGEST_INT else self._mended(value)
+                return int(value) if MIN_INT <= value <= LARGEST_INT else self._mended(value)
             case float():
                 return float(value) if math.isfinite(value) else self._mended(value)
             case str():

@@ -14,7 +14,7 @@ from dashcam.ship.batch import Backend, Batch, Limits, PartialResult
 from dashcam.ship.dead_letters import DeadLetter, DeadLetters
 
 FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 25.0  # a token or certificate that was set right is in use within 30 s
+MAX_PAUSE_S = 25.0  # a token or certificate that was set right is in use within 30 s
 
 _log = logging.getLogger("dashcam.ship")
 
@@ -130,5 +130,5 @@ class _Pause:
 
     def next(self, retry_after_s: float | None) -> float:
         """Seconds to wait: what the destination asked for, or between half and all of a bound that doubles."""
-        bound_s, self._longest_s = self._longest_s, min(LONGEST_PAUSE_S, self._longest_s * 2)
-        return min(LONGEST_PAUSE_S, retry_after_s) if retry_after_s else self._randomly(bound_s / 2, bound_s)
+        bound_s, self._longest_s = self._longest_s, min(MAX_PAUSE_S, self._longest_s * 2)
+        return min(MAX_PAUSE_S, retry_after_s) if retry_after_s else self._randomly(bound_s / 2, bound_s)

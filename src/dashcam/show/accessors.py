@@ -14,9 +14,9 @@ from dashcam.event import Event
 
 ERROR_LEVELS = frozenset({"error", "critical", "fatal"})
 
-MOST_NS = 2**63  # nanoseconds that fit 64 bits: until the year 2262
+MAX_NS = 2**63  # nanoseconds that fit 64 bits: until the year 2262
 
-MOST_STATEMENT = 64  # characters of a database statement that tell it from others; the event has it whole
+MAX_STATEMENT = 64  # characters of a database statement that tell it from others; the event has it whole
 
 SERVER_KINDS = frozenset({"server", "consumer"})
 
@@ -42,7 +42,7 @@ def time_ns(event: Event) -> int | None:
         moment_ns = event.time_ns
     except (ValueError, OverflowError):
         return None
-    return moment_ns if 0 <= moment_ns < MOST_NS else None
+    return moment_ns if 0 <= moment_ns < MAX_NS else None
 
 
 def duration_ns(event: Event) -> int:
@@ -50,7 +50,7 @@ def duration_ns(event: Event) -> int:
     duration = number(event, "event.duration")
     if duration is None:
         duration = 1000 * (number(event, "transaction.duration.us") or number(event, "span.duration.us") or 0)
-    return min(max(0, duration), MOST_NS)
+    return min(max(0, duration), MAX_NS)
 
 
 def level(event: Event) -> str:
@@ -124,7 +124,7 @@ def title(event: Event) -> str:
         name = route(event)
     elif statement := text(event, "db.statement"):
         name = re.sub(r"\s+", " ", statement).strip()
-        name = name if len(name) <= MOST_STATEMENT else f"{name[:MOST_STATEMENT]}…"
+        name = name if len(name) <= MAX_STATEMENT else f"{name[:MAX_STATEMENT]}…"
     elif address := text(event, "url.full"):
         name = f"{text(event, 'http.request.method')} {_short(address)}".strip()
     else:

@@ -31,7 +31,7 @@ LEVEL_SIGNS = {
     "critical": Chunk("CRIT ", ALARM),
 }
 
-DEEPEST = 16  # levels of indentation, at most; what lies deeper is drawn at this depth
+MAX_DEPTH = 16  # levels of indentation, at most; what lies deeper is drawn at this depth
 
 TIME_COLUMNS = 8  # the longest offset: "~99.9 ms", with its mark of a clock set right
 
@@ -39,9 +39,9 @@ SERVICE_COLUMNS = 14
 
 BARS = ((120, 24), (96, 16), (76, 10))  # from so many columns on, so many for the bars
 
-LEAST_TEXT = 20  # columns a text keeps: where it would get less, nothing is indented deeper
+MIN_TEXT = 20  # columns a text keeps: where it would get less, nothing is indented deeper
 
-LEAST_STACK = 60  # columns a stack trace needs to be read; where it has less it begins at the left
+MIN_STACK = 60  # columns a stack trace needs to be read; where it has less it begins at the left
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class _Page:
 
     @property
     def deepest(self) -> int:
-        room = (self.style.width - self.margin - LEAST_TEXT) // 2 - 1 if self.style.width else DEEPEST
-        return max(1, min(DEEPEST, room))
+        room = (self.style.width - self.margin - MIN_TEXT) // 2 - 1 if self.style.width else MAX_DEPTH
+        return max(1, min(MAX_DEPTH, room))
 
 
 def draw(story: Story, style: Style) -> Iterator[str]:
@@ -172,7 +172,7 @@ def _draw_entry(page: _Page, entry: Entry, branch: str, below: str) -> Iterator[
         yield style.write([*before, *line])
         before = [Chunk(" " * page.margin), Chunk(below, DIM)]
     indent = page.margin + columns(below)
-    if style.width and style.width - indent < LEAST_STACK:
+    if style.width and style.width - indent < MIN_STACK:
         before, indent = [Chunk("    ")], 4
     for line in _trace_back(entry, style, style.width - indent if style.width else None):
         yield style.write([*before, *line])
@@ -219,7 +219,7 @@ def _service(page: _Page, entry: Entry) -> Iterator[Chunk]:
 
 def _lines(page: _Page, entry: Entry, indent: int) -> Iterator[list[Chunk]]:
     style = page.style
-    width = max(LEAST_TEXT, style.width - page.margin - indent) if style.width else None
+    width = max(MIN_TEXT, style.width - page.margin - indent) if style.width else None
     first, *more = entry.title.replace("\r\n", "\n").rstrip("\n").split("\n")
     yield from _fold(style.wrap(_text(entry, first, style), width), style)
     yield from _fold((line for text in more for line in style.wrap([Chunk(text)], width)), style)
@@ -258,7 +258,7 @@ def _fold(lines: Iterable[list[Chunk]], style: Style) -> Iterator[list[Chunk]]:
 
 
 def _draw_note(note: Note, style: Style, width: int | None) -> Iterator[str]:
-    inner = max(LEAST_TEXT, width - 2) if width else None
+    inner = max(MIN_TEXT, width - 2) if width else None
     yield from (style.write([Chunk("  "), *line]) for line in style.wrap(_note(note, style), inner))
 
 
@@ -276,7 +276,7 @@ def _trace_back(entry: Entry, style: Style, width: int | None) -> Iterator[list[
     if len(shown) < len(stack):
         yield [bar, Chunk(f"… {_count(len(stack) - len(shown), 'line')} above", DIM)]
     for text in shown:
-        for line in style.wrap([Chunk(text)], max(LEAST_TEXT, width - 2) if width else None):
+        for line in style.wrap([Chunk(text)], max(MIN_TEXT, width - 2) if width else None):
             yield [bar, *line]
 
 

@@ -231,7 +231,7 @@ def test_a_page_weighs_little_besides_its_data(client):
 
 def test_a_story_too_long_for_a_browser_says_what_it_leaves_out(monkeypatch):
     """Rows beyond the most are counted."""
-    monkeypatch.setattr(page, "MOST_ROWS", 5)
+    monkeypatch.setattr(page, "MAX_ROWS", 5)
     text = "".join(page.render_story(tell(events.created()), "x"))
 
     assert text.count("aria-level=") == 5

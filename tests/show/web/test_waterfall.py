@@ -1,7 +1,7 @@
 """Where the bars of a waterfall begin and how long they are."""
 
 from dashcam.show.story import tell
-from dashcam.show.web.waterfall import MOST_LABELS, SCALE, rows, ticks, tones
+from dashcam.show.web.waterfall import MAX_LABELS, SCALE, rows, ticks, tones
 
 from .. import events
 
@@ -54,4 +54,4 @@ def test_a_row_shows_a_few_labels_and_says_how_many_it_does_not():
     cars.line(0, "many", events.ROOT, **{f"label_{number}": number for number in range(20)})
     row = list(rows(tell(cars.events)))[1]
 
-    assert (len(row.labels), row.more_labels) == (MOST_LABELS, 12)
+    assert (len(row.labels), row.more_labels) == (MAX_LABELS, 12)

@@ -26,7 +26,7 @@ CHUNK_BYTES = 1 << 20
 OLDEST_ELASTICSEARCH = (7, 17)
 OLDEST_OPENSEARCH = (2, 7)  # the first with flat_object, which holds labels
 
-MOST_REASON_CHARACTERS = 500
+MAX_REASON_CHARACTERS = 500
 
 
 def logs_stream(namespace: str) -> str:
@@ -94,7 +94,7 @@ def reason_of(error: Any) -> str:
     """The `error` of an answer, or of an item of one, in one line."""
     if isinstance(error, dict):
         error = f"{error.get('type')}: {error.get('reason')}"
-    return " ".join(str(error or "").split())[:MOST_REASON_CHARACTERS]
+    return " ".join(str(error or "").split())[:MAX_REASON_CHARACTERS]
 
 
 class Connection:

@@ -15,7 +15,7 @@ STORY_DASHBOARD = "dashcam-request-story"
 COLUMNS = ("service.name", "log.level", "message", "span.name", "event.duration")
 
 _MARGIN_NS = 5 * NS_PER_S  # what came a little earlier or later may belong to it
-_MOST_IDS = 20  # an address of more than 2,000 characters is cut by some programs
+_MAX_IDS = 20  # an address of more than 2,000 characters is cut by some programs
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./~-]*")
 
 
@@ -25,7 +25,7 @@ def story_links(story: Story, kibana_url: str) -> dict[str, str]:
     The dashboard draws one trace: of several it tells how to choose.
     """
     name, ids = ("trace.id", story.trace_ids) if story.trace_ids else ("http.request.id", story.request_ids)
-    query = {"language": "kuery", "query": f"{name}:({' or '.join(map(_quoted, ids[:_MOST_IDS]))})"}
+    query = {"language": "kuery", "query": f"{name}:({' or '.join(map(_quoted, ids[:_MAX_IDS]))})"}
     since, until = story.start_ns - _MARGIN_NS, story.start_ns + story.duration_ns + _MARGIN_NS
     period = {"from": format_time(since), "to": format_time(until)}
     at_its_time = _state({"filters": [], "refreshInterval": {"pause": True, "value": 0}, "time": period})

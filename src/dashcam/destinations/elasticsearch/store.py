@@ -25,9 +25,9 @@ Kinds = Mapping[str, str]
 T = TypeVar("T")
 
 _PAGE = 1000
-_MOST_TERM_BYTES = 32_766  # of a value in an index; the engine takes a longer one in a search for a fault
+_MAX_TERM_BYTES = 32_766  # of a value in an index; the engine takes a longer one in a search for a fault
 _KEEP_ALIVE = "2m"  # from one page to the next
-_MOST_NAMES_CHARACTERS = 2000  # the first line of a request may have 4,096
+_MAX_NAMES_CHARACTERS = 2000  # the first line of a request may have 4,096
 _ID_CHARACTERS = 33  # of an `event.id` that is not derived from another
 
 
@@ -134,7 +134,7 @@ class Elasticsearch:
     def _kinds(self, fields: Iterable[str]) -> Kinds | None:
         """How the engine holds each of these fields, as far as it does so everywhere; `None` without any stream."""
         names = ",".join(sorted({"@timestamp"}.union(*(_with_parents(field) for field in fields))))
-        names = names if len(names) <= _MOST_NAMES_CHARACTERS else "*"
+        names = names if len(names) <= _MAX_NAMES_CHARACTERS else "*"
         params = {"fields": names, "include_unmapped": "true", "ignore_unavailable": "true"}
         answer = self._ask("GET", f"/{self._streams}/_field_caps", None, params)
         if not self._part(answer, "indices", kind=list):
@@ -222,7 +222,7 @@ def _any(searches: list[Dsl]) -> Dsl:
 
 
 def _term(field: str, value: str) -> Dsl:
-    return {"term": {field: value}} if len(value.encode()) <= _MOST_TERM_BYTES else _NONE
+    return {"term": {field: value}} if len(value.encode()) <= _MAX_TERM_BYTES else _NONE
 
 
 def _has(field: str) -> Dsl:

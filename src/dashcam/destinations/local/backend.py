@@ -25,9 +25,9 @@ from dashcam.ship.batch import Batch, Limits, PartialResult
 BUSY_S = 5.0  # another writer, such as a second shipper, is waited for
 SHELVES = 4  # in a full file: each costs a look-up 0.1 ms, and the oldest is an index of events that are gone
 EVENT_BYTES = 400  # about what an event takes, to size the shelves by
-MOST_LOG_BYTES = 16_000_000  # of the write-ahead log, after the merges of an index
+MAX_LOG_BYTES = 16_000_000  # of the write-ahead log, after the merges of an index
 FORGOTTEN_AT_ONCE = 1_000  # events
-MOST_STEPS = 10  # a batch: more goes than comes, and a limit that was lowered is reached in the end
+MAX_STEPS = 10  # a batch: more goes than comes, and a limit that was lowered is reached in the end
 FREED_AT_ONCE = 500  # pages
 
 DAY_NS = 86_400 * NS_PER_S
@@ -139,7 +139,7 @@ def _prepare(db: sqlite3.Connection) -> None:
                 db.execute(statement)
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA secure_delete = FAST")  # no writing of zeros over what goes
-    db.execute(f"PRAGMA journal_size_limit = {MOST_LOG_BYTES}")
+    db.execute(f"PRAGMA journal_size_limit = {MAX_LOG_BYTES}")
     db.execute("PRAGMA cache_size = -16000")  # kibibytes: the inner pages of every index
 
 
@@ -219,8 +219,8 @@ def _shelf(db: sqlite3.Connection, shelf_events: int) -> int:
 
 def _forget(db: sqlite3.Connection, oldest_us: int, limit_bytes: int) -> None:
     """Let go of events before a time and, while they take too much room, of the oldest."""
-    room_bytes = max(limit_bytes // 2, limit_bytes - MOST_LOG_BYTES)
-    for _ in range(MOST_STEPS):
+    room_bytes = max(limit_bytes // 2, limit_bytes - MAX_LOG_BYTES)
+    for _ in range(MAX_STEPS):
         before = LAST_PLACE if _used_bytes(db) > room_bytes else oldest_us
         gone = db.execute(
             "DELETE FROM events WHERE place IN (SELECT place FROM events WHERE place < ? ORDER BY place LIMIT ?)",

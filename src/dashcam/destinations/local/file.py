@@ -59,8 +59,8 @@ INDEXED = frozenset(
 MEASURED = frozenset({"event.duration", "http.response.status_code"})
 """The fields whose numbers, beside those of labels, are found by their size."""
 
-_MOST_SIZE = 64  # greater numbers are one size
-_LONGEST_WORD = 64  # characters of a word that are indexed
+_MAX_SIZE = 64  # greater numbers are one size
+_MAX_WORD = 64  # characters of a word that are indexed
 
 _ENDING = b',"ecs.version":'
 SAMPLE = (
@@ -147,7 +147,7 @@ def packed_id(event_id: str) -> bytes | str:
 
 def word_term(word: str) -> str:
     """What a word is found by."""
-    return word[:_LONGEST_WORD]
+    return word[:_MAX_WORD]
 
 
 def name_term(field: str) -> str:
@@ -162,8 +162,8 @@ def value_term(field: str, text: str) -> str:
 
 def size_terms(field: str, low: float | None, high: float | None) -> list[str]:
     """What events with a number within bounds in a `MEASURED` field or a label are found by, and some others."""
-    least = -_MOST_SIZE if low is None else _size(low)
-    most = _MOST_SIZE if high is None else _size(high)
+    least = -_MAX_SIZE if low is None else _size(low)
+    most = _MAX_SIZE if high is None else _size(high)
     return [_hashed(f"{field}~{size}") for size in range(least, most + 1)]
 
 
@@ -197,5 +197,5 @@ def _hashed(text: str) -> str:
 
 def _size(number: float) -> int:
     """Where a number stands among the powers of two: the same or more for a greater number."""
-    size = min(int(abs(number)).bit_length(), _MOST_SIZE)
+    size = min(int(abs(number)).bit_length(), _MAX_SIZE)
     return size if number >= 0 else -size

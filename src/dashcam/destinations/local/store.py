@@ -21,8 +21,8 @@ from dashcam.settings import Settings
 
 BUSY_S = 5.0  # a writer that recovers the file after a crash is waited for
 PAGE_EVENTS = 1_000
-LEAST_PAGE_EVENTS = 32
-DEEPEST_NARROWING = 8  # FTS5's parser takes about 30 brackets within each other
+MIN_PAGE_EVENTS = 32
+MAX_NARROWING = 8  # FTS5's parser takes about 30 brackets within each other
 
 _NOTHING = '"="'  # what no event is found by
 
@@ -107,7 +107,7 @@ def _candidates(db: sqlite3.Connection, query: Query, *, newest_first: bool) -> 
     low = _clamped(query.since_ns, FIRST_PLACE)
     high = _clamped(query.until_ns, LAST_PLACE, _longest_shift(db))
     order = "DESC" if newest_first else "ASC"
-    size = min(max(query.limit, LEAST_PAGE_EVENTS), PAGE_EVENTS) if query.limit else PAGE_EVENTS
+    size = min(max(query.limit, MIN_PAGE_EVENTS), PAGE_EVENTS) if query.limit else PAGE_EVENTS
     while low <= high:
         db.execute("BEGIN")
         places = _places(db, narrowed, (low, high), f"{order} LIMIT {size}")
@@ -146,7 +146,7 @@ def _clamped(time_ns: int | None, otherwise: int, shift: int = 0) -> int:
 
 def narrow(expression: Expression, depth: int = 0) -> str | None:
     """An FTS5 query that finds at least the events of an expression; `None` when only all of them are sure to do."""
-    if depth > DEEPEST_NARROWING:
+    if depth > MAX_NARROWING:
         return None
     match expression:
         case Words(text, field, prefix) if not field or field in SEARCHED:

@@ -31,7 +31,7 @@ TAG = "dashcam"  # on every event, whatever LOGGLY_TAGS adds: searches find ours
 _BODY_BYTES = 4_000_000  # clients that sent up to 5 MB were answered 413
 _EVENT_BYTES = 1_000_000
 _EVENTS = 5000
-_MOST_KEYS = 90
+_MAX_KEYS = 90
 _WIDE_BYTES = 800  # an event of ours has 25 keys in 450 bytes, and 65 more take 390 at least
 _ADDED_BYTES = 60  # the `timestamp` key, and `_ecs` behind a few names
 _IN_FLIGHT = 4
@@ -140,7 +140,7 @@ class Loggly:
 
 def dated(data: bytes) -> bytes:
     """An event's line with its `@timestamp` in front as `timestamp`; without one Loggly takes the time of arrival."""
-    if len(data) > _WIDE_BYTES and data.count(b'":') > _MOST_KEYS:
+    if len(data) > _WIDE_BYTES and data.count(b'":') > _MAX_KEYS:
         data = _with_text_labels(data)
     if b'"timestamp' in data:
         data = _NAMED_TIMESTAMP.sub(rb'"timestamp_ecs\1":', data)

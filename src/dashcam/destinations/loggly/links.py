@@ -9,7 +9,7 @@ from dashcam.event import NS_PER_S, format_time
 from dashcam.show.story import Story
 
 _BEFORE_S = 600  # a host's clock may have been ahead of Loggly's
-_MOST_IDS = 20  # a link of more than 2,000 characters is cut by some programs
+_MAX_IDS = 20  # a link of more than 2,000 characters is cut by some programs
 
 
 def story_link(story: Story, subdomain: str) -> str:
@@ -31,7 +31,7 @@ def search_link(subdomain: str, terms: str, since: str, until: str = "now") -> s
 
 def _terms(story: Story) -> list[str]:
     named = ("trace", story.trace_ids) if story.trace_ids else ("http.request", story.request_ids)
-    return [f'json.{named[0]}.id:"{_escaped(one)}"' for one in named[1][:_MOST_IDS]]
+    return [f'json.{named[0]}.id:"{_escaped(one)}"' for one in named[1][:_MAX_IDS]]
 
 
 def _escaped(value: str) -> str:

@@ -31,10 +31,10 @@ TAG = 'tag:"dashcam"'  # on every event of ours
 _PAGE_EVENTS = 1000
 _TIMEOUT_S = (10, 60)  # to connect; to answer
 _PATIENCE_S = 30.0  # with a rate limit, before it is an error
-_LONGEST_KEPT_S = 90 * 86_400  # the longest retention a plan of theirs was seen to have
+_MAX_KEPT_S = 90 * 86_400  # the longest retention a plan of theirs was seen to have
 _CLOCK_AHEAD_S = 600  # a host's clock may run ahead: Loggly may hold its events as of their arrival, that is earlier
 _NARROWEST_NS = NS_PER_S
-_LONGEST_QUERY = 4000  # characters: it travels in a URL
+_MAX_QUERY = 4000  # characters: it travels in a URL
 
 _NUMBERS = frozenset(
     {
@@ -50,7 +50,7 @@ _NUMBERS = frozenset(
 )
 """Fields that are whole numbers of 0 and more in every event, so that Loggly's index must hold them as such."""
 
-_MOST = 2**63 - 1
+_MAX_KEYS_SHOWN = 2**63 - 1
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _RENAMED = re.compile(rb'"timestamp_ecs((?:_ecs)*)":')
 _NAMED_TIMESTAMP = re.compile(r"(?<![^.])timestamp((?:_ecs)*)(?![^.])")
@@ -128,7 +128,7 @@ class Loggly:
 
     def _pages(self, text: str, since_ns: int | None) -> Iterator[list[dict[str, Any]]]:
         now_ns = self._clock()
-        first_ns = now_ns - _LONGEST_KEPT_S * NS_PER_S if since_ns is None else since_ns - _CLOCK_AHEAD_S * NS_PER_S
+        first_ns = now_ns - _MAX_KEPT_S * NS_PER_S if since_ns is None else since_ns - _CLOCK_AHEAD_S * NS_PER_S
         spans = [_Span(first_ns, None)]
         while spans:
             span = spans.pop()
@@ -309,7 +309,7 @@ def loggly_query(expression: ask.Expression, *, quick: bool = False) -> str:
     """A query in Loggly's language that finds at least the events of an expression, and only ours."""
     wanted = _asked(expression, quick)
     text = f"{TAG} AND {wanted}" if wanted else TAG
-    return text if len(text) <= _LONGEST_QUERY else TAG
+    return text if len(text) <= _MAX_QUERY else TAG
 
 
 def _asked(expression: ask.Expression, quick: bool) -> str:  # noqa: FBT001
@@ -353,5 +353,5 @@ def _named(field: str) -> str:
 
 def _range(between: ask.Between) -> str:
     low = 0 if between.low is None else max(0, int(between.low // 1))
-    high = _MOST if between.high is None else min(_MOST, max(0, int(-(-between.high // 1))))
+    high = _MAX_KEYS_SHOWN if between.high is None else min(_MAX_KEYS_SHOWN, max(0, int(-(-between.high // 1))))
     return f"{_named(between.field)}:[{low} TO {high}]"

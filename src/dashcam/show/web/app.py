@@ -36,9 +36,9 @@ HEADERS = {
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
-MOST_SPANS = 300  # of served requests on a page; a request has one for each service that took part
+MAX_SPANS = 300  # of served requests on a page; a request has one for each service that took part
 
-MOST_EVENTS = 200  # on a page
+MAX_EVENTS = 200  # on a page
 
 LATE_NS = 60 * NS_PER_S  # how long after it happened an event may arrive and still come into a live page
 
@@ -126,11 +126,11 @@ def add_headers(response: flask.Response) -> flask.Response:
 @pages.get("/")
 def show_requests() -> str:
     """The requests served lately, the newest first."""
-    found = _find(SERVED, MOST_SPANS)
+    found = _find(SERVED, MAX_SPANS)
     requests = summarize(found)
     if "rows" in flask.request.args:
         return page.render_rows("request_row", requests)
-    return page.render("requests.html", here="requests", requests=requests, older=_older(found, MOST_SPANS), **_asked())
+    return page.render("requests.html", here="requests", requests=requests, older=_older(found, MAX_SPANS), **_asked())
 
 
 @pages.get("/events")
@@ -140,7 +140,7 @@ def show_events() -> Any:
     if ID.fullmatch(text) and _has_story(text):
         return _to_story(text)
     try:
-        found = _find(_finder().parse(text), MOST_EVENTS)
+        found = _find(_finder().parse(text), MAX_EVENTS)
     except QueryError as error:
         return page.render("events.html", here="events", fault=_fault(text, error), **_asked()), 400
     if "rows" in flask.request.args:
@@ -148,7 +148,7 @@ def show_events() -> Any:
     if not found and text and " " not in text and _has_story(text):
         return _to_story(text)
     rows_url = f"/events?{urlencode({'rows': 1, 'q': text, 'since': _since()})}"
-    older = _older(found, MOST_EVENTS)
+    older = _older(found, MAX_EVENTS)
     return page.render("events.html", here="events", events=found[::-1], older=older, rows_url=rows_url, **_asked())
 
 

@@ -29,7 +29,7 @@ SPANS = {"15m": "15 minutes", "1h": "1 hour", "24h": "24 hours", "7d": "7 days",
 
 PIECES = 2000  # that the templates give out one by one and a browser gets at once: about 50 rows
 
-MOST_ROWS = 20_000  # of one story; a browser takes 3 s for them
+MAX_ROWS = 20_000  # of one story; a browser takes 3 s for them
 
 
 def _visible(value: Any) -> Any:
@@ -165,11 +165,11 @@ def _story_values(story: Story) -> Mapping[str, Any]:
         "heading": shorten(entry.title) if entry else "No answer recorded",
         "status": _status(entry.event) if entry and entry.event else None,
         "count": sum(entry.event is not None for entry in story.entries),
-        "rows": islice(rows(story), MOST_ROWS),
-        "left_out": max(0, len(story.entries) - MOST_ROWS),
+        "rows": islice(rows(story), MAX_ROWS),
+        "left_out": max(0, len(story.entries) - MAX_ROWS),
         "tones": tones(story),
         "ticks": ticks(story),
-        "data": lambda: embed([entry.event.fields if entry.event else None for entry in story.entries[:MOST_ROWS]]),
+        "data": lambda: embed([entry.event.fields if entry.event else None for entry in story.entries[:MAX_ROWS]]),
     }
 
 

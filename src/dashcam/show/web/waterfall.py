@@ -9,15 +9,15 @@ from dashcam.show.story import Entry, Story
 
 SCALE = 1000  # units a time line is wide
 
-LEAST_BAR = 4  # units, so that the shortest span can be seen
+MIN_BAR = 4  # units, so that the shortest span can be seen
 
 SERVICE_TONES = 8  # tones the style sheet has for services
 
-DEEPEST = 12  # levels of indentation the style sheet has
+MAX_DEPTH = 12  # levels of indentation the style sheet has
 
-MOST_LABELS = 8  # a row shows so many; the details have all
+MAX_LABELS = 8  # a row shows so many; the details have all
 
-MOST_CHARACTERS = 300  # of one value or message in a row; the details have all
+MAX_CHARACTERS = 300  # of one value or message in a row; the details have all
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class Row:
     def labels(self) -> list[tuple[str, str]]:
         """The first labels, shortened."""
         labels = facts.labels(self.entry.event) if self.entry.event else ()
-        return [(shorten(name), shorten(value)) for name, value in islice(labels, MOST_LABELS)]
+        return [(shorten(name), shorten(value)) for name, value in islice(labels, MAX_LABELS)]
 
     @property
     def more_labels(self) -> int:
         """How many labels are left out."""
-        return max(0, len(self.entry.event.labels) - MOST_LABELS) if self.entry.event else 0
+        return max(0, len(self.entry.event.labels) - MAX_LABELS) if self.entry.event else 0
 
     @property
     def error(self) -> str:
@@ -106,21 +106,21 @@ def _extent(story: Story, entry: Entry) -> tuple[int, int]:
         return 0, SCALE if entry.duration_ns is not None else 0
     left = (entry.time_ns - story.start_ns) * SCALE // story.duration_ns
     if entry.duration_ns is None:
-        return min(left, SCALE - LEAST_BAR), 0
-    width = max(LEAST_BAR, round(entry.duration_ns * SCALE / story.duration_ns))
-    return min(left, SCALE - LEAST_BAR), min(width, SCALE - min(left, SCALE - LEAST_BAR))
+        return min(left, SCALE - MIN_BAR), 0
+    width = max(MIN_BAR, round(entry.duration_ns * SCALE / story.duration_ns))
+    return min(left, SCALE - MIN_BAR), min(width, SCALE - min(left, SCALE - MIN_BAR))
 
 
 def _classes(entry: Entry, *, is_error: bool) -> str:
     served = entry.is_span and entry.event is not None and facts.is_served(entry.event)
-    named = [entry.state, f"d{min(entry.depth, DEEPEST)}"]
+    named = [entry.state, f"d{min(entry.depth, MAX_DEPTH)}"]
     named += ["served"] * served + ["is-error"] * is_error
     return " ".join(named)
 
 
 def shorten(text: str) -> str:
     """A text that fits a row."""
-    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
+    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"
 
 
 def ticks(story: Story) -> list[tuple[int, str]]:

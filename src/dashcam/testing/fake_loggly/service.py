@@ -21,7 +21,7 @@ from dashcam.testing.fake_loggly.query import BadQuery, read_query
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _RELATIVE = re.compile(r"-([0-9]+)([smhdw])")
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_MOST_OF_A_SEARCH = 5000  # events that the two-step interface gives in all
+_MAX_OF_A_SEARCH = 5000  # events that the two-step interface gives in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Service:
     def search(self, request: Request) -> Response:
         """The first step of the two-step interface: an id for the hits."""
         self._let_in(request)
-        found = self._found(request)[: _whole(request, "size", "50", 1, _MOST_OF_A_SEARCH)]
+        found = self._found(request)[: _whole(request, "size", "50", 1, _MAX_OF_A_SEARCH)]
         key = str(uuid.uuid4().int % 10**19)
         with self._lock:
             self._searches[key] = found
@@ -172,7 +172,7 @@ class Service:
         found = self._searches.get(request.args.get("rsid", ""))
         if found is None:
             raise Answer(404, "no such rsid")
-        page = _whole(request, "page", "0", 0, _MOST_OF_A_SEARCH)
+        page = _whole(request, "page", "0", 0, _MAX_OF_A_SEARCH)
         events = [event.answer() for event in found[page * 50 : (page + 1) * 50]]
         return _json({"total_events": len(found), "page": page, "events": events})
 
