@@ -37,7 +37,8 @@ class Backend(Protocol):
     def ship(self, batch: Batch) -> PartialResult | None:
         """Send a batch; `None` means the destination answers for every event.
 
-        Raises `BackendUnavailable` when the whole batch is to be sent again, `BatchRejected` when it can never be taken as it is.
+        Raises `BackendUnavailable` when the whole batch is to be sent again, `BatchRejected` when it can never be
+        accepted as it is.
         A batch sent again holds the same events with the same ids.
         """
 

@@ -50,7 +50,7 @@ _NUMBERS = frozenset(
 )
 """Fields that are whole numbers of 0 and more in every event, so that Loggly's index must hold them as such."""
 
-_MAX_KEYS_SHOWN = 2**63 - 1
+_MAX_INT = 2**63 - 1
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _RENAMED = re.compile(rb'"timestamp_ecs((?:_ecs)*)":')
 _NAMED_TIMESTAMP = re.compile(r"(?<![^.])timestamp((?:_ecs)*)(?![^.])")
@@ -353,5 +353,5 @@ def _named(field: str) -> str:
 
 def _range(between: ask.Between) -> str:
     low = 0 if between.low is None else max(0, int(between.low // 1))
-    high = _MAX_KEYS_SHOWN if between.high is None else min(_MAX_KEYS_SHOWN, max(0, int(-(-between.high // 1))))
+    high = _MAX_INT if between.high is None else min(_MAX_INT, max(0, int(-(-between.high // 1))))
     return f"{_named(between.field)}:[{low} TO {high}]"
