@@ -5,10 +5,10 @@ import pytest
 
 from dashcam.ship import checkpoint as positions
 from dashcam.ship.checkpoint import Progress, Trouble
-from dashcam.ship.cursor import Mark
+from dashcam.ship.cursor import SegmentOffset
 
 SOME = Progress(
-    marks={"a": Mark(100, 2), "b": Mark(300, 5, is_done=True, told=2)},
+    marks={"a": SegmentOffset(100, 2), "b": SegmentOffset(300, 5, is_done=True, told=2)},
     delivered=6,
     dead=1,
     damaged=3,
@@ -65,19 +65,21 @@ def test_an_account_of_the_version_before(tmp_path):
     old = b'{"marks":{"a":[100,2,false]},"delivered":2,"dead":0,"damaged":0,"trouble":null}'
     (tmp_path / "loggly.json").write_bytes(old)
 
-    assert positions.load(tmp_path) == {"loggly": Progress(marks={"a": Mark(100, 2)}, delivered=2)}
+    assert positions.load(tmp_path) == {"loggly": Progress(marks={"a": SegmentOffset(100, 2)}, delivered=2)}
 
 
 def test_an_account_advances():
     """Marks are replaced one by one, numbers are added."""
-    advanced = Progress({"a": Mark(1, 1), "b": Mark(2, 2)}, 3, 1).advanced({"b": Mark(5, 5), "c": Mark(1, 1)}, 4, 2, 1)
+    advanced = Progress({"a": SegmentOffset(1, 1), "b": SegmentOffset(2, 2)}, 3, 1).advanced(
+        {"b": SegmentOffset(5, 5), "c": SegmentOffset(1, 1)}, 4, 2, 1
+    )
 
-    assert advanced == Progress({"a": Mark(1, 1), "b": Mark(5, 5), "c": Mark(1, 1)}, 7, 3, 1)
+    assert advanced == Progress({"a": SegmentOffset(1, 1), "b": SegmentOffset(5, 5), "c": SegmentOffset(1, 1)}, 7, 3, 1)
 
 
 def test_marks_of_segments_that_are_gone():
     """They go too, and the numbers stay."""
-    assert SOME.within({"a"}) == Progress({"a": Mark(100, 2)}, 6, 1, 3, SOME.trouble, SOME.ahead)
+    assert SOME.within({"a"}) == Progress({"a": SegmentOffset(100, 2)}, 6, 1, 3, SOME.trouble, SOME.ahead)
 
 
 def _known(folder, **accounts):
@@ -90,8 +92,8 @@ def _hand_over(folder, routes):
     return positions.hand_over(folder, routes, lambda _: pytest.fail("counted"))
 
 
-LOW = Progress({"a": Mark(100, 1), "b": Mark(0, 0)}, delivered=1)
-HIGH = Progress({"a": Mark(300, 3), "b": Mark(200, 2)}, delivered=5)
+LOW = Progress({"a": SegmentOffset(100, 1), "b": SegmentOffset(0, 0)}, delivered=1)
+HIGH = Progress({"a": SegmentOffset(300, 3), "b": SegmentOffset(200, 2)}, delivered=5)
 
 
 def test_the_first_route_begins_at_the_beginning(tmp_path):
@@ -126,30 +128,30 @@ def test_a_second_route_joins(tmp_path):
 
 def test_two_hand_over_to_one(tmp_path):
     """It goes on from the furthest of them, segment by segment: each event is in one of them at least."""
-    left = Progress({"a": Mark(300, 3), "b": Mark(0, 0)}, delivered=3)
-    right = Progress({"a": Mark(100, 1), "b": Mark(200, 2, is_done=True)}, delivered=3)
+    left = Progress({"a": SegmentOffset(300, 3), "b": SegmentOffset(0, 0)}, delivered=3)
+    right = Progress({"a": SegmentOffset(100, 1), "b": SegmentOffset(200, 2, is_done=True)}, delivered=3)
     _known(tmp_path, loggly=left, elk=right)
 
     progress = positions.hand_over(tmp_path, ["local"], lambda marks: sum(mark.lines for mark in marks.values()))[
         "local"
     ]
 
-    assert progress.marks == {"a": Mark(300, 3), "b": Mark(200, 2, is_done=True)}
+    assert progress.marks == {"a": SegmentOffset(300, 3), "b": SegmentOffset(200, 2, is_done=True)}
     assert (progress.delivered, progress.dead) == (5, 0)
 
 
 def test_events_ahead_that_another_has_passed(tmp_path):
     """They are before its mark, and count once; those told at a segment's end have no place to be before."""
     left = Progress(
-        {"a": Mark(100, 1)}, delivered=3, ahead=frozenset({"a-00000002", "a-00000009", "a-aborted-00000002"})
+        {"a": SegmentOffset(100, 1)}, delivered=3, ahead=frozenset({"a-00000002", "a-00000009", "a-aborted-00000002"})
     )
-    right = Progress({"a": Mark(300, 3)}, delivered=2, dead=1)
+    right = Progress({"a": SegmentOffset(300, 3)}, delivered=2, dead=1)
     _known(tmp_path, loggly=left, elk=right)
 
     progress = positions.hand_over(tmp_path, ["local"], lambda _: 3)["local"]
 
     assert progress.ahead == {"a-00000009", "a-aborted-00000002"}
-    assert progress.marks == {"a": Mark(300, 3)}
+    assert progress.marks == {"a": SegmentOffset(300, 3)}
     assert (progress.delivered, progress.dead) == (4, 1)
 
 

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from dashcam.ship.batch import Limits
-from dashcam.ship.cursor import Tape
+from dashcam.ship.cursor import SpoolCursor
 from dashcam.spool.reader import segment_files
 
 from ..spool.spools import SMALL, log_line, run_writer, running_writer, start_line, write_to
@@ -14,7 +14,7 @@ PLENTY = Limits(events=10_000, bytes=10_000_000)
 
 @pytest.fixture
 def tape(tmp_path):
-    tape = Tape(tmp_path, {})
+    tape = SpoolCursor(tmp_path, {})
     yield tape
     tape.close()
 
@@ -147,7 +147,7 @@ def test_taken_up_again_anywhere(tmp_path, events):
     """From the marks of any cut, a new tape gives just the rest, also in the middle of what a segment's end tells."""
     _spool_of_the_dead(tmp_path)
     limits = Limits(events, 10_000_000)
-    whole = Tape(tmp_path, {})
+    whole = SpoolCursor(tmp_path, {})
     cuts = _cuts(whole, limits)
     expected = {line.id for line in _lines(cuts)}
     assert len(expected) == 10 + 11 + 80
@@ -157,7 +157,7 @@ def test_taken_up_again_anywhere(tmp_path, events):
     for cut in cuts:
         marks |= cut.marks
         seen += [line.id for line in cut.lines]
-        again = Tape(tmp_path, marks)
+        again = SpoolCursor(tmp_path, marks)
         rest = [line.id for line in _lines(_cuts(again))]
         again.close()
         assert sorted(seen + rest) == sorted(expected)
@@ -167,7 +167,7 @@ def test_taken_up_again_anywhere(tmp_path, events):
 def test_a_tape_at_the_end_has_every_segment_done(tmp_path):
     """Then nothing is read again."""
     _spool_of_the_dead(tmp_path)
-    first = Tape(tmp_path, {})
+    first = SpoolCursor(tmp_path, {})
     marks = {segment: mark for cut in _cuts(first) for segment, mark in cut.marks.items()}
     first.close()
 
@@ -182,12 +182,12 @@ def test_garbage_is_counted_once(tmp_path):
     for name, data in {"0001": b"", "0002": b"GIF89a" * 1000, "0003": bytes(SMALL)}.items():
         (folder / f"{name}.segment").write_bytes(data)
 
-    first = Tape(tmp_path, {})
+    first = SpoolCursor(tmp_path, {})
     cuts = _cuts(first)
     first.close()
 
     assert sum(cut.damaged for cut in cuts) == 3
-    second = Tape(tmp_path, {segment: mark for cut in cuts for segment, mark in cut.marks.items()})
+    second = SpoolCursor(tmp_path, {segment: mark for cut in cuts for segment, mark in cut.marks.items()})
     assert second.cut(PLENTY) is None
     second.close()
 

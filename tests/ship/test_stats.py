@@ -4,7 +4,7 @@ import pytest
 
 from dashcam.ship import checkpoint as positions
 from dashcam.ship.checkpoint import Progress
-from dashcam.ship.cursor import Mark
+from dashcam.ship.cursor import SegmentOffset
 from dashcam.ship.stats import Account, RouteAccount, _enter, count_before, prune, take_account
 from dashcam.spool.reader import SegmentReader, segment_files
 
@@ -60,10 +60,10 @@ def test_each_route_has_its_share(tmp_path, spool):
     first, *rest = segment_files(spool)
     with SegmentReader(first) as reader:
         lines = reader.read(is_final=True).lines
-    marks = {first.stem: Mark(*lines[9][1])}
+    marks = {first.stem: SegmentOffset(*lines[9][1])}
     positions.save(tmp_path / "positions", "loggly", Progress(marks, delivered=8, dead=2))
     positions.save(tmp_path / "positions", "elk", Progress())
-    done = {path.stem: Mark(1, 1, is_done=True) for path in [first, *rest]}
+    done = {path.stem: SegmentOffset(1, 1, is_done=True) for path in [first, *rest]}
     positions.save(tmp_path / "positions", "local", Progress(done, delivered=400))
 
     account = take_account(tmp_path)
@@ -83,7 +83,9 @@ def test_events_before_marks(tmp_path, spool):
     with SegmentReader(paths[2]) as reader:
         lines = reader.read(is_final=True).lines
     before = sum(len(read_segment(path)[0]) for path in paths[:2]) + 10
-    marks = {path.stem: Mark(is_done=True) for path in paths[:2]} | {paths[2].stem: Mark(*lines[9][1])}
+    marks = {path.stem: SegmentOffset(is_done=True) for path in paths[:2]} | {
+        paths[2].stem: SegmentOffset(*lines[9][1])
+    }
 
     assert count_before(tmp_path, marks) == before
     prune(tmp_path, {paths[0].stem}, limit_bytes=0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from dashcam.ship.cursor import Mark
+from dashcam.ship.cursor import SegmentOffset
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class Progress:
     were under way together.
     """
 
-    marks: Mapping[str, Mark] = field(default_factory=dict)
+    marks: Mapping[str, SegmentOffset] = field(default_factory=dict)
     delivered: int = 0
     dead: int = 0
     damaged: int = 0
     trouble: Trouble | None = None
     ahead: AbstractSet[str] = frozenset()
 
-    def advanced(self, marks: Mapping[str, Mark], delivered: int, dead: int, damaged: int) -> "Progress":
+    def advanced(self, marks: Mapping[str, SegmentOffset], delivered: int, dead: int, damaged: int) -> "Progress":
         """The account after a cut was dealt with."""
         return replace(
             self,
@@ -68,7 +68,7 @@ def save(folder: Path, route: str, progress: Progress, *, is_synced: bool = Fals
 
 
 def hand_over(
-    folder: Path, routes: Iterable[str], count_before: Callable[[Mapping[str, Mark]], int]
+    folder: Path, routes: Iterable[str], count_before: Callable[[Mapping[str, SegmentOffset]], int]
 ) -> dict[str, Progress]:
     """The accounts that a shipper for these routes begins with.
 
@@ -89,8 +89,8 @@ def hand_over(
     return progress
 
 
-def _furthest(accounts: list[Progress], count_before: Callable[[Mapping[str, Mark]], int]) -> Progress:
-    marks: dict[str, Mark] = {}
+def _furthest(accounts: list[Progress], count_before: Callable[[Mapping[str, SegmentOffset]], int]) -> Progress:
+    marks: dict[str, SegmentOffset] = {}
     for account in accounts:
         for segment, mark in account.marks.items():
             marks[segment] = max(
@@ -104,16 +104,16 @@ def _furthest(accounts: list[Progress], count_before: Callable[[Mapping[str, Mar
     return replace(furthest, delivered=count_before(marks) + len(ahead) - best.dead) if marks else furthest
 
 
-def _is_before(event_id: str, marks: Mapping[str, Mark]) -> bool:
+def _is_before(event_id: str, marks: Mapping[str, SegmentOffset]) -> bool:
     """Whether marks have passed an event, by its place in its segment; one told at a segment's end has none."""
     segment, _, number = event_id.rpartition("-")
-    return number.isdecimal() and int(number) <= marks.get(segment, Mark()).lines
+    return number.isdecimal() and int(number) <= marks.get(segment, SegmentOffset()).lines
 
 
 def _read(path: Path) -> Progress:
     try:
         fields: dict[str, Any] = orjson.loads(path.read_bytes())
-        marks = {segment: Mark(*mark) for segment, mark in fields.pop("marks").items()}
+        marks = {segment: SegmentOffset(*mark) for segment, mark in fields.pop("marks").items()}
         trouble = fields.pop("trouble")
         ahead = frozenset(fields.pop("ahead", ()))
         return Progress(marks=marks, trouble=Trouble(**trouble) if trouble else None, ahead=ahead, **fields)

@@ -15,7 +15,7 @@ from dashcam.spool.segment import SUFFIX, Completion
 _log = logging.getLogger("dashcam.ship")
 
 
-class Mark(NamedTuple):
+class SegmentOffset(NamedTuple):
     """How far a route has come in a segment: in its lines, then in what its end tells; `is_done` when it has it all."""
 
     offset: int = 0
@@ -24,22 +24,22 @@ class Mark(NamedTuple):
     told: int = 0
 
 
-class Cut(NamedTuple):
+class PendingBatch(NamedTuple):
     """Events to be shipped together, and the marks of their segments once they are. It can hold marks alone."""
 
     lines: list[EncodedEvent]
-    marks: dict[str, Mark]
+    marks: dict[str, SegmentOffset]
     damaged: int = 0
 
 
-class Tape:
+class SpoolCursor:
     """Reads the spool from the given marks on, oldest segment first. Not for use by several threads."""
 
-    def __init__(self, spool: Path, marks: Mapping[str, Mark]) -> None:
+    def __init__(self, spool: Path, marks: Mapping[str, SegmentOffset]) -> None:
         self._spool = spool
         self._at = dict(marks)
         self._open: dict[str, tuple[SegmentReader, Completion]] = {}
-        self._waiting: deque[tuple[EncodedEvent | None, str, Position | Mark]] = deque()
+        self._waiting: deque[tuple[EncodedEvent | None, str, Position | SegmentOffset]] = deque()
         self._damaged = 0
 
     def close(self) -> None:
@@ -48,14 +48,14 @@ class Tape:
             reader.close()
         self._open.clear()
 
-    def cut(self, limits: Limits) -> Cut | None:
+    def cut(self, limits: Limits) -> PendingBatch | None:
         """The next events, as many as the limits allow and the spool has now; `None` when there is nothing new."""
         if len(self._waiting) < limits.events:
             self._read(limits.events)
         if not self._waiting:
             return None
         lines: list[EncodedEvent] = []
-        marks: dict[str, Position | Mark] = {}
+        marks: dict[str, Position | SegmentOffset] = {}
         room = limits.bytes
         while self._waiting and len(lines) < limits.events:
             line, segment, mark = self._waiting[0]
@@ -67,7 +67,7 @@ class Tape:
             if line:
                 lines.append(line)
         damaged, self._damaged = self._damaged, 0
-        return Cut(lines, {segment: Mark(*mark) for segment, mark in marks.items()}, damaged)
+        return PendingBatch(lines, {segment: SegmentOffset(*mark) for segment, mark in marks.items()}, damaged)
 
     def _read(self, events: int) -> None:
         present = segment_files(self._spool)
@@ -75,11 +75,11 @@ class Tape:
             if len(self._waiting) >= events:
                 return
             segment = path.name.removesuffix(SUFFIX)
-            if not self._at.get(segment, Mark()).is_done:
+            if not self._at.get(segment, SegmentOffset()).is_done:
                 self._read_segment(segment, path)
 
     def _read_segment(self, segment: str, path: Path) -> None:
-        mark = self._at.get(segment, Mark())
+        mark = self._at.get(segment, SegmentOffset())
         try:
             reader, completion = self._open.get(segment) or self._open_segment(segment, path)
         except FileNotFoundError:
@@ -99,7 +99,7 @@ class Tape:
         self._waiting.extend(
             (complete(line, after.lines), segment, after) for line, after in passage.lines if is_shipped(line)
         )
-        self._at[segment] = mark = Mark(*passage.after, told=mark.told)
+        self._at[segment] = mark = SegmentOffset(*passage.after, told=mark.told)
         if is_final and not passage.lines and not passage.damaged:
             for told, line in enumerate(epilogue(reader), 1):
                 if told > mark.told:
@@ -112,6 +112,6 @@ class Tape:
         self._open[segment] = opened = (reader, Completion(reader.header))
         return opened
 
-    def _end(self, segment: str, mark: Mark) -> None:
+    def _end(self, segment: str, mark: SegmentOffset) -> None:
         self._at[segment] = done = mark._replace(is_done=True)
         self._waiting.append((None, segment, done))

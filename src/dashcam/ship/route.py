@@ -12,7 +12,7 @@ from dashcam.event import format_time
 from dashcam.ship import checkpoint as positions
 from dashcam.ship.batch import Backend
 from dashcam.ship.checkpoint import Progress, Trouble
-from dashcam.ship.cursor import Cut, Tape
+from dashcam.ship.cursor import PendingBatch, SpoolCursor
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import Delivery, Outcome
 from dashcam.spool.reader import segment_ids
@@ -20,7 +20,7 @@ from dashcam.spool.reader import segment_ids
 POLL_S = 0.05  # between two looks at a spool that had nothing new
 SETTLE_S = 12.0  # a shipper that is to stop has 15 s in all
 
-UnderWay = deque[tuple[Cut, Future[Outcome]]]
+UnderWay = deque[tuple[PendingBatch, Future[Outcome]]]
 
 _log = logging.getLogger("dashcam.ship")
 
@@ -46,7 +46,7 @@ class Route:
 
     def run(self, *, is_drain: bool = False) -> None:
         """Ship what comes; with `is_drain`, what there is, and return."""
-        tape = Tape(self._folder / "spool", self.progress.marks)
+        tape = SpoolCursor(self._folder / "spool", self.progress.marks)
         limits = self._backend.limits
         pool = ThreadPoolExecutor(limits.in_flight, f"ship-{self.name}")
         under_way: UnderWay = deque()
@@ -75,7 +75,7 @@ class Route:
             _log.warning("%s: no answer within %.0f s; nothing is lost, it is sent again", self.name, SETTLE_S)
             self._break_off(under_way)
 
-    def _deliver(self, cut: Cut) -> Outcome:
+    def _deliver(self, cut: PendingBatch) -> Outcome:
         ahead = self.progress.ahead
         return self._delivery.deliver([line for line in cut.lines if line.id not in ahead] if ahead else cut.lines)
 

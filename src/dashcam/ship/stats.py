@@ -10,7 +10,7 @@ import orjson
 
 from dashcam.ship import checkpoint as positions
 from dashcam.ship.checkpoint import Progress, Trouble
-from dashcam.ship.cursor import Mark
+from dashcam.ship.cursor import SegmentOffset
 from dashcam.ship.dead_letters import replayed
 from dashcam.ship.selection import epilogue, is_shipped
 from dashcam.spool.reader import SegmentReader, segment_files
@@ -67,14 +67,14 @@ def take_account(folder: Path) -> Account:
             return account
 
 
-def count_before(folder: Path, marks: Mapping[str, Mark]) -> int:
+def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
     """How many of the events below a `DASHCAM_DIR` lie before the marks of a route; those that are gone do."""
     pruned = _load_pruned(folder)
     tally, waiting = _Tally(pruned.recorded), 0
     for path in segment_files(folder / "spool"):
         segment = path.name.removesuffix(SUFFIX)
         if segment != pruned.last:
-            waiting += sum(_count(path, {"": marks.get(segment, Mark())}, tally).values())
+            waiting += sum(_count(path, {"": marks.get(segment, SegmentOffset())}, tally).values())
     return tally.recorded - waiting
 
 
@@ -85,7 +85,7 @@ def _take_account(folder: Path, pruned: _Pruned) -> Account:
     for path in segment_files(folder / "spool"):
         segment = path.name.removesuffix(SUFFIX)
         if segment != pruned.last:
-            marks = {name: route.marks.get(segment, Mark()) for name, route in progress.items()}
+            marks = {name: route.marks.get(segment, SegmentOffset()) for name, route in progress.items()}
             waiting.update(_count(path, marks, tally))
     routes = {name: _of_route(name, route, waiting[name], folder, progress) for name, route in progress.items()}
     return Account(tally.recorded, dict(tally.dropped), tally.bytes, dict(tally.services), routes)
@@ -132,7 +132,7 @@ def _enter(folder: Path, path: Path) -> None:
         new.replace(folder / "pruned.json")
 
 
-def _count(path: Path, marks: Mapping[str, Mark], tally: _Tally) -> dict[str, int]:
+def _count(path: Path, marks: Mapping[str, SegmentOffset], tally: _Tally) -> dict[str, int]:
     """Add a segment to the tally; how many of its events wait, by route."""
     try:
         with SegmentReader(path) as reader:
