@@ -2,8 +2,8 @@
 
 import json
 
-from dashcam.ship import checkpoint as positions
-from dashcam.ship.checkpoint import Progress, Trouble
+from dashcam.ship import checkpoint
+from dashcam.ship.checkpoint import Checkpoint, Trouble
 
 from ..processes import dashcam
 from .recorded import record
@@ -38,7 +38,7 @@ def test_trouble(tmp_path):
     """Since when and why, and a status that a monitor sees."""
     record(tmp_path, 5)
     trouble = Trouble("2026-11-24T01:35:46.123456Z", "Loggly answered 403")
-    positions.save(tmp_path / "positions", "loggly", Progress(damaged=2, trouble=trouble))
+    checkpoint.save(tmp_path / "positions", "loggly", Checkpoint(damaged=2, trouble=trouble))
 
     done = dashcam("status", folder=tmp_path)
 

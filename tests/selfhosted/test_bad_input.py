@@ -20,7 +20,7 @@ from dashcam.destinations.fluentd.backend import Fluentd
 from dashcam.destinations.fluentd.connection import Patience
 from dashcam.destinations.registry import connect
 from dashcam.settings import Settings
-from dashcam.ship import checkpoint as positions
+from dashcam.ship import checkpoint
 from dashcam.ship.route import Route
 
 from ..destinations.fluentd.server import (
@@ -82,7 +82,7 @@ class Shipper:
         return Route(self.name, backend, self._folder, self._progress(), stopping)
 
     def _progress(self):
-        return positions.load(self._folder / "positions").get(self.name, positions.Progress())
+        return checkpoint.load(self._folder / "positions").get(self.name, positions.Checkpoint())
 
 
 @pytest.fixture

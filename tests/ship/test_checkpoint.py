@@ -3,11 +3,11 @@
 import orjson
 import pytest
 
-from dashcam.ship import checkpoint as positions
-from dashcam.ship.checkpoint import Progress, Trouble
+from dashcam.ship import checkpoint
+from dashcam.ship.checkpoint import Checkpoint, Trouble
 from dashcam.ship.cursor import SegmentOffset
 
-SOME = Progress(
+SOME = Checkpoint(
     marks={"a": SegmentOffset(100, 2), "b": SegmentOffset(300, 5, is_done=True, told=2)},
     delivered=6,
     dead=1,
@@ -19,23 +19,23 @@ SOME = Progress(
 
 def test_an_account_is_kept(tmp_path):
     """All of it, by the route's name."""
-    positions.save(tmp_path, "loggly", SOME)
-    positions.save(tmp_path, "elk", Progress(), is_synced=True)
+    checkpoint.save(tmp_path, "loggly", SOME)
+    checkpoint.save(tmp_path, "elk", Checkpoint(), is_synced=True)
 
-    assert positions.load(tmp_path) == {"elk": Progress(), "loggly": SOME}
+    assert checkpoint.load(tmp_path) == {"elk": Checkpoint(), "loggly": SOME}
 
 
 def test_no_account(tmp_path):
     """A first start, without the folder even."""
-    assert positions.load(tmp_path / "absent") == {}
+    assert checkpoint.load(tmp_path / "absent") == {}
 
 
 def test_an_account_is_replaced_in_one_step(tmp_path):
     """What a kill left of the next one is none."""
-    positions.save(tmp_path, "loggly", SOME)
+    checkpoint.save(tmp_path, "loggly", SOME)
     (tmp_path / ".loggly.new").write_bytes(b'{"marks":{"a":[')
 
-    assert positions.load(tmp_path) == {"loggly": SOME}
+    assert checkpoint.load(tmp_path) == {"loggly": SOME}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_damaged_account_begins_anew(tmp_path, damage):
     """What was delivered comes again, under its old ids."""
     (tmp_path / "loggly.json").write_bytes(damage)
 
-    assert positions.load(tmp_path) == {"loggly": Progress()}
+    assert checkpoint.load(tmp_path) == {"loggly": Checkpoint()}
 
 
 def test_an_account_of_the_version_before(tmp_path):
@@ -65,41 +65,43 @@ def test_an_account_of_the_version_before(tmp_path):
     old = b'{"marks":{"a":[100,2,false]},"delivered":2,"dead":0,"damaged":0,"trouble":null}'
     (tmp_path / "loggly.json").write_bytes(old)
 
-    assert positions.load(tmp_path) == {"loggly": Progress(marks={"a": SegmentOffset(100, 2)}, delivered=2)}
+    assert checkpoint.load(tmp_path) == {"loggly": Checkpoint(marks={"a": SegmentOffset(100, 2)}, delivered=2)}
 
 
 def test_an_account_advances():
     """Marks are replaced one by one, numbers are added."""
-    advanced = Progress({"a": SegmentOffset(1, 1), "b": SegmentOffset(2, 2)}, 3, 1).advanced(
+    advanced = Checkpoint({"a": SegmentOffset(1, 1), "b": SegmentOffset(2, 2)}, 3, 1).advanced(
         {"b": SegmentOffset(5, 5), "c": SegmentOffset(1, 1)}, 4, 2, 1
     )
 
-    assert advanced == Progress({"a": SegmentOffset(1, 1), "b": SegmentOffset(5, 5), "c": SegmentOffset(1, 1)}, 7, 3, 1)
+    assert advanced == Checkpoint(
+        {"a": SegmentOffset(1, 1), "b": SegmentOffset(5, 5), "c": SegmentOffset(1, 1)}, 7, 3, 1
+    )
 
 
 def test_marks_of_segments_that_are_gone():
     """They go too, and the numbers stay."""
-    assert SOME.within({"a"}) == Progress({"a": SegmentOffset(100, 2)}, 6, 1, 3, SOME.trouble, SOME.ahead)
+    assert SOME.within({"a"}) == Checkpoint({"a": SegmentOffset(100, 2)}, 6, 1, 3, SOME.trouble, SOME.ahead)
 
 
 def _known(folder, **accounts):
     for route, account in accounts.items():
-        positions.save(folder, route, account)
+        checkpoint.save(folder, route, account)
 
 
 def _hand_over(folder, routes):
     """Where the account of one of those before is right as it is, nothing is counted."""
-    return positions.hand_over(folder, routes, lambda _: pytest.fail("counted"))
+    return checkpoint.hand_over(folder, routes, lambda _: pytest.fail("counted"))
 
 
-LOW = Progress({"a": SegmentOffset(100, 1), "b": SegmentOffset(0, 0)}, delivered=1)
-HIGH = Progress({"a": SegmentOffset(300, 3), "b": SegmentOffset(200, 2)}, delivered=5)
+LOW = Checkpoint({"a": SegmentOffset(100, 1), "b": SegmentOffset(0, 0)}, delivered=1)
+HIGH = Checkpoint({"a": SegmentOffset(300, 3), "b": SegmentOffset(200, 2)}, delivered=5)
 
 
 def test_the_first_route_begins_at_the_beginning(tmp_path):
     """Everything of the spool is its."""
-    assert _hand_over(tmp_path, ["local"]) == {"local": Progress()}
-    assert positions.load(tmp_path) == {"local": Progress()}
+    assert _hand_over(tmp_path, ["local"]) == {"local": Checkpoint()}
+    assert checkpoint.load(tmp_path) == {"local": Checkpoint()}
 
 
 def test_a_route_goes_on(tmp_path):
@@ -115,8 +117,8 @@ def test_a_switch_hands_over(tmp_path):
 
     progress = _hand_over(tmp_path, ["loggly"])
 
-    assert progress == {"loggly": Progress(SOME.marks, 6, 1, 3, None, SOME.ahead)}
-    assert positions.load(tmp_path) == progress
+    assert progress == {"loggly": Checkpoint(SOME.marks, 6, 1, 3, None, SOME.ahead)}
+    assert checkpoint.load(tmp_path) == progress
 
 
 def test_a_second_route_joins(tmp_path):
@@ -128,11 +130,11 @@ def test_a_second_route_joins(tmp_path):
 
 def test_two_hand_over_to_one(tmp_path):
     """It goes on from the furthest of them, segment by segment: each event is in one of them at least."""
-    left = Progress({"a": SegmentOffset(300, 3), "b": SegmentOffset(0, 0)}, delivered=3)
-    right = Progress({"a": SegmentOffset(100, 1), "b": SegmentOffset(200, 2, is_done=True)}, delivered=3)
+    left = Checkpoint({"a": SegmentOffset(300, 3), "b": SegmentOffset(0, 0)}, delivered=3)
+    right = Checkpoint({"a": SegmentOffset(100, 1), "b": SegmentOffset(200, 2, is_done=True)}, delivered=3)
     _known(tmp_path, loggly=left, elk=right)
 
-    progress = positions.hand_over(tmp_path, ["local"], lambda marks: sum(mark.lines for mark in marks.values()))[
+    progress = checkpoint.hand_over(tmp_path, ["local"], lambda marks: sum(mark.lines for mark in marks.values()))[
         "local"
     ]
 
@@ -142,13 +144,13 @@ def test_two_hand_over_to_one(tmp_path):
 
 def test_events_ahead_that_another_has_passed(tmp_path):
     """They are before its mark, and count once; those told at a segment's end have no place to be before."""
-    left = Progress(
+    left = Checkpoint(
         {"a": SegmentOffset(100, 1)}, delivered=3, ahead=frozenset({"a-00000002", "a-00000009", "a-aborted-00000002"})
     )
-    right = Progress({"a": SegmentOffset(300, 3)}, delivered=2, dead=1)
+    right = Checkpoint({"a": SegmentOffset(300, 3)}, delivered=2, dead=1)
     _known(tmp_path, loggly=left, elk=right)
 
-    progress = positions.hand_over(tmp_path, ["local"], lambda _: 3)["local"]
+    progress = checkpoint.hand_over(tmp_path, ["local"], lambda _: 3)["local"]
 
     assert progress.ahead == {"a-00000009", "a-aborted-00000002"}
     assert progress.marks == {"a": SegmentOffset(300, 3)}
@@ -160,7 +162,7 @@ def test_one_of_two_stays(tmp_path):
     _known(tmp_path, loggly=LOW, elk=HIGH)
 
     assert _hand_over(tmp_path, ["loggly"]) == {"loggly": LOW}
-    assert positions.load(tmp_path) == {"loggly": LOW}
+    assert checkpoint.load(tmp_path) == {"loggly": LOW}
 
 
 def test_one_of_two_is_replaced(tmp_path):

@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 
 from dashcam.errors import BackendUnavailable, BatchRejected
-from dashcam.ship import checkpoint as positions
+from dashcam.ship import checkpoint
 from dashcam.ship.batch import Limits, PartialResult
-from dashcam.ship.checkpoint import Progress
+from dashcam.ship.checkpoint import Checkpoint
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.route import Route
 from dashcam.ship.stats import take_account
@@ -23,7 +23,7 @@ SEVERAL = Limits(events=10, bytes=100_000, in_flight=4)
 
 
 def _route(folder, backend, stopping=None):
-    progress = positions.load(folder / "positions").get("played", Progress())
+    progress = checkpoint.load(folder / "positions").get("played", Checkpoint())
     return Route("played", backend, folder, progress, stopping or threading.Event())
 
 
@@ -111,7 +111,7 @@ def test_a_later_batch_alone_moves_no_position(tmp_path):
     thread.start()
     try:
         until(lambda: len(answered) == 3, "three answers")
-        assert positions.load(tmp_path / "positions") == {}
+        assert checkpoint.load(tmp_path / "positions") == {}
     finally:
         held.set()
         thread.join()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dashcam.ship import checkpoint as positions
-from dashcam.ship.checkpoint import Progress
+from dashcam.ship import checkpoint
+from dashcam.ship.checkpoint import Checkpoint
 from dashcam.ship.cursor import SegmentOffset
 from dashcam.ship.stats import Account, RouteAccount, _enter, count_before, prune, take_account
 from dashcam.spool.reader import SegmentReader, segment_files
@@ -61,10 +61,10 @@ def test_each_route_has_its_share(tmp_path, spool):
     with SegmentReader(first) as reader:
         lines = reader.read(is_final=True).lines
     marks = {first.stem: SegmentOffset(*lines[9][1])}
-    positions.save(tmp_path / "positions", "loggly", Progress(marks, delivered=8, dead=2))
-    positions.save(tmp_path / "positions", "elk", Progress())
+    checkpoint.save(tmp_path / "positions", "loggly", Checkpoint(marks, delivered=8, dead=2))
+    checkpoint.save(tmp_path / "positions", "elk", Checkpoint())
     done = {path.stem: SegmentOffset(1, 1, is_done=True) for path in [first, *rest]}
-    positions.save(tmp_path / "positions", "local", Progress(done, delivered=400))
+    checkpoint.save(tmp_path / "positions", "local", Checkpoint(done, delivered=400))
 
     account = take_account(tmp_path)
 

@@ -21,7 +21,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Checkpoint:
     """One route's account: its marks by segment id, and the events delivered and dead-lettered up to them.
 
     `ahead` are the ids of events behind the marks that are dealt with all the same: a stop fell between batches that
@@ -35,7 +35,7 @@ class Progress:
     trouble: Trouble | None = None
     ahead: AbstractSet[str] = frozenset()
 
-    def advanced(self, marks: Mapping[str, SegmentOffset], delivered: int, dead: int, damaged: int) -> "Progress":
+    def advanced(self, marks: Mapping[str, SegmentOffset], delivered: int, dead: int, damaged: int) -> "Checkpoint":
         """The account after a cut was dealt with."""
         return replace(
             self,
@@ -45,17 +45,17 @@ class Progress:
             damaged=self.damaged + damaged,
         )
 
-    def within(self, segments: AbstractSet[str]) -> "Progress":
+    def within(self, segments: AbstractSet[str]) -> "Checkpoint":
         """The account with the marks of these segments only: others are gone, or never were."""
         return replace(self, marks={name: mark for name, mark in self.marks.items() if name in segments})
 
 
-def load(folder: Path) -> dict[str, Progress]:
+def load(folder: Path) -> dict[str, Checkpoint]:
     """The account of every route that has one."""
     return {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
 
 
-def save(folder: Path, route: str, progress: Progress, *, is_synced: bool = False) -> None:
+def save(folder: Path, route: str, progress: Checkpoint, *, is_synced: bool = False) -> None:
     """Replace a route's account in one step; `is_synced` also brings it to the disk before."""
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / f".{route}.new"
@@ -69,7 +69,7 @@ def save(folder: Path, route: str, progress: Progress, *, is_synced: bool = Fals
 
 def hand_over(
     folder: Path, routes: Iterable[str], count_before: Callable[[Mapping[str, SegmentOffset]], int]
-) -> dict[str, Progress]:
+) -> dict[str, Checkpoint]:
     """The accounts that a shipper for these routes begins with.
 
     A route that was at work goes on from its own. One that was not goes on where those left that are at work no more
@@ -80,7 +80,7 @@ def hand_over(
     routes = list(routes)
     known = load(folder)
     former = [progress for name, progress in known.items() if name not in routes]
-    start = Progress() if known.keys() >= set(routes) else _furthest(former or list(known.values()), count_before)
+    start = Checkpoint() if known.keys() >= set(routes) else _furthest(former or list(known.values()), count_before)
     progress = {route: known.get(route, start) for route in routes}
     for route in routes:
         save(folder, route, progress[route], is_synced=True)
@@ -89,7 +89,7 @@ def hand_over(
     return progress
 
 
-def _furthest(accounts: list[Progress], count_before: Callable[[Mapping[str, SegmentOffset]], int]) -> Progress:
+def _furthest(accounts: list[Checkpoint], count_before: Callable[[Mapping[str, SegmentOffset]], int]) -> Checkpoint:
     marks: dict[str, SegmentOffset] = {}
     for account in accounts:
         for segment, mark in account.marks.items():
@@ -97,7 +97,7 @@ def _furthest(accounts: list[Progress], count_before: Callable[[Mapping[str, Seg
                 mark, marks.get(segment, mark), key=lambda each: (each.is_done, each.offset, each.told)
             )
     ahead = frozenset(id_ for account in accounts for id_ in account.ahead if not _is_before(id_, marks))
-    best = max(accounts, key=lambda account: account.delivered + account.dead, default=Progress())
+    best = max(accounts, key=lambda account: account.delivered + account.dead, default=Checkpoint())
     furthest = replace(best, marks=marks, trouble=None, ahead=ahead)
     if any(account.marks == marks and account.ahead == ahead for account in accounts):
         return furthest
@@ -110,13 +110,13 @@ def _is_before(event_id: str, marks: Mapping[str, SegmentOffset]) -> bool:
     return number.isdecimal() and int(number) <= marks.get(segment, SegmentOffset()).lines
 
 
-def _read(path: Path) -> Progress:
+def _read(path: Path) -> Checkpoint:
     try:
         fields: dict[str, Any] = orjson.loads(path.read_bytes())
         marks = {segment: SegmentOffset(*mark) for segment, mark in fields.pop("marks").items()}
         trouble = fields.pop("trouble")
         ahead = frozenset(fields.pop("ahead", ()))
-        return Progress(marks=marks, trouble=Trouble(**trouble) if trouble else None, ahead=ahead, **fields)
+        return Checkpoint(marks=marks, trouble=Trouble(**trouble) if trouble else None, ahead=ahead, **fields)
     except (ValueError, TypeError, KeyError, AttributeError):
         # A file that a power cut left empty: begin anew; what was delivered comes again under its old ids.
-        return Progress()
+        return Checkpoint()

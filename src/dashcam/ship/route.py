@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from dashcam.event import format_time
-from dashcam.ship import checkpoint as positions
+from dashcam.ship import checkpoint
 from dashcam.ship.batch import Backend
-from dashcam.ship.checkpoint import Progress, Trouble
+from dashcam.ship.checkpoint import Checkpoint, Trouble
 from dashcam.ship.cursor import PendingBatch, SpoolCursor
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import Delivery, Outcome
@@ -32,7 +32,7 @@ class Route:
     """
 
     def __init__(
-        self, name: str, backend: Backend, folder: Path, progress: Progress, stopping: threading.Event
+        self, name: str, backend: Backend, folder: Path, progress: Checkpoint, stopping: threading.Event
     ) -> None:
         self.name = name
         self.progress = progress
@@ -121,4 +121,4 @@ class Route:
     def _save(self, *, is_synced: bool = False) -> None:
         with self._saving:
             account = replace(self.progress, trouble=self._trouble)
-            positions.save(self._folder / "positions", self.name, account, is_synced=is_synced)
+            checkpoint.save(self._folder / "positions", self.name, account, is_synced=is_synced)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
-from dashcam.ship import checkpoint as positions
+from dashcam.ship import checkpoint
 from dashcam.ship.batch import Backend
 from dashcam.ship.route import Route
 from dashcam.ship.stats import count_before, prune
@@ -35,7 +35,7 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
         stack.enter_context(_alone(settings.dir))
         backends = {name: connect(name) for name in settings.routes}
         counting = partial(count_before, settings.dir)
-        accounts = positions.hand_over(settings.dir / "positions", settings.routes, counting)
+        accounts = checkpoint.hand_over(settings.dir / "positions", settings.routes, counting)
         routes = [Route(name, backends[name], settings.dir, accounts[name], stopping) for name in settings.routes]
         stack.enter_context(set_by_signals(stopping))
         _log.info("ships to %s from %s", ", ".join(settings.routes), settings.dir)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import orjson
 
-from dashcam.ship import checkpoint as positions
-from dashcam.ship.checkpoint import Progress, Trouble
+from dashcam.ship import checkpoint
+from dashcam.ship.checkpoint import Checkpoint, Trouble
 from dashcam.ship.cursor import SegmentOffset
 from dashcam.ship.dead_letters import replayed
 from dashcam.ship.selection import epilogue, is_shipped
@@ -79,7 +79,7 @@ def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
 
 
 def _take_account(folder: Path, pruned: _Pruned) -> Account:
-    progress = positions.load(folder / "positions")
+    progress = checkpoint.load(folder / "positions")
     tally = _Tally(pruned.recorded, Counter(pruned.dropped))
     waiting: Counter[str] = Counter()
     for path in segment_files(folder / "spool"):
@@ -91,7 +91,9 @@ def _take_account(folder: Path, pruned: _Pruned) -> Account:
     return Account(tally.recorded, dict(tally.dropped), tally.bytes, dict(tally.services), routes)
 
 
-def _of_route(name: str, route: Progress, behind: int, folder: Path, progress: Mapping[str, Progress]) -> RouteAccount:
+def _of_route(
+    name: str, route: Checkpoint, behind: int, folder: Path, progress: Mapping[str, Checkpoint]
+) -> RouteAccount:
     counts = replayed(folder / "dead-letters")
     # A route that handed over to another one handed over its letters' number too.
     revived = min(route.dead, sum(counts[other] for other in counts if other == name or other not in progress))
