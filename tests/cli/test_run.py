@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dashcam.ship.stats import take_account
+from dashcam.ship.stats import collect_stats
 
 from ..processes import dashcam, running_dashcam, until
 from .recorded import SERVICE, numbers
@@ -19,7 +19,7 @@ def test_what_the_command_recorded_is_delivered(tmp_path):
     assert done.returncode == 7
     assert numbers(done.stdout) == list(range(100))
     assert "done\n" in done.stdout
-    assert take_account(tmp_path).routes["stdout"].waiting == 0
+    assert collect_stats(tmp_path).routes["stdout"].waiting == 0
 
 
 @pytest.mark.parametrize(("arguments", "status"), [((), 2), (("--",), 2), (("--", "no-such-command"), 127)])

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from dashcam.ship.stats import take_account
+from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
 from ..processes import dashcam, running_dashcam, until
@@ -45,7 +45,7 @@ def test_a_stop_settles_what_is_under_way(tmp_path, number):
         shipper.send_signal(number)
 
         assert shipper.wait(timeout=10) == 0
-    account = take_account(tmp_path)
+    account = collect_stats(tmp_path)
     assert account.recorded == account.routes["stdout"].delivered == 100
 
 
@@ -107,7 +107,7 @@ def test_room_is_made(tmp_path):
     with running_dashcam("ship", folder=tmp_path, DASHCAM_SPOOL_LIMIT="8MiB", DASHCAM_SYNC_INTERVAL="0.1"):
         until(lambda: len(segment_files(tmp_path / "spool")) == 2, "removal")
 
-    account = take_account(tmp_path)
+    account = collect_stats(tmp_path)
     assert account.recorded == account.routes["stdout"].delivered == 60
 
 

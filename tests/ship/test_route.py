@@ -12,7 +12,7 @@ from dashcam.ship.batch import Limits, PartialResult
 from dashcam.ship.checkpoint import Checkpoint
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.route import Route
-from dashcam.ship.stats import take_account
+from dashcam.ship.stats import collect_stats
 
 from ..processes import until
 from ..spool.spools import log_line, run_writer, running_writer, write_to
@@ -35,7 +35,7 @@ def _fill(folder, count):
 
 
 def _account(folder):
-    account = take_account(folder)
+    account = collect_stats(folder)
     return account.recorded, account.routes["played"]
 
 
@@ -85,7 +85,7 @@ def test_trouble_shows_while_it_lasts(tmp_path):
     seen = []
 
     def look(_):
-        share = take_account(tmp_path).routes.get("played")
+        share = collect_stats(tmp_path).routes.get("played")
         seen.append(share and share.trouble)
         return BackendUnavailable("down", 0.001) if len(seen) < 3 else None
 
@@ -190,12 +190,12 @@ def test_the_account_holds_at_every_moment(tmp_path, in_flight):
     stopping = threading.Event()
     thread = threading.Thread(target=_route(tmp_path, backend, stopping).run)
     with running_writer(LOAD, tmp_path / "spool") as process:
-        until(lambda: take_account(tmp_path).recorded, "first event")
+        until(lambda: collect_stats(tmp_path).recorded, "first event")
         thread.start()
         try:
-            until(lambda: take_account(tmp_path).routes, "first position")
+            until(lambda: collect_stats(tmp_path).routes, "first position")
             looks = 0
-            while (account := take_account(tmp_path)).routes["played"].waiting or account.recorded < 5000:
+            while (account := collect_stats(tmp_path)).routes["played"].waiting or account.recorded < 5000:
                 share = account.routes["played"]
                 assert account.recorded == share.delivered + share.waiting + share.dead
                 looks += 1

@@ -10,7 +10,7 @@ from dashcam.errors import BackendUnavailable, DashcamError
 from dashcam.settings import Settings
 from dashcam.ship.batch import Limits
 from dashcam.ship.shipper import Quietly, _alone, ship
-from dashcam.ship.stats import take_account
+from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
 from ..spool.spools import log_line, write_to
@@ -42,7 +42,7 @@ def test_a_slow_route_holds_up_no_other(tmp_path, settings):
 
     assert is_overtaken.is_set()
     assert len(fast.taken) == len(slow.taken) == 100
-    routes = take_account(tmp_path).routes
+    routes = collect_stats(tmp_path).routes
     assert [routes[name].delivered for name in ("fast", "slow")] == [100, 100]
 
 

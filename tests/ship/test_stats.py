@@ -5,7 +5,7 @@ import pytest
 from dashcam.ship import checkpoint
 from dashcam.ship.checkpoint import Checkpoint
 from dashcam.ship.cursor import SegmentOffset
-from dashcam.ship.stats import Account, RouteAccount, _enter, count_before, prune, take_account
+from dashcam.ship.stats import RouteAccount, SpoolStats, _enter, collect_stats, count_before, prune
 from dashcam.spool.reader import SegmentReader, segment_files
 
 from ..spool.spools import SMALL, log_line, read_segment, run_writer, span_line, start_line, write_to
@@ -25,7 +25,7 @@ def _fill(spool, count=400):
 
 def test_an_empty_folder(tmp_path):
     """Nothing was recorded."""
-    assert take_account(tmp_path) == Account(0, {}, 0, {}, {})
+    assert collect_stats(tmp_path) == SpoolStats(0, {}, 0, {}, {})
 
 
 def test_what_is_recorded_is_counted(tmp_path, spool):
@@ -37,7 +37,7 @@ def test_what_is_recorded_is_counted(tmp_path, spool):
     for writer in (cars, parts):
         writer.close()
 
-    account = take_account(tmp_path)
+    account = collect_stats(tmp_path)
 
     assert (account.recorded, account.services) == (3, {"cars": 2, "parts": 1})
     assert account.bytes == sum(path.stat().st_size for path in segment_files(spool))
@@ -49,7 +49,7 @@ def test_what_a_segments_end_tells_is_recorded_too(tmp_path, spool):
     with pytest.raises(AssertionError):
         run_writer("writer.append(start_line(1, 'a'))\nwriter.drop('disk')\nos.kill(os.getpid(), 9)", spool)
 
-    account = take_account(tmp_path)
+    account = collect_stats(tmp_path)
 
     assert (account.recorded, account.dropped) == (2, {"limit": 0, "disk": 1, "error": 0})
 
@@ -66,7 +66,7 @@ def test_each_route_has_its_share(tmp_path, spool):
     done = {path.stem: SegmentOffset(1, 1, is_done=True) for path in [first, *rest]}
     checkpoint.save(tmp_path / "positions", "local", Checkpoint(done, delivered=400))
 
-    account = take_account(tmp_path)
+    account = collect_stats(tmp_path)
 
     assert account.recorded == 400
     assert account.routes == {
@@ -97,7 +97,7 @@ def test_garbage_is_no_event(tmp_path, spool):
     _fill(spool, 10)
     (spool / "here/cars/0000.segment").write_bytes(b"garbage")
 
-    assert take_account(tmp_path).recorded == 10
+    assert collect_stats(tmp_path).recorded == 10
 
 
 def test_pruning_keeps_to_the_limit(tmp_path, spool):
@@ -105,12 +105,12 @@ def test_pruning_keeps_to_the_limit(tmp_path, spool):
     _fill(spool, 2000)
     write_to(spool).drop("limit")
     paths = segment_files(spool)
-    before = take_account(tmp_path)
+    before = collect_stats(tmp_path)
 
     prune(tmp_path, {path.stem for path in paths[:8]}, limit_bytes=(len(paths) - 5) * SMALL)
 
     assert segment_files(spool) == paths[5:]
-    after = take_account(tmp_path)
+    after = collect_stats(tmp_path)
     assert (after.recorded, after.dropped) == (before.recorded, before.dropped)
     assert after.bytes < before.bytes
 
@@ -142,11 +142,11 @@ def test_a_kill_while_a_segment_is_pruned(tmp_path, spool):
     first, *rest = segment_files(spool)
 
     _enter(tmp_path, first)
-    assert take_account(tmp_path).recorded == 1000
+    assert collect_stats(tmp_path).recorded == 1000
 
     prune(tmp_path, {first.stem}, limit_bytes=0)
     assert segment_files(spool) == rest
-    assert take_account(tmp_path).recorded == 1000
+    assert collect_stats(tmp_path).recorded == 1000
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"recorded":1,"of another version":2}'])
@@ -155,4 +155,4 @@ def test_a_damaged_entry_begins_anew(tmp_path, spool, damage):
     _fill(spool, 10)
     (tmp_path / "pruned.json").write_bytes(damage)
 
-    assert take_account(tmp_path).recorded == 10
+    assert collect_stats(tmp_path).recorded == 10

@@ -12,7 +12,7 @@ from dashcam.cli import NOT_FOUND, OK
 from dashcam.settings import Settings
 
 if TYPE_CHECKING:
-    from dashcam.ship.stats import Account
+    from dashcam.ship.stats import SpoolStats
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the account."""
-    from dashcam.ship.stats import take_account
+    from dashcam.ship.stats import collect_stats
 
     folder = Settings.load().dir
-    account = take_account(folder)
+    account = collect_stats(folder)
     if arguments.json:
         import orjson
 
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     return NOT_FOUND if troubles or any(account.dropped.values()) else OK
 
 
-def _told(account: "Account", folder: str) -> Iterator[str]:
+def _told(account: "SpoolStats", folder: str) -> Iterator[str]:
     services = ", ".join(f"{name} {count:,}" for name, count in account.services.items()) or "nothing yet"
     yield f"{folder}: {account.bytes / 1e6:.1f} MB of spool ({services})"
     yield f"recorded {account.recorded:,}"

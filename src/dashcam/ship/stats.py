@@ -29,7 +29,7 @@ class RouteAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class SpoolStats:
     """What a spool holds and held: events recorded, dropped by reason, its size on disk, and each route's share."""
 
     recorded: int
@@ -58,7 +58,7 @@ class _Tally:
     bytes: int = 0
 
 
-def take_account(folder: Path) -> Account:
+def collect_stats(folder: Path) -> SpoolStats:
     """Count everything below a `DASHCAM_DIR`; reads the whole spool."""
     while True:
         pruned = _load_pruned(folder)
@@ -78,7 +78,7 @@ def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
     return tally.recorded - waiting
 
 
-def _take_account(folder: Path, pruned: _Pruned) -> Account:
+def _take_account(folder: Path, pruned: _Pruned) -> SpoolStats:
     progress = checkpoint.load(folder / "positions")
     tally = _Tally(pruned.recorded, Counter(pruned.dropped))
     waiting: Counter[str] = Counter()
@@ -88,7 +88,7 @@ def _take_account(folder: Path, pruned: _Pruned) -> Account:
             marks = {name: route.marks.get(segment, SegmentOffset()) for name, route in progress.items()}
             waiting.update(_count(path, marks, tally))
     routes = {name: _of_route(name, route, waiting[name], folder, progress) for name, route in progress.items()}
-    return Account(tally.recorded, dict(tally.dropped), tally.bytes, dict(tally.services), routes)
+    return SpoolStats(tally.recorded, dict(tally.dropped), tally.bytes, dict(tally.services), routes)
 
 
 def _of_route(

@@ -32,7 +32,7 @@ def line(fields):
     return EncodedEvent(made.id, made.is_span, made.to_json())
 
 
-class Account:
+class SpoolStats:
     """A stand-in whose clock moves a second with each batch, its backend and its store."""
 
     def __init__(self, **options):
@@ -85,7 +85,7 @@ class TestLoggly(StoreContract):
     @classmethod
     def fill(cls, habits, accounts):
         def fill(lines):
-            account = accounts.enter_context(Account(**habits))
+            account = accounts.enter_context(SpoolStats(**habits))
             account.backend.ship(lines)
             account.now_ns += 10**9
             list(account.store.find(Query(limit=1)))  # its connection is there before the test begins
@@ -104,7 +104,7 @@ class TestLoggly(StoreContract):
 
 @pytest.fixture
 def account():
-    with Account() as account:
+    with SpoolStats() as account:
         yield account
 
 
@@ -162,7 +162,7 @@ def test_an_event_reads_back_as_it_was_shipped(habits):
     """Byte for byte, keys in their order, whether or not Loggly took up its fields."""
     sent = event(1, timestamp={"us": 1795484146123456}, labels={"timestamp": 1, "timestamp_ecs": None}, ae="ä\u2028\n")
 
-    with Account(**habits) as account:
+    with SpoolStats(**habits) as account:
         account.ship(sent)
         found = list(account.store.find(Query(Equals("event.id", sent["event"]["id"]))))
 
@@ -172,7 +172,7 @@ def test_an_event_reads_back_as_it_was_shipped(habits):
 def test_many_labels_leave_the_fields_to_be_found():
     """They go as one text, so that Loggly takes up the others; they come back as they were."""
     sent = event(1, labels={f"label {number}": number for number in range(200)} | {"car_id": "x-7"}, process={"pid": 7})
-    with Account(most_fields=100) as account:
+    with SpoolStats(most_fields=100) as account:
         account.ship(sent)
 
         assert account.find(Equals("labels.car_id", "x-7")) == [sent]
@@ -256,7 +256,7 @@ def test_a_span_of_time_has_its_ends(account):
 def test_events_that_loggly_stamped_anew_are_found(drift_s):
     """They came a day late, or from a host whose clock runs ahead; their own time decides."""
     late, ahead = "2026-11-23T01:00:00.000000Z", "2026-11-24T02:05:00.000000Z"
-    with Account(drift_s=drift_s) as account:
+    with SpoolStats(drift_s=drift_s) as account:
         account.ship(event(1, late), event(2, ahead))
 
         around_late = {"since_ns": parse_time(late) - 10**9, "until_ns": parse_time(late) + 10**9}
@@ -267,7 +267,7 @@ def test_events_that_loggly_stamped_anew_are_found(drift_s):
 
 def test_an_unparsed_event_is_found_by_its_id():
     """Its words are, though its fields are not."""
-    with Account(most_fields=1) as account:
+    with SpoolStats(most_fields=1) as account:
         account.ship(event(1, trace={"id": "abc-1"}))
 
         assert account.sequences(Equals("trace.id", "abc-1")) == [1]
@@ -276,7 +276,7 @@ def test_an_unparsed_event_is_found_by_its_id():
 @pytest.mark.parametrize("lucene", [True, False])
 def test_quick_needs_lucenes_forms(lucene):
     """Where Loggly does not know them it says so, and the error what to do."""
-    with Account(lucene=lucene, quick=True) as account:
+    with SpoolStats(lucene=lucene, quick=True) as account:
         account.ship(event(1, labels={"x": "abc"}), event(2))
 
         if lucene:
