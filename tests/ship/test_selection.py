@@ -5,7 +5,7 @@ import re
 import orjson
 import pytest
 
-from dashcam.ship.selection import epilogue, is_shipped
+from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.spool.reader import SegmentReader, segment_files
 
 from ..spool.spools import log_line, run_writer, span_line, start_line, write_to
@@ -14,7 +14,7 @@ from ..spool.spools import log_line, run_writer, span_line, start_line, write_to
 def _epilogue(spool):
     (path,) = segment_files(spool)
     with SegmentReader(path) as reader:
-        return epilogue(reader)
+        return synthesized_events(reader)
 
 
 def test_all_but_the_marks_of_open_requests():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dashcam.event import EncodedEvent
 from dashcam.ship.batch import Limits
-from dashcam.ship.selection import epilogue, is_shipped
+from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.spool.reader import Position, SegmentReader, segment_files
 from dashcam.spool.segment import SUFFIX, Completion
 
@@ -101,7 +101,7 @@ class SpoolCursor:
         )
         self._at[segment] = mark = SegmentOffset(*passage.after, told=mark.told)
         if is_final and not passage.lines and not passage.damaged:
-            for told, line in enumerate(epilogue(reader), 1):
+            for told, line in enumerate(synthesized_events(reader), 1):
                 if told > mark.told:
                     self._waiting.append((line, segment, mark._replace(told=told)))
             self._end(segment, mark)

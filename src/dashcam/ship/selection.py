@@ -21,7 +21,7 @@ def is_shipped(line: bytes) -> bool:
     return not is_start(line)
 
 
-def epilogue(reader: SegmentReader) -> list[EncodedEvent]:
+def synthesized_events(reader: SegmentReader) -> list[EncodedEvent]:
     """The events that a final segment's end gives rise to; the same ones, with the same ids, at every reading.
 
     A request that was open when its process died is told as aborted, and events that were dropped are told by count.

@@ -12,7 +12,7 @@ from dashcam.ship import checkpoint
 from dashcam.ship.checkpoint import Checkpoint, Trouble
 from dashcam.ship.cursor import SegmentOffset
 from dashcam.ship.dead_letters import replayed
-from dashcam.ship.selection import epilogue, is_shipped
+from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import SUFFIX
 
@@ -141,7 +141,7 @@ def _count(path: Path, marks: Mapping[str, SegmentOffset], tally: _Tally) -> dic
             is_final = reader.is_final()
             lines = (each for passage in reader.passages(is_final=is_final) for each in passage.lines)
             ends = [after.offset for line, after in lines if is_shipped(line)]
-            derived = len(epilogue(reader)) if is_final else 0
+            derived = len(synthesized_events(reader)) if is_final else 0
             dropped, service = reader.header.dropped, reader.header.service
     except (OSError, ValueError):
         return {}

@@ -24,7 +24,7 @@ from dashcam.find.related import events_of
 from dashcam.record import recorder
 from dashcam.record.recorder import Recorder, Service
 from dashcam.settings import Settings
-from dashcam.ship.selection import epilogue, is_shipped
+from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.show import accessors as facts
 from dashcam.show.ansi import Style
 from dashcam.show.story import Story, tell
@@ -128,7 +128,7 @@ def _events_in(path: Path) -> Iterator[Event]:
             if is_shipped(line):
                 yield Event.from_json(completion.complete(line, after.lines).data)
         if is_final:
-            yield from (Event.from_json(line.data) for line in epilogue(reader))
+            yield from (Event.from_json(line.data) for line in synthesized_events(reader))
 
 
 class _Events:
