@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.spool.reader import READ_BYTES, Position, SegmentReader, half_made, segment_files, segment_ids
+from dashcam.spool.reader import READ_BYTES, Position, SegmentReader, orphaned_files, segment_files, segment_ids
 
 from ..processes import running
 from .spools import log_line, read_segment, write_to
@@ -230,5 +230,5 @@ def test_what_a_kill_left_half_made(tmp_path):
     with running(HOLDER, held) as process:
         process.stdout.readline()
 
-        assert half_made(tmp_path, fresh.stat().st_mtime + 1) == [old]
-        assert set(half_made(tmp_path, fresh.stat().st_mtime + 3600)) == {old, fresh}
+        assert orphaned_files(tmp_path, fresh.stat().st_mtime + 1) == [old]
+        assert set(orphaned_files(tmp_path, fresh.stat().st_mtime + 3600)) == {old, fresh}

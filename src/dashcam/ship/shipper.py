@@ -16,7 +16,7 @@ from dashcam.ship import checkpoint
 from dashcam.ship.batch import Backend
 from dashcam.ship.route import Route
 from dashcam.ship.stats import count_before, prune
-from dashcam.spool.reader import SegmentReader, half_made, segment_files
+from dashcam.spool.reader import SegmentReader, orphaned_files, segment_files
 
 TURN_S = 20.0  # to wait for the shipper before this one: it has 15 s to settle what is under way
 QUIET_S = 20.0  # between two equal messages
@@ -68,7 +68,7 @@ def _keep_house(settings: Settings, routes: list[Route]) -> None:
                 reader.sync()
         except (OSError, ValueError) as fault:
             _log.debug("%s: %s", path, fault)
-    for path in half_made(settings.dir / "spool", time.time()):
+    for path in orphaned_files(settings.dir / "spool", time.time()):
         try:
             path.unlink()
         except OSError as fault:

@@ -24,7 +24,7 @@ class Position(NamedTuple):
     lines: int = 0
 
 
-class Passage(NamedTuple):
+class ReadResult(NamedTuple):
     """Lines read in one go, each with the position after it, and the position after all of them.
 
     `damaged` counts places where something stood that is no line; each takes a number all the same.
@@ -45,7 +45,7 @@ def segment_ids(spool: Path) -> set[str]:
     return {path.name.removesuffix(SUFFIX) for path in segment_files(spool)}
 
 
-def half_made(spool: Path, now_s: float) -> list[Path]:
+def orphaned_files(spool: Path, now_s: float) -> list[Path]:
     """Files that were to become segments when their process was killed: nothing was recorded in them."""
     hidden = (path for path in spool.glob("*/*/.*") if _IS_HALF_MADE.fullmatch(path.name))
     return [path for path in hidden if _is_left_alone(path, now_s)]
@@ -116,7 +116,7 @@ class SegmentReader:
         """Bring what was written so far from the kernel's memory to the disk."""
         os.fsync(self._file)
 
-    def read(self, position: Position = Position(), *, is_final: bool = False) -> Passage:  # noqa: B008
+    def read(self, position: Position = Position(), *, is_final: bool = False) -> ReadResult:  # noqa: B008
         """The complete lines that follow a position, up to half a megabyte of them; none at the end.
 
         A line is complete when it ends in a newline and holds no zero byte. In a live segment reading stops at the
@@ -129,7 +129,7 @@ class SegmentReader:
             return self._skip(start, position.lines)
         return _parse(block[:end], start, position.lines)
 
-    def _skip(self, start: int, number: int) -> Passage:
+    def _skip(self, start: int, number: int) -> ReadResult:
         """Go behind the next newline, or to the file's end; what lies before it is longer than any line, or half one.
 
         Zeros up to the end are none of it: nothing was written there.
@@ -141,9 +141,9 @@ class SegmentReader:
             start += end or len(block)
             if end:
                 break
-        return Passage([], Position(start, number + is_damaged), damaged=int(is_damaged))
+        return ReadResult([], Position(start, number + is_damaged), damaged=int(is_damaged))
 
-    def passages(self, *, is_final: bool) -> Iterator[Passage]:
+    def passages(self, *, is_final: bool) -> Iterator[ReadResult]:
         """All that the segment holds now, passage by passage."""
         passage = self.read(is_final=is_final)
         while passage.lines or passage.damaged:
@@ -158,7 +158,7 @@ class SegmentReader:
         return block if zero < 0 else block[:zero]
 
 
-def _parse(text: bytes, start: int, number: int) -> Passage:
+def _parse(text: bytes, start: int, number: int) -> ReadResult:
     lines = []
     damaged = 0
     for line in text.split(b"\n")[:-1]:
@@ -168,4 +168,4 @@ def _parse(text: bytes, start: int, number: int) -> Passage:
             lines.append((line, Position(start, number)))
         else:
             damaged += 1
-    return Passage(lines, Position(start, number), damaged)
+    return ReadResult(lines, Position(start, number), damaged)
