@@ -10,7 +10,7 @@ from dashcam.spool.segment import (
     DROP_REASONS,
     LATEST_NS,
     SEALED_AT,
-    Completion,
+    LineExpander,
     decode_header,
     encode_count,
     encode_header,
@@ -92,7 +92,7 @@ def test_what_is_no_header_is_said_to_be_none(line):
 
 def test_a_line_is_completed():
     """The time becomes a date; the event's id, its number and what the segment's events share go to the end."""
-    line = Completion(decode_header(HEADER)).complete(LOG, 12)
+    line = LineExpander(decode_header(HEADER)).complete(LOG, 12)
 
     assert line == EncodedEvent(
         "0193a1b2c3d4e5f601020304-00000012",
@@ -106,10 +106,10 @@ def test_a_line_is_completed():
 
 def test_spans_are_told_apart():
     """By what stands right after the time, without reading the JSON."""
-    completion = Completion(decode_header(HEADER))
+    expander = LineExpander(decode_header(HEADER))
 
-    assert completion.complete(SPAN, 1).is_span
-    assert not completion.complete(LOG, 2).is_span
+    assert expander.expand(SPAN, 1).is_span
+    assert not expander.expand(LOG, 2).is_span
     assert (is_start(START), is_start(SPAN), is_start(LOG)) == (True, False, False)
 
 
@@ -123,7 +123,7 @@ def test_any_time_becomes_a_date(time_ns):
     """UTC with microseconds, always as long; also that of a clock which was never set."""
     line = LOG.replace(b"1795484146123456789", b"%d" % time_ns)
 
-    data = Completion(decode_header(HEADER)).complete(line, 1).data
+    data = LineExpander(decode_header(HEADER)).expand(line, 1).data
 
     assert is_line(line)
     assert Event.from_json(data).time_ns == time_ns // 1000 * 1000

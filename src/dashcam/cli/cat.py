@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _print_segment(path: Path, *, is_raw: bool) -> int:
     """Print a segment; the number of places in it that are no lines."""
     from dashcam.spool.reader import SegmentReader
-    from dashcam.spool.segment import Completion, is_start
+    from dashcam.spool.segment import LineExpander, is_start
 
     try:
         reader = SegmentReader(path)
@@ -41,12 +41,12 @@ def _print_segment(path: Path, *, is_raw: bool) -> int:
         return 1
     damaged = 0
     with reader:
-        completion = Completion(reader.header)
+        expander = LineExpander(reader.header)
         for passage in reader.passages(is_final=reader.is_final()):
             damaged += passage.damaged
             for line, after in passage.lines:
                 if is_raw:
                     print(line.decode(errors="replace"))
                 elif not is_start(line):
-                    print(completion.complete(line, after.lines).data.decode(errors="replace"))
+                    print(expander.expand(line, after.lines).data.decode(errors="replace"))
     return damaged

@@ -10,7 +10,7 @@ from dashcam.event import EncodedEvent
 from dashcam.ship.batch import Limits
 from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.spool.reader import Position, SegmentReader, segment_files
-from dashcam.spool.segment import SUFFIX, Completion
+from dashcam.spool.segment import SUFFIX, LineExpander
 
 _log = logging.getLogger("dashcam.ship")
 
@@ -38,7 +38,7 @@ class SpoolCursor:
     def __init__(self, spool: Path, marks: Mapping[str, SegmentOffset]) -> None:
         self._spool = spool
         self._at = dict(marks)
-        self._open: dict[str, tuple[SegmentReader, Completion]] = {}
+        self._open: dict[str, tuple[SegmentReader, LineExpander]] = {}
         self._waiting: deque[tuple[EncodedEvent | None, str, Position | SegmentOffset]] = deque()
         self._damaged = 0
 
@@ -107,9 +107,9 @@ class SpoolCursor:
             self._end(segment, mark)
             self._open.pop(segment)[0].close()
 
-    def _open_segment(self, segment: str, path: Path) -> tuple[SegmentReader, Completion]:
+    def _open_segment(self, segment: str, path: Path) -> tuple[SegmentReader, LineExpander]:
         reader = SegmentReader(path)
-        self._open[segment] = opened = (reader, Completion(reader.header))
+        self._open[segment] = opened = (reader, LineExpander(reader.header))
         return opened
 
     def _end(self, segment: str, mark: SegmentOffset) -> None:

@@ -120,7 +120,7 @@ def _file_name(text: str) -> str:
     return "%2E" + quoted[1:] if quoted.startswith(".") else quoted
 
 
-class Completion:
+class LineExpander:
     """Makes events of a segment's lines: adds the id, the sequence and what the header has for all of them."""
 
     __slots__ = ("_head", "_segment", "_tail")
@@ -131,7 +131,7 @@ class Completion:
         dataset = orjson.dumps(header.service)
         self._tail = b',"dataset":' + dataset + b"}," + orjson.dumps(dict(header.shared))[1:]
 
-    def complete(self, line: bytes, sequence: int) -> EncodedEvent:
+    def expand(self, line: bytes, sequence: int) -> EncodedEvent:
         """The event of a spool's line (without its newline), the `sequence`th of its segment, from 1."""
         time_end = line.index(b",")
         seconds, rest_ns = divmod(int(line[TIME_AT:time_end]), NS_PER_S)

@@ -30,7 +30,7 @@ from dashcam.show.ansi import Style
 from dashcam.show.story import Story, tell
 from dashcam.show.terminal import draw
 from dashcam.spool.reader import SegmentReader, segment_files
-from dashcam.spool.segment import Completion
+from dashcam.spool.segment import LineExpander
 
 if TYPE_CHECKING:
     from dashcam.testing.fake_loggly import StandIn
@@ -122,11 +122,11 @@ def _absent(story: Story, services: Collection[str]) -> Iterator[str]:
 
 def _events_in(path: Path) -> Iterator[Event]:
     with SegmentReader(path) as reader:
-        completion = Completion(reader.header)
+        expander = LineExpander(reader.header)
         is_final = reader.is_final()
         for line, after in (each for passage in reader.passages(is_final=is_final) for each in passage.lines):
             if is_shipped(line):
-                yield Event.from_json(completion.complete(line, after.lines).data)
+                yield Event.from_json(expander.expand(line, after.lines).data)
         if is_final:
             yield from (Event.from_json(line.data) for line in synthesized_events(reader))
 
