@@ -9,7 +9,7 @@ from opentelemetry.context import Context, get_current
 
 from dashcam.record.correlation import ids_in
 from dashcam.record.masking import has_secret, is_plain, is_secret_name
-from dashcam.record.sanitizer import ITEMS, LABEL_BYTES, NAME_BYTES, Mender
+from dashcam.record.sanitizer import ITEMS, LABEL_BYTES, NAME_BYTES, Sanitizer
 
 NAMES_REMEMBERED = 10_000  # harmless field names; a caller that makes names up cannot fill the memory
 
@@ -89,15 +89,15 @@ def _is_fit(value: object) -> bool:
 
 
 def _mended(time_ns: int, level: str, message: object, fields: dict[str, Any]) -> bytes:
-    mender = Mender()
+    sanitizer = Sanitizer()
     error = _error_of(fields.get("exc_info"))
-    body: dict[str, Any] = {"time_ns": time_ns, "log.level": level, "message": mender.text(message)}
-    if labels := mender.fields({name: value for name, value in fields.items() if name != "exc_info"}):
+    body: dict[str, Any] = {"time_ns": time_ns, "log.level": level, "message": sanitizer.text(message)}
+    if labels := sanitizer.fields({name: value for name, value in fields.items() if name != "exc_info"}):
         body["labels"] = labels
     if error:
-        body["error"] = mender.error(error)
-    if mender.tags:
-        body["tags"] = sorted(mender.tags)
+        body["error"] = sanitizer.error(error)
+    if sanitizer.tags:
+        body["tags"] = sorted(sanitizer.tags)
     return _dumps(body)
 
 

@@ -10,7 +10,7 @@ import orjson
 
 from dashcam.record import recorder
 from dashcam.record.line import encode_call
-from dashcam.record.sanitizer import NAME_BYTES, Mender
+from dashcam.record.sanitizer import NAME_BYTES, Sanitizer
 
 _time_ns = time.time_ns
 
@@ -23,7 +23,7 @@ class LogCall(Protocol):
 
 def shown(logger: str) -> str:
     """A logger's name as its events have it."""
-    return Mender().text(logger, NAME_BYTES)
+    return Sanitizer().text(logger, NAME_BYTES)
 
 
 def tail_of(logger: str) -> bytes:

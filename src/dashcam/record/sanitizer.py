@@ -22,7 +22,7 @@ DEPTH = 10  # a flattened field of Elasticsearch takes 20
 MIN_INT, LARGEST_INT = -(1 << 63), (1 << 64) - 1
 
 
-class Mender:
+class Sanitizer:
     """Mends the values of one event, and remembers in `tags` what that took: `cut`, `mended`.
 
     Secrets are masked on the way: by a field's name, and within every text.

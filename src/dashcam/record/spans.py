@@ -18,7 +18,7 @@ from dashcam.record import recorder
 from dashcam.record.correlation import REQUEST_ID, Place, Served, encode_ids, places
 from dashcam.record.line import are_fit
 from dashcam.record.masking import mask_text
-from dashcam.record.sanitizer import LABEL_BYTES, Mender
+from dashcam.record.sanitizer import LABEL_BYTES, Sanitizer
 from dashcam.spool.segment import LATEST_NS
 
 # The field that an attribute becomes; any other attribute becomes a label.
@@ -264,15 +264,15 @@ def _encode(event: dict[str, Any]) -> bytes:
     """The line of an event, its labels and whatever else is not fit for it mended; the reader needs `event` last."""
     if ("labels" not in event or are_fit(event["labels"])) and (body := _as_it_is(event)):
         return body
-    mender = Mender()
-    fit = event | {"labels": mender.fields(event["labels"])} if "labels" in event else event
-    if (body := _as_it_is(fit)) and not mender.tags:
+    sanitizer = Sanitizer()
+    fit = event | {"labels": sanitizer.fields(event["labels"])} if "labels" in event else event
+    if (body := _as_it_is(fit)) and not sanitizer.tags:
         return body
     if not body:
-        mender = Mender()
-        fit = mender.fields(event)
+        sanitizer = Sanitizer()
+        fit = sanitizer.fields(event)
     end = {"event": fit.pop("event")}
-    return orjson.dumps(fit | {"tags": sorted(mender.tags)} | end if mender.tags else fit | end, None, _NEWLINE)
+    return orjson.dumps(fit | {"tags": sorted(sanitizer.tags)} | end if sanitizer.tags else fit | end, None, _NEWLINE)
 
 
 def _as_it_is(event: dict[str, Any]) -> bytes:
