@@ -80,7 +80,7 @@ PROPAGATORS: Final = CompositePropagator([TraceContextTextMapPropagator(), Reque
 
 
 @dataclass(slots=True)
-class Served:
+class ServerRequest:
     """One request that this process serves: what its server span will say beyond OpenTelemetry's attributes."""
 
     start: bytes = b""
@@ -105,7 +105,7 @@ class Place(NamedTuple):
     trace_id: str
     span_id: str
     transaction: str
-    served: Served | None
+    served: ServerRequest | None
     begun_ns: int
 
 
@@ -134,7 +134,7 @@ def encode_ids(request: str, trace: str, span: str, transaction: str) -> bytes:
     return ids.encode()
 
 
-def served() -> Served | None:
+def served() -> ServerRequest | None:
     """The request that the current context serves in this process, however deep in it."""
     place = places.get(get_current_span().get_span_context().span_id)
     return place.served if place else None

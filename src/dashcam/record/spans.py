@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
 
 from dashcam.record import recorder
-from dashcam.record.correlation import REQUEST_ID, Place, Served, encode_ids, places
+from dashcam.record.correlation import REQUEST_ID, Place, ServerRequest, encode_ids, places
 from dashcam.record.line import are_fit
 from dashcam.record.masking import mask_text
 from dashcam.record.sanitizer import LABEL_BYTES, Sanitizer
@@ -116,7 +116,7 @@ def _place_of(span: Span, context: Mapping[str, Any]) -> Place:
     trace_id, span_id = f"{identity.trace_id:032x}", f"{identity.span_id:016x}"
     request = str(context.get(REQUEST_ID) or (parent.request_id if parent else ""))
     transaction = parent.transaction if parent and not is_server else span_id
-    served = Served() if is_server else (parent.served if parent else None)
+    served = ServerRequest() if is_server else (parent.served if parent else None)
     ids = encode_ids(request, trace_id, span_id, transaction)
     return Place(ids, request, trace_id, span_id, transaction, served, _begun_ns(span))
 
@@ -139,7 +139,7 @@ def _duration_ns(span: ReadableSpan, begun_ns: int) -> int:
     return max(0, int(end_ns - (span.start_time or 0)))  # a time given by hand
 
 
-def _start_line(span: Span, place: Place, served: Served) -> bytes:
+def _start_line(span: Span, place: Place, served: ServerRequest) -> bytes:
     """The mark of an open request; what it says is kept for the end, and not put together twice."""
     served.attributes = _attributes_of(span)
     served.fields = _ids_of(span, place)
@@ -218,7 +218,7 @@ def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> di
     return others
 
 
-def _add_served(fields: dict[str, Any], served: Served) -> None:
+def _add_served(fields: dict[str, Any], served: ServerRequest) -> None:
     """What the WSGI layer and the handler knew of a served request."""
     http, url = fields.setdefault("http", {}), fields.setdefault("url", {})
     if served.status:
