@@ -26,7 +26,7 @@ from dashcam.destinations.local.store import open_store
 from dashcam.event import NS_PER_S
 from dashcam.find.language import parse
 from dashcam.find.query import Query
-from dashcam.find.related import events_of
+from dashcam.find.related import find_related_events
 from dashcam.settings import Settings
 
 TRACE = "dashcam trace, lines"
@@ -89,7 +89,7 @@ def ways(settings: Settings, wanted: list[Request]) -> dict[str, Callable[[], di
 
     def story(any_id: str) -> list:
         with closing(open_store(settings)) as store:
-            return events_of(store, any_id)
+            return find_related_events(store, any_id)
 
     def by_field(name: str, attribute: str) -> Callable[[], dict[str, float]]:
         def look() -> list:

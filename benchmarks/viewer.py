@@ -52,7 +52,7 @@ class Answer:
 
 def finder(answer: Answer) -> Finder:
     """What a viewer looks things up with that shows what a store answers."""
-    return Finder(open_store=lambda: Shelf([]), parse=parse, events_of=answer.give, mask=lambda event: event)
+    return Finder(open_store=lambda: Shelf([]), parse=parse, find_related_events=answer.give, mask=lambda event: event)
 
 
 def open_story(browser, address: str, answer: Answer) -> dict[str, float]:

@@ -4,7 +4,7 @@ import pytest
 
 from dashcam.event import Event
 from dashcam.find.query import Query
-from dashcam.find.related import FEW_HITS, MAX_HITS, events_of
+from dashcam.find.related import FEW_HITS, MAX_HITS, find_related_events
 
 from .sample import events
 
@@ -41,7 +41,7 @@ STORY = [event for event in EVENTS if event.get("http.request.id") == "req-0003"
 )
 def test_any_id_gives_the_whole_story(text):
     """A request ID, a trace id and every span id lead to the same events."""
-    assert events_of(_List(EVENTS), text) == STORY
+    assert find_related_events(_List(EVENTS), text) == STORY
 
 
 def test_a_label_gives_the_stories_it_is_in():
@@ -49,7 +49,7 @@ def test_a_label_gives_the_stories_it_is_in():
     borne = [event for event in EVENTS if 6 in event.labels.values() and "car_id" in event.labels]
     requests = {event.get("http.request.id") for event in borne}
 
-    found = events_of(_List(EVENTS), "car_id=6")
+    found = find_related_events(_List(EVENTS), "car_id=6")
 
     assert len(requests) > 1
     assert found == [event for event in EVENTS if event.get("http.request.id") in requests]
@@ -70,7 +70,7 @@ def test_a_request_id_of_several_traces_gives_them_all():
         )
     ]
 
-    found = events_of(_List(of_trace), "same")
+    found = find_related_events(_List(of_trace), "same")
 
     assert [event.id for event in found] == ["e-0", "e-1", "e-2", "e-4"]
 
@@ -82,14 +82,14 @@ def test_a_trace_leads_on_by_the_request_id():
         Event({"@timestamp": "2026-11-24T00:00:00Z", "event": {"id": f"e-{n}"}, **tie}) for n, tie in enumerate(ties)
     ]
 
-    assert events_of(_List(torn), "a") == torn
+    assert find_related_events(_List(torn), "a") == torn
 
 
 def test_a_request_id_may_look_like_a_label():
     """The sign = is allowed in a request ID."""
     event = Event({"@timestamp": "2026-11-24T00:00:00Z", "event": {"id": "e"}, "http": {"request": {"id": "a=b="}}})
 
-    assert events_of(_List([event]), "a=b=") == [event]
+    assert find_related_events(_List([event]), "a=b=") == [event]
 
 
 def test_more_ids_than_are_asked_for_at_once():
@@ -100,7 +100,7 @@ def test_more_ids_than_are_asked_for_at_once():
         for labels in [{"labels": {"x": 1}}]
     ]
 
-    assert events_of(_List(many), "x=1") == many
+    assert find_related_events(_List(many), "x=1") == many
 
 
 @pytest.mark.parametrize("text", ["req-0003", STORY[0].get("trace.id"), STORY[0].get("span.id"), "car_id=6"])
@@ -108,7 +108,7 @@ def test_each_event_is_fetched_once(text):
     """What an answer held is left out of the next question."""
     store = _List(EVENTS)
 
-    story = events_of(store, text)
+    story = find_related_events(store, text)
 
     assert store.given == len(story)
 
@@ -127,11 +127,11 @@ def test_a_long_story_is_fetched_once_but_for_a_look_at_it(text, twice):
     held = _long_story(2 * MAX_HITS)
     store = _List(held)
 
-    assert events_of(store, text) == held
+    assert find_related_events(store, text) == held
     assert store.given == len(held) + twice
 
 
 @pytest.mark.parametrize("text", ["nosuchid", "", "=", "car_id=nosuch", "=7"])
 def test_an_unknown_id_gives_nothing(text):
     """No events, no error."""
-    assert events_of(_List(EVENTS), text) == []
+    assert find_related_events(_List(EVENTS), text) == []

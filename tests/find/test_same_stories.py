@@ -10,7 +10,7 @@ from dashcam.destinations.local import backend as local_backend
 from dashcam.destinations.local import store as local
 from dashcam.destinations.loggly import backend as loggly_backend
 from dashcam.destinations.loggly import store as loggly
-from dashcam.find.related import events_of
+from dashcam.find.related import find_related_events
 from dashcam.settings import Settings
 from dashcam.ship.delivery import batches
 from dashcam.show.ansi import Style
@@ -55,7 +55,7 @@ def loggly_store(lines):
 
 
 def drawn(store, request_id):
-    return list(draw(tell(events_of(store, request_id)), Style()))
+    return list(draw(tell(find_related_events(store, request_id)), Style()))
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
@@ -82,8 +82,8 @@ def test_stories_from_loggly_are_those_of_the_local_store(tmp_path, count):
 
     with loggly_store(lines) as hosted:
         for number in range(count):
-            events = events_of(hosted, f"req-{number:04d}")
-            assert events == events_of(own, f"req-{number:04d}")
+            events = find_related_events(hosted, f"req-{number:04d}")
+            assert events == find_related_events(own, f"req-{number:04d}")
             assert list(draw(tell(events), Style())) == drawn(own, f"req-{number:04d}")
             assert len(events) > 5
 

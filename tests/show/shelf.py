@@ -8,7 +8,7 @@ from dashcam.errors import StoreUnreachable
 from dashcam.event import Event
 from dashcam.find.language import parse
 from dashcam.find.query import Query
-from dashcam.find.related import events_of
+from dashcam.find.related import find_related_events
 from dashcam.show.web.app import Finder, create_app, serve
 
 
@@ -32,7 +32,7 @@ class Shelf:
 
 def finder(shelf: Shelf, mask=lambda event: event) -> Finder:
     """What a viewer over a shelf looks things up with."""
-    return Finder(open_store=lambda: shelf, parse=parse, events_of=events_of, mask=mask)
+    return Finder(open_store=lambda: shelf, parse=parse, find_related_events=find_related_events, mask=mask)
 
 
 @contextmanager

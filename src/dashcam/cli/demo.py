@@ -128,13 +128,13 @@ def _order(cars: str, name: str) -> tuple[int, str]:
 
 
 def _wait_for_story(settings: Settings, request_id: str) -> "list[Event]":
-    from dashcam.find.related import events_of
+    from dashcam.find.related import find_related_events
 
     end, fault = time.monotonic() + STORY_S, ""
     while time.monotonic() < end:
         try:
             with closing(open_store(settings.routes[0], settings)) as store:
-                events = events_of(store, request_id)
+                events = find_related_events(store, request_id)
         except StoreUnreachable as error:
             events, fault = [], f" {error}"
         if _is_whole(events):

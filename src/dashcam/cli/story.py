@@ -32,13 +32,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the story; exit status 1 when no event has the id."""
     from contextlib import closing
 
-    from dashcam.find.related import events_of
+    from dashcam.find.related import find_related_events
     from dashcam.show.links import links_of
     from dashcam.show.story import tell
 
     settings = Settings.load()
     with closing(open_store(settings.routes[0], settings)) as store:
-        events = events_of(store, arguments.id)
+        events = find_related_events(store, arguments.id)
     if not events:
         print(f"dashcam: no event has the id {arguments.id!r} in {settings.routes[0]}", file=sys.stderr)
         return NOT_FOUND

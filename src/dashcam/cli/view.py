@@ -29,12 +29,12 @@ def run(arguments: argparse.Namespace) -> int:
     from functools import partial
 
     from dashcam.find.language import parse
-    from dashcam.find.related import events_of
+    from dashcam.find.related import find_related_events
     from dashcam.record.masking import mask_event
     from dashcam.show.web.app import Finder, create_app, serve
 
     settings = Settings.load()
-    finder = Finder(partial(open_store, settings.routes[0], settings), parse, events_of, mask_event)
+    finder = Finder(partial(open_store, settings.routes[0], settings), parse, find_related_events, mask_event)
     with suppress(StoreUnreachable), finder.open():
         pass  # a route without a store is told now, not on a page
     app = create_app(finder, hosts=OWN_ADDRESSES if arguments.host in OWN_ADDRESSES else frozenset())

@@ -7,7 +7,7 @@ from dashcam.find.fields import field_of, fold
 from dashcam.find.query import All, Any, Equals, Expression, Not, Query, Store
 
 IDS = ("http.request.id", "trace.id", "span.id", "event.id")
-TIES = ("http.request.id", "trace.id")  # what the events of one request have in common
+JOIN_FIELDS = ("http.request.id", "trace.id")  # what the events of one request have in common
 
 MAX_HITS = 1_000  # of a value that many requests share, as a label may be, the newest events are followed
 FEW_HITS = 100  # of an id: enough to see what it is tied to, and most stories
@@ -16,7 +16,7 @@ ROUNDS = 3  # an id leads to a trace, the trace to a request ID that was lost on
 _TIES_AT_ONCE = 100
 
 
-def events_of(store: Store, any_id: str) -> list[Event]:
+def find_related_events(store: Store, any_id: str) -> list[Event]:
     """The events of every request that an id belongs to, oldest first; none for an id that no event has.
 
     The id is one of a request, a trace, a span or an event, or a field's value such as `car_id=7`. A request ID that
@@ -48,7 +48,7 @@ def _first_question(any_id: str) -> tuple[tuple[Equals, ...], int]:
 def _ties_of(events: Iterable[Event]) -> Iterator[Equals]:
     """The ties of events, each once, those of one event beside each other."""
     yield from dict.fromkeys(
-        Equals(name, str(value)) for event in events for name in TIES if (value := event.get(name)) is not None
+        Equals(name, str(value)) for event in events for name in JOIN_FIELDS if (value := event.get(name)) is not None
     )
 
 

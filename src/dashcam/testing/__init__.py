@@ -20,7 +20,7 @@ import pytest
 
 from dashcam.event import Event
 from dashcam.find.query import Query
-from dashcam.find.related import events_of
+from dashcam.find.related import find_related_events
 from dashcam.record import recorder
 from dashcam.record.recorder import Recorder, Service
 from dashcam.settings import Settings
@@ -58,7 +58,7 @@ class Recording:
 
     def story(self, any_id: str) -> Story:
         """The story of a request, by any id; raises `LookupError` when no event has it."""
-        events = events_of(_Events(self.events()), any_id)
+        events = find_related_events(_Events(self.events()), any_id)
         if not events:
             raise LookupError(f"nothing recorded has the id {any_id!r}")
         return tell(events)

@@ -57,7 +57,7 @@ class Finder:
 
     open_store: Callable[[], Store]
     parse: Callable[[str], Expression]
-    events_of: Callable[[Store, str], Iterable[Event]]
+    find_related_events: Callable[[Store, str], Iterable[Event]]
     mask: Callable[[Event], Event]
 
     @contextmanager
@@ -242,7 +242,7 @@ def _older(found: list[Event], limit: int) -> str:
 
 def _tell(mask: Callable[[Event], Event] | None = None) -> Story:
     with _finder().open() as store:
-        events = list(_finder().events_of(store, _id()))
+        events = list(_finder().find_related_events(store, _id()))
     if not events:
         raise NotFound(f"No event of {_id()} is kept. It takes a request, trace or span id, or a label as in car_id=7.")
     return tell(map(mask, events) if mask else events)
@@ -250,7 +250,7 @@ def _tell(mask: Callable[[Event], Event] | None = None) -> Story:
 
 def _has_story(text: str) -> bool:
     with _finder().open() as store:
-        return any(True for _ in _finder().events_of(store, text))
+        return any(True for _ in _finder().find_related_events(store, text))
 
 
 def _fault(text: str, error: QueryError) -> dict[str, Any]:
