@@ -20,7 +20,7 @@ from tests.show.shelf import Shelf, viewing
 from dashcam.event import Event
 from dashcam.find.language import parse
 from dashcam.find.query import Store
-from dashcam.show.story import tell
+from dashcam.show.story import build_story
 from dashcam.show.web.app import Finder
 from dashcam.show.web.page import read_asset, render_story
 
@@ -67,7 +67,7 @@ def open_story(browser, address: str, answer: Answer) -> dict[str, float]:
 
 def bare_bytes() -> int:
     """What a story's page weighs when there is nothing in it, style and script included."""
-    page = "".join(render_story(tell([]), "x"))
+    page = "".join(render_story(build_story([]), "x"))
     return sum(len(part.encode()) for part in (page, read_asset("viewer.css"), read_asset("viewer.js")))
 
 

@@ -8,10 +8,10 @@ from dashcam.cli import OK, main
 from dashcam.destinations.elasticsearch.saved_objects import kibana_pack
 from dashcam.settings import Settings
 from dashcam.show.links import links_of
-from dashcam.show.story import tell
+from dashcam.show.story import build_story
 from tests.show import events
 
-STORY = tell(events.created())
+STORY = build_story(events.created())
 
 
 def test_the_pack_is_printed(capsysbinary):

@@ -5,11 +5,11 @@ import pytest
 from dashcam.event import Event
 from dashcam.settings import Settings
 from dashcam.show.links import links_of
-from dashcam.show.story import tell
+from dashcam.show.story import build_story
 
 from ..show import events
 
-STORY = tell(events.created())
+STORY = build_story(events.created())
 SETTINGS = Settings.load({"KIBANA_URL": "http://elastic:secret@127.0.0.1:5601", "LOGGLY_SUBDOMAIN": "acme"})
 
 

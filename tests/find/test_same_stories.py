@@ -14,7 +14,7 @@ from dashcam.find.related import find_related_events
 from dashcam.settings import Settings
 from dashcam.ship.delivery import batches
 from dashcam.show.ansi import Style
-from dashcam.show.story import tell
+from dashcam.show.story import build_story
 from dashcam.show.terminal import draw
 from dashcam.testing.fake_loggly import Habits, StandIn
 
@@ -84,7 +84,7 @@ def test_stories_from_loggly_are_those_of_the_local_store(tmp_path, count):
         for number in range(count):
             events = find_related_events(hosted, f"req-{number:04d}")
             assert events == find_related_events(own, f"req-{number:04d}")
-            assert list(draw(tell(events), Style())) == drawn(own, f"req-{number:04d}")
+            assert list(draw(build_story(events), Style())) == drawn(own, f"req-{number:04d}")
             assert len(events) > 5
 
     own.close()

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from dashcam.show.ansi import Style
-from dashcam.show.story import tell
 from dashcam.show.terminal import draw
 
 from . import events

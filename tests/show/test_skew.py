@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashcam.show.story import tell
+from dashcam.show.story import build_story
 
 from . import events
 
@@ -28,7 +28,7 @@ def called(*, at_ms, took_ms, status=201, host="parts-1"):
 )
 def test_a_clock_that_is_off_is_set_right_and_named(off_ms, sentence):
     """Half of the way there and half of the way back: the served request lies in the middle of the call."""
-    story = tell(events.created(parts_host="parts-1", clock_off_ms=off_ms))
+    story = build_story(events.created(parts_host="parts-1", clock_off_ms=off_ms))
 
     assert [note.text for note in story.notes] == [sentence]
     assert times_ms(story, "parts") == pytest.approx([6.9, 8.0, 8.8, 27.9])
@@ -37,7 +37,7 @@ def test_a_clock_that_is_off_is_set_right_and_named(off_ms, sentence):
 
 def test_every_row_of_a_clock_set_right_says_so():
     """The shift is part of the entry."""
-    story = tell(events.skewed())
+    story = build_story(events.skewed())
 
     assert {(entry.service, entry.shift_ns) for entry in story.entries} == {("cars", 0), ("parts", 2_301_800_000)}
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dashcam.event import Event
 from dashcam.show.ansi import Style
-from dashcam.show.story import as_json, tell
+from dashcam.show.story import as_json, build_story
 from dashcam.show.terminal import draw
 
 from . import events
@@ -27,7 +27,7 @@ def state_of(story, span_id):
 
 def test_lines_lie_in_their_spans_in_the_order_things_happened():
     """The tree is the request as it went."""
-    story = tell(events.created())
+    story = build_story(events.created())
 
     assert outline(story) == [
         (0, "cars", "POST /cars"),
@@ -46,17 +46,17 @@ def test_lines_lie_in_their_spans_in_the_order_things_happened():
 
 def test_the_order_of_arrival_does_not_matter():
     """Events of several spools come as they like."""
-    assert tell(reversed(events.created())) == tell(events.created())
+    assert tell(reversed(events.created())) == build_story(events.created())
 
 
 def test_an_event_sent_twice_is_told_once():
     """Shippers send at least once."""
-    assert tell(events.created() * 2) == tell(events.created())
+    assert build_story(events.created() * 2) == build_story(events.created())
 
 
 def test_a_whole_story_has_no_faults():
     """Nothing is wrong with a car that was created."""
-    story = tell(events.created())
+    story = build_story(events.created())
 
     assert (story.outcome, story.errors, story.faults, story.notes) == ("success", 0, (), ())
     assert (story.services, story.request_ids) == (("cars", "parts"), (events.REQUEST_ID,))
@@ -65,14 +65,14 @@ def test_a_whole_story_has_no_faults():
 
 def test_a_failure_is_a_failure():
     """The caller got 502."""
-    story = tell(events.failed())
+    story = build_story(events.failed())
 
     assert (story.outcome, story.errors, story.faults) == ("failure", 5, ())
 
 
 def test_an_aborted_request_stands_where_its_span_would():
     """It began as long before its report as its age says."""
-    story = tell(events.aborted())
+    story = build_story(events.aborted())
     aborted = next(entry for entry in story.entries if entry.state == "aborted")
 
     assert (aborted.title, aborted.depth, aborted.time_ns) == ("POST /parts", 2, events.START_NS + 5_100_000)
@@ -98,7 +98,7 @@ def test_a_request_reported_aborted_that_finished_all_the_same_is_finished():
 
 def test_a_missing_parent_is_shown_as_missing():
     """What was called hangs below a span of which the id alone is known."""
-    story = tell(events.orphaned())
+    story = build_story(events.orphaned())
 
     assert state_of(story, events.CALL) == "missing"
     assert kinds(story.faults) == ["missing-parent"]
@@ -121,7 +121,7 @@ def test_a_lost_span_of_a_process_keeps_its_place_in_the_request():
 
 def test_a_span_that_has_not_arrived_holds_its_lines():
     """The log lines say that it was there."""
-    story = tell(events.unfinished())
+    story = build_story(events.unfinished())
 
     assert state_of(story, events.ROOT) == "unfinished"
     assert (story.outcome, story.entry) == ("unknown", None)
@@ -129,7 +129,7 @@ def test_a_span_that_has_not_arrived_holds_its_lines():
 
 def test_a_caller_who_records_elsewhere_is_no_fault():
     """The root carries a parent that nobody knows: somebody outside asked."""
-    story = tell(events.called_from_outside())
+    story = build_story(events.called_from_outside())
 
     assert (kinds(story.entries[0].notes), story.faults) == (["called-from-outside"], ())
     assert story.outcome == "success"
@@ -147,12 +147,12 @@ def test_a_caller_who_records_too_is_not_who_answered():
 
 def test_two_roots_are_named():
     """One trace has one beginning."""
-    assert kinds(tell(events.two_roots()).notes) == ["several-roots"]
+    assert kinds(build_story(events.two_roots()).notes) == ["several-roots"]
 
 
 def test_two_traces_under_one_request_id_are_named():
     """A request ID sent twice gives two traces, each told by itself."""
-    story = tell(events.two_traces())
+    story = build_story(events.two_traces())
 
     assert kinds(story.notes) == ["several-traces"]
     assert [entry.trace_id for entry in story.entries] == [events.TRACE_ID, "b" * 32, "b" * 32]
@@ -160,7 +160,7 @@ def test_two_traces_under_one_request_id_are_named():
 
 def test_events_without_a_trace_are_told_too():
     """In time order, and said to be so."""
-    story = tell(events.traceless())
+    story = build_story(events.traceless())
 
     assert outline(story) == [(0, "worker", "sweep begins"), (0, "worker", "sweep is over")]
     assert kinds(story.notes) == ["no-trace"]
@@ -168,7 +168,7 @@ def test_events_without_a_trace_are_told_too():
 
 def test_cut_and_mended_values_are_named():
     """The event carries a tag."""
-    assert [kinds(entry.notes) for entry in tell(events.traceless()).entries] == [["mended"], ["cut"]]
+    assert [kinds(entry.notes) for entry in build_story(events.traceless()).entries] == [["mended"], ["cut"]]
 
 
 def test_parents_in_a_circle_are_cut():
@@ -205,12 +205,12 @@ def test_an_event_without_a_time_comes_last():
 
 def test_no_events_make_an_empty_story():
     """Nothing was found."""
-    assert (tell([]).entries, tell([]).outcome, tell([]).duration_ns) == ((), "unknown", 0)
+    assert (build_story([]).entries, build_story([]).outcome, build_story([]).duration_ns) == ((), "unknown", 0)
 
 
 def test_json_has_the_tree_and_the_events():
     """The shape that programs read."""
-    made = as_json(tell(events.aborted()))
+    made = as_json(build_story(events.aborted()))
 
     assert json.loads(json.dumps(made)) == made
     assert {key: value for key, value in made.items() if key != "entries"} == {

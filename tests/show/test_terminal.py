@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashcam.show.ansi import Style, columns, style_for
-from dashcam.show.story import tell
+from dashcam.show.story import build_story
 from dashcam.show.terminal import draw, draw_event
 
 from . import events
@@ -37,7 +37,7 @@ def test_no_line_is_wider_than_the_terminal(width):
 
 def test_without_a_width_nothing_is_folded():
     """A file gets everything."""
-    assert "x" * 300 in "\n".join(draw(tell(events.traceless()), Style()))
+    assert "x" * 300 in "\n".join(draw(build_story(events.traceless()), Style()))
 
 
 def test_plain_drawings_have_no_escape_sequences():

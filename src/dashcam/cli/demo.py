@@ -92,12 +92,12 @@ def _tell(name: str, what: str) -> None:
 
 def _show(addresses: "Addresses", name: str, settings: Settings, *, is_json: bool) -> str:
     """Order a car and print the story of it; gives the request ID."""
-    from dashcam.show.story import as_json, tell
+    from dashcam.show.story import as_json, build_story
 
     _say(f"\n$ {_curl(addresses, name)}   # {ORDERS[name]}")
     status, request_id = _order(addresses.cars, name)
     _say(f"{status}, request {request_id}\n")
-    story = tell(_wait_for_story(settings, request_id))
+    story = build_story(_wait_for_story(settings, request_id))
     if is_json:
         print(json.dumps(as_json(story)), flush=True)
     else:

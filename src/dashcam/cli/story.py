@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from dashcam.find.related import find_related_events
     from dashcam.show.links import links_of
-    from dashcam.show.story import tell
+    from dashcam.show.story import build_story
 
     settings = Settings.load()
     with closing(open_store(settings.routes[0], settings)) as store:
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.html:
         _write_html(events, arguments.html)
     else:
-        story = tell(events)
+        story = build_story(events)
         _print_story(story, links_of(story, settings.routes[0], settings), is_json=arguments.json)
     return OK
 
@@ -67,10 +67,10 @@ def _print_story(story: "Story", links: dict[str, str], *, is_json: bool) -> Non
 
 def _write_html(events: "list[Event]", file: Path) -> None:
     from dashcam.record.masking import mask_event
-    from dashcam.show.story import tell
+    from dashcam.show.story import build_story
     from dashcam.show.web.page import render_file
 
-    page = render_file(tell(map(mask_event, events)), time.time_ns())
+    page = render_file(build_story(map(mask_event, events)), time.time_ns())
     try:
         file.write_text(page, encoding="utf-8")
     except OSError as fault:

@@ -97,7 +97,7 @@ class Story:
         return tuple(note for note in notes if note.is_fault)
 
 
-def tell(events: Iterable[Event]) -> Story:
+def build_story(events: Iterable[Event]) -> Story:
     """The story of some events, in any order; those with the same `event.id` count once."""
     tops, notes = grow(events)
     entries = tuple(_flatten(tops))

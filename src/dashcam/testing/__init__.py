@@ -27,7 +27,7 @@ from dashcam.settings import Settings
 from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.show import accessors as facts
 from dashcam.show.ansi import Style
-from dashcam.show.story import Story, tell
+from dashcam.show.story import Story, build_story
 from dashcam.show.terminal import draw
 from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import LineExpander
@@ -61,7 +61,7 @@ class Recording:
         events = find_related_events(_Events(self.events()), any_id)
         if not events:
             raise LookupError(f"nothing recorded has the id {any_id!r}")
-        return tell(events)
+        return build_story(events)
 
     def assert_one_story(self, request_id: str, services: Collection[str] = ()) -> Story:
         """Assert that a request is one story: one request ID, one trace, one beginning, nothing missing or aborted.

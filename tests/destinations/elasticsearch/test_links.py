@@ -7,7 +7,7 @@ import pytest
 
 from dashcam.destinations.elasticsearch.links import COLUMNS, EVENTS_VIEW, STORY_DASHBOARD, rison, story_links
 from dashcam.destinations.elasticsearch.saved_objects import kibana_pack
-from dashcam.show.story import tell
+from dashcam.show.story import build_story
 
 from ...show import events
 
@@ -16,7 +16,7 @@ URL = "http://127.0.0.1:5601/s/garage"
 
 def test_both_ask_for_the_trace_at_its_time():
     """Five seconds around the story, one condition, in the notation of Kibana's addresses."""
-    links = story_links(tell(events.created()), URL)
+    links = story_links(build_story(events.created()), URL)
 
     assert unquote(links["dashboard"]) == (
         f"{URL}/app/dashboards#/view/dashcam-request-story"
@@ -33,14 +33,14 @@ def test_both_ask_for_the_trace_at_its_time():
 
 def test_two_traces_are_both_asked_for():
     """A request ID that two requests had."""
-    links = story_links(tell(events.two_traces()), URL)
+    links = story_links(build_story(events.two_traces()), URL)
 
     assert f'trace.id:("{events.TRACE_ID}" or "{"b" * 32}")' in unquote(links["discover"])
 
 
 def test_a_story_without_traces_goes_by_its_request():
     """Lines of a process without tracing."""
-    links = story_links(tell(events.traceless()), URL)
+    links = story_links(build_story(events.traceless()), URL)
 
     assert f'http.request.id:("{events.REQUEST_ID}")' in unquote(links["dashboard"])
 
@@ -55,7 +55,7 @@ def test_what_they_point_to_is_in_the_pack():
 
 def test_an_address_survives_being_pasted():
     """No blank, no quote, nothing a shell or a chat program would end it at; and not too long."""
-    for link in story_links(tell(events.created()), URL).values():
+    for link in story_links(build_story(events.created()), URL).values():
         assert not set(link) & set(' "<>\\^`{|}')
         assert len(link) < 2000
         assert urlsplit(link).path.startswith("/s/garage/app/")

@@ -8,7 +8,7 @@ import pytest
 
 from dashcam.destinations.loggly.links import search_link, story_link
 from dashcam.event import Event
-from dashcam.show.story import tell
+from dashcam.show.story import build_story
 from dashcam.testing.fake_loggly import Habits
 from dashcam.testing.fake_loggly.archive import Archive, Body
 from dashcam.testing.fake_loggly.query import read_query
@@ -37,7 +37,7 @@ def parameters(link):
 
 def test_a_story_is_found_by_its_trace():
     """From a little before it began, up to now."""
-    story = tell(events.created())
+    story = build_story(events.created())
 
     link = story_link(story, "acme")
 

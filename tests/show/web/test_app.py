@@ -11,7 +11,7 @@ import pytest
 from dashcam.errors import DashcamError
 from dashcam.event import Event
 from dashcam.record.masking import mask_event
-from dashcam.show.story import tell
+from dashcam.show.story import build_story
 from dashcam.show.web import page
 from dashcam.show.web.app import POLICY, create_app, serve
 
@@ -232,7 +232,7 @@ def test_a_page_weighs_little_besides_its_data(client):
 def test_a_story_too_long_for_a_browser_says_what_it_leaves_out(monkeypatch):
     """Rows beyond the most are counted."""
     monkeypatch.setattr(page, "MAX_ROWS", 5)
-    text = "".join(page.render_story(tell(events.created()), "x"))
+    text = "".join(page.render_story(build_story(events.created()), "x"))
 
     assert text.count("aria-level=") == 5
     assert "5 more rows are left out" in text

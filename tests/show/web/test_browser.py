@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from dashcam.record.masking import mask_event
-from dashcam.show.story import tell
+from dashcam.show.story import build_story
 from dashcam.show.web.page import render_file
 
 from .. import events
@@ -300,7 +300,7 @@ def test_a_saved_story_needs_nobody(open_page, tmp_path):
     some = events.failed()
     some[0].fields["labels"]["api_key"] = "hunter2"
     file = tmp_path / "story.html"
-    file.write_text(render_file(tell(map(mask_event, some)), events.START_NS), encoding="utf-8")
+    file.write_text(render_file(build_story(map(mask_event, some)), events.START_NS), encoding="utf-8")
     page = open_page(url=file.as_uri())
     page.get_by_text("creating a car").click()
 
@@ -312,7 +312,7 @@ def test_a_saved_story_needs_nobody(open_page, tmp_path):
 def test_a_saved_story_is_under_a_policy_too(chromium, tmp_path):
     """A handler that got in does not run."""
     file = tmp_path / "story.html"
-    file.write_text(render_file(tell(events.failed()), events.START_NS), encoding="utf-8")
+    file.write_text(render_file(build_story(events.failed()), events.START_NS), encoding="utf-8")
     context = chromium.new_context()
     page = context.new_page()
     page.goto(file.as_uri())

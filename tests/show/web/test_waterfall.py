@@ -1,6 +1,6 @@
 """Where the bars of a waterfall begin and how long they are."""
 
-from dashcam.show.story import tell
+from dashcam.show.story import build_story
 from dashcam.show.web.waterfall import MAX_LABELS, SCALE, rows, ticks, tones
 
 from .. import events
@@ -8,7 +8,7 @@ from .. import events
 
 def test_bars_lie_where_the_spans_were():
     """In thousandths of the whole."""
-    drawn = [(row.entry.title, row.left, row.width) for row in rows(tell(events.created()))][:4]
+    drawn = [(row.entry.title, row.left, row.width) for row in rows(build_story(events.created()))][:4]
 
     assert drawn == [
         ("POST /cars", 0, 1000),
@@ -29,17 +29,17 @@ def test_every_bar_can_be_seen_and_none_leaves_the_scale():
 
 def test_sizes_count_what_lies_in_a_span():
     """The request holds all, the call to parts what parts did."""
-    assert [row.size for row in rows(tell(events.created()))] == [9, 0, 0, 4, 3, 0, 0, 0, 0, 0]
+    assert [row.size for row in rows(build_story(events.created()))] == [9, 0, 0, 4, 3, 0, 0, 0, 0, 0]
 
 
 def test_services_have_tones_of_their_own():
     """In the order they come in."""
-    assert tones(tell(events.created())) == {"cars": 0, "parts": 1}
+    assert tones(build_story(events.created())) == {"cars": 0, "parts": 1}
 
 
 def test_the_scale_has_five_marks():
     """From the beginning to the end."""
-    assert ticks(tell(events.created())) == [
+    assert ticks(build_story(events.created())) == [
         (0, "0 µs"),
         (25, "10.6 ms"),
         (50, "21.1 ms"),

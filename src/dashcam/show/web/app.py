@@ -18,7 +18,7 @@ from dashcam.errors import DashcamError, QueryError, StoreUnreachable
 from dashcam.event import NS_PER_S, Event
 from dashcam.find.query import Equals, Expression, Query, Store
 from dashcam.show import accessors as facts
-from dashcam.show.story import Story, as_json, tell
+from dashcam.show.story import Story, as_json, build_story
 from dashcam.show.web import page
 from dashcam.show.web.recent import SERVED, summarize
 
@@ -245,7 +245,7 @@ def _tell(mask: Callable[[Event], Event] | None = None) -> Story:
         events = list(_finder().find_related_events(store, _id()))
     if not events:
         raise NotFound(f"No event of {_id()} is kept. It takes a request, trace or span id, or a label as in car_id=7.")
-    return tell(map(mask, events) if mask else events)
+    return build_story(map(mask, events) if mask else events)
 
 
 def _has_story(text: str) -> bool:
