@@ -41,4 +41,4 @@ def test_events_outside_of_any_request_have_no_link(route):
     """There is no id to ask for."""
     lonely = Event({"@timestamp": "2026-11-24T01:00:00Z", "message": "started", "event": {"id": "seg-1"}})
 
-    assert links_of(tell([lonely]), route, SETTINGS) == {}
+    assert links_of(build_story([lonely]), route, SETTINGS) == {}

@@ -55,7 +55,7 @@ def loggly_store(lines):
 
 
 def drawn(store, request_id):
-    return list(draw(tell(find_related_events(store, request_id)), Style()))
+    return list(draw(build_story(find_related_events(store, request_id)), Style()))
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])

@@ -82,7 +82,7 @@ class Shipper:
         return Route(self.name, backend, self._folder, self._progress(), stopping)
 
     def _progress(self):
-        return checkpoint.load(self._folder / "positions").get(self.name, positions.Checkpoint())
+        return checkpoint.load(self._folder / "positions").get(self.name, checkpoint.Checkpoint())
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ def called(*, at_ms, took_ms, status=201, host="parts-1"):
     cars.client(10, 30, "POST http://parts/parts", status, events.CALL, parent=events.ROOT)
     cars.server(0, 50, "POST /cars", 201 if status else 504, events.ROOT)
     parts.server(at_ms, took_ms, "POST /parts", 201, events.SERVED, parent=events.CALL)
-    return tell(cars.events + parts.events)
+    return build_story(cars.events + parts.events)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_clocks_are_set_right_along_a_chain_of_calls():
     parts.client(30, 40, "POST http://paint/coats", 201, events.PARTS, parent=events.SERVED)
     parts.server(20, 60, "POST /parts", 201, events.SERVED, parent=events.CALL)
     paint.server(40, 20, "POST /coats", 201, events.COMMIT, parent=events.PARTS)
-    story = tell(paint.events + parts.events + cars.events)
+    story = build_story(paint.events + parts.events + cars.events)
 
     assert times_ms(story, "parts") == pytest.approx([20, 30])
     assert times_ms(story, "paint") == pytest.approx([40])
@@ -87,4 +87,4 @@ def test_two_hosts_that_call_each_other_are_told():
     one.server(0, 10, "GET /a", 200, "aa", parent="bb")
     two.server(500, 10, "GET /b", 200, "bb", parent="aa")
 
-    assert len(tell(one.events + two.events).entries) == 2
+    assert len(build_story(one.events + two.events).entries) == 2

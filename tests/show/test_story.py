@@ -46,7 +46,7 @@ def test_lines_lie_in_their_spans_in_the_order_things_happened():
 
 def test_the_order_of_arrival_does_not_matter():
     """Events of several spools come as they like."""
-    assert tell(reversed(events.created())) == build_story(events.created())
+    assert build_story(reversed(events.created())) == build_story(events.created())
 
 
 def test_an_event_sent_twice_is_told_once():
@@ -84,7 +84,7 @@ def test_a_request_that_nobody_finished_is_aborted():
     cars = events.Service("cars", [])
     cars.aborted(10, 10, "POST /cars", events.ROOT)
 
-    assert tell(cars.events).outcome == "aborted"
+    assert build_story(cars.events).outcome == "aborted"
 
 
 def test_a_request_reported_aborted_that_finished_all_the_same_is_finished():
@@ -93,7 +93,7 @@ def test_a_request_reported_aborted_that_finished_all_the_same_is_finished():
     cars.aborted(10, 10, "POST /cars", events.ROOT)
     cars.server(0, 12, "POST /cars", 201, events.ROOT)
 
-    assert [entry.state for entry in tell(cars.events).entries] == ["finished", "line"]
+    assert [entry.state for entry in build_story(cars.events).entries] == ["finished", "line"]
 
 
 def test_a_missing_parent_is_shown_as_missing():
@@ -112,7 +112,7 @@ def test_a_lost_span_of_a_process_keeps_its_place_in_the_request():
     cars.events[0].fields["transaction"]["id"] = events.ROOT
     cars.server(0, 12, "POST /cars", 201, events.ROOT)
 
-    assert outline(tell(cars.events)) == [
+    assert outline(build_story(cars.events)) == [
         (0, "cars", "POST /cars"),
         (1, "cars", f"missing span {events.INSERT}"),
         (2, "cars", "COMMIT"),
@@ -140,7 +140,7 @@ def test_a_caller_who_records_too_is_not_who_answered():
     script, cars = events.Service("script", []), events.Service("cars", [])
     script.client(0, 50, "GET http://cars/cars", 200, events.CALL, parent="")
     cars.server(1, 48, "GET /cars", 200, events.SERVED, parent=events.CALL)
-    story = tell(script.events + cars.events)
+    story = build_story(script.events + cars.events)
 
     assert (story.entry.service, story.outcome, story.faults) == ("cars", "success", ())
 
@@ -176,7 +176,7 @@ def test_parents_in_a_circle_are_cut():
     cars = events.Service("cars", [])
     cars.server(0, 9, "GET /a", 200, "aa", parent="bb")
     cars.server(1, 9, "GET /b", 200, "bb", parent="aa")
-    story = tell(cars.events)
+    story = build_story(cars.events)
 
     assert outline(story) == [(0, "cars", "GET /a"), (1, "cars", "GET /b")]
     assert kinds(story.faults) == ["circle"]
@@ -188,7 +188,7 @@ def test_a_span_id_used_twice_is_named():
     cars.server(0, 9, "GET /a", 200, "aa")
     cars.server(1, 9, "GET /b", 200, "aa")
 
-    assert "span-id-twice" in kinds(tell(cars.events).faults)
+    assert "span-id-twice" in kinds(build_story(cars.events).faults)
 
 
 def test_an_event_without_a_time_comes_last():
@@ -197,7 +197,7 @@ def test_an_event_without_a_time_comes_last():
     cars.line(1, "when?", "")
     cars.line(2, "then", "")
     cars.events[0].fields["@timestamp"] = "yesterday"
-    story = tell(cars.events)
+    story = build_story(cars.events)
 
     assert [entry.title for entry in story.entries] == ["then", "when?"]
     assert kinds(story.entries[1].notes) == ["no-time"]
@@ -272,7 +272,7 @@ ODD_EVENTS = st.fixed_dictionaries(
 @given(st.lists(ODD_EVENTS, max_size=8))
 def test_any_events_make_a_story_that_holds_each_once(some):
     """Whatever a store gives back is told, drawn and encoded."""
-    story = tell(some)
+    story = build_story(some)
     told = [entry.event for entry in story.entries if entry.event]
 
     ids = [event.get("event.id") for event in some]
@@ -292,7 +292,7 @@ def test_order_never_matters(random):
     for make in (events.failed, events.skewed, events.orphaned, events.two_traces):
         shuffled = make()
         random.shuffle(shuffled)
-        assert tell(shuffled) == tell(make())
+        assert build_story(shuffled) == build_story(make())
 
 
 def test_a_chain_of_ten_thousand_spans_is_told():
@@ -300,7 +300,7 @@ def test_a_chain_of_ten_thousand_spans_is_told():
     cars = events.Service("cars", [])
     for number in range(10_000):
         cars.server(number, 1, "GET /deep", 200, f"{number:016x}", parent=f"{number - 1:016x}" if number else "")
-    story = tell(cars.events)
+    story = build_story(cars.events)
 
     assert story.entries[-1].depth == 9_999
     assert sum(1 for _ in draw(story, Style(width=120))) > 10_000

@@ -31,7 +31,7 @@ def test_every_golden_file_is_drawn():
 def test_no_line_is_wider_than_the_terminal(width):
     """Whatever the events hold."""
     for make in (events.created, events.failed, events.traceless, events.hostile):
-        lines = list(draw(tell(make()), Style(width=width)))
+        lines = list(draw(build_story(make()), Style(width=width)))
         assert [line for line in lines if columns(line) > width] == []
 
 
@@ -55,7 +55,7 @@ def test_no_text_can_act_on_the_terminal(text):
     """Whatever a message holds, what is written prints."""
     cars = events.Service("cars", [])
     cars.line(0, text, events.ROOT, value=text)
-    for line in draw(tell(cars.events), Style(width=80)):
+    for line in draw(build_story(cars.events), Style(width=80)):
         assert line.isprintable()
 
 
@@ -64,7 +64,7 @@ def test_ascii_alone_where_nothing_else_can_be_shown(text):
     """No stream raises on a drawing."""
     cars = events.Service("cars", [])
     cars.line(0, text, events.ROOT)
-    assert all(line.isascii() for line in draw(tell(cars.events), Style(width=80, ascii_only=True)))
+    assert all(line.isascii() for line in draw(build_story(cars.events), Style(width=80, ascii_only=True)))
 
 
 @pytest.mark.parametrize(("encoding", "ascii_only"), [("utf-8", False), ("UTF8", False), ("latin-1", True)])
@@ -108,7 +108,7 @@ def test_ten_thousand_events_are_drawn_in_no_time():
     """Seconds here are a fault: nothing is worse than sorting."""
     some = events.long(10_000)
     before = time.process_time()
-    lines = sum(1 for _ in draw(tell(some), Style(width=120)))
+    lines = sum(1 for _ in draw(build_story(some), Style(width=120)))
 
     assert lines > 10_000
     assert time.process_time() - before < 5

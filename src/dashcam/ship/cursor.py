@@ -81,7 +81,7 @@ class SpoolCursor:
     def _read_segment(self, segment: str, path: Path) -> None:
         mark = self._at.get(segment, SegmentOffset())
         try:
-            reader, completion = self._open.get(segment) or self._open_segment(segment, path)
+            reader, expander = self._open.get(segment) or self._open_segment(segment, path)
         except FileNotFoundError:
             return  # gone since it was listed
         except OSError as fault:
@@ -95,9 +95,9 @@ class SpoolCursor:
         is_final = reader.is_final()  # asked before reading: what is final then is read to its end
         passage = reader.read(Position(mark.offset, mark.lines), is_final=is_final)
         self._damaged += passage.damaged
-        complete = completion.complete
+        expand = expander.expand
         self._waiting.extend(
-            (complete(line, after.lines), segment, after) for line, after in passage.lines if is_shipped(line)
+            (expand(line, after.lines), segment, after) for line, after in passage.lines if is_shipped(line)
         )
         self._at[segment] = mark = SegmentOffset(*passage.after, told=mark.told)
         if is_final and not passage.lines and not passage.damaged:

@@ -83,7 +83,7 @@ def _dropped(header: Header) -> EncodedEvent:
 
 def _derived(header: Header, event: dict[str, Any], suffix: str, number: int) -> EncodedEvent:
     """An event that is no line of the segment: its id says which, its sequence is that of what it is about."""
-    line = LineExpander(header).complete(orjson.dumps(event), number)
+    line = LineExpander(header).expand(orjson.dumps(event), number)
     fields = orjson.loads(line.data)
     fields["event"]["id"] = f"{header.segment}-{suffix}"
     return EncodedEvent(fields["event"]["id"], is_span=False, data=orjson.dumps(fields))

@@ -51,7 +51,7 @@ def test_a_story_without_a_trace_is_found_by_its_request():
     """A quote in it stays within the value."""
     event = Event({"@timestamp": "2026-11-24T01:00:00Z", "http": {"request": {"id": 'a"b'}}, "event": {"id": "seg-1"}})
 
-    assert parameters(story_link(tell([event]), "acme"))["terms"] == r'json.http.request.id:"a\"b"'
+    assert parameters(story_link(build_story([event]), "acme"))["terms"] == r'json.http.request.id:"a\"b"'
 
 
 @pytest.mark.parametrize("name", SEARCHES)

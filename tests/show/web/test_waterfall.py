@@ -21,7 +21,7 @@ def test_bars_lie_where_the_spans_were():
 def test_every_bar_can_be_seen_and_none_leaves_the_scale():
     """However short the span, however odd its times."""
     for make in (events.long, events.two_traces, events.aborted, events.hostile):
-        for row in rows(tell(make())):
+        for row in rows(build_story(make())):
             assert 0 <= row.left < SCALE
             assert row.left + row.width <= SCALE
             assert row.width >= 4 or row.entry.duration_ns is None
@@ -52,6 +52,6 @@ def test_a_row_shows_a_few_labels_and_says_how_many_it_does_not():
     """The details have all."""
     cars = events.Service("cars", [])
     cars.line(0, "many", events.ROOT, **{f"label_{number}": number for number in range(20)})
-    row = list(rows(tell(cars.events)))[1]
+    row = list(rows(build_story(cars.events)))[1]
 
     assert (len(row.labels), row.more_labels) == (MAX_LABELS, 12)
