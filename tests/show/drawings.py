@@ -37,7 +37,7 @@ DRAWINGS = {
 def drawing(name: str) -> str:
     """One drawing as text."""
     make, style = DRAWINGS[name]
-    return "".join(f"{line}\n" for line in draw(tell(make()), style))
+    return "".join(f"{line}\n" for line in draw(build_story(make()), style))
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_what_is_no_header_is_said_to_be_none(line):
 
 def test_a_line_is_completed():
     """The time becomes a date; the event's id, its number and what the segment's events share go to the end."""
-    line = LineExpander(decode_header(HEADER)).complete(LOG, 12)
+    line = LineExpander(decode_header(HEADER)).expand(LOG, 12)
 
     assert line == EncodedEvent(
         "0193a1b2c3d4e5f601020304-00000012",
