@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dashcam.show.ansi import Style
+from dashcam.show.story import build_story
 from dashcam.show.terminal import draw
 
 from . import events
