@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from dashcam.find.language import parse
-from dashcam.find.query import Equals, Everything, Query, Words
+from dashcam.find.query import MatchAll, Phrase, Query, Term
 
 from ..find.expressions import EXPRESSIONS
 from ..find.sample import START_NS, events, lines
@@ -68,7 +68,7 @@ class StoreContract:
         ],
     )
     @pytest.mark.parametrize("limit", [0, 5])
-    @pytest.mark.parametrize("expression", [Everything(), Words("created"), Equals("service.name", "cars")])
+    @pytest.mark.parametrize("expression", [MatchAll(), Phrase("created"), Term("service.name", "cars")])
     def test_span_of_time(self, store, since_ns, until_ns, limit, expression):
         """The first moment is in, the last is not, to the microsecond; a limit counts within them."""
         query = Query(expression, since_ns, until_ns, limit)

@@ -6,7 +6,7 @@ import orjson
 from hypothesis import strategies
 
 from dashcam.event import EncodedEvent, Event
-from dashcam.find.query import All, Any, Between, Equals, Exists, Matches, Not, Words
+from dashcam.find.query import And, Exists, Not, Or, Phrase, Range, Term, Wildcard
 from dashcam.find.values import text_of, values_of
 
 NUMBERS = ("http.response.status_code", "event.duration", "url.port")
@@ -67,18 +67,18 @@ def _pattern(value: str, wild: list[int]) -> str:
 
 
 _leaves = strategies.one_of(
-    _pairs.map(lambda pair: Equals(*pair)),
+    _pairs.map(lambda pair: Term(*pair)),
     strategies.builds(
-        lambda pair, wild: Matches(pair[0], _pattern(pair[1], wild)),
+        lambda pair, wild: Wildcard(pair[0], _pattern(pair[1], wild)),
         _pairs,
         strategies.lists(strategies.integers(0, 30), max_size=4),
     ),
     strategies.builds(
-        lambda pair, field, prefix: Words(pair[1], field, prefix), _pairs, _fields, strategies.booleans()
+        lambda pair, field, prefix: Phrase(pair[1], field, prefix), _pairs, _fields, strategies.booleans()
     ),
-    strategies.builds(lambda pair, prefix: Words(pair[1], "", prefix), _pairs, strategies.booleans()),
+    strategies.builds(lambda pair, prefix: Phrase(pair[1], "", prefix), _pairs, strategies.booleans()),
     strategies.builds(
-        Between,
+        Range,
         _fields,
         strategies.sampled_from(_BOUNDS),
         strategies.sampled_from(_BOUNDS),
@@ -92,8 +92,8 @@ expressions = strategies.recursive(
     _leaves,
     lambda inner: strategies.one_of(
         inner.map(Not),
-        strategies.lists(inner, max_size=3).map(lambda parts: All(tuple(parts))),
-        strategies.lists(inner, max_size=3).map(lambda parts: Any(tuple(parts))),
+        strategies.lists(inner, max_size=3).map(lambda parts: And(tuple(parts))),
+        strategies.lists(inner, max_size=3).map(lambda parts: Or(tuple(parts))),
     ),
     max_leaves=5,
 )

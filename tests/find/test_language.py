@@ -10,34 +10,34 @@ from hypothesis import strategies as st
 from dashcam.errors import QueryError
 from dashcam.event import Event
 from dashcam.find.language import parse
-from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Matches, Not, Words
+from dashcam.find.query import And, Exists, MatchAll, Not, Or, Phrase, Range, Term, Wildcard
 
 MS_NS = 1_000_000
-CARS, PARTS = Equals("service.name", "cars"), Equals("service.name", "parts")
+CARS, PARTS = Term("service.name", "cars"), Term("service.name", "parts")
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "*", "(*)"])
 def test_everything(text):
     """A blank text and a star mean every event."""
-    assert parse(text) == Everything()
+    assert parse(text) == MatchAll()
 
 
 @pytest.mark.parametrize(
     ("text", "expression"),
     [
-        ("timed", Words("timed")),
-        ('"timed out"', Words("timed out")),
-        ("time*", Words("time", prefix=True)),
-        ("/cars/7", Words("/cars/7")),
-        ("don't", Words("don't")),
-        ("'a'", Words("'a'")),
-        (r"a\"b", Words('a"b')),
-        (r'"say \"hi\" \\ \n"', Words(r'say "hi" \ \n')),
-        ("message:time*", Words("time", "message", prefix=True)),
-        ("error:ReadTimeout", Words("ReadTimeout", "error.type")),
-        ('error.message:"timed out"', Words("timed out", "error.message")),
-        ("message:*time*", Matches("message", "*time*")),
-        ("TO", Words("TO")),
+        ("timed", Phrase("timed")),
+        ('"timed out"', Phrase("timed out")),
+        ("time*", Phrase("time", prefix=True)),
+        ("/cars/7", Phrase("/cars/7")),
+        ("don't", Phrase("don't")),
+        ("'a'", Phrase("'a'")),
+        (r"a\"b", Phrase('a"b')),
+        (r'"say \"hi\" \\ \n"', Phrase(r'say "hi" \ \n')),
+        ("message:time*", Phrase("time", "message", prefix=True)),
+        ("error:ReadTimeout", Phrase("ReadTimeout", "error.type")),
+        ('error.message:"timed out"', Phrase("timed out", "error.message")),
+        ("message:*time*", Wildcard("message", "*time*")),
+        ("TO", Phrase("TO")),
     ],
 )
 def test_words(text, expression):
@@ -51,28 +51,28 @@ def test_words(text, expression):
         ("service:parts", PARTS),
         ("service: parts", PARTS),
         ("service.name:parts", PARTS),
-        ("path:/cars/7", Equals("url.path", "/cars/7")),
-        ("path:/cars/*", Matches("url.path", "/cars/*")),
-        ("method:post", Equals("http.request.method", "POST")),
-        ("trace:ABCDEF", Equals("trace.id", "abcdef")),
-        ("request:Ab-1", Equals("http.request.id", "Ab-1")),
-        ("tags:cut", Equals("tags", "cut")),
-        ("car_id:7", Equals("labels.car_id", "7")),
-        ("labels.car_id:7", Equals("labels.car_id", "7")),
-        ("a.b:7", Equals("labels.a.b", "7")),
-        ('name:"VW Golf"', Equals("labels.name", "VW Golf")),
-        ('name:"a*b"', Equals("labels.name", "a*b")),
-        ('name:""', Equals("labels.name", "")),
-        (r"name:a\*b", Equals("labels.name", "a*b")),
-        (r"name:a\*b\:*", Matches("labels.name", r"a\*b:*")),
-        (r"na\:me:x", Equals("labels.na:me", "x")),
-        ("name:?", Matches("labels.name", "?")),
-        ("change:-5", Equals("labels.change", "-5")),
-        ("change:-x", Not(Equals("labels.change", "x"))),
+        ("path:/cars/7", Term("url.path", "/cars/7")),
+        ("path:/cars/*", Wildcard("url.path", "/cars/*")),
+        ("method:post", Term("http.request.method", "POST")),
+        ("trace:ABCDEF", Term("trace.id", "abcdef")),
+        ("request:Ab-1", Term("http.request.id", "Ab-1")),
+        ("tags:cut", Term("tags", "cut")),
+        ("car_id:7", Term("labels.car_id", "7")),
+        ("labels.car_id:7", Term("labels.car_id", "7")),
+        ("a.b:7", Term("labels.a.b", "7")),
+        ('name:"VW Golf"', Term("labels.name", "VW Golf")),
+        ('name:"a*b"', Term("labels.name", "a*b")),
+        ('name:""', Term("labels.name", "")),
+        (r"name:a\*b", Term("labels.name", "a*b")),
+        (r"name:a\*b\:*", Wildcard("labels.name", r"a\*b:*")),
+        (r"na\:me:x", Term("labels.na:me", "x")),
+        ("name:?", Wildcard("labels.name", "?")),
+        ("change:-5", Term("labels.change", "-5")),
+        ("change:-x", Not(Term("labels.change", "x"))),
         ("car_id:*", Exists("labels.car_id")),
         ("error:*", Exists("error.type")),
-        ("level:Warn", Equals("log.level", "warning")),
-        ("duration:1.5ms", Equals("event.duration", "1500000")),
+        ("level:Warn", Term("log.level", "warning")),
+        ("duration:1.5ms", Term("event.duration", "1500000")),
     ],
 )
 def test_fields(text, expression):
@@ -83,19 +83,19 @@ def test_fields(text, expression):
 @pytest.mark.parametrize(
     ("text", "expression"),
     [
-        ("duration:>250ms", Between("event.duration", low=250 * MS_NS, low_inclusive=False)),
-        ("duration:<=1.5s", Between("event.duration", high=1500 * MS_NS)),
-        ("duration:[1us TO 2h]", Between("event.duration", 1000, 7200 * 1000 * MS_NS)),
-        ("status:>=500", Between("http.response.status_code", low=500)),
-        ("status:5xx", Between("http.response.status_code", 500, 599)),
-        ("wheels:{3 TO 4.5]", Between("labels.wheels", 3, 4.5, low_inclusive=False)),
-        ("wheels:[* TO 4}", Between("labels.wheels", None, 4, high_inclusive=False)),
-        ("t:[-5 TO -1]", Between("labels.t", -5, -1)),
-        ("t:>-5", Between("labels.t", low=-5, low_inclusive=False)),
-        ('t:<"7"', Between("labels.t", high=7, high_inclusive=False)),
-        ("level:>=error", Any((Equals("log.level", "error"), Equals("log.level", "critical")))),
-        ("level:[info TO warn}", Any((Equals("log.level", "info"),))),
-        ("t:(>1 <3)", All((Between("labels.t", low=1, low_inclusive=False), parse("t:<3")))),
+        ("duration:>250ms", Range("event.duration", low=250 * MS_NS, low_inclusive=False)),
+        ("duration:<=1.5s", Range("event.duration", high=1500 * MS_NS)),
+        ("duration:[1us TO 2h]", Range("event.duration", 1000, 7200 * 1000 * MS_NS)),
+        ("status:>=500", Range("http.response.status_code", low=500)),
+        ("status:5xx", Range("http.response.status_code", 500, 599)),
+        ("wheels:{3 TO 4.5]", Range("labels.wheels", 3, 4.5, low_inclusive=False)),
+        ("wheels:[* TO 4}", Range("labels.wheels", None, 4, high_inclusive=False)),
+        ("t:[-5 TO -1]", Range("labels.t", -5, -1)),
+        ("t:>-5", Range("labels.t", low=-5, low_inclusive=False)),
+        ('t:<"7"', Range("labels.t", high=7, high_inclusive=False)),
+        ("level:>=error", Or((Term("log.level", "error"), Term("log.level", "critical")))),
+        ("level:[info TO warn}", Or((Term("log.level", "info"),))),
+        ("t:(>1 <3)", And((Range("labels.t", low=1, low_inclusive=False), parse("t:<3")))),
     ],
 )
 def test_ranges(text, expression):
@@ -106,20 +106,20 @@ def test_ranges(text, expression):
 @pytest.mark.parametrize(
     ("text", "expression"),
     [
-        ("a b", All((Words("a"), Words("b")))),
-        ("a AND b AND c", All((Words("a"), Words("b"), Words("c")))),
-        ("a OR b", Any((Words("a"), Words("b")))),
-        ("NOT a", Not(Words("a"))),
-        ("-a", Not(Words("a"))),
-        ("a -b", All((Words("a"), Not(Words("b"))))),
-        ("+a", Words("a")),
-        ("a or b", All((Words("a"), Words("or"), Words("b")))),
-        ("a b OR c", All((Words("a"), Any((Words("b"), Words("c")))))),
-        ("a OR b c", All((Any((Words("a"), Words("b"))), Words("c")))),
-        ("a AND b OR c", Any((All((Words("a"), Words("b"))), Words("c")))),
-        ("(a b) OR c", Any((All((Words("a"), Words("b"))), Words("c")))),
-        ("service:(cars OR parts)", Any((CARS, PARTS))),
-        ("service:(cars OR NOT parts) a", All((Any((CARS, Not(PARTS))), Words("a")))),
+        ("a b", And((Phrase("a"), Phrase("b")))),
+        ("a AND b AND c", And((Phrase("a"), Phrase("b"), Phrase("c")))),
+        ("a OR b", Or((Phrase("a"), Phrase("b")))),
+        ("NOT a", Not(Phrase("a"))),
+        ("-a", Not(Phrase("a"))),
+        ("a -b", And((Phrase("a"), Not(Phrase("b"))))),
+        ("+a", Phrase("a")),
+        ("a or b", And((Phrase("a"), Phrase("or"), Phrase("b")))),
+        ("a b OR c", And((Phrase("a"), Or((Phrase("b"), Phrase("c")))))),
+        ("a OR b c", And((Or((Phrase("a"), Phrase("b"))), Phrase("c")))),
+        ("a AND b OR c", Or((And((Phrase("a"), Phrase("b"))), Phrase("c")))),
+        ("(a b) OR c", Or((And((Phrase("a"), Phrase("b"))), Phrase("c")))),
+        ("service:(cars OR parts)", Or((CARS, PARTS))),
+        ("service:(cars OR NOT parts) a", And((Or((CARS, Not(PARTS))), Phrase("a")))),
     ],
 )
 def test_operators(text, expression):
@@ -202,4 +202,4 @@ def test_the_grammar_comes_silently(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert done.stderr == ""
-    assert done.stdout == "Words(text='a', field='', prefix=False) []\n"
+    assert done.stdout == "Phrase(text='a', field='', prefix=False) []\n"

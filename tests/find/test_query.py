@@ -3,7 +3,7 @@
 import pytest
 
 from dashcam.event import Event, parse_time
-from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Matches, Not, Query, Words
+from dashcam.find.query import And, Exists, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
 
 EVENT = Event(
     {
@@ -22,41 +22,41 @@ TIME_NS = parse_time("2026-11-24T01:35:46.123456Z")
 @pytest.mark.parametrize(
     ("expression", "matches"),
     [
-        (Everything(), True),
-        (Words("timed out"), True),
-        (Words("parts readtimeout"), False),
-        (Words("ReadTimeout"), True),
-        (Words("line 9"), True),
-        (Words("golf"), False),
-        (Words("golf", field="labels.name"), True),
-        (Words("line", field="message"), False),
-        (Words("tim", prefix=True), True),
-        (Words("?!"), False),
-        (Equals("log.level", "error"), True),
-        (Equals("log.level", "Error"), False),
-        (Equals("labels.car_id", "7"), True),
-        (Equals("labels.ok", "true"), True),
-        (Equals("labels.tags", "b"), True),
-        (Equals("labels.name", "VW"), False),
-        (Equals("labels", "7"), False),
-        (Matches("labels.name", "VW*"), True),
-        (Matches("http.response.status_code", "5??"), True),
-        (Matches("labels.none", "*"), False),
-        (Between("event.duration", low=250_000_000), True),
-        (Between("event.duration", low=250_000_000, low_inclusive=False), False),
-        (Between("http.response.status_code", 500, 599), True),
-        (Between("http.response.status_code", high=503, high_inclusive=False), False),
-        (Between("labels.name", 0), False),
-        (Between("labels.ok"), False),
+        (MatchAll(), True),
+        (Phrase("timed out"), True),
+        (Phrase("parts readtimeout"), False),
+        (Phrase("ReadTimeout"), True),
+        (Phrase("line 9"), True),
+        (Phrase("golf"), False),
+        (Phrase("golf", field="labels.name"), True),
+        (Phrase("line", field="message"), False),
+        (Phrase("tim", prefix=True), True),
+        (Phrase("?!"), False),
+        (Term("log.level", "error"), True),
+        (Term("log.level", "Error"), False),
+        (Term("labels.car_id", "7"), True),
+        (Term("labels.ok", "true"), True),
+        (Term("labels.tags", "b"), True),
+        (Term("labels.name", "VW"), False),
+        (Term("labels", "7"), False),
+        (Wildcard("labels.name", "VW*"), True),
+        (Wildcard("http.response.status_code", "5??"), True),
+        (Wildcard("labels.none", "*"), False),
+        (Range("event.duration", low=250_000_000), True),
+        (Range("event.duration", low=250_000_000, low_inclusive=False), False),
+        (Range("http.response.status_code", 500, 599), True),
+        (Range("http.response.status_code", high=503, high_inclusive=False), False),
+        (Range("labels.name", 0), False),
+        (Range("labels.ok"), False),
         (Exists("labels.empty"), True),
         (Exists("labels.none"), False),
         (Exists("labels"), False),
-        (All((Words("parts"), Equals("http.request.method", "POST"))), True),
-        (All((Words("parts"), Equals("http.request.method", "GET"))), False),
-        (Any((Words("cars"), Equals("http.request.method", "POST"))), True),
-        (All(()), True),
-        (Any(()), False),
-        (Not(Words("parts")), False),
+        (And((Phrase("parts"), Term("http.request.method", "POST"))), True),
+        (And((Phrase("parts"), Term("http.request.method", "GET"))), False),
+        (Or((Phrase("cars"), Term("http.request.method", "POST"))), True),
+        (And(()), True),
+        (Or(()), False),
+        (Not(Phrase("parts")), False),
         (Not(Exists("labels.none")), True),
     ],
 )
@@ -76,4 +76,4 @@ def test_meaning(expression, matches):
 )
 def test_span_of_time(since_ns, until_ns, matches):
     """The first moment is in, the last is not."""
-    assert Query(Words("parts"), since_ns=since_ns, until_ns=until_ns).matches(EVENT) is matches
+    assert Query(Phrase("parts"), since_ns=since_ns, until_ns=until_ns).matches(EVENT) is matches

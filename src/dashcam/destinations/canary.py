@@ -8,7 +8,7 @@ import orjson
 from dashcam.destinations.checks import Broken
 from dashcam.errors import StoreUnreachable
 from dashcam.event import ECS_VERSION, NS_PER_S, EncodedEvent, Event, format_time
-from dashcam.find.query import Equals, Query, Store
+from dashcam.find.query import Query, Store, Term
 from dashcam.version import __version__
 
 FIRST_PAUSE_S = 0.1
@@ -34,7 +34,7 @@ def hatch() -> EncodedEvent:
 def await_in(store: Store, canary: EncodedEvent, sent_s: float, wait_s: float, fix: str) -> str:
     """Find a canary that was sent at a time of the monotonic clock, as it was sent."""
     sent = Event.from_json(canary.data)
-    query = Query(Equals("event.id", canary.id), since_ns=sent.time_ns - NS_PER_S)
+    query = Query(Term("event.id", canary.id), since_ns=sent.time_ns - NS_PER_S)
     pause_s = FIRST_PAUSE_S
     while True:
         found, trouble = _search(store, query)

@@ -20,7 +20,7 @@ from typing import Any as Node
 from dashcam.errors import QueryError
 from dashcam.find.fields import field_of, fold
 from dashcam.find.grammar import grow, shown, tree
-from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Expression, Matches, Not, Words
+from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Range, Term, Wildcard
 from dashcam.find.values import SEARCHED, words_of
 from dashcam.settings import LEVELS
 
@@ -36,7 +36,7 @@ def parse(text: str) -> Expression:
 
     Raises `QueryError`, and nothing else, with the position of what cannot be read.
     """
-    return _read(grow(text), "", 0) if text.strip() else Everything()
+    return _read(grow(text), "", 0) if text.strip() else MatchAll()
 
 
 def _read(node: Node, field: str, depth: int) -> Expression:
@@ -46,11 +46,11 @@ def _read(node: Node, field: str, depth: int) -> Expression:
 
 
 def _all(node: Node, field: str, depth: int) -> Expression:
-    return All(tuple(_read(part, field, depth) for part in node.operands))
+    return And(tuple(_read(part, field, depth) for part in node.operands))
 
 
 def _any(node: Node, field: str, depth: int) -> Expression:
-    return Any(tuple(_read(part, field, depth) for part in node.operands))
+    return Or(tuple(_read(part, field, depth) for part in node.operands))
 
 
 def _not(node: Node, field: str, depth: int) -> Expression:
@@ -81,9 +81,9 @@ def _word(node: Node, field: str, _depth: int) -> Expression:
     text = shown(node.value)
     wildcards = [sign for sign in re.findall(r"\\?.", text, re.DOTALL) if sign in {"*", "?"}]
     if text == "*":
-        return Exists(field) if field else Everything()
+        return Exists(field) if field else MatchAll()
     if field == "http.response.status_code" and re.fullmatch("[1-5]xx", text):
-        return Between(field, int(text[0]) * 100, int(text[0]) * 100 + 99)
+        return Range(field, int(text[0]) * 100, int(text[0]) * 100 + 99)
     if not wildcards:
         return _value(_literal(text), field, node.pos)
     if (not field or field in SEARCHED) and wildcards == ["*"] and text[-2].isalnum() and text.endswith("*"):
@@ -92,7 +92,7 @@ def _word(node: Node, field: str, _depth: int) -> Expression:
         raise QueryError(
             f"{shortened(text)} has no field: there a * ends a word, as in time*, or it is put in quotes.", node.pos
         )
-    return Matches(field, fold(field, re.sub(r"\\([^*?\\])", r"\1", text)))
+    return Wildcard(field, fold(field, re.sub(r"\\([^*?\\])", r"\1", text)))
 
 
 def _phrase(node: Node, field: str, _depth: int) -> Expression:
@@ -103,16 +103,16 @@ def _value(text: str, field: str, position: int) -> Expression:
     if not field or field in SEARCHED:
         return _words(text, field, position)
     if field == "log.level":
-        return Equals(field, _level(text, position))
+        return Term(field, _level(text, position))
     if field == "event.duration":
-        return Equals(field, str(_duration_ns(text, position)))
-    return Equals(field, fold(field, text))
+        return Term(field, str(_duration_ns(text, position)))
+    return Term(field, fold(field, text))
 
 
 def _words(text: str, field: str, position: int, *, prefix: bool = False) -> Expression:
     if not words_of(text):
         raise QueryError(f"{shortened(text)} has no letter or digit to search for.", position)
-    return Words(text, field, prefix)
+    return Phrase(text, field, prefix)
 
 
 def _range(node: Node, field: str, _depth: int) -> Expression:
@@ -120,15 +120,15 @@ def _range(node: Node, field: str, _depth: int) -> Expression:
         raise QueryError("A range needs a field, as in status:>=500.", node.pos)
     match node:
         case tree.From():
-            between = Between(field, low=_bound(node.a, field), low_inclusive=node.include)
+            wanted = Range(field, low=_bound(node.a, field), low_inclusive=node.include)
         case tree.To():
-            between = Between(field, high=_bound(node.a, field), high_inclusive=node.include)
+            wanted = Range(field, high=_bound(node.a, field), high_inclusive=node.include)
         case _:
             bounds = _bound(node.low, field), _bound(node.high, field)
-            between = Between(field, *bounds, node.include_low, node.include_high)
+            wanted = Range(field, *bounds, node.include_low, node.include_high)
     if field == "log.level":
-        return Any(tuple(Equals(field, level) for level, rank in _RANKS.items() if between.holds(rank)))
-    return between
+        return Or(tuple(Term(field, level) for level, rank in _RANKS.items() if wanted.holds(rank)))
+    return wanted
 
 
 def _bound(node: Node, field: str) -> float | None:

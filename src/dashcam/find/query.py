@@ -13,7 +13,7 @@ from dashcam.find.values import SEARCHED, has_pattern, holds_words, number_of, t
 
 
 @dataclass(frozen=True, slots=True)
-class Everything:
+class MatchAll:
     """All events."""
 
     def matches(self, event: Event) -> bool:  # noqa: ARG002 - it asks nothing of the event
@@ -22,7 +22,7 @@ class Everything:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Phrase:
     """Words that follow each other in a text of an event, without regard to capitals; `words_of` says what a word is.
 
     They are looked for in every field of `SEARCHED`, in each by itself, or in one `field`, if it is named. With
@@ -44,7 +44,7 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Equals:
+class Term:
     """A field, by its dotted name, that has a value (one of its values, for a list)."""
 
     field: str
@@ -56,7 +56,7 @@ class Equals:
 
 
 @dataclass(frozen=True, slots=True)
-class Matches:
+class Wildcard:
     r"""A field whose whole value fits a pattern of literals, `*` (any text) and `?` (one character).
 
     `\` makes the next character a literal; capitals count.
@@ -71,7 +71,7 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True)
-class Between:
+class Range:
     """A number field within bounds; `None` is open, an `_inclusive` flag says whether the bound itself is in."""
 
     field: str
@@ -104,7 +104,7 @@ class Exists:
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class And:
     """Every one of the parts."""
 
     parts: "tuple[Expression, ...]"
@@ -115,7 +115,7 @@ class All:
 
 
 @dataclass(frozen=True, slots=True)
-class Any:
+class Or:
     """At least one of the parts."""
 
     parts: "tuple[Expression, ...]"
@@ -136,7 +136,7 @@ class Not:
         return not self.part.matches(event)
 
 
-Expression = Everything | Words | Equals | Matches | Between | Exists | All | Any | Not
+Expression = MatchAll | Phrase | Term | Wildcard | Range | Exists | And | Or | Not
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Query:
     With a `limit` above 0 the newest that many; 0 means all of them.
     """
 
-    expression: Expression = Everything()
+    expression: Expression = MatchAll()
     since_ns: int | None = None
     until_ns: int | None = None
     limit: int = 0

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dashcam.event import Event
 from dashcam.find.fields import field_of, fold
-from dashcam.find.query import All, Any, Equals, Expression, Not, Query, Store
+from dashcam.find.query import And, Expression, Not, Or, Query, Store, Term
 
 IDS = ("http.request.id", "trace.id", "span.id", "event.id")
 JOIN_FIELDS = ("http.request.id", "trace.id")  # what the events of one request have in common
@@ -23,7 +23,7 @@ def find_related_events(store: Store, any_id: str) -> list[Event]:
     several requests had, or a label's value, gives all of them. Raises `StoreUnreachable` as the store does.
     """
     first, limit = _first_question(any_id)
-    fresh = list(store.find(Query(Any(first), limit=limit)))
+    fresh = list(store.find(Query(Or(first), limit=limit)))
     found = {event.id: event for event in fresh}
     known = dict.fromkeys(first if len(fresh) < limit else ())
     for _ in range(ROUNDS):
@@ -35,24 +35,24 @@ def find_related_events(store: Store, any_id: str) -> list[Event]:
     return sorted(found.values(), key=lambda event: (event.time_ns, event.id))
 
 
-def _first_question(any_id: str) -> tuple[tuple[Equals, ...], int]:
+def _first_question(any_id: str) -> tuple[tuple[Term, ...], int]:
     """What an event may have by this id, and how many of such events show what it is tied to."""
     name, is_field, value = any_id.partition("=")
     # A request ID may hold an equals sign itself.
-    exact = tuple(Equals(field, fold(field, any_id)) for field in IDS)
+    exact = tuple(Term(field, fold(field, any_id)) for field in IDS)
     if not (is_field and name):
         return exact, FEW_HITS
-    return (*exact, Equals(field_of(name), fold(field_of(name), value))), MAX_HITS
+    return (*exact, Term(field_of(name), fold(field_of(name), value))), MAX_HITS
 
 
-def _ties_of(events: Iterable[Event]) -> Iterator[Equals]:
+def _ties_of(events: Iterable[Event]) -> Iterator[Term]:
     """The ties of events, each once, those of one event beside each other."""
     yield from dict.fromkeys(
-        Equals(name, str(value)) for event in events for name in JOIN_FIELDS if (value := event.get(name)) is not None
+        Term(name, str(value)) for event in events for name in JOIN_FIELDS if (value := event.get(name)) is not None
     )
 
 
-def _beyond(known: Iterable[Equals], ties: Sequence[Equals]) -> Expression:
+def _beyond(known: Iterable[Term], ties: Sequence[Term]) -> Expression:
     """The events that some ties lead to, without those that what is known led to, unless that is much to say."""
-    found = Any(tuple(known))
-    return All((Any(tuple(ties)), Not(found))) if len(found.parts) <= _TIES_AT_ONCE else Any(tuple(ties))
+    found = Or(tuple(known))
+    return And((Or(tuple(ties)), Not(found))) if len(found.parts) <= _TIES_AT_ONCE else Or(tuple(ties))

@@ -15,7 +15,7 @@ from dashcam.destinations.local.backend import DAY_NS, Bounds, Local, connect
 from dashcam.destinations.local.store import LocalStore
 from dashcam.errors import BackendUnavailable, SettingsError
 from dashcam.event import EncodedEvent, format_time, parse_time
-from dashcam.find.query import Query, Words
+from dashcam.find.query import Phrase, Query
 from dashcam.settings import Settings
 
 from ..backend_contract import BackendContract, line
@@ -192,7 +192,7 @@ def test_the_oldest_go_when_there_are_too_many(path, opened):
     assert sum(part.stat().st_size for part in path.parent.glob("events.db*")) < bounds.bytes
     assert left == list(range(left[0], 5_000))
     assert 500 <= len(left) < 4_000
-    assert numbers(path, Query(Words("tick"))) == left
+    assert numbers(path, Query(Phrase("tick"))) == left
 
 
 def test_shelves_without_events_are_dropped(path, opened):
@@ -206,7 +206,7 @@ def test_shelves_without_events_are_dropped(path, opened):
     opened(path, bounds, now_ns=NOW_NS + DAY_NS + 25_000).ship([at(NOW_NS + DAY_NS, 50)])
 
     assert tables(path) == {"terms_3", "terms_4", "terms_5", "terms_6"}
-    assert numbers(path, Query(Words("tick"))) == list(range(25, 51))
+    assert numbers(path, Query(Phrase("tick"))) == list(range(25, 51))
 
 
 def test_a_lowered_limit_makes_the_file_smaller(path, opened):

@@ -66,19 +66,19 @@ FIELDS = st.sampled_from(["labels.a", "labels.a.b", "log.level", "http.response.
 TEXTS = st.text("ab A_é1*", max_size=6)
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-9, 9) | st.floats(-1e6, 1e6)
 SIMPLE = (
-    st.builds(ask.Words, TEXTS, st.sampled_from(["", *SEARCHED, "labels.a"]), st.booleans())
-    | st.builds(ask.Equals, FIELDS, TEXTS | NUMBERS.map(str))
-    | st.builds(ask.Matches, FIELDS, TEXTS)
-    | st.builds(ask.Between, FIELDS, st.none() | NUMBERS, st.none() | NUMBERS, st.booleans(), st.booleans())
+    st.builds(ask.Phrase, TEXTS, st.sampled_from(["", *SEARCHED, "labels.a"]), st.booleans())
+    | st.builds(ask.Term, FIELDS, TEXTS | NUMBERS.map(str))
+    | st.builds(ask.Wildcard, FIELDS, TEXTS)
+    | st.builds(ask.Range, FIELDS, st.none() | NUMBERS, st.none() | NUMBERS, st.booleans(), st.booleans())
     | st.builds(ask.Exists, FIELDS)
-    | st.just(ask.Everything())
+    | st.just(ask.MatchAll())
 )
 EXPRESSIONS = st.recursive(
     SIMPLE,
     lambda inner: (
         st.builds(ask.Not, inner)
-        | st.builds(ask.All, st.lists(inner, max_size=3).map(tuple))
-        | st.builds(ask.Any, st.lists(inner, max_size=3).map(tuple))
+        | st.builds(ask.And, st.lists(inner, max_size=3).map(tuple))
+        | st.builds(ask.Or, st.lists(inner, max_size=3).map(tuple))
     ),
     max_leaves=6,
 )
@@ -115,38 +115,38 @@ def test_any_search_over_any_events(tmp_path_factory, events, expression, limit,
 @pytest.mark.parametrize("depth", [5, 60])
 def test_a_deep_search_is_not_beyond_the_index(path, depth):
     """Brackets within brackets, deeper than FTS5 reads them, find what they mean."""
-    expression = ask.Words("created")
+    expression = ask.Phrase("created")
     for _ in range(depth):
-        expression = ask.All((ask.Any((expression, ask.Words("nosuchword"))), ask.Everything()))
+        expression = ask.And((ask.Or((expression, ask.Phrase("nosuchword"))), ask.MatchAll()))
 
     with closing(filled(path, lines())) as store:
         deep = list(store.find(ask.Query(expression)))
-        assert deep == list(store.find(ask.Query(ask.Words("created"))))
+        assert deep == list(store.find(ask.Query(ask.Phrase("created"))))
         assert deep != []
 
 
 def test_a_search_of_very_many_parts(path):
     """Thousands of ids may be asked for at once."""
-    many = tuple(ask.Equals("trace.id", f"{number:032x}") for number in range(5000))
+    many = tuple(ask.Term("trace.id", f"{number:032x}") for number in range(5000))
 
     with closing(filled(path, lines())) as store:
-        assert list(store.find(ask.Query(ask.Any(many)))) == []
+        assert list(store.find(ask.Query(ask.Or(many)))) == []
 
 
 @pytest.mark.parametrize(
     ("expression", "narrowed"),
     [
-        (ask.Words("timed Out"), '"timed out"'),
-        (ask.Words("timed o", prefix=True), '"timed o" *'),
-        (ask.Words("timed", "labels.a"), None),
-        (ask.Not(ask.Words("timed")), None),
-        (ask.Equals("span.name", "POST"), None),
-        (ask.All((ask.Words("a"), ask.Not(ask.Words("b")), ask.Words("c"))), '("a") AND ("c")'),
-        (ask.Any((ask.Words("a"), ask.Words("b"))), '("a") OR ("b")'),
-        (ask.Any((ask.Words("a"), ask.Everything())), None),
-        (ask.Any(()), '"="'),
-        (ask.All(()), None),
-        (ask.Words("..."), '"="'),
+        (ask.Phrase("timed Out"), '"timed out"'),
+        (ask.Phrase("timed o", prefix=True), '"timed o" *'),
+        (ask.Phrase("timed", "labels.a"), None),
+        (ask.Not(ask.Phrase("timed")), None),
+        (ask.Term("span.name", "POST"), None),
+        (ask.And((ask.Phrase("a"), ask.Not(ask.Phrase("b")), ask.Phrase("c"))), '("a") AND ("c")'),
+        (ask.Or((ask.Phrase("a"), ask.Phrase("b"))), '("a") OR ("b")'),
+        (ask.Or((ask.Phrase("a"), ask.MatchAll())), None),
+        (ask.Or(()), '"="'),
+        (ask.And(()), None),
+        (ask.Phrase("..."), '"="'),
     ],
 )
 def test_how_far_the_index_narrows(expression, narrowed):

@@ -10,7 +10,7 @@ from dashcam.destinations.loggly.backend import Loggly as Backend
 from dashcam.destinations.loggly.store import Loggly, loggly_query, open_store
 from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.event import EncodedEvent, Event, format_time, parse_time
-from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Matches, Not, Query, Words
+from dashcam.find.query import And, Exists, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
 from dashcam.settings import Secret, Settings
 from dashcam.testing.fake_loggly import Habits, StandIn
 
@@ -18,7 +18,7 @@ from ...scripted import scripted
 from ..store_contract import StoreContract
 
 API_TOKEN = "an-api-token-that-nobody-may-see"
-ALL_EVENTS = Everything()
+ALL_EVENTS = MatchAll()
 NOW_NS = parse_time("2026-11-24T02:00:00Z")
 
 
@@ -111,29 +111,29 @@ def account():
 @pytest.mark.parametrize(
     ("expression", "query"),
     [
-        (Everything(), 'tag:"dashcam"'),
-        (Equals("trace.id", "ab12"), 'tag:"dashcam" AND (json.trace.id:"ab12" OR "ab12")'),
-        (Equals("labels.x", 'a"b\\c'), r'tag:"dashcam" AND (json.labels.x:"a\"b\\c" OR "a\"b\\c")'),
-        (Equals("labels.strange name", "v"), 'tag:"dashcam" AND "v"'),
-        (Equals("labels.x", "--"), 'tag:"dashcam"'),
-        (Equals("labels.x", "two\nlines"), 'tag:"dashcam"'),
-        (Equals("labels.x", "long " * 50), 'tag:"dashcam"'),
-        (Equals("timestamp.us", "5"), 'tag:"dashcam" AND (json.timestamp_ecs.us:"5" OR "5")'),
-        (Between("event.duration", 250.5, None), 'tag:"dashcam" AND json.event.duration:[250 TO 9223372036854775807]'),
-        (Between("event.duration", None, 250.5), 'tag:"dashcam" AND json.event.duration:[0 TO 251]'),
-        (Between("event.duration", -9, -5), 'tag:"dashcam" AND json.event.duration:[0 TO 0]'),
-        (Between("labels.size", 1, 2), 'tag:"dashcam"'),
-        (Words("timed out"), 'tag:"dashcam"'),
+        (MatchAll(), 'tag:"dashcam"'),
+        (Term("trace.id", "ab12"), 'tag:"dashcam" AND (json.trace.id:"ab12" OR "ab12")'),
+        (Term("labels.x", 'a"b\\c'), r'tag:"dashcam" AND (json.labels.x:"a\"b\\c" OR "a\"b\\c")'),
+        (Term("labels.strange name", "v"), 'tag:"dashcam" AND "v"'),
+        (Term("labels.x", "--"), 'tag:"dashcam"'),
+        (Term("labels.x", "two\nlines"), 'tag:"dashcam"'),
+        (Term("labels.x", "long " * 50), 'tag:"dashcam"'),
+        (Term("timestamp.us", "5"), 'tag:"dashcam" AND (json.timestamp_ecs.us:"5" OR "5")'),
+        (Range("event.duration", 250.5, None), 'tag:"dashcam" AND json.event.duration:[250 TO 9223372036854775807]'),
+        (Range("event.duration", None, 250.5), 'tag:"dashcam" AND json.event.duration:[0 TO 251]'),
+        (Range("event.duration", -9, -5), 'tag:"dashcam" AND json.event.duration:[0 TO 0]'),
+        (Range("labels.size", 1, 2), 'tag:"dashcam"'),
+        (Phrase("timed out"), 'tag:"dashcam"'),
         (Exists("labels.x"), 'tag:"dashcam"'),
-        (Matches("labels.x", "a*"), 'tag:"dashcam"'),
-        (Not(Equals("trace.id", "ab12")), 'tag:"dashcam"'),
-        (All((Words("timed"), Equals("span.id", "c3"))), 'tag:"dashcam" AND (json.span.id:"c3" OR "c3")'),
-        (Any((Words("timed"), Equals("span.id", "c3"))), 'tag:"dashcam"'),
+        (Wildcard("labels.x", "a*"), 'tag:"dashcam"'),
+        (Not(Term("trace.id", "ab12")), 'tag:"dashcam"'),
+        (And((Phrase("timed"), Term("span.id", "c3"))), 'tag:"dashcam" AND (json.span.id:"c3" OR "c3")'),
+        (Or((Phrase("timed"), Term("span.id", "c3"))), 'tag:"dashcam"'),
         (
-            Any((Equals("labels.a b", "1"), Equals("labels.a b", "2"))),
+            Or((Term("labels.a b", "1"), Term("labels.a b", "2"))),
             'tag:"dashcam" AND ("1" OR "2")',
         ),
-        (Any(tuple(Equals("trace.id", f"{n:032}") for n in range(100))), 'tag:"dashcam"'),
+        (Or(tuple(Term("trace.id", f"{n:032}") for n in range(100))), 'tag:"dashcam"'),
     ],
 )
 def test_at_least_what_is_wanted_is_asked_for(expression, query):
@@ -144,12 +144,12 @@ def test_at_least_what_is_wanted_is_asked_for(expression, query):
 @pytest.mark.parametrize(
     ("expression", "query"),
     [
-        (Words("timed out"), 'tag:"dashcam" AND ("timed" AND "out")'),
-        (Words("timed ou", prefix=True), 'tag:"dashcam" AND "timed"'),
+        (Phrase("timed out"), 'tag:"dashcam" AND ("timed" AND "out")'),
+        (Phrase("timed ou", prefix=True), 'tag:"dashcam" AND "timed"'),
         (Exists("labels.x"), 'tag:"dashcam" AND json.labels.x:*'),
-        (Matches("labels.x", "a*b?"), 'tag:"dashcam" AND json.labels.x:a*b?'),
-        (Matches("labels.x", "a\\*b"), 'tag:"dashcam"'),
-        (Matches("labels.x", "/cars/*"), 'tag:"dashcam"'),
+        (Wildcard("labels.x", "a*b?"), 'tag:"dashcam" AND json.labels.x:a*b?'),
+        (Wildcard("labels.x", "a\\*b"), 'tag:"dashcam"'),
+        (Wildcard("labels.x", "/cars/*"), 'tag:"dashcam"'),
     ],
 )
 def test_quick_asks_for_more_forms(expression, query):
@@ -164,7 +164,7 @@ def test_an_event_reads_back_as_it_was_shipped(habits):
 
     with SpoolStats(**habits) as account:
         account.ship(sent)
-        found = list(account.store.find(Query(Equals("event.id", sent["event"]["id"]))))
+        found = list(account.store.find(Query(Term("event.id", sent["event"]["id"]))))
 
     assert [hit.to_json() for hit in found] == [line(sent).data]
 
@@ -175,8 +175,8 @@ def test_many_labels_leave_the_fields_to_be_found():
     with SpoolStats(most_fields=100) as account:
         account.ship(sent)
 
-        assert account.find(Equals("labels.car_id", "x-7")) == [sent]
-        assert account.find(Between("process.pid", 7, 7)) == [sent]
+        assert account.find(Term("labels.car_id", "x-7")) == [sent]
+        assert account.find(Range("process.pid", 7, 7)) == [sent]
 
 
 def test_the_parsed_event_will_do(account):
@@ -241,7 +241,7 @@ def test_a_limit_counts_hits(account):
     """Where the filter here leaves few of a page, more pages are read."""
     account.ship(*(event(number, format_time(NOW_NS - (5000 - number) * 10**9)) for number in range(5000)))
 
-    assert account.sequences(Matches("event.sequence", "*999"), limit=3) == [2999, 3999, 4999]
+    assert account.sequences(Wildcard("event.sequence", "*999"), limit=3) == [2999, 3999, 4999]
 
 
 def test_a_span_of_time_has_its_ends(account):
@@ -270,7 +270,7 @@ def test_an_unparsed_event_is_found_by_its_id():
     with SpoolStats(most_fields=1) as account:
         account.ship(event(1, trace={"id": "abc-1"}))
 
-        assert account.sequences(Equals("trace.id", "abc-1")) == [1]
+        assert account.sequences(Term("trace.id", "abc-1")) == [1]
 
 
 @pytest.mark.parametrize("lucene", [True, False])
@@ -280,7 +280,7 @@ def test_quick_needs_lucenes_forms(lucene):
         account.ship(event(1, labels={"x": "abc"}), event(2))
 
         if lucene:
-            assert account.sequences(All((Exists("labels.x"), Matches("labels.x", "a*")))) == [1]
+            assert account.sequences(And((Exists("labels.x"), Wildcard("labels.x", "a*")))) == [1]
         else:
             with pytest.raises(StoreUnreachable, match="LOGGLY_SEARCH=complete"):
                 account.sequences(Exists("labels.x"))

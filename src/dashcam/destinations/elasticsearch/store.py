@@ -16,7 +16,7 @@ from typing import TypeVar
 from dashcam.destinations.elasticsearch.client import Answer, Connection, logs_stream, spans_stream
 from dashcam.errors import StoreUnreachable
 from dashcam.event import Event, format_time
-from dashcam.find.query import All, Any, Between, Equals, Everything, Exists, Expression, Matches, Not, Query, Words
+from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
 from dashcam.find.values import SEARCHED, words_of
 from dashcam.settings import Settings
 
@@ -166,14 +166,14 @@ class Elasticsearch:
 def fields_of(expression: Expression) -> Iterator[str]:
     """The fields an expression speaks of."""
     match expression:
-        case All(parts) | Any(parts):
+        case And(parts) | Or(parts):
             for part in parts:
                 yield from fields_of(part)
         case Not(part):
             yield from fields_of(part)
-        case Words(field=""):
+        case Phrase(field=""):
             yield from SEARCHED
-        case Everything():
+        case MatchAll():
             return
         case _:
             yield expression.field
@@ -187,16 +187,16 @@ def at_least(expression: Expression, kinds: Kinds) -> Dsl:
 def _search(expression: Expression, kinds: Kinds, *, wide: bool) -> Dsl:
     """A search for at least the events that match, or, not `wide`, for none but those."""
     match expression:
-        case Everything():
+        case MatchAll():
             return _ALL
-        case All(parts):
+        case And(parts):
             return _all([_search(part, kinds, wide=wide) for part in parts])
-        case Any(parts):
+        case Or(parts):
             return _any([_search(part, kinds, wide=wide) for part in parts])
         case Not(part):
             return {"bool": {"must_not": [_search(part, kinds, wide=not wide)]}}
-        case Words(text, "", prefix):
-            return _any([_search(Words(text, field, prefix), kinds, wide=wide) for field in SEARCHED])
+        case Phrase(text, "", prefix):
+            return _any([_search(Phrase(text, field, prefix), kinds, wide=wide) for field in SEARCHED])
     kind = _kind(expression.field, kinds)
     search, is_exact = _LEAVES.get(kind, _other)(expression)
     if not wide:
@@ -210,7 +210,7 @@ def _search(expression: Expression, kinds: Kinds, *, wide: bool) -> Dsl:
 _ALL: Dsl = {"match_all": {}}
 _NONE: Dsl = {"match_none": {}}
 
-Leaf = Equals | Matches | Words | Between | Exists
+Leaf = Term | Wildcard | Phrase | Range | Exists
 
 
 def _all(searches: list[Dsl]) -> Dsl:
@@ -255,14 +255,14 @@ def _kind(field: str, kinds: Kinds) -> str:
 
 def _keyword(leaf: Leaf) -> tuple[Dsl, bool]:
     match leaf:
-        case Equals(field, value):
+        case Term(field, value):
             return _term(field, value), True
-        case Matches(field, ""):
+        case Wildcard(field, ""):
             return _term(field, ""), True  # as a pattern the engine takes it for none
-        case Matches(field, pattern):
+        case Wildcard(field, pattern):
             loose = _loosened(pattern)
             return {"wildcard": {field: {"value": loose}}}, loose == pattern
-        case Words(text, field):
+        case Phrase(text, field):
             # The engine folds capitals of ASCII alone; K and I have others, the Kelvin sign and a dotted capital.
             runs = [re.sub("[ik]", "?", run) for run in re.findall("[0-9a-z]+", text.lower())]
             return _all([_holding(field, run, case_insensitive=True) for run in runs]), False
@@ -292,12 +292,12 @@ _RUN = re.compile("[0-9a-zß-öø-ʯά-ρτ-ώа-ԯ]+")
 def _text(leaf: Leaf) -> tuple[Dsl, bool]:
     """A text is held as words, which the engine cuts in other places than `words_of` does."""
     match leaf:
-        case Equals(field, value):
+        case Term(field, value):
             pieces = [value]
-        case Matches(field, pattern):
+        case Wildcard(field, pattern):
             pieces = ["" if sign in "*?" else sign[-1] for sign in re.findall(r"\\?.", pattern, re.DOTALL)]
             pieces = "".join(piece or "\0" for piece in pieces).split("\0")
-        case Words(text, field):
+        case Phrase(text, field):
             if not words_of(text):
                 return _NONE, True
             pieces = [text]
@@ -310,9 +310,9 @@ def _text(leaf: Leaf) -> tuple[Dsl, bool]:
 def _long(leaf: Leaf) -> tuple[Dsl, bool]:
     """A whole number; a broken one is held without what follows its point, and so it is asked for."""
     match leaf:
-        case Equals(field, value) if (number := _number(value)) is not None:
+        case Term(field, value) if (number := _number(value)) is not None:
             return {"term": {field: _clamped(number)}}, False
-        case Between(field, low, high):
+        case Range(field, low, high):
             bounds = {"gte": low, "lte": high}
             held = {name: _clamped(bound) for name, bound in bounds.items() if bound is not None}
             return {"range": {field: held}}, False
@@ -334,9 +334,9 @@ def _clamped(number: float | Decimal) -> int:
 def _label(leaf: Leaf) -> tuple[Dsl, bool]:
     """A label is held as `name=value`, numbers too, with all their digits."""
     match leaf:
-        case Equals(field, value) if not re.fullmatch("-?[0-9.]+[eE][-+0-9]+", value):
+        case Term(field, value) if not re.fullmatch("-?[0-9.]+[eE][-+0-9]+", value):
             return _term(field, value), False
-        case Matches(field, pattern) if not pattern.startswith(("*", "?", "\\")):
+        case Wildcard(field, pattern) if not pattern.startswith(("*", "?", "\\")):
             return {"prefix": {field: re.split(r"[*?\\]", pattern)[0]}}, False
     return _has(leaf.field), False
 

@@ -15,7 +15,7 @@ from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local.file import FIRST_PLACE, INDEXED, LAST_PLACE, MEASURED, is_label
 from dashcam.errors import StoreUnreachable
 from dashcam.event import Event
-from dashcam.find.query import All, Any, Between, Equals, Exists, Expression, Matches, Query, Words
+from dashcam.find.query import And, Exists, Expression, Or, Phrase, Query, Range, Term, Wildcard
 from dashcam.find.values import SEARCHED, words_of
 from dashcam.settings import Settings
 
@@ -149,18 +149,18 @@ def narrow(expression: Expression, depth: int = 0) -> str | None:
     if depth > MAX_NARROWING:
         return None
     match expression:
-        case Words(text, field, prefix) if not field or field in SEARCHED:
+        case Phrase(text, field, prefix) if not field or field in SEARCHED:
             return _phrase(words_of(text), prefix=prefix)
-        case Equals(field, value) if field in INDEXED or is_label(field):
+        case Term(field, value) if field in INDEXED or is_label(field):
             return _term(local_file.value_term(field, value))
-        case Exists(field) | Matches(field) if is_label(field):
+        case Exists(field) | Wildcard(field) if is_label(field):
             return _term(local_file.name_term(field))
-        case Between(field, low, high) if field in MEASURED or is_label(field):
+        case Range(field, low, high) if field in MEASURED or is_label(field):
             return _one_of(map(_term, local_file.size_terms(field, low, high)))
-        case All(parts):
+        case And(parts):
             narrowed = [narrow(part, depth + 1) for part in parts]
             return " AND ".join(f"({part})" for part in narrowed if part) or None
-        case Any(parts):
+        case Or(parts):
             narrowed = [narrow(part, depth + 1) for part in parts]
             return None if None in narrowed else _one_of(part for part in narrowed if part)
     return None

@@ -13,7 +13,7 @@ from dashcam.destinations.loggly import backend as sending
 from dashcam.destinations.loggly import store as finding
 from dashcam.destinations.network import TIMEOUT_S, agree_with_date, endpoint, hops_to
 from dashcam.errors import BackendUnavailable, BatchRejected, DashcamError, StoreUnreachable
-from dashcam.find.query import Equals, Query, Store
+from dashcam.find.query import Query, Store, Term
 from dashcam.settings import Settings
 
 NOT_FOUND = (
@@ -48,7 +48,7 @@ def _configured(opened: sending.Loggly | finding.Loggly, address: str) -> str:
 
 
 def _search(store: Store, id_: str) -> list[object]:
-    return list(store.find(Query(Equals("event.id", id_), since_ns=time.time_ns())))
+    return list(store.find(Query(Term("event.id", id_), since_ns=time.time_ns())))
 
 
 def _fault_of(action: Callable[[], object]) -> DashcamError | None:

@@ -315,21 +315,21 @@ def loggly_query(expression: ask.Expression, *, quick: bool = False) -> str:
 def _asked(expression: ask.Expression, quick: bool) -> str:  # noqa: FBT001
     """What to ask for an expression; nothing where that would be all events."""
     match expression:
-        case ask.All(parts):
+        case ask.And(parts):
             return _joined(" AND ", [text for part in parts if (text := _asked(part, quick))])
-        case ask.Any(parts):
+        case ask.Or(parts):
             texts = [_asked(part, quick) for part in parts]
             return _joined(" OR ", texts) if all(texts) else ""
-        case ask.Equals(field, value):
+        case ask.Term(field, value):
             return _joined(" OR ", _value(field, value))
-        case ask.Between(field) if field in _NUMBERS:
+        case ask.Range(field) if field in _NUMBERS:
             return _range(expression)
-        case ask.Words(text, _, prefix) if quick:
+        case ask.Phrase(text, _, prefix) if quick:
             words = words_of(text)[: -1 if prefix else None]
             return _joined(" AND ", [f'"{word}"' for word in words])
         case ask.Exists(field) if quick and _PLAIN_NAME.fullmatch(field):
             return f"{_named(field)}:*"
-        case ask.Matches(field, pattern) if quick and _PLAIN_NAME.fullmatch(field) and "\\" not in pattern:
+        case ask.Wildcard(field, pattern) if quick and _PLAIN_NAME.fullmatch(field) and "\\" not in pattern:
             return f"{_named(field)}:{pattern}" if re.fullmatch(r"[\w*?]+", pattern) else ""
     # A negation of more than is wanted would find less.
     return ""
@@ -351,7 +351,7 @@ def _named(field: str) -> str:
     return "json." + _NAMED_TIMESTAMP.sub(r"timestamp_ecs\1", field)
 
 
-def _range(between: ask.Between) -> str:
-    low = 0 if between.low is None else max(0, int(between.low // 1))
-    high = _MAX_INT if between.high is None else min(_MAX_INT, max(0, int(-(-between.high // 1))))
-    return f"{_named(between.field)}:[{low} TO {high}]"
+def _range(wanted: ask.Range) -> str:
+    low = 0 if wanted.low is None else max(0, int(wanted.low // 1))
+    high = _MAX_INT if wanted.high is None else min(_MAX_INT, max(0, int(-(-wanted.high // 1))))
+    return f"{_named(wanted.field)}:[{low} TO {high}]"

@@ -16,7 +16,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from dashcam.errors import DashcamError, QueryError, StoreUnreachable
 from dashcam.event import NS_PER_S, Event
-from dashcam.find.query import Equals, Expression, Query, Store
+from dashcam.find.query import Expression, Query, Store, Term
 from dashcam.show import accessors as facts
 from dashcam.show.story import Story, as_json, build_story
 from dashcam.show.web import page
@@ -180,7 +180,7 @@ def send_file() -> flask.Response:
 def show_event() -> str:
     """One event with its JSON."""
     with _finder().open() as store:
-        event = next(store.find(Query(Equals("event.id", _id()), limit=1)), None)
+        event = next(store.find(Query(Term("event.id", _id()), limit=1)), None)
     if event is None:
         raise NotFound(f"No event {_id()} is kept.")
     json = orjson.dumps(event.fields, option=orjson.OPT_INDENT_2).decode()

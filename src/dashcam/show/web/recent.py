@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dashcam.event import Event
-from dashcam.find.query import Any, Equals
+from dashcam.find.query import Or, Term
 from dashcam.show import accessors as facts
 
-SERVED = Any((Equals("processor.event", "transaction"), Equals("event.action", "request-aborted")))
+SERVED = Or((Term("processor.event", "transaction"), Term("event.action", "request-aborted")))
 """What is asked of a store: the spans of served requests, and the reports of those that were aborted."""
 
 
