@@ -6,7 +6,7 @@ from typing import Any
 from dashcam.errors import QueryError
 from dashcam.find.lucene import ParseError, parse, tree
 
-__all__ = ["grow", "shown", "tree"]
+__all__ = ["parse_tree", "tree", "unescape"]
 
 MAX_TEXT = 8_000  # characters; the parser's time grows with the square of the parts
 
@@ -26,8 +26,8 @@ _PARTS = re.compile(
 )
 
 
-def grow(text: str) -> Any:
-    """The tree of a text that is not blank; the texts in it are read by `shown`, each node's `pos` counts from 0.
+def parse_tree(text: str) -> Any:
+    """The tree of a text that is not blank; the texts in it are read by `unescape`, each node's `pos` counts from 0.
 
     Raises `QueryError` with the position of what cannot be read.
     """
@@ -43,7 +43,7 @@ def grow(text: str) -> Any:
         raise QueryError(_reason(text, position), position) from None
 
 
-def shown(text: str) -> str:
+def unescape(text: str) -> str:
     """A text out of the tree as it was written."""
     return text.translate(_SHOWN)
 

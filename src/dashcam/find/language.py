@@ -19,7 +19,7 @@ from typing import Any as Node
 
 from dashcam.errors import QueryError
 from dashcam.find.fields import field_of, fold
-from dashcam.find.grammar import grow, shown, tree
+from dashcam.find.grammar import parse_tree, tree, unescape
 from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Range, Term, Wildcard
 from dashcam.find.values import SEARCHED, words_of
 from dashcam.settings import LEVELS
@@ -36,7 +36,7 @@ def parse(text: str) -> Expression:
 
     Raises `QueryError`, and nothing else, with the position of what cannot be read.
     """
-    return _read(grow(text), "", 0) if text.strip() else MatchAll()
+    return _read(parse_tree(text), "", 0) if text.strip() else MatchAll()
 
 
 def _read(node: Node, field: str, depth: int) -> Expression:
@@ -66,7 +66,7 @@ def _named(node: Node, field: str, depth: int) -> Expression:
 
 
 def _field(node: Node, outer: str) -> str:
-    name = _literal(shown(node.name))
+    name = _literal(unescape(node.name))
     if outer:
         raise QueryError(
             f"{shortened(name)} names a field within another field's value; put a value that holds ':' in quotes.",
@@ -78,7 +78,7 @@ def _field(node: Node, outer: str) -> str:
 
 
 def _word(node: Node, field: str, _depth: int) -> Expression:
-    text = shown(node.value)
+    text = unescape(node.value)
     wildcards = [sign for sign in re.findall(r"\\?.", text, re.DOTALL) if sign in {"*", "?"}]
     if text == "*":
         return Exists(field) if field else MatchAll()
@@ -132,9 +132,9 @@ def _range(node: Node, field: str, _depth: int) -> Expression:
 
 
 def _bound(node: Node, field: str) -> float | None:
-    text = _unquoted(node) if isinstance(node, tree.Phrase) else _literal(shown(getattr(node, "value", "")))
+    text = _unquoted(node) if isinstance(node, tree.Phrase) else _literal(unescape(getattr(node, "value", "")))
     if isinstance(node, tree.Prohibit):
-        text = f"-{_literal(shown(node.a.value))}"
+        text = f"-{_literal(unescape(node.a.value))}"
     if text == "*":
         return None
     if field == "log.level":
