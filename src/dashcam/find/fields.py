@@ -32,7 +32,7 @@ _ROOT = re.compile(
 )
 _WHOLE = frozenset({"@timestamp", "message", "tags"})
 
-_FOLDS: dict[str, Callable[[str], str]] = {
+_NORMALIZERS: dict[str, Callable[[str], str]] = {
     "event.outcome": str.lower,
     "http.request.method": str.upper,
     "log.level": str.lower,
@@ -51,6 +51,6 @@ def field_of(name: str) -> str:
     return SHORT.get(name, f"labels.{name}")
 
 
-def fold(field: str, value: str) -> str:
+def normalize(field: str, value: str) -> str:
     """A value in the capitals its field is written in, where the field has a rule: `post` is POST as a method."""
-    return _FOLDS.get(field, str)(value)
+    return _NORMALIZERS.get(field, str)(value)

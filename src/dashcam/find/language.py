@@ -18,7 +18,7 @@ from reprlib import repr as shortened
 from typing import Any as Node
 
 from dashcam.errors import QueryError
-from dashcam.find.fields import field_of, fold
+from dashcam.find.fields import field_of, normalize
 from dashcam.find.grammar import parse_tree, tree, unescape
 from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Range, Term, Wildcard
 from dashcam.find.values import SEARCHED, words_of
@@ -92,7 +92,7 @@ def _word(node: Node, field: str, _depth: int) -> Expression:
         raise QueryError(
             f"{shortened(text)} has no field: there a * ends a word, as in time*, or it is put in quotes.", node.pos
         )
-    return Wildcard(field, fold(field, re.sub(r"\\([^*?\\])", r"\1", text)))
+    return Wildcard(field, normalize(field, re.sub(r"\\([^*?\\])", r"\1", text)))
 
 
 def _phrase(node: Node, field: str, _depth: int) -> Expression:
@@ -106,7 +106,7 @@ def _value(text: str, field: str, position: int) -> Expression:
         return Term(field, _level(text, position))
     if field == "event.duration":
         return Term(field, str(_duration_ns(text, position)))
-    return Term(field, fold(field, text))
+    return Term(field, normalize(field, text))
 
 
 def _words(text: str, field: str, position: int, *, prefix: bool = False) -> Expression:

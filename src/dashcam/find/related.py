@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from dashcam.event import Event
-from dashcam.find.fields import field_of, fold
+from dashcam.find.fields import field_of, normalize
 from dashcam.find.query import And, Expression, Not, Or, Query, Store, Term
 
 IDS = ("http.request.id", "trace.id", "span.id", "event.id")
@@ -39,10 +39,10 @@ def _first_question(any_id: str) -> tuple[tuple[Term, ...], int]:
     """What an event may have by this id, and how many of such events show what it is tied to."""
     name, is_field, value = any_id.partition("=")
     # A request ID may hold an equals sign itself.
-    exact = tuple(Term(field, fold(field, any_id)) for field in IDS)
+    exact = tuple(Term(field, normalize(field, any_id)) for field in IDS)
     if not (is_field and name):
         return exact, FEW_HITS
-    return (*exact, Term(field_of(name), fold(field_of(name), value))), MAX_HITS
+    return (*exact, Term(field_of(name), normalize(field_of(name), value))), MAX_HITS
 
 
 def _ties_of(events: Iterable[Event]) -> Iterator[Term]:
