@@ -11,7 +11,7 @@ from typing import Any
 from dashcam.event import Event, format_time
 from dashcam.show import accessors as facts
 from dashcam.show.node import ABORTED, LINE, MISSING, UNFINISHED, Note, Piece
-from dashcam.show.tree import grow
+from dashcam.show.tree import build_tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Story:
 
 def build_story(events: Iterable[Event]) -> Story:
     """The story of some events, in any order; those with the same `event.id` count once."""
-    tops, notes = grow(events)
+    tops, notes = build_tree(events)
     entries = tuple(_flatten(tops))
     timed = [entry for entry in entries if entry.time_ns is not None]
     start_ns = min((entry.time_ns or 0 for entry in timed), default=0)

@@ -23,7 +23,7 @@ from dashcam.show.skew import align
 Spans = dict[Key, Piece]
 
 
-def grow(events: Iterable[Event]) -> tuple[list[Piece], list[Note]]:
+def build_tree(events: Iterable[Event]) -> tuple[list[Piece], list[Note]]:
     """The pieces at the top of the tree, trace by trace, and what is to be known of the whole.
 
     Events may come in any order; those with the same `event.id` count once.
