@@ -11,9 +11,9 @@ JOIN_FIELDS = ("http.request.id", "trace.id")  # what the events of one request 
 
 MAX_HITS = 1_000  # of a value that many requests share, as a label may be, the newest events are followed
 FEW_HITS = 100  # of an id: enough to see what it is tied to, and most stories
-ROUNDS = 3  # an id leads to a trace, the trace to a request ID that was lost on the way, that one to its trace
+MAX_ROUNDS = 3  # an id leads to a trace, the trace to a request ID that was lost on the way, that one to its trace
 
-_TIES_AT_ONCE = 100
+_MAX_TERMS = 100
 
 
 def find_related_events(store: Store, any_id: str) -> list[Event]:
@@ -22,20 +22,20 @@ def find_related_events(store: Store, any_id: str) -> list[Event]:
     The id is one of a request, a trace, a span or an event, or a field's value such as `car_id=7`. A request ID that
     several requests had, or a label's value, gives all of them. Raises `StoreUnreachable` as the store does.
     """
-    first, limit = _first_question(any_id)
+    first, limit = _starting_terms(any_id)
     fresh = list(store.find(Query(Or(first), limit=limit)))
     found = {event.id: event for event in fresh}
     known = dict.fromkeys(first if len(fresh) < limit else ())
-    for _ in range(ROUNDS):
-        ties = [tie for tie in _ties_of(fresh) if tie not in known]
-        questions = [_beyond(known, ties[at : at + _TIES_AT_ONCE]) for at in range(0, len(ties), _TIES_AT_ONCE)]
-        fresh = [event for question in questions for event in store.find(Query(question))]
+    for _ in range(MAX_ROUNDS):
+        terms = [term for term in _join_terms(fresh) if term not in known]
+        queries = [_exclude_known(known, terms[at : at + _MAX_TERMS]) for at in range(0, len(terms), _MAX_TERMS)]
+        fresh = [event for query in queries for event in store.find(Query(query))]
         found |= {event.id: event for event in fresh}
-        known |= dict.fromkeys(ties)
+        known |= dict.fromkeys(terms)
     return sorted(found.values(), key=lambda event: (event.time_ns, event.id))
 
 
-def _first_question(any_id: str) -> tuple[tuple[Term, ...], int]:
+def _starting_terms(any_id: str) -> tuple[tuple[Term, ...], int]:
     """What an event may have by this id, and how many of such events show what it is tied to."""
     name, is_field, value = any_id.partition("=")
     # A request ID may hold an equals sign itself.
@@ -45,14 +45,14 @@ def _first_question(any_id: str) -> tuple[tuple[Term, ...], int]:
     return (*exact, Term(field_of(name), normalize(field_of(name), value))), MAX_HITS
 
 
-def _ties_of(events: Iterable[Event]) -> Iterator[Term]:
+def _join_terms(events: Iterable[Event]) -> Iterator[Term]:
     """The ties of events, each once, those of one event beside each other."""
     yield from dict.fromkeys(
         Term(name, str(value)) for event in events for name in JOIN_FIELDS if (value := event.get(name)) is not None
     )
 
 
-def _beyond(known: Iterable[Term], ties: Sequence[Term]) -> Expression:
+def _exclude_known(known: Iterable[Term], terms: Sequence[Term]) -> Expression:
     """The events that some ties lead to, without those that what is known led to, unless that is much to say."""
     found = Or(tuple(known))
-    return And((Or(tuple(ties)), Not(found))) if len(found.parts) <= _TIES_AT_ONCE else Or(tuple(ties))
+    return And((Or(tuple(terms)), Not(found))) if len(found.parts) <= _MAX_TERMS else Or(tuple(terms))
