@@ -217,7 +217,7 @@ def _id() -> str:
 
 def _since() -> str:
     since = flask.request.args.get("since", "24h")
-    return since if since in page.SPANS else "24h"
+    return since if since in page.TIME_RANGES else "24h"
 
 
 def _asked() -> dict[str, str]:

@@ -25,7 +25,7 @@ from dashcam.show.story import Story
 from dashcam.show.web.recent import story_id
 from dashcam.show.web.waterfall import rows, shorten, ticks, tones
 
-SPANS = {"15m": "15 minutes", "1h": "1 hour", "24h": "24 hours", "7d": "7 days", "all": "all time"}
+TIME_RANGES = {"15m": "15 minutes", "1h": "1 hour", "24h": "24 hours", "7d": "7 days", "all": "all time"}
 
 PIECES = 2000  # that the templates give out one by one and a browser gets at once: about 50 rows
 
@@ -96,7 +96,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.ChainableUndefined,
     )
-    templates.globals |= {"asset": _asset, "spans": SPANS.items(), "since": "24h"}
+    templates.globals |= {"asset": _asset, "time_ranges": TIME_RANGES.items(), "since": "24h"}
     templates.filters |= {
         "error": facts.error,
         "event_url": _event_url,
