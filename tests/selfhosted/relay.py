@@ -51,11 +51,11 @@ class Relay:
     def pass_on(self):
         """What is in the folder, oldest first, for ever."""
         while True:
-            for chunk in sorted(self._folder.glob("*.chunk")):
-                tag, records = orjson.loads(chunk.read_bytes())
+            for styled in sorted(self._folder.glob("*.chunk")):
+                tag, records = orjson.loads(styled.read_bytes())
                 while records := self._send(STREAMS[tag].format(self._namespace), records):
                     time.sleep(PAUSE_S)
-                chunk.unlink()
+                styled.unlink()
             time.sleep(PAUSE_S)
 
     def _send(self, stream, records):

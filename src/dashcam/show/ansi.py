@@ -17,7 +17,7 @@ ALARM = "1;37;41"
 SERVICE_PAINTS = ("36", "35", "34", "32", "96", "95", "94", "92")
 
 
-class Chunk(NamedTuple):
+class StyledText(NamedTuple):
     """A piece of text and how it is painted: the numbers of an SGR sequence (ECMA-48, 8.3.117), or nothing."""
 
     text: str
@@ -40,16 +40,16 @@ class Style:
         """A sign, or what stands for it in ASCII."""
         return plain if self.ascii_only else drawn
 
-    def write(self, chunks: Iterable[Chunk]) -> str:
+    def write(self, texts: Iterable[StyledText]) -> str:
         """One line of text, safe to print, without blanks at its end."""
-        clean = [Chunk(self.clean(chunk.text), chunk.paint) for chunk in chunks]
+        clean = [StyledText(self.clean(styled.text), styled.paint) for styled in texts]
         if not self.colour:
-            return "".join(chunk.text for chunk in clean).rstrip()
+            return "".join(styled.text for styled in clean).rstrip()
         return "".join(f"\x1b[{paint}m{text}\x1b[0m" if paint and text else text for text, paint in clean).rstrip()
 
-    def wrap(self, chunks: Iterable[Chunk], width: int | None) -> Iterator[list[Chunk]]:
+    def wrap(self, texts: Iterable[StyledText], width: int | None) -> Iterator[list[StyledText]]:
         """Chunks in lines of at most so many columns, broken at blanks where that is possible."""
-        return wrap((Chunk(self.clean(text), paint) for text, paint in chunks), width)
+        return wrap((StyledText(self.clean(text), paint) for text, paint in texts), width)
 
     def clean(self, text: str) -> str:
         """A text in which all that does not print is spelled out."""
@@ -100,11 +100,11 @@ def fit(text: str, width: int) -> str:
     return text + " " * (width - columns(text))
 
 
-def wrap(chunks: Iterable[Chunk], width: int | None) -> Iterator[list[Chunk]]:
+def wrap(texts: Iterable[StyledText], width: int | None) -> Iterator[list[StyledText]]:
     """Printable chunks in lines of at most so many columns."""
-    line: list[Chunk] = []
+    line: list[StyledText] = []
     free = width or 0
-    for word in _words(chunks, width):
+    for word in _words(texts, width):
         taken = sum(columns(part.text) for part in word)
         if width and taken - _blanks(word) > free:
             yield line
@@ -114,16 +114,16 @@ def wrap(chunks: Iterable[Chunk], width: int | None) -> Iterator[list[Chunk]]:
     yield line
 
 
-def _blanks(word: list[Chunk]) -> int:
+def _blanks(word: list[StyledText]) -> int:
     return len(word[-1].text) - len(word[-1].text.rstrip())
 
 
-def _words(chunks: Iterable[Chunk], width: int | None) -> Iterator[list[Chunk]]:
+def _words(texts: Iterable[StyledText], width: int | None) -> Iterator[list[StyledText]]:
     """What belongs together: up to a blank, whether in one chunk or several; a word too long for a line in parts."""
-    word: list[Chunk] = []
-    for text, paint in chunks:
+    word: list[StyledText] = []
+    for text, paint in texts:
         for part in re.findall(r"\S+\s*|\s+", text) if width else [text]:
-            word.append(Chunk(part, paint))
+            word.append(StyledText(part, paint))
             if part[-1:].isspace():
                 yield from _split(word, width)
                 word = []
@@ -131,14 +131,14 @@ def _words(chunks: Iterable[Chunk], width: int | None) -> Iterator[list[Chunk]]:
         yield from _split(word, width)
 
 
-def _split(word: list[Chunk], width: int | None) -> Iterator[list[Chunk]]:
+def _split(word: list[StyledText], width: int | None) -> Iterator[list[StyledText]]:
     if width is None or sum(columns(part.text) for part in word) - _blanks(word) <= width:
         yield word
         return
     for text, paint in word:
         # Half as many characters as columns always fit, however wide they are.
         step = width if text.isascii() else max(1, width // 2)
-        yield from ([Chunk(text[start : start + step], paint)] for start in range(0, len(text), step))
+        yield from ([StyledText(text[start : start + step], paint)] for start in range(0, len(text), step))
 
 
 def service_paints(services: Iterable[str]) -> dict[str, str]:

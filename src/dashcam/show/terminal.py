@@ -14,8 +14,8 @@ from dashcam.show.ansi import (
     RED,
     SERVICE_PAINTS,
     YELLOW,
-    Chunk,
     Style,
+    StyledText,
     columns,
     fit,
     service_paints,
@@ -24,11 +24,11 @@ from dashcam.show.node import ABORTED, LINE, Note
 from dashcam.show.story import Entry, Story
 
 LEVEL_SIGNS = {
-    "debug": Chunk("DEBUG", DIM),
-    "info": Chunk("INFO "),
-    "warning": Chunk("WARN ", YELLOW),
-    "error": Chunk("ERROR", f"{BOLD};{RED}"),
-    "critical": Chunk("CRIT ", ALARM),
+    "debug": StyledText("DEBUG", DIM),
+    "info": StyledText("INFO "),
+    "warning": StyledText("WARN ", YELLOW),
+    "error": StyledText("ERROR", f"{BOLD};{RED}"),
+    "critical": StyledText("CRIT ", ALARM),
 }
 
 MAX_DEPTH = 16  # levels of indentation, at most; what lies deeper is drawn at this depth
@@ -78,35 +78,37 @@ def draw(story: Story, style: Style) -> Iterator[str]:
     for entry, branch, below in _branch(story.entries, page):
         if several and entry.trace_id != trace_id:
             trace_id = entry.trace_id
-            yield style.write([Chunk(f"trace {trace_id}" if trace_id else "no trace", BOLD)])
+            yield style.write([StyledText(f"trace {trace_id}" if trace_id else "no trace", BOLD)])
         yield from _draw_entry(page, entry, branch, below)
 
 
 def _draw_head(story: Story, style: Style) -> Iterator[str]:
-    summary = [_outcome(story, style), *_asked(story, style), Chunk(_sum_up(story), DIM)]
+    summary = [_outcome(story, style), *_asked(story, style), StyledText(_sum_up(story), DIM)]
     yield from (style.write(line) for line in style.wrap(summary, style.width))
     when = f"{_when(story.start_ns)} UTC" if story.start_ns else "no time"
     ids = [when, *(f"request {one}" for one in story.request_ids), *(f"trace {one}" for one in story.trace_ids)]
-    yield from (style.write([Chunk("  "), Chunk(one, DIM)]) for one in ids)
+    yield from (style.write([StyledText("  "), StyledText(one, DIM)]) for one in ids)
     for note in story.notes:
         yield from _draw_note(note, style, style.width)
 
 
-def _outcome(story: Story, style: Style) -> Chunk:
+def _outcome(story: Story, style: Style) -> StyledText:
     if story.outcome == "success":
-        return Chunk(style.pick("✓ ", "+ "), GREEN)
-    return Chunk(style.pick("✗ ", "x "), f"{BOLD};{RED}") if story.outcome != "unknown" else Chunk("? ", YELLOW)
+        return StyledText(style.pick("✓ ", "+ "), GREEN)
+    return (
+        StyledText(style.pick("✗ ", "x "), f"{BOLD};{RED}") if story.outcome != "unknown" else StyledText("? ", YELLOW)
+    )
 
 
-def _asked(story: Story, style: Style) -> Iterator[Chunk]:
+def _asked(story: Story, style: Style) -> Iterator[StyledText]:
     entry = story.entry
     if entry is None:
-        yield Chunk("no answer recorded", BOLD)
+        yield StyledText("no answer recorded", BOLD)
         return
-    yield Chunk(entry.title, BOLD)
+    yield StyledText(entry.title, BOLD)
     yield from _answer(entry, style)
     if entry.duration_ns is not None:
-        yield Chunk(f" {'after' if entry.state == ABORTED else 'in'} {facts.spell(entry.duration_ns)}")
+        yield StyledText(f" {'after' if entry.state == ABORTED else 'in'} {facts.spell(entry.duration_ns)}")
 
 
 def _sum_up(story: Story) -> str:
@@ -121,18 +123,18 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _answer(entry: Entry, style: Style) -> Iterator[Chunk]:
+def _answer(entry: Entry, style: Style) -> Iterator[StyledText]:
     if entry.state == ABORTED:
-        yield Chunk(f" {entry.state}", f"{BOLD};{RED}")
+        yield StyledText(f" {entry.state}", f"{BOLD};{RED}")
     elif entry.event:
         yield from _status(entry.event, style)
 
 
-def _status(event: Event, style: Style) -> Iterator[Chunk]:
+def _status(event: Event, style: Style) -> Iterator[StyledText]:
     status = facts.number(event, "http.response.status_code") if event.is_span else None
     if status is not None:
-        yield Chunk(style.pick(" → ", " -> "), DIM)
-        yield Chunk(str(status), f"{BOLD};{RED}" if facts.is_error(event) else YELLOW if status >= 400 else GREEN)
+        yield StyledText(style.pick(" → ", " -> "), DIM)
+        yield StyledText(str(status), f"{BOLD};{RED}" if facts.is_error(event) else YELLOW if status >= 400 else GREEN)
 
 
 def _lay_out(story: Story, style: Style) -> _Page:
@@ -167,31 +169,31 @@ def _branch(entries: Sequence[Entry], page: _Page) -> Iterator[tuple[Entry, str,
 
 def _draw_entry(page: _Page, entry: Entry, branch: str, below: str) -> Iterator[str]:
     style = page.style
-    before = [*_times(page, entry), *_bar(page, entry), *_service(page, entry), Chunk(branch, DIM)]
+    before = [*_times(page, entry), *_bar(page, entry), *_service(page, entry), StyledText(branch, DIM)]
     for line in _lines(page, entry, columns(below)):
         yield style.write([*before, *line])
-        before = [Chunk(" " * page.margin), Chunk(below, DIM)]
+        before = [StyledText(" " * page.margin), StyledText(below, DIM)]
     indent = page.margin + columns(below)
     if style.width and style.width - indent < MIN_STACK:
-        before, indent = [Chunk("    ")], 4
+        before, indent = [StyledText("    ")], 4
     for line in _trace_back(entry, style, style.width - indent if style.width else None):
         yield style.write([*before, *line])
 
 
-def _times(page: _Page, entry: Entry) -> Iterator[Chunk]:
+def _times(page: _Page, entry: Entry) -> Iterator[StyledText]:
     offset = "?" if entry.time_ns is None else facts.spell(entry.time_ns - page.start_ns)
     mark = "~" if entry.shift_ns else ""
     took = "" if entry.duration_ns is None else facts.spell(entry.duration_ns)
-    yield Chunk(f"{mark + offset:>{TIME_COLUMNS}}  ", DIM)
-    yield Chunk(f"{took:>{TIME_COLUMNS}}  ")
+    yield StyledText(f"{mark + offset:>{TIME_COLUMNS}}  ", DIM)
+    yield StyledText(f"{took:>{TIME_COLUMNS}}  ")
 
 
-def _bar(page: _Page, entry: Entry) -> Iterator[Chunk]:
+def _bar(page: _Page, entry: Entry) -> Iterator[StyledText]:
     if not page.bar:
         return
     drawn = " " * page.bar if entry.time_ns is None else _scale(page, entry, entry.time_ns - page.start_ns)
     paint = RED if entry.is_error else page.paints.get(entry.service, "")
-    yield Chunk(drawn + "  ", paint)
+    yield StyledText(drawn + "  ", paint)
 
 
 def _scale(page: _Page, entry: Entry, offset_ns: int) -> str:
@@ -211,42 +213,42 @@ def _cell(style: Style, left: bool, right: bool) -> str:  # noqa: FBT001  a cell
     return style.pick("╸", "-") if left else style.pick("╺", "-") if right else " "
 
 
-def _service(page: _Page, entry: Entry) -> Iterator[Chunk]:
+def _service(page: _Page, entry: Entry) -> Iterator[StyledText]:
     if page.service:
         name = fit(page.style.clean(entry.service), page.service)
-        yield Chunk(name + "  ", page.paints.get(entry.service, ""))
+        yield StyledText(name + "  ", page.paints.get(entry.service, ""))
 
 
-def _lines(page: _Page, entry: Entry, indent: int) -> Iterator[list[Chunk]]:
+def _lines(page: _Page, entry: Entry, indent: int) -> Iterator[list[StyledText]]:
     style = page.style
     width = max(MIN_TEXT, style.width - page.margin - indent) if style.width else None
     first, *more = entry.title.replace("\r\n", "\n").rstrip("\n").split("\n")
     yield from _fold(style.wrap(_text(entry, first, style), width), style)
-    yield from _fold((line for text in more for line in style.wrap([Chunk(text)], width)), style)
+    yield from _fold((line for text in more for line in style.wrap([StyledText(text)], width)), style)
     for note in entry.notes:
         yield from style.wrap(_note(note, style), width)
 
 
-def _text(entry: Entry, first: str, style: Style) -> Iterator[Chunk]:
+def _text(entry: Entry, first: str, style: Style) -> Iterator[StyledText]:
     level = facts.level(entry.event) if entry.event else "info"
     if entry.state == LINE:
-        yield LEVEL_SIGNS.get(level, Chunk(f"{level.upper():5}"))
-        yield Chunk(" ")
+        yield LEVEL_SIGNS.get(level, StyledText(f"{level.upper():5}"))
+        yield StyledText(" ")
     elif entry.is_error:
-        yield Chunk(style.pick("✗ ", "x "), f"{BOLD};{RED}")
-    yield Chunk(first, BOLD if entry.is_span and entry.event and facts.is_served(entry.event) else "")
+        yield StyledText(style.pick("✗ ", "x "), f"{BOLD};{RED}")
+    yield StyledText(first, BOLD if entry.is_span and entry.event and facts.is_served(entry.event) else "")
     if entry.is_span:
         yield from _answer(entry, style)
     yield from _labels(entry.event)
 
 
-def _labels(event: Event | None) -> Iterator[Chunk]:
+def _labels(event: Event | None) -> Iterator[StyledText]:
     for name, value in facts.labels(event) if event else ():
-        yield Chunk(f"  {name}=", DIM)
-        yield Chunk(value)
+        yield StyledText(f"  {name}=", DIM)
+        yield StyledText(value)
 
 
-def _fold(lines: Iterable[list[Chunk]], style: Style) -> Iterator[list[Chunk]]:
+def _fold(lines: Iterable[list[StyledText]], style: Style) -> Iterator[list[StyledText]]:
     rest = 0
     for place, line in enumerate(lines):
         if style.width is None or place < style.fold:
@@ -254,29 +256,29 @@ def _fold(lines: Iterable[list[Chunk]], style: Style) -> Iterator[list[Chunk]]:
         else:
             rest += 1
     if rest:
-        yield [Chunk(f"… {_count(rest, 'more line')}", DIM)]
+        yield [StyledText(f"… {_count(rest, 'more line')}", DIM)]
 
 
 def _draw_note(note: Note, style: Style, width: int | None) -> Iterator[str]:
     inner = max(MIN_TEXT, width - 2) if width else None
-    yield from (style.write([Chunk("  "), *line]) for line in style.wrap(_note(note, style), inner))
+    yield from (style.write([StyledText("  "), *line]) for line in style.wrap(_note(note, style), inner))
 
 
-def _note(note: Note, style: Style) -> Iterator[Chunk]:
-    yield Chunk(style.pick("⚠ ", "! ") if note.is_fault else style.pick("· ", "- "), YELLOW)
-    yield Chunk(note.text, YELLOW if note.is_fault else DIM)
+def _note(note: Note, style: Style) -> Iterator[StyledText]:
+    yield StyledText(style.pick("⚠ ", "! ") if note.is_fault else style.pick("· ", "- "), YELLOW)
+    yield StyledText(note.text, YELLOW if note.is_fault else DIM)
 
 
-def _trace_back(entry: Entry, style: Style, width: int | None) -> Iterator[list[Chunk]]:
+def _trace_back(entry: Entry, style: Style, width: int | None) -> Iterator[list[StyledText]]:
     if entry.event is None or not (stack := _stack(entry.event)):
         return
     # The end of a stack trace says what happened, its beginning how the server called the application.
     shown = stack if style.width is None else stack[-style.fold :]
-    bar = Chunk(style.pick("┆ ", ": "), RED)
+    bar = StyledText(style.pick("┆ ", ": "), RED)
     if len(shown) < len(stack):
-        yield [bar, Chunk(f"… {_count(len(stack) - len(shown), 'line')} above", DIM)]
+        yield [bar, StyledText(f"… {_count(len(stack) - len(shown), 'line')} above", DIM)]
     for text in shown:
-        for line in style.wrap([Chunk(text)], max(MIN_TEXT, width - 2) if width else None):
+        for line in style.wrap([StyledText(text)], max(MIN_TEXT, width - 2) if width else None):
             yield [bar, *line]
 
 
@@ -291,27 +293,27 @@ def draw_event(event: Event, style: Style) -> str:
     """One event on one line: when, level, service, what happened, what was added, and the request ID to go on with."""
     moment, level, service = facts.time_ns(event), facts.level(event), facts.service(event)
     when = "no time" if moment is None else _when(moment)
-    chunks = [
-        Chunk(f"{when:23}  ", DIM),
-        LEVEL_SIGNS.get(level, Chunk(f"{level.upper():5}")),
-        Chunk(f"  {service:8}  ", SERVICE_PAINTS[crc32(service.encode()) % len(SERVICE_PAINTS)]),
-        Chunk(facts.title(event)),
+    texts = [
+        StyledText(f"{when:23}  ", DIM),
+        LEVEL_SIGNS.get(level, StyledText(f"{level.upper():5}")),
+        StyledText(f"  {service:8}  ", SERVICE_PAINTS[crc32(service.encode()) % len(SERVICE_PAINTS)]),
+        StyledText(facts.title(event)),
         *_status(event, style),
         *_ended(event),
         *_labels(event),
     ]
     if request_id := facts.text(event, "http.request.id"):
-        chunks += [Chunk("  request=", DIM), Chunk(request_id, DIM)]
-    return style.write(chunks)
+        texts += [StyledText("  request=", DIM), StyledText(request_id, DIM)]
+    return style.write(texts)
 
 
-def _ended(event: Event) -> Iterator[Chunk]:
+def _ended(event: Event) -> Iterator[StyledText]:
     if facts.is_aborted(event):
-        yield Chunk(f" aborted after {facts.spell(facts.duration_ns(event))}", f"{BOLD};{RED}")
+        yield StyledText(f" aborted after {facts.spell(facts.duration_ns(event))}", f"{BOLD};{RED}")
     elif event.is_span:
-        yield Chunk(f" in {facts.spell(facts.duration_ns(event))}")
+        yield StyledText(f" in {facts.spell(facts.duration_ns(event))}")
     elif said := facts.error(event):
-        yield Chunk(f"  {said}", RED)
+        yield StyledText(f"  {said}", RED)
 
 
 def _when(moment_ns: int) -> str:

@@ -52,9 +52,9 @@ def test_acknowledgements_may_come_in_any_order():
 
     def backwards(sock):
         incoming = servers.read(sock)
-        chunks = [next(incoming)[0][2]["chunk"] for _ in range(2)]
-        for chunk in reversed(chunks):
-            servers.say(sock, {"ack": chunk})
+        texts = [next(incoming)[0][2]["chunk"] for _ in range(2)]
+        for styled in reversed(texts):
+            servers.say(sock, {"ack": styled})
 
     deliver(backwards, message(), message())
 
