@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 
 from dashcam.event import Event, format_time
 from dashcam.show import accessors as facts
-from dashcam.show import ansi as ink
+from dashcam.show import ansi
 from dashcam.show.story import Story
 from dashcam.show.web.recent import story_id
 from dashcam.show.web.waterfall import rows, shorten, ticks, tones
@@ -34,11 +34,11 @@ MAX_ROWS = 20_000  # of one story; a browser takes 3 s for them
 
 def _visible(value: Any) -> Any:
     # A direction mark could make a line read as another one; a browser shows it no more than a terminal.
-    return ink.escape(value) if type(value) is str else value
+    return ansi.escape(value) if type(value) is str else value
 
 
 def _lines(text: str) -> Markup:
-    return Markup("\n").join(escape(ink.escape(line)) for line in text.replace("\r\n", "\n").split("\n"))
+    return Markup("\n").join(escape(ansi.escape(line)) for line in text.replace("\r\n", "\n").split("\n"))
 
 
 def _moment(time_ns: int | None) -> Markup:
