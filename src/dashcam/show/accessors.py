@@ -140,7 +140,7 @@ def _short(address: str) -> str:
     return f"{parts.netloc.rpartition('@')[2]}{parts.path}" or address
 
 
-def spell(duration_ns: int) -> str:
+def format_duration(duration_ns: int) -> str:
     """A duration as people write it, with three digits: `850 µs`, `42.3 ms`, `1.53 s`, `2m 03s`, `1h 05m`."""
     us, ms, s = duration_ns / 1e3, duration_ns / 1e6, duration_ns / 1e9
     if us < 999.5:

@@ -70,10 +70,10 @@ def escape(text: str) -> str:
 
     Blanks of other scripts become plain ones.
     """
-    return text if text.isprintable() else "".join(map(_spell, text))
+    return text if text.isprintable() else "".join(map(_spell_out, text))
 
 
-def _spell(character: str) -> str:
+def _spell_out(character: str) -> str:
     if character.isprintable():
         return character
     if unicodedata.category(character) == "Zs":

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from dashcam.event import Event
-from dashcam.show import accessors as facts
+from dashcam.show import accessors
 
 FINISHED, ABORTED, UNFINISHED, MISSING, LINE = "finished", "aborted", "unfinished", "missing", "line"
 
@@ -52,12 +52,12 @@ class Piece:
     @property
     def is_served(self) -> bool:
         """Whether it is the span of a request that was served, not one a process began by itself."""
-        return self.event is not None and self.state != LINE and facts.is_served(self.event)
+        return self.event is not None and self.state != LINE and accessors.is_served(self.event)
 
     @property
     def order(self) -> tuple[bool, int, bool, str]:
         """Sorts by time; what has no time comes last, a span that never arrived before what happened in it."""
-        event_id = facts.text(self.event, "event.id") if self.event else ""
+        event_id = accessors.text(self.event, "event.id") if self.event else ""
         return self.start_ns is None, self.start_ns or 0, self.event is not None, event_id
 
     def note(self, kind: str, text: str) -> None:
@@ -67,30 +67,30 @@ class Piece:
 
 def read_span(event: Event) -> Piece:
     """The piece of a finished span."""
-    piece = _read(event, FINISHED, facts.text(event, "span.id"))
+    piece = _read(event, FINISHED, accessors.text(event, "span.id"))
     if piece.start_ns is not None:
-        piece.end_ns = piece.start_ns + facts.duration_ns(event)
+        piece.end_ns = piece.start_ns + accessors.duration_ns(event)
     return piece
 
 
 def read_line(event: Event) -> Piece:
     """The piece of a log line; one that knows no span lies in the span of the request."""
-    return _read(event, LINE, facts.text(event, "span.id") or facts.text(event, "transaction.id"))
+    return _read(event, LINE, accessors.text(event, "span.id") or accessors.text(event, "transaction.id"))
 
 
 def read_aborted(event: Event) -> Piece:
     """The piece of a request whose process died: its event comes at the end and says how old the request was."""
-    piece = _read(event, ABORTED, facts.text(event, "span.id"))
+    piece = _read(event, ABORTED, accessors.text(event, "span.id"))
     if piece.end_ns is not None:
-        piece.start_ns = piece.end_ns - facts.duration_ns(event)
-    piece.note("aborted", facts.text(event, "message") or "its process died before the answer")
+        piece.start_ns = piece.end_ns - accessors.duration_ns(event)
+    piece.note("aborted", accessors.text(event, "message") or "its process died before the answer")
     return piece
 
 
 def _read(event: Event, state: str, span_id: str) -> Piece:
-    time_ns = facts.time_ns(event)
-    key = (facts.text(event, "trace.id"), span_id)
-    piece = Piece(key, state, event, facts.service(event), facts.clock(event), time_ns, time_ns)
+    time_ns = accessors.time_ns(event)
+    key = (accessors.text(event, "trace.id"), span_id)
+    piece = Piece(key, state, event, accessors.service(event), accessors.clock(event), time_ns, time_ns)
     if time_ns is None:
         piece.note("no-time", "it has no time that can be read")
     tags = event.get("tags")

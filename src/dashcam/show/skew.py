@@ -7,7 +7,8 @@ measurement (the way between two hosts takes as long there as back).
 
 from collections.abc import Iterable, Sequence
 
-from dashcam.show import accessors as facts
+from dashcam.show import accessors
+from dashcam.show.accessors import format_duration
 from dashcam.show.node import LINE, Note, Piece
 
 TOLERANCE_NS = 1_000_000  # hosts kept by NTP agree to about a millisecond; less is no skew worth a word
@@ -76,7 +77,9 @@ def _bounds(caller: Piece, called: Piece, shift_ns: int) -> tuple[int, int]:
 
 def _got_answer(caller: Piece) -> bool:
     event = caller.event
-    return event is not None and (not facts.is_error(event) or bool(facts.number(event, "http.response.status_code")))
+    return event is not None and (
+        not accessors.is_error(event) or bool(accessors.number(event, "http.response.status_code"))
+    )
 
 
 def _shift(piece: Piece, shift_ns: int) -> None:
@@ -93,12 +96,12 @@ def _note_lateness(piece: Piece) -> None:
     early_ns = (caller.start_ns or 0) - (piece.start_ns or 0)
     late_ns = (piece.end_ns or 0) - (caller.end_ns or 0)
     if early_ns > TOLERANCE_NS:
-        piece.note("early-start", f"it began {facts.spell(early_ns)} before the span it lies in")
+        piece.note("early-start", f"it began {format_duration(early_ns)} before the span it lies in")
     if late_ns > TOLERANCE_NS and piece.is_served:
-        piece.note("outlived-caller", f"it went on {facts.spell(late_ns)} after its caller had stopped waiting")
+        piece.note("outlived-caller", f"it went on {format_duration(late_ns)} after its caller had stopped waiting")
 
 
 def _name(clock: str, shift_ns: int) -> Note:
     off, shown = ("behind", "later") if shift_ns > 0 else ("ahead of", "earlier")
-    by = facts.spell(abs(shift_ns))
+    by = format_duration(abs(shift_ns))
     return Note("clock-skew", f"the clock of {clock} is {by} {off} its callers': its times are shown {by} {shown}")

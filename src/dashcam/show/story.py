@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashcam.event import Event, format_time
-from dashcam.show import accessors as facts
+from dashcam.show import accessors
 from dashcam.show.node import ABORTED, LINE, MISSING, UNFINISHED, Note, Piece
 from dashcam.show.tree import build_tree
 
@@ -44,12 +44,12 @@ class Entry:
     @property
     def is_error(self) -> bool:
         """Whether it tells of something that went wrong."""
-        return self.event is not None and (self.state == ABORTED or facts.is_error(self.event))
+        return self.event is not None and (self.state == ABORTED or accessors.is_error(self.event))
 
     @property
     def title(self) -> str:
         """What it is called in a drawing."""
-        return facts.title(self.event) if self.event else f"{self.state} span {self.span_id}"
+        return accessors.title(self.event) if self.event else f"{self.state} span {self.span_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Story:
         for place, entry in enumerate(self.entries):
             if entry.state in {MISSING, UNFINISHED} or entry.parent in cut_off:
                 cut_off.add(place)
-            elif entry.is_span and entry.event and facts.is_served(entry.event):
+            elif entry.is_span and entry.event and accessors.is_served(entry.event):
                 return entry
         return None
 
@@ -83,7 +83,7 @@ class Story:
     def outcome(self) -> str:
         """How it ended for the caller: `success`, `failure`, `aborted`, or `unknown` when no span tells."""
         entry = self.entry
-        return facts.outcome(entry.event) if entry and entry.event else "unknown"
+        return accessors.outcome(entry.event) if entry and entry.event else "unknown"
 
     @property
     def errors(self) -> int:
@@ -107,7 +107,7 @@ def build_story(events: Iterable[Event]) -> Story:
     return Story(
         entries=entries,
         notes=tuple(notes),
-        request_ids=_distinct(facts.text(entry.event, "http.request.id") for entry in entries if entry.event),
+        request_ids=_distinct(accessors.text(entry.event, "http.request.id") for entry in entries if entry.event),
         trace_ids=_distinct(entry.trace_id for entry in entries),
         services=_distinct(entry.service for entry in entries),
         start_ns=start_ns,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from dashcam.event import Event, format_time
-from dashcam.show import accessors as facts
+from dashcam.show import accessors
+from dashcam.show.accessors import format_duration
 from dashcam.show.ansi import (
     ALARM,
     BOLD,
@@ -108,14 +109,14 @@ def _asked(story: Story, style: Style) -> Iterator[StyledText]:
     yield StyledText(entry.title, BOLD)
     yield from _answer(entry, style)
     if entry.duration_ns is not None:
-        yield StyledText(f" {'after' if entry.state == ABORTED else 'in'} {facts.spell(entry.duration_ns)}")
+        yield StyledText(f" {'after' if entry.state == ABORTED else 'in'} {format_duration(entry.duration_ns)}")
 
 
 def _sum_up(story: Story) -> str:
     shown = sum(entry.event is not None for entry in story.entries)
     counts = [_count(shown, "event"), _count(story.errors, "error") if story.errors else "no errors"]
     if story.entry is None or story.entry.duration_ns != story.duration_ns:
-        counts.append(f"{facts.spell(story.duration_ns)} in all")
+        counts.append(f"{format_duration(story.duration_ns)} in all")
     return "  " + ", ".join([*story.services, *counts])
 
 
@@ -131,10 +132,12 @@ def _answer(entry: Entry, style: Style) -> Iterator[StyledText]:
 
 
 def _status(event: Event, style: Style) -> Iterator[StyledText]:
-    status = facts.number(event, "http.response.status_code") if event.is_span else None
+    status = accessors.number(event, "http.response.status_code") if event.is_span else None
     if status is not None:
         yield StyledText(style.pick(" → ", " -> "), DIM)
-        yield StyledText(str(status), f"{BOLD};{RED}" if facts.is_error(event) else YELLOW if status >= 400 else GREEN)
+        yield StyledText(
+            str(status), f"{BOLD};{RED}" if accessors.is_error(event) else YELLOW if status >= 400 else GREEN
+        )
 
 
 def _lay_out(story: Story, style: Style) -> _Page:
@@ -181,9 +184,9 @@ def _draw_entry(page: _Page, entry: Entry, branch: str, below: str) -> Iterator[
 
 
 def _times(page: _Page, entry: Entry) -> Iterator[StyledText]:
-    offset = "?" if entry.time_ns is None else facts.spell(entry.time_ns - page.start_ns)
+    offset = "?" if entry.time_ns is None else format_duration(entry.time_ns - page.start_ns)
     mark = "~" if entry.shift_ns else ""
-    took = "" if entry.duration_ns is None else facts.spell(entry.duration_ns)
+    took = "" if entry.duration_ns is None else format_duration(entry.duration_ns)
     yield StyledText(f"{mark + offset:>{TIME_COLUMNS}}  ", DIM)
     yield StyledText(f"{took:>{TIME_COLUMNS}}  ")
 
@@ -230,20 +233,20 @@ def _lines(page: _Page, entry: Entry, indent: int) -> Iterator[list[StyledText]]
 
 
 def _text(entry: Entry, first: str, style: Style) -> Iterator[StyledText]:
-    level = facts.level(entry.event) if entry.event else "info"
+    level = accessors.level(entry.event) if entry.event else "info"
     if entry.state == LINE:
         yield LEVEL_SIGNS.get(level, StyledText(f"{level.upper():5}"))
         yield StyledText(" ")
     elif entry.is_error:
         yield StyledText(style.pick("✗ ", "x "), f"{BOLD};{RED}")
-    yield StyledText(first, BOLD if entry.is_span and entry.event and facts.is_served(entry.event) else "")
+    yield StyledText(first, BOLD if entry.is_span and entry.event and accessors.is_served(entry.event) else "")
     if entry.is_span:
         yield from _answer(entry, style)
     yield from _labels(entry.event)
 
 
 def _labels(event: Event | None) -> Iterator[StyledText]:
-    for name, value in facts.labels(event) if event else ():
+    for name, value in accessors.labels(event) if event else ():
         yield StyledText(f"  {name}=", DIM)
         yield StyledText(value)
 
@@ -283,36 +286,36 @@ def _trace_back(entry: Entry, style: Style, width: int | None) -> Iterator[list[
 
 
 def _stack(event: Event) -> list[str]:
-    if stack := facts.text(event, "error.stack_trace").strip("\n"):
+    if stack := accessors.text(event, "error.stack_trace").strip("\n"):
         return stack.split("\n")
-    said = facts.error(event)
+    said = accessors.error(event)
     return said.split("\n") if said else []
 
 
 def draw_event(event: Event, style: Style) -> str:
     """One event on one line: when, level, service, what happened, what was added, and the request ID to go on with."""
-    moment, level, service = facts.time_ns(event), facts.level(event), facts.service(event)
+    moment, level, service = accessors.time_ns(event), accessors.level(event), accessors.service(event)
     when = "no time" if moment is None else _when(moment)
     texts = [
         StyledText(f"{when:23}  ", DIM),
         LEVEL_SIGNS.get(level, StyledText(f"{level.upper():5}")),
         StyledText(f"  {service:8}  ", SERVICE_PAINTS[crc32(service.encode()) % len(SERVICE_PAINTS)]),
-        StyledText(facts.title(event)),
+        StyledText(accessors.title(event)),
         *_status(event, style),
         *_ended(event),
         *_labels(event),
     ]
-    if request_id := facts.text(event, "http.request.id"):
+    if request_id := accessors.text(event, "http.request.id"):
         texts += [StyledText("  request=", DIM), StyledText(request_id, DIM)]
     return style.write(texts)
 
 
 def _ended(event: Event) -> Iterator[StyledText]:
-    if facts.is_aborted(event):
-        yield StyledText(f" aborted after {facts.spell(facts.duration_ns(event))}", f"{BOLD};{RED}")
+    if accessors.is_aborted(event):
+        yield StyledText(f" aborted after {format_duration(accessors.duration_ns(event))}", f"{BOLD};{RED}")
     elif event.is_span:
-        yield StyledText(f" in {facts.spell(facts.duration_ns(event))}")
-    elif said := facts.error(event):
+        yield StyledText(f" in {format_duration(accessors.duration_ns(event))}")
+    elif said := accessors.error(event):
         yield StyledText(f"  {said}", RED)
 
 

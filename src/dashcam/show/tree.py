@@ -6,7 +6,7 @@ No function recurses and none is worse than sorting: a story may hold thousands 
 from collections.abc import Iterable, Iterator
 
 from dashcam.event import Event
-from dashcam.show import accessors as facts
+from dashcam.show import accessors
 from dashcam.show.node import (
     LINE,
     MISSING,
@@ -59,7 +59,7 @@ def _by_time(piece: Piece) -> tuple[bool, int, bool, str]:
 def _collapse(events: Iterable[Event]) -> Iterator[Event]:
     seen = set()
     for event in events:
-        event_id = facts.text(event, "event.id")
+        event_id = accessors.text(event, "event.id")
         if not event_id or event_id not in seen:
             seen.add(event_id)
             yield event
@@ -72,7 +72,7 @@ def _enter(piece: Piece, spans: Spans) -> None:
 
 def _read_other(event: Event, spans: Spans) -> Piece:
     line = read_line(event)
-    if not facts.is_aborted(event) or line.key in spans:
+    if not accessors.is_aborted(event) or line.key in spans:
         return line
     aborted = read_aborted(event)
     _enter(aborted, spans)
@@ -89,9 +89,9 @@ def _find_caller(span: Piece, spans: Spans) -> Piece | None:
     if span.event is None:
         return span.parent
     trace_id, span_id = span.key
-    parent_id = facts.text(span.event, "parent.id")
+    parent_id = accessors.text(span.event, "parent.id")
     if not parent_id and not span.is_served:
-        request_id = facts.text(span.event, "transaction.id")
+        request_id = accessors.text(span.event, "transaction.id")
         parent_id = "" if request_id == span_id else request_id
     key = (trace_id, parent_id)
     return (spans.get(key) or _stand_in(key, MISSING, span.event, spans)) if parent_id else None
@@ -102,9 +102,9 @@ def _stand_in(key: Key, state: str, witness: Event, spans: Spans) -> Piece:
     # Of a lost span in the calling process the called one knows the id alone.
     piece = spans[key] = Piece(key, state)
     piece.notes.append(STAND_IN_NOTES[state])
-    if state == UNFINISHED or not facts.is_served(witness):
-        piece.service, piece.clock = facts.service(witness), facts.clock(witness)
-        request = (key[0], facts.text(witness, "transaction.id"))
+    if state == UNFINISHED or not accessors.is_served(witness):
+        piece.service, piece.clock = accessors.service(witness), accessors.clock(witness)
+        request = (key[0], accessors.text(witness, "transaction.id"))
         if request[1] and request != key:
             piece.parent = spans.get(request) or _stand_in(request, state, witness, spans)
     return piece

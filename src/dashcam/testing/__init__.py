@@ -25,7 +25,7 @@ from dashcam.record import recorder
 from dashcam.record.recorder import Recorder, Service
 from dashcam.settings import Settings
 from dashcam.ship.selection import is_shipped, synthesized_events
-from dashcam.show import accessors as facts
+from dashcam.show import accessors
 from dashcam.show.ansi import Style
 from dashcam.show.story import Story, build_story
 from dashcam.show.terminal import draw
@@ -83,7 +83,7 @@ class Recording:
         end_ns = story.start_ns + story.duration_ns
         processes = {_process_of(event) for event in _served(story)}
         return [
-            f"{facts.service(event)} recorded {event.get('message')!r} outside of any request"
+            f"{accessors.service(event)} recorded {event.get('message')!r} outside of any request"
             for event in self.events()
             if not event.get("http.request.id")
             and story.start_ns <= event.time_ns <= end_ns
@@ -92,7 +92,7 @@ class Recording:
 
 
 def _served(story: Story) -> list[Event]:
-    return [entry.event for entry in story.entries if entry.event and facts.is_served(entry.event)]
+    return [entry.event for entry in story.entries if entry.event and accessors.is_served(entry.event)]
 
 
 def _process_of(event: Event) -> tuple[str, int]:
@@ -112,7 +112,7 @@ def _faults_of(story: Story) -> Iterator[str]:
 
 
 def _absent(story: Story, services: Collection[str]) -> Iterator[str]:
-    served = set(map(facts.service, _served(story)))
+    served = set(map(accessors.service, _served(story)))
     for service in services:
         if service not in served:
             yield f"{service} served no part of it"

@@ -17,7 +17,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from dashcam.errors import DashcamError, QueryError, StoreUnreachable
 from dashcam.event import NS_PER_S, Event
 from dashcam.find.query import Expression, Query, Store, Term
-from dashcam.show import accessors as facts
+from dashcam.show import accessors
 from dashcam.show.story import Story, as_json, build_story
 from dashcam.show.web import page
 from dashcam.show.web.recent import SERVED, summarize
@@ -236,7 +236,7 @@ def _find(expression: Expression, limit: int) -> list[Event]:
 
 
 def _older(found: list[Event], limit: int) -> str:
-    oldest_ns = facts.time_ns(found[0]) if len(found) == limit else None
+    oldest_ns = accessors.time_ns(found[0]) if len(found) == limit else None
     return "" if oldest_ns is None else f"?{urlencode({**_asked(), 'until': oldest_ns})}"
 
 

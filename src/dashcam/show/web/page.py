@@ -19,8 +19,8 @@ import orjson
 from markupsafe import Markup, escape
 
 from dashcam.event import Event, format_time
-from dashcam.show import accessors as facts
-from dashcam.show import ansi
+from dashcam.show import accessors, ansi
+from dashcam.show.accessors import format_duration
 from dashcam.show.story import Story
 from dashcam.show.web.recent import story_id
 from dashcam.show.web.waterfall import rows, shorten, ticks, tones
@@ -59,21 +59,21 @@ def _event_url(event: Event) -> str:
 
 
 def _took(event: Event) -> str:
-    return facts.spell(facts.duration_ns(event))
+    return format_duration(accessors.duration_ns(event))
 
 
 def _status(event: Event) -> int | None:
-    return facts.number(event, "http.response.status_code")
+    return accessors.number(event, "http.response.status_code")
 
 
 def _level_class(event: Event) -> str:
-    level = facts.level(event)
+    level = accessors.level(event)
     return level if level in {"debug", "info", "warning", "error", "critical"} else "info"
 
 
 def _length_of(story: Story) -> str:
     entry = story.entry
-    return facts.spell(story.duration_ns if entry is None or entry.duration_ns is None else entry.duration_ns)
+    return format_duration(story.duration_ns if entry is None or entry.duration_ns is None else entry.duration_ns)
 
 
 def _asset(name: str) -> str:
@@ -98,26 +98,26 @@ def _templates() -> jinja2.Environment:
     )
     templates.globals |= {"asset": _asset, "time_ranges": TIME_RANGES.items(), "since": "24h"}
     templates.filters |= {
-        "error": facts.error,
+        "error": accessors.error,
         "event_url": _event_url,
         "file_url": lambda one: f"/story.html?{urlencode({'id': one})}",
-        "is_error": facts.is_error,
-        "is_aborted": facts.is_aborted,
+        "is_error": accessors.is_error,
+        "is_aborted": accessors.is_aborted,
         "json_url": lambda one: f"/story.json?{urlencode({'id': one})}",
-        "labels": facts.labels,
+        "labels": accessors.labels,
         "length_of": _length_of,
-        "level": facts.level,
+        "level": accessors.level,
         "level_class": _level_class,
         "lines": _lines,
         "moment": _moment,
-        "outcome": facts.outcome,
-        "service": facts.service,
+        "outcome": accessors.outcome,
+        "service": accessors.service,
         "shorten": shorten,
         "status": _status,
         "story_url": _story_url,
         "thousands": "{:,}".format,
-        "time_ns": facts.time_ns,
-        "title": facts.title,
+        "time_ns": accessors.time_ns,
+        "title": accessors.title,
         "took": _took,
     }
     return templates

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from dashcam.show import accessors as facts
+from dashcam.show import accessors
+from dashcam.show.accessors import format_duration
 from dashcam.show.story import Entry, Story
 
 SCALE = 1000  # units a time line is wide
@@ -45,7 +46,7 @@ class Row:
     @property
     def labels(self) -> list[tuple[str, str]]:
         """The first labels, shortened."""
-        labels = facts.labels(self.entry.event) if self.entry.event else ()
+        labels = accessors.labels(self.entry.event) if self.entry.event else ()
         return [(shorten(name), shorten(value)) for name, value in islice(labels, MAX_LABELS)]
 
     @property
@@ -56,12 +57,12 @@ class Row:
     @property
     def error(self) -> str:
         """What went wrong, in one line."""
-        return facts.error(self.entry.event) if self.entry.event else ""
+        return accessors.error(self.entry.event) if self.entry.event else ""
 
     @property
     def stack(self) -> str:
         """Its stack trace."""
-        return facts.text(self.entry.event, "error.stack_trace") if self.entry.event else ""
+        return accessors.text(self.entry.event, "error.stack_trace") if self.entry.event else ""
 
 
 def tones(story: Story) -> dict[str, int]:
@@ -76,15 +77,15 @@ def rows(story: Story) -> Iterator[Row]:
         event, is_error = entry.event, entry.is_error
         left, width = _extent(story, entry)
         yield Row(
-            anchor=(facts.text(event, "event.id") if event else entry.span_id) or f"row-{place}",
+            anchor=(accessors.text(event, "event.id") if event else entry.span_id) or f"row-{place}",
             entry=entry,
             classes=_classes(entry, is_error=is_error),
             is_error=is_error,
-            level=facts.level(event) if event else "",
+            level=accessors.level(event) if event else "",
             title=shorten(entry.title),
-            status=facts.number(event, "http.response.status_code") if event and event.is_span else None,
-            at="" if entry.time_ns is None else facts.spell(entry.time_ns - story.start_ns),
-            took="" if entry.duration_ns is None else facts.spell(entry.duration_ns),
+            status=accessors.number(event, "http.response.status_code") if event and event.is_span else None,
+            at="" if entry.time_ns is None else format_duration(entry.time_ns - story.start_ns),
+            took="" if entry.duration_ns is None else format_duration(entry.duration_ns),
             left=left,
             width=width,
             tone=tone_of.get(entry.service, 0),
@@ -112,7 +113,7 @@ def _extent(story: Story, entry: Entry) -> tuple[int, int]:
 
 
 def _classes(entry: Entry, *, is_error: bool) -> str:
-    served = entry.is_span and entry.event is not None and facts.is_served(entry.event)
+    served = entry.is_span and entry.event is not None and accessors.is_served(entry.event)
     named = [entry.state, f"d{min(entry.depth, MAX_DEPTH)}"]
     named += ["served"] * served + ["is-error"] * is_error
     return " ".join(named)
@@ -125,4 +126,4 @@ def shorten(text: str) -> str:
 
 def ticks(story: Story) -> list[tuple[int, str]]:
     """Five marks of the time line: per cent from the left, and the time since the start."""
-    return [(quarter * 25, facts.spell(story.duration_ns * quarter // 4)) for quarter in range(5)]
+    return [(quarter * 25, format_duration(story.duration_ns * quarter // 4)) for quarter in range(5)]
