@@ -35,7 +35,7 @@ def _call(level: int, tail: bytes) -> LogCall:
     name = logging.getLevelName(level).lower()
 
     def call(message: object, /, **fields: Any) -> None:
-        active = recorder.active
+        active = recorder.current()
         if level < active.least_level:
             return
         try:

@@ -74,29 +74,32 @@ class _Off:
         """Let it go."""
 
 
-active: Recorder | _Off = _Off()
+_current: Recorder | _Off = _Off()
+
+
+def current() -> Recorder | _Off:
+    """Return the recorder of this process."""
+    return _current
 
 
 def start(recorder: Recorder) -> None:
-    """Make this the process's recorder; the one before it is sealed."""
-    global active
-    former, active = active, recorder
-    _seal(former)
+    """Make `recorder` the recorder of this process, and seal the former one."""
+    _replace(recorder)
 
 
 def stop() -> None:
-    """Record no more; what was recorded is sealed."""
-    global active
-    former, active = active, _Off()
-    _seal(former)
+    """Stop recording, and seal what was recorded."""
+    _replace(_Off())
 
 
-def _seal(former: Recorder | _Off) -> None:
+def _replace(recorder: Recorder | _Off) -> None:
+    global _current
+    former, _current = _current, recorder
     if isinstance(former, Recorder):
         former.spool.close()
 
 
 def drop(reason: str) -> None:
     """Count an event that could not be recorded."""
-    if isinstance(active, Recorder):
-        active.spool.drop(reason)
+    if isinstance(_current, Recorder):
+        _current.spool.drop(reason)

@@ -55,7 +55,8 @@ def init_app(app: "flask.Flask", service: str = "", version: str = "") -> None:
 
     settings = Settings.load()
     name = service or app.import_name.partition(".")[0]
-    if not isinstance(recorder.active, Recorder) or recorder.active.service != Service.of_process(name, version):
+    running = recorder.current()
+    if not isinstance(running, Recorder) or running.service != Service.of_process(name, version):
         init(name, version, settings)
     flask_recording.watch(app, is_id_trusted=settings.trust == "always")
 

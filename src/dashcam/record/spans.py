@@ -90,7 +90,7 @@ class SpoolProcessor(SpanProcessor):
             places[span.get_span_context().span_id] = place
             if place.served and span.kind is _SERVER:
                 place.served.start = _start_line(span, place, place.served)
-                recorder.active.append(place.served.start)
+                recorder.current().append(place.served.start)
         except Exception:  # noqa: BLE001 — telemetry never fails a request
             recorder.drop("error")
 
@@ -99,7 +99,7 @@ class SpoolProcessor(SpanProcessor):
         try:
             # Out of the open ones first: a new segment that begins between the two must not open it again.
             if place := places.pop(span.context.span_id, None):
-                recorder.active.append(_end_line(span, place))
+                recorder.current().append(_end_line(span, place))
         except Exception:  # noqa: BLE001 — telemetry never fails a request
             recorder.drop("error")
 

@@ -148,8 +148,8 @@ class _Events:
 
 def _seal_own_segment() -> None:
     # A process that closes a file it holds a lock on loses the lock: its own segment is read only when it is sealed.
-    if isinstance(recorder.active, Recorder):
-        recorder.active.spool.close()
+    if isinstance(own := recorder.current(), Recorder):
+        own.spool.close()
 
 
 _service: Service | None = None  # of an application that outlives a test
@@ -161,13 +161,13 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recor
     global _service
     folder = tmp_path / "dashcam"
     monkeypatch.setenv("DASHCAM_DIR", str(folder))
-    former = recorder.active
+    former = recorder.current()
     service = former.service if isinstance(former, Recorder) else _service
     if service:
         recorder.start(Recorder(service, Settings.load()))
     yield Recording(folder)
-    if isinstance(recorder.active, Recorder):
-        _service = recorder.active.service
+    if isinstance(last := recorder.current(), Recorder):
+        _service = last.service
     recorder.stop()
     if isinstance(former, Recorder):
         recorder.start(former)
