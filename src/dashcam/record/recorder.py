@@ -65,19 +65,19 @@ def shared(service: Service) -> dict[str, Any]:
     }
 
 
-class _Off:
-    """Before `init`, and after `stop`: nothing is recorded."""
+class _NullRecorder:
+    """The recorder before `init` and after `stop`: it keeps nothing."""
 
     least_level = OFF
 
     def append(self, line: bytes) -> None:
-        """Let it go."""
+        """Discard the line."""
 
 
-_current: Recorder | _Off = _Off()
+_current: Recorder | _NullRecorder = _NullRecorder()
 
 
-def current() -> Recorder | _Off:
+def current() -> Recorder | _NullRecorder:
     """Return the recorder of this process."""
     return _current
 
@@ -89,10 +89,10 @@ def start(recorder: Recorder) -> None:
 
 def stop() -> None:
     """Stop recording, and seal what was recorded."""
-    _replace(_Off())
+    _replace(_NullRecorder())
 
 
-def _replace(recorder: Recorder | _Off) -> None:
+def _replace(recorder: Recorder | _NullRecorder) -> None:
     global _current
     former, _current = _current, recorder
     if isinstance(former, Recorder):
