@@ -121,7 +121,7 @@ def test_names_of_loggers(cars):
 
 def test_before_the_beginning():
     """Log calls and fields without `init` go nowhere."""
-    assert recorder.current().least_level == recorder.OFF
+    assert recorder.current().min_level == recorder.OFF
     log.critical("m", a=1)
     dashcam.add(a=1)
     assert dashcam.request_id() == ""

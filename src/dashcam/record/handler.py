@@ -94,7 +94,7 @@ class Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Record one log call."""
         active = recorder.current()
-        if record.levelno < active.least_level or (record.exc_info and is_recorded(record.exc_info[1])):
+        if record.levelno < active.min_level or (record.exc_info and is_recorded(record.exc_info[1])):
             return
         try:
             active.append(_encode(record))

@@ -36,7 +36,7 @@ def _call(level: int, tail: bytes) -> LogCall:
 
     def call(message: object, /, **fields: Any) -> None:
         active = recorder.current()
-        if level < active.least_level:
+        if level < active.min_level:
             return
         try:
             active.append(encode_call(_time_ns(), name, message, fields, tail))

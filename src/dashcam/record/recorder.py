@@ -42,7 +42,7 @@ class Recorder:
 
     def __init__(self, service: Service, settings: Settings) -> None:
         self.service = service
-        self.least_level: int = logging.getLevelNamesMapping()[settings.level]
+        self.min_level: int = logging.getLevelNamesMapping()[settings.level]
         host = platform.node() or "localhost"
         self.spool = Writer(
             service_folder(settings.dir / "spool", host, service.name),
@@ -68,7 +68,7 @@ def shared(service: Service) -> dict[str, Any]:
 class _NullRecorder:
     """The recorder before `init` and after `stop`: it keeps nothing."""
 
-    least_level = OFF
+    min_level = OFF
 
     def append(self, line: bytes) -> None:
         """Discard the line."""
