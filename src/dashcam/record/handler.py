@@ -117,7 +117,7 @@ class EcsFormatter(JsonFormatter):
         event = orjson.loads(_encode(record))
         now_ns = event.pop("time_ns")
         event["event"] |= {"id": new_segment_id(now_ns), "dataset": self._service.name}
-        log_data.update({"@timestamp": format_time(now_ns)} | event | recorder.shared(self._service))
+        log_data.update({"@timestamp": format_time(now_ns)} | event | recorder.common_fields(self._service))
 
     def jsonify_log_record(self, log_data: LogData) -> str:
         """The event as one line."""

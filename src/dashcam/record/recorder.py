@@ -46,15 +46,15 @@ class Recorder:
         host = platform.node() or "localhost"
         self.spool = Writer(
             service_folder(settings.dir / "spool", host, service.name),
-            lambda: shared(service),
+            lambda: common_fields(service),
             settings.spool_limit,
             correlation.open_requests,
         )
         self.append = self.spool.append
 
 
-def shared(service: Service) -> dict[str, Any]:
-    """What all events of this process have in common."""
+def common_fields(service: Service) -> dict[str, Any]:
+    """Return the fields that all events of this process share."""
     named = {"name": service.name, "version": service.version, "environment": service.environment}
     return {
         "ecs.version": ECS_VERSION,
