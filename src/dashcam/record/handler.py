@@ -13,7 +13,7 @@ from pythonjsonlogger.json import JsonFormatter
 from dashcam.event import format_time
 from dashcam.record import recorder
 from dashcam.record.line import encode_call
-from dashcam.record.logger import tail_of
+from dashcam.record.logger import line_suffix
 from dashcam.record.unhandled import is_recorded
 from dashcam.spool.segment import LATEST_NS, new_segment_id
 
@@ -40,7 +40,7 @@ def level_name(level: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _level_and_tail(level: int, logger: str) -> tuple[str, bytes]:
-    return level_name(level), tail_of(logger)
+    return level_name(level), line_suffix(logger)
 
 
 def _encode(record: logging.LogRecord) -> bytes:

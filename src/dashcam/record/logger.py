@@ -21,14 +21,14 @@ class LogCall(Protocol):
     def __call__(self, message: object, /, **fields: Any) -> None: ...
 
 
-def shown(logger: str) -> str:
-    """A logger's name as its events have it."""
+def sanitized_name(logger: str) -> str:
+    """Return a logger's name as its events show it."""
     return Sanitizer().text(logger, NAME_BYTES)
 
 
-def tail_of(logger: str) -> bytes:
-    """The end of each of a logger's lines."""
-    return b',"log":{"logger":%b},"event":{"kind":"event"}}\n' % orjson.dumps(shown(logger))
+def line_suffix(logger: str) -> bytes:
+    """Return the bytes that end each line of a logger."""
+    return b',"log":{"logger":%b},"event":{"kind":"event"}}\n' % orjson.dumps(sanitized_name(logger))
 
 
 def _call(level: int, tail: bytes) -> LogCall:
@@ -55,7 +55,7 @@ class Logger:
     __slots__ = ("critical", "debug", "error", "info", "name", "warning")
 
     def __init__(self, name: str) -> None:
-        tail = tail_of(name)
+        tail = line_suffix(name)
         self.name = name
         self.debug: LogCall = _call(logging.DEBUG, tail)
         self.info: LogCall = _call(logging.INFO, tail)
