@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.record.handler import pick_after
+from dashcam.record.handler import items_after
 from dashcam.record.masking import looks_plain
 
 from ..processes import run
@@ -61,7 +61,7 @@ def test_the_items_after_some(compiled, items, count):
     """The same, in the same order, in a dictionary of its own."""
     picked = compiled.items_after(items, count)
 
-    assert list(picked.items()) == list(pick_after(items, max(0, count)).items())
+    assert list(picked.items()) == list(items_after(items, max(0, count)).items())
     assert picked is not items
 
 
@@ -82,7 +82,7 @@ import logging
 import dashcam
 from dashcam.record import handler, masking
 assert masking.is_plain is masking.looks_plain
-assert handler.items_after is handler.pick_after
+assert handler._items_after is handler.items_after
 dashcam.init("cars")
 dashcam.get_logger("cars").info("car created", car_id=7, note="password=hunter2")
 logging.getLogger("library").info("a wheel", extra={"size": 17})

@@ -21,15 +21,15 @@ from dashcam.spool.segment import LATEST_NS, new_segment_id
 _OWN = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 
 
-def pick_after(items: dict[str, Any], count: int) -> dict[str, Any]:
-    """The items of a dictionary but for so many first ones."""
+def items_after(items: dict[str, Any], count: int) -> dict[str, Any]:
+    """Return the items of a dictionary without the first `count`."""
     return dict(islice(items.items(), count, None))
 
 
 try:
-    from dashcam.record._speedups import items_after
-except ImportError:  # there was no compiler to make it
-    items_after = pick_after
+    from dashcam.record._speedups import items_after as _items_after
+except ImportError:  # there was no compiler to build it
+    _items_after = items_after
 
 
 def level_name(level: int) -> str:
@@ -46,7 +46,7 @@ def _level_and_tail(level: int, logger: str) -> tuple[str, bytes]:
 def _encode(record: logging.LogRecord) -> bytes:
     """The line of a record; `exc_info` is among its fields."""
     values = record.__dict__
-    fields = items_after(values, _OWN) if len(values) > _OWN else {}
+    fields = _items_after(values, _OWN) if len(values) > _OWN else {}
     if "message" in fields or "asctime" in fields:  # a formatter's
         fields.pop("message", None)
         fields.pop("asctime", None)
