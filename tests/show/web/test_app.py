@@ -229,10 +229,9 @@ def test_a_page_weighs_little_besides_its_data(client):
     assert sum(len(part.encode()) for part in parts) < 40_000
 
 
-def test_a_story_too_long_for_a_browser_says_what_it_leaves_out(monkeypatch):
+def test_a_story_too_long_for_a_browser_says_what_it_leaves_out():
     """Rows beyond the most are counted."""
-    monkeypatch.setattr(page, "MAX_ROWS", 5)
-    text = "".join(page.render_story(build_story(events.created()), "x"))
+    text = "".join(page.render_story(build_story(events.created()), "x", {}, max_rows=5))
 
     assert text.count("aria-level=") == 5
     assert "5 more rows are left out" in text

@@ -159,7 +159,7 @@ def _to_story(any_id: str) -> Any:
 @pages.get("/story")
 def show_story() -> flask.Response:
     """The story of an id."""
-    return flask.Response(page.render_story(_tell(), _id(), **_asked()), mimetype="text/html")
+    return flask.Response(page.render_story(_tell(), _id(), _asked()), mimetype="text/html")
 
 
 @pages.get("/story.json")

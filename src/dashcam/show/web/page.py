@@ -134,12 +134,12 @@ def render_rows(macro: str, items: list[Any]) -> str:
     return "".join(map(draw, items))
 
 
-def render_story(story: Story, one: str, **more: Any) -> Iterator[str]:
+def render_story(story: Story, one: str, asked: Mapping[str, Any], max_rows: int = MAX_ROWS) -> Iterator[str]:
     """The page of a story in parts, so that a browser draws the first rows while the last are made.
 
     `one` is the id it was found by.
     """
-    parts = _templates().get_template("story.html").stream(**_story_values(story), story_id=one, **more)
+    parts = _templates().get_template("story.html").stream(**_story_values(story, max_rows), story_id=one, **asked)
     parts.enable_buffering(PIECES)
     return parts
 
@@ -158,18 +158,18 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _story_values(story: Story) -> Mapping[str, Any]:
+def _story_values(story: Story, max_rows: int = MAX_ROWS) -> Mapping[str, Any]:
     entry = story.entry
     return {
         "story": story,
         "heading": shorten(entry.title) if entry else "No answer recorded",
         "status": _status(entry.event) if entry and entry.event else None,
         "count": sum(entry.event is not None for entry in story.entries),
-        "rows": islice(rows(story), MAX_ROWS),
-        "left_out": max(0, len(story.entries) - MAX_ROWS),
+        "rows": islice(rows(story), max_rows),
+        "left_out": max(0, len(story.entries) - max_rows),
         "tones": tones(story),
         "ticks": ticks(story),
-        "data": lambda: embed([entry.event.fields if entry.event else None for entry in story.entries[:MAX_ROWS]]),
+        "data": lambda: embed([entry.event.fields if entry.event else None for entry in story.entries[:max_rows]]),
     }
 
 
