@@ -8,8 +8,8 @@ import orjson
 import pytest
 import requests
 
-from dashcam.destinations.elasticsearch.backend import connect
-from dashcam.destinations.elasticsearch.client import logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.backend import Elasticsearch, connect
+from dashcam.destinations.elasticsearch.client import Connection, logs_stream, spans_stream
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.settings import Settings
 from dashcam.ship.batch import PartialResult
@@ -394,9 +394,8 @@ def test_a_key_that_may_not_ask_for_the_version_may_still_write():
     assert set(asked[-1].params) == {"filter_path"}
 
 
-def test_an_answer_that_trickles_is_given_up(monkeypatch):
+def test_an_answer_that_trickles_is_given_up():
     """A byte now and then is no answer; the socket's own timeout would never end it."""
-    monkeypatch.setattr("dashcam.destinations.elasticsearch.client.ANSWER_TIMEOUT_S", 0.2)
     is_over = threading.Event()
 
     def trickle(server):
@@ -410,8 +409,9 @@ def test_an_answer_that_trickles_is_given_up(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=trickle, args=[server])
         thread.start()
-        backend = connect(Settings.load({"ELASTICSEARCH_URL": f"http://127.0.0.1:{server.getsockname()[1]}"}))
-        with pytest.raises(BackendUnavailable, match="no whole answer within"):
+        settings = Settings.load({"ELASTICSEARCH_URL": f"http://127.0.0.1:{server.getsockname()[1]}"})
+        backend = Elasticsearch(Connection(settings, answer_timeout_s=0.2), "default")
+        with pytest.raises(BackendUnavailable, match=r"no whole answer within 0\.2 s"):
             backend.ship([line(1)])
         is_over.set()
         thread.join()

@@ -100,8 +100,11 @@ def reason_of(error: Any) -> str:
 class Connection:
     """Requests to one address, from any thread: each thread keeps its own connection alive."""
 
-    def __init__(self, settings: Settings, variable: str = "ELASTICSEARCH_URL") -> None:
+    def __init__(
+        self, settings: Settings, variable: str = "ELASTICSEARCH_URL", answer_timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> None:
         """A connection to the address in a setting, `KIBANA_URL` is another; both take the same key or user."""
+        self._answer_timeout_s = answer_timeout_s
         self._variable = variable
         url = settings.kibana_url if variable == "KIBANA_URL" else settings.elasticsearch_url
         if not url:
@@ -139,11 +142,11 @@ class Connection:
                 headers={"Content-Type": "application/json", **(headers or {})},
                 auth=self._auth,
                 verify=self._ca,  # given with each request: REQUESTS_CA_BUNDLE would go before a session's own
-                timeout=(CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S),
+                timeout=(CONNECT_TIMEOUT_S, self._answer_timeout_s),
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return Answer(response.status_code, _json(_read(response)), response.headers)
+                return Answer(response.status_code, _json(_read(response, self._answer_timeout_s)), response.headers)
         except (requests.RequestException, HTTPError, OSError) as fault:
             raise StoreUnreachable(self._explain_fault(fault)) from fault
 
@@ -212,7 +215,7 @@ class Connection:
                 f"PEM file of its authority, and the host name must be the one in {self._variable}."
             )
         if isinstance(fault, requests.Timeout | TimeoutError | HTTPError):
-            return f"{self.address} gave no whole answer within {ANSWER_TIMEOUT_S} s ({_root(fault)})."
+            return f"{self.address} gave no whole answer within {self._answer_timeout_s} s ({_root(fault)})."
         return f"{self.address} cannot be reached: {_root(fault)}."
 
 
@@ -231,9 +234,9 @@ def _auth(key: Secret, user: str | None, password: str | None) -> Callable[[requ
     return sign
 
 
-def _read(response: requests.Response) -> bytes:
+def _read(response: requests.Response, timeout_s: float) -> bytes:
     """The whole body, within the time an answer may take: the timeout of a socket starts anew with each byte."""
-    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    deadline = time.monotonic() + timeout_s
     parts = []
     while part := response.raw.read1(CHUNK_BYTES, decode_content=True):
         if time.monotonic() > deadline:
