@@ -224,6 +224,10 @@ def test_over_tls(make_stack, tmp_path):
     )
     url = f"forward+tls://127.0.0.1:{stack.fluentd.port}"
 
+    untrusting = stack.connect(FLUENTD_URL=url)
+    with pytest.raises(BackendUnavailable, match="certificate that is not trusted"):
+        untrusting.ship([line(2)])
+    untrusting.close()
     backend = stack.connect(FLUENTD_URL=url, FLUENTD_CA=str(tmp_path / "ca.pem"))
     backend.ship([line(1)])
     backend.close()
