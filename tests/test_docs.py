@@ -35,6 +35,18 @@ def test_the_index_names_each_page():
     assert sorted(page for page in pages if f"]({page})" not in index) == []
 
 
+def test_the_glossary_names_what_there_is():
+    """Each class, function and file that the glossary names is in the code."""
+    glossary = (ROOT / "docs" / "glossary.md").read_text()
+    code = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    names = set(re.findall(r"`([A-Z]\w+|\w+_\w+)`", glossary))
+    files = set(re.findall(r"`([\w/]+\.py)`", glossary))
+
+    assert len(names) > 10
+    assert sorted(name for name in names if not re.search(rf"\b{name}\b", code)) == []
+    assert sorted(file for file in files if not (ROOT / "src" / "dashcam" / file).exists()) == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_picture_can_be_read(scheme):
     """In light and in dark mode each text of the architecture has a contrast of 7 with every box (WCAG 2.2, AAA)."""
