@@ -1,6 +1,6 @@
-"""Which request a line belongs to: the request ID as an OpenTelemetry propagator, and the ids of the current span.
+"""The ids of a line: the request ID, carried by an OpenTelemetry propagator, and those of the current span.
 
-Everything rides on OpenTelemetry's context, so it goes wherever that goes.
+All of them are in OpenTelemetry's context, so they go wherever that goes.
 """
 
 import os
@@ -32,12 +32,12 @@ _VALID = re.compile(r"[A-Za-z0-9._+/=-]{1,200}")
 
 
 def is_request_id(text: str) -> bool:
-    """Whether a caller's request ID can be kept: 1 to 200 of letters, digits and `. _ + / = -`."""
+    """Return true if a caller's request ID can be kept: 1 to 200 of letters, digits and `. _ + / = -`."""
     return _VALID.fullmatch(text) is not None
 
 
 def new_request_id() -> str:
-    """A fresh UUID of version 7 (RFC 9562, section 5.7): it sorts by time."""
+    """Return a new UUID of version 7 (RFC 9562, section 5.7), which sorts by time."""
     time_ms = time.time_ns() // 1_000_000 & (1 << 48) - 1
     chance = getrandbits(74)  # seeded anew in a forked child; nobody need be kept from guessing it
     version_and_variant = 7 << 76 | 2 << 62
@@ -46,7 +46,7 @@ def new_request_id() -> str:
 
 
 def request_id() -> str:
-    """The ID of the request that is being served; empty outside of one."""
+    """Return the ID of the request that is being served; empty outside of one."""
     return str(otel_context.get_value(REQUEST_ID) or "")
 
 
@@ -56,7 +56,7 @@ class RequestIdPropagator(TextMapPropagator):
     def extract(
         self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
     ) -> Context:
-        """The context with the carrier's request ID; as it was when there is none, several, or an invalid one."""
+        """Return the context with the carrier's request ID, or unchanged if that is missing, repeated or invalid."""
         values = getter.get(carrier, HEADER) or []
         if len(values) == 1 and is_request_id(values[0]):
             return otel_context.set_value(REQUEST_ID, values[0], context)
@@ -75,13 +75,13 @@ class RequestIdPropagator(TextMapPropagator):
         return {HEADER}
 
 
-# No baggage: what a caller put there would go out on every call, to whomever.
+# No baggage: what a caller put there would go out on every call, to anybody.
 PROPAGATORS: Final = CompositePropagator([TraceContextTextMapPropagator(), RequestIdPropagator()])
 
 
 @dataclass(slots=True)
 class ServerRequest:
-    """One request that this process serves: what its server span will say beyond OpenTelemetry's attributes."""
+    """A request that this process serves: what its server span says beyond OpenTelemetry's attributes."""
 
     start: bytes = b""
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -94,10 +94,10 @@ class ServerRequest:
     response_bytes: int | None = None
 
 
-class Place(NamedTuple):
-    """Where an open span stands: its ids in hexadecimal digits, its transaction, and the request it serves, if any.
+class OpenSpan(NamedTuple):
+    """A span that has not ended: its ids in hexadecimal digits, its transaction, and the request it serves, if any.
 
-    `fragment` is what they are in each of its log lines; it began at `begun_ns` of the clock that never jumps.
+    `fragment` is these ids as its log lines have them; `monotonic_start_ns` is by the clock that never jumps.
     """
 
     fragment: bytes
@@ -106,18 +106,18 @@ class Place(NamedTuple):
     span_id: str
     transaction: str
     served: ServerRequest | None
-    begun_ns: int
+    monotonic_start_ns: int
 
 
 # The open spans that this process began, by span id; what is still in it when the process dies was aborted.
-places: dict[int, Place] = {}
+open_spans: dict[int, OpenSpan] = {}
 
 
 def ids_in(context: Context) -> bytes:
-    """The ids of a context as the middle of a line: `,"http":{…},"trace":{…},…`, empty when it has none."""
+    """Return the ids of a context as the middle of a line: `,"http":{…},"trace":{…},…`, empty if it has none."""
     identity = get_current_span(context).get_span_context()
-    if place := places.get(identity.span_id):
-        return place.fragment
+    if open_span := open_spans.get(identity.span_id):
+        return open_span.fragment
     carried = str(otel_context.get_value(REQUEST_ID, context) or "")
     if identity.span_id == INVALID_SPAN_ID:
         return encode_ids(carried, "", "", "")
@@ -125,7 +125,7 @@ def ids_in(context: Context) -> bytes:
 
 
 def encode_ids(request: str, trace: str, span: str, transaction: str) -> bytes:
-    """The ids as the middle of a line; those that are empty are left out. None holds a character that JSON escapes."""
+    """Encode ids as the middle of a line, without those that are empty. None holds a character that JSON escapes."""
     ids = f',"http":{{"request":{{"id":"{request}"}}}}' if request else ""
     if trace:
         ids += f',"trace":{{"id":"{trace}"}},"span":{{"id":"{span}"}}'
@@ -134,22 +134,24 @@ def encode_ids(request: str, trace: str, span: str, transaction: str) -> bytes:
     return ids.encode()
 
 
-def served() -> ServerRequest | None:
-    """The request that the current context serves in this process, however deep in it."""
-    place = places.get(get_current_span().get_span_context().span_id)
-    return place.served if place else None
+def current_request() -> ServerRequest | None:
+    """Return the request that the current context serves in this process, however deep in it."""
+    open_span = open_spans.get(get_current_span().get_span_context().span_id)
+    return open_span.served if open_span else None
 
 
 def open_requests() -> Iterable[bytes]:
-    """The start lines of the requests that this process still serves."""
-    return [place.served.start for place in list(places.values()) if place.served and place.served.start]
+    """Return the start lines of the requests that this process still serves."""
+    return [
+        open_span.served.start for open_span in list(open_spans.values()) if open_span.served and open_span.served.start
+    ]
 
 
 def _leave_requests_to_parent() -> None:
     """In a forked child: what the parent serves is not aborted when the child ends."""
-    for place in places.values():
-        if place.served:
-            place.served.start = b""
+    for open_span in open_spans.values():
+        if open_span.served:
+            open_span.served.start = b""
 
 
 os.register_at_fork(after_in_child=_leave_requests_to_parent)

@@ -1,8 +1,8 @@
-"""Dashcam in a Flask application: a request ID for every request, a server span, unhandled errors recorded once.
+"""Records a Flask application: a request ID for every request, a server span, unhandled errors once.
 
-The server span is that of `opentelemetry-instrumentation-flask`: its name, its attributes, its settings. What the
-package does besides, for whoever has set up more than spans, costs a request more than the span; where nobody has, the
-same span is begun and ended by `_PlainSpans`. docs/decisions/0005 tells what was found.
+The server span is that of `opentelemetry-instrumentation-flask`: its name, its attributes, its settings. What else the
+package does costs a request more than the span; where nobody uses it, `_FastServerSpans` begins and ends the same span.
+See docs/decisions/0005.
 """
 
 import weakref
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
     from werkzeug.routing import Rule
 
 _ID = "HTTP_X_REQUEST_ID"
-_REFUSED = "dashcam.refused_request_id_length"
-_BEGUN = "opentelemetry-flask.starttime_key"  # where the instrumentation finds the span's start, in nanoseconds
+_REJECTED_ID_LENGTH = "dashcam.refused_request_id_length"
+_START_NS = "opentelemetry-flask.starttime_key"  # where the instrumentation finds the span's start, in nanoseconds
 _OPEN = "dashcam.open_span"
-_ANSWER = "dashcam.answer"
+_RESPONSE = "dashcam.response"
 
 _log = get_logger("dashcam.requests")
 
 
-def watch(app: flask.Flask, *, is_id_trusted: bool) -> None:
+def instrument(app: flask.Flask, *, is_id_trusted: bool) -> None:
     """Record every request of an application; a second call changes nothing."""
     if "dashcam" in app.extensions:
         return
@@ -54,20 +54,20 @@ def watch(app: flask.Flask, *, is_id_trusted: bool) -> None:
     first_steps = app.before_request_funcs.pop(None, [])
     plain = app.wsgi_app
     FlaskInstrumentor().instrument_app(app, enable_commenter=False)  # type: ignore[no-untyped-call]
-    if app.before_request_funcs[None] and _is_plain(app.before_request_funcs[None][-1]):
+    if app.before_request_funcs[None] and _has_only_spans(app.before_request_funcs[None][-1]):
         own_steps: Any = app.before_request_funcs[None].pop(), app.teardown_request_funcs[None].pop()
-        spans = _PlainSpans(*own_steps)
+        spans = _FastServerSpans(*own_steps)
         app.before_request(spans.begin)
         app.teardown_request(spans.end)
         app.wsgi_app = plain  # type: ignore[method-assign]
     app.wsgi_app = _Requests(app.wsgi_app, is_id_trusted=is_id_trusted)  # type: ignore[method-assign]
     # The span comes first: what the application does before its requests belongs to them, and may answer them.
     app.before_request_funcs[None].extend(first_steps)
-    flask.got_request_exception.connect(_note_error, app)
+    flask.got_request_exception.connect(_record_error, app)
 
 
-def _is_plain(step: Callable[..., Any]) -> bool:
-    """Whether the instrumentation, by whose step a request begins, is to make spans and nothing else."""
+def _has_only_spans(step: Callable[..., Any]) -> bool:
+    """Return true if spans are all that the instrumentation makes; `step` is its step before a request."""
     known = getclosurevars(step).nonlocals
     captured = (
         OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST,
@@ -82,7 +82,7 @@ def _is_plain(step: Callable[..., Any]) -> bool:
     )
 
 
-class _PlainSpans:
+class _FastServerSpans:
     """Begins and ends the span of a request as the instrumentation's own steps do, with what these were made with."""
 
     def __init__(self, begin: Callable[[], None], end: Callable[[BaseException | None], None]) -> None:
@@ -107,8 +107,8 @@ class _PlainSpans:
         if rule:
             attributes[HTTP_ROUTE] = rule.rule
         context = _context_of(environ)
-        name, begun_ns = self._name_of(rule, environ["REQUEST_METHOD"]), environ.get(_BEGUN)
-        span = self._tracer.start_span(name, context, SpanKind.SERVER, attributes, start_time=begun_ns)
+        name, start_ns = self._name_of(rule, environ["REQUEST_METHOD"]), environ.get(_START_NS)
+        span = self._tracer.start_span(name, context, SpanKind.SERVER, attributes, start_time=start_ns)
         token = otel_context.attach(trace.set_span_in_context(span, context))
         environ[_OPEN] = span, token, weakref.ref(at)
 
@@ -130,9 +130,9 @@ class _PlainSpans:
         if began_at() is not at:  # a copy, for another thread: the request goes on
             return
         del environ[_OPEN]
-        if _ANSWER in environ and len(processors_of(trace.get_tracer_provider())) != 1:
-            # Ours alone has it from `_note`; whoever else looks at spans gets what the instrumentation would say.
-            status, headers = environ[_ANSWER]
+        if _RESPONSE in environ and len(processors_of(trace.get_tracer_provider())) != 1:
+            # Our processor has it from `_capture_response`; any other gets what the instrumentation would set.
+            status, headers = environ[_RESPONSE]
             add_response_attributes(span, status, headers, {}, self._conventions)
         if isinstance(error, Exception):
             span.record_exception(error)
@@ -142,8 +142,8 @@ class _PlainSpans:
 
 
 def _context_of(environ: "WSGIEnvironment") -> Context:
-    """What the propagators find in a request; no look is needed where it has nothing but the ID of `_Requests`."""
-    if _BEGUN in environ and "HTTP_TRACEPARENT" not in environ and propagate.get_global_textmap() is PROPAGATORS:
+    """Extract the context of a request; where it carries nothing but the ID of `_Requests`, without a search."""
+    if _START_NS in environ and "HTTP_TRACEPARENT" not in environ and propagate.get_global_textmap() is PROPAGATORS:
         return otel_context.set_value(REQUEST_ID, environ[_ID])
     return propagate.extract(environ, getter=wsgi_getter)
 
@@ -159,20 +159,20 @@ class _Requests:
         request_id = environ.get(_ID)
         if request_id is None or not self._is_id_trusted or not is_request_id(request_id):
             if request_id is not None:
-                environ[_REFUSED] = len(request_id)
+                environ[_REJECTED_ID_LENGTH] = len(request_id)
             environ[_ID] = request_id = new_request_id()
-        environ[_BEGUN] = time_ns()
+        environ[_START_NS] = time_ns()
 
         context = None
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             nonlocal context
-            environ[_ANSWER] = status, headers
-            told = {name.lower(): value for name, value in headers}
-            _note(environ, status, told.get("content-length"))
-            if "content-length" not in told:
+            environ[_RESPONSE] = status, headers
+            sent = {name.lower(): value for name, value in headers}
+            _capture_response(environ, status, sent.get("content-length"))
+            if "content-length" not in sent:
                 context = otel_context.get_current()
-            if "x-request-id" in told:
+            if "x-request-id" in sent:
                 headers = [header for header in headers if header[0].lower() != "x-request-id"]
             return start_response(status, [*headers, (HEADER, request_id)], exc_info)
 
@@ -181,7 +181,7 @@ class _Requests:
 
 
 class _Stream:
-    """A body that is made while it is sent: what is logged meanwhile belongs to the request."""
+    """A body that is made while it is sent: what it logs belongs to the request."""
 
     def __init__(self, body: Iterable[bytes], context: Context) -> None:
         self._body = body
@@ -206,22 +206,22 @@ class _Stream:
             self._body.close()
 
 
-def _note(environ: "WSGIEnvironment", status: str, length: str | None) -> None:
-    """Keep what the request's span shall say; the request is still the current one when its response starts."""
-    if served := correlation.served():
+def _capture_response(environ: "WSGIEnvironment", status: str, length: str | None) -> None:
+    """Keep what the request's span is to say; the request is still the current one when its response starts."""
+    if served := correlation.current_request():
         served.status = int(status[:3]) if status[:3].isdecimal() else 0
         served.path, served.query = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
         served.request_bytes, served.response_bytes = _size(environ.get("CONTENT_LENGTH")), _size(length)
-    if (refused := environ.get(_REFUSED)) is not None:
-        _log.warning("X-Request-ID not accepted, a new one given", length=refused)
+    if (rejected_length := environ.get(_REJECTED_ID_LENGTH)) is not None:
+        _log.warning("X-Request-ID not accepted, a new one given", length=rejected_length)
 
 
 def _size(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() and len(text) < 19 else None
 
 
-def _note_error(_: flask.Flask, exception: BaseException, **__: Any) -> None:
-    """Flask says so for each error that no handler takes; flask-restful for each answer below 500 too."""
+def _record_error(_: flask.Flask, exception: BaseException, **__: Any) -> None:
+    """Flask sends this for each error that no handler takes; flask-restful also for each answer below 500."""
     if isinstance(exception, HTTPException) and (exception.code or 500) < 500:
         return
     unhandled.record(exception)

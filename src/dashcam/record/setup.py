@@ -12,7 +12,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from dashcam.record import log_record, recorder, unhandled
-from dashcam.record.correlation import PROPAGATORS, served
+from dashcam.record.correlation import PROPAGATORS, current_request
 from dashcam.record.handler import Handler
 from dashcam.record.recorder import Recorder, Service
 from dashcam.record.spans import SpoolProcessor, processors_of
@@ -58,12 +58,12 @@ def init_app(app: "flask.Flask", service: str = "", version: str = "") -> None:
     running = recorder.current()
     if not isinstance(running, Recorder) or running.service != Service.of_process(name, version):
         init(name, version, settings)
-    flask_recording.watch(app, is_id_trusted=settings.trust == "always")
+    flask_recording.instrument(app, is_id_trusted=settings.trust == "always")
 
 
 def add(**fields: Any) -> None:
     """Put fields on the request that is being served: labels of its span. Outside of a request it does nothing."""
-    if request := served():
+    if request := current_request():
         request.labels.update(fields)
 
 

@@ -1,7 +1,7 @@
-"""Finished OpenTelemetry spans as events of the spool: the span of a served request is its access line.
+"""Records finished OpenTelemetry spans: the span of a served request is its access line.
 
-Attribute names are those of OpenTelemetry's semantic conventions for HTTP and databases, stable and former; the fields
-they become are those that the Elastic Common Schema and Elastic APM have for them.
+Attribute names are those of OpenTelemetry's semantic conventions for HTTP and databases, stable and former; they become
+the fields that the Elastic Common Schema and Elastic APM have for them.
 """
 
 import time
@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
 
 from dashcam.record import recorder
-from dashcam.record.correlation import REQUEST_ID, Place, ServerRequest, encode_ids, places
+from dashcam.record.correlation import REQUEST_ID, OpenSpan, ServerRequest, encode_ids, open_spans
 from dashcam.record.line import are_fit
 from dashcam.record.masking import mask_text
 from dashcam.record.sanitizer import LABEL_BYTES, Sanitizer
@@ -52,45 +52,45 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "server.port": ("server", "port"),
     "net.peer.port": ("server", "port"),
 }
-# Said elsewhere in the event, or nothing anyone looks for.
+# Another field has it, or nobody looks for it.
 LEFT_OUT: Final = frozenset(
     {"http.target", "http.host", "http.flavor", "net.host.name", "net.host.port", "network.protocol.version"}
     | {"network.peer.address", "network.peer.port", "http.server_name", "db.user", "net.sock.peer.addr", "client.port"}
 )
-REMEMBERED_CHARACTERS = 1_000
-_remembered = lru_cache(maxsize=1024)(mask_text)
+MAX_CACHED_CHARACTERS = 1_000
+_mask_cached = lru_cache(maxsize=1024)(mask_text)
 
 
-def _masked_again(text: str) -> str:
-    """The text masked, for one that comes again and again; a long one is not worth the memory."""
-    return _remembered(text) if len(text) < REMEMBERED_CHARACTERS else mask_text(text)
+def _mask_repeated(text: str) -> str:
+    """Mask a text that comes again and again; a long one is not worth the memory."""
+    return _mask_cached(text) if len(text) < MAX_CACHED_CHARACTERS else mask_text(text)
 
 
-# What a caller writes freely, and so may hold a secret; what comes again and again is searched for one once.
+# A caller writes these freely, so they may hold a secret; what comes again and again is searched once.
 FREE_TEXT: Final[Mapping[str, Callable[[str], str]]] = {
     **dict.fromkeys(("url.path", "url.query", "url.full", "http.url"), mask_text),
-    **dict.fromkeys(("user_agent.original", "http.user_agent", "db.query.text", "db.statement"), _masked_again),
-    "error.type": _masked_again,
+    **dict.fromkeys(("user_agent.original", "http.user_agent", "db.query.text", "db.statement"), _mask_repeated),
+    "error.type": _mask_repeated,
 }
-# The same, as it is looked up: the field's first name, those between, its last one, and how it is masked.
-_PLACES = {name: (path[0], path[1:-1], path[-1], FREE_TEXT.get(name)) for name, path in FIELDS.items()}
-MOMENT_NS = 10_000_000  # the most between a time that the SDK takes and our look at it
+# The same for look-up: the field's first name, those between, its last one, and the function that masks it.
+_FIELD_PATHS = {name: (path[0], path[1:-1], path[-1], FREE_TEXT.get(name)) for name, path in FIELDS.items()}
+MAX_CLOCK_LAG_NS = 10_000_000  # the most between a time that the SDK takes and our look at it
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
 _SERVER, _ERROR = SpanKind.SERVER, StatusCode.ERROR
 _KINDS = {kind: kind.name.lower() for kind in SpanKind}
 
 
 class SpoolProcessor(SpanProcessor):
-    """Knows each open span's place, marks the start of a served request, and records every span that ends."""
+    """Keeps the open spans, marks the start of a served request, and records every span that ends."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Remember where the span stands; never raises."""
+        """Keep the span among the open ones; never raises."""
         try:
-            place = _place_of(span, parent_context or {})
-            places[span.get_span_context().span_id] = place
-            if place.served and span.kind is _SERVER:
-                place.served.start = _start_line(span, place, place.served)
-                recorder.current().append(place.served.start)
+            open_span = _open(span, parent_context or {})
+            open_spans[span.get_span_context().span_id] = open_span
+            if open_span.served and span.kind is _SERVER:
+                open_span.served.start = _start_line(span, open_span, open_span.served)
+                recorder.current().append(open_span.served.start)
         except Exception:  # noqa: BLE001 — telemetry never fails a request
             recorder.drop("error")
 
@@ -98,74 +98,74 @@ class SpoolProcessor(SpanProcessor):
         """Record the span; never raises."""
         try:
             # Out of the open ones first: a new segment that begins between the two must not open it again.
-            if place := places.pop(span.context.span_id, None):
-                recorder.current().append(_end_line(span, place))
+            if open_span := open_spans.pop(span.context.span_id, None):
+                recorder.current().append(_end_line(span, open_span))
         except Exception:  # noqa: BLE001 — telemetry never fails a request
             recorder.drop("error")
 
 
 def processors_of(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
-    """Who is told of a provider's spans, as far as it lets anybody look: there is no public way to."""
+    """Return the span processors of a provider, none if this release keeps them elsewhere: there is no public way."""
     return getattr(getattr(provider, "_active_span_processor", None), "_span_processors", ())
 
 
-def _place_of(span: Span, context: Mapping[str, Any]) -> Place:
+def _open(span: Span, context: Mapping[str, Any]) -> OpenSpan:
     identity = span.get_span_context()
     is_server = span.kind is _SERVER
-    parent = places.get(span.parent.span_id) if span.parent and not span.parent.is_remote else None
+    parent = open_spans.get(span.parent.span_id) if span.parent and not span.parent.is_remote else None
     trace_id, span_id = f"{identity.trace_id:032x}", f"{identity.span_id:016x}"
     request = str(context.get(REQUEST_ID) or (parent.request_id if parent else ""))
     transaction = parent.transaction if parent and not is_server else span_id
     served = ServerRequest() if is_server else (parent.served if parent else None)
     ids = encode_ids(request, trace_id, span_id, transaction)
-    return Place(ids, request, trace_id, span_id, transaction, served, _begun_ns(span))
+    return OpenSpan(ids, request, trace_id, span_id, transaction, served, _monotonic_start_ns(span))
 
 
-def _begun_ns(span: Span) -> int:
-    """When a span began by the clock that never jumps; 0 if its start is none that the SDK took just now."""
+def _monotonic_start_ns(span: Span) -> int:
+    """Return when a span began by the clock that never jumps; 0 if the SDK did not take that time just now."""
     since_ns = time.time_ns() - (span.start_time or 0)
-    return time.monotonic_ns() - since_ns if 0 <= since_ns < MOMENT_NS else 0
+    return time.monotonic_ns() - since_ns if 0 <= since_ns < MAX_CLOCK_LAG_NS else 0
 
 
-def _time_of(span: ReadableSpan) -> int:
-    """When a span began, as a line can have it: anybody may give a span any time, also one with a fraction."""
+def _start_ns(span: ReadableSpan) -> int:
+    """Return when a span began, as a line can have it: anybody may give a span any time, even a fraction."""
     return max(0, min(int(span.start_time or 0), LATEST_NS - 1))
 
 
-def _duration_ns(span: ReadableSpan, begun_ns: int) -> int:
+def _duration_ns(span: ReadableSpan, monotonic_start_ns: int) -> int:
     end_ns = span.end_time or 0
-    if begun_ns and 0 <= time.time_ns() - end_ns < MOMENT_NS:
-        return time.monotonic_ns() - int(begun_ns)
+    if monotonic_start_ns and 0 <= time.time_ns() - end_ns < MAX_CLOCK_LAG_NS:
+        return time.monotonic_ns() - int(monotonic_start_ns)
     return max(0, int(end_ns - (span.start_time or 0)))  # a time given by hand
 
 
-def _start_line(span: Span, place: Place, served: ServerRequest) -> bytes:
-    """The mark of an open request; what it says is kept for the end, and not put together twice."""
+def _start_line(span: Span, open_span: OpenSpan, served: ServerRequest) -> bytes:
+    """Encode the mark of an open request; its fields are kept for the end."""
     served.attributes = _attributes_of(span)
-    served.fields = _ids_of(span, place)
+    served.fields = _ids_of(span, open_span)
     served.labels |= _add_attributes(served.fields, served.attributes)
-    head, end = {"time_ns": _time_of(span), "processor": {"event": "start"}}, {"event": {"kind": "event"}}
+    head, end = {"time_ns": _start_ns(span), "processor": {"event": "start"}}, {"event": {"kind": "event"}}
     return _encode(head | served.fields | end)
 
 
-def _end_line(span: ReadableSpan, place: Place) -> bytes:
-    served = place.served if span.kind is _SERVER else None
+def _end_line(span: ReadableSpan, open_span: OpenSpan) -> bytes:
+    served = open_span.served if span.kind is _SERVER else None
     if served:
         fields = served.fields
-        labels = _add_attributes(fields, _changed(_attributes_of(span), served.attributes)) | served.labels
+        labels = _add_attributes(fields, _changed_since(_attributes_of(span), served.attributes)) | served.labels
         if fields["message"] != span.name:
-            fields["message"] = _masked_again(span.name)
-        _add_served(fields, served)
+            fields["message"] = _mask_repeated(span.name)
+        _add_request(fields, served)
     else:
-        fields = _ids_of(span, place)
+        fields = _ids_of(span, open_span)
         labels = _add_attributes(fields, _attributes_of(span))
     if labels:
         fields["labels"] = labels
-    started_ns, duration_ns = _time_of(span), _duration_ns(span, place.begun_ns)
+    started_ns, duration_ns = _start_ns(span), _duration_ns(span, open_span.monotonic_start_ns)
     status = served.status if served and served.status else _status_of(fields)
     failed = status >= 500 or span.status.status_code is _ERROR
-    is_transaction = place.transaction == place.span_id
-    _add_work(fields, span, duration_ns // 1000, f"HTTP {status // 100}xx" if is_transaction and status else "")
+    is_transaction = open_span.transaction == open_span.span_id
+    _add_span_fields(fields, span, duration_ns // 1000, f"HTTP {status // 100}xx" if is_transaction and status else "")
     event = {
         "time_ns": started_ns,
         "processor": {"event": "transaction" if is_transaction else "span"},
@@ -177,15 +177,15 @@ def _end_line(span: ReadableSpan, place: Place) -> bytes:
     return _encode(event)
 
 
-def _ids_of(span: ReadableSpan, place: Place) -> dict[str, Any]:
+def _ids_of(span: ReadableSpan, open_span: OpenSpan) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "message": _masked_again(span.name),
-        "span": {"id": place.span_id},
-        "trace": {"id": place.trace_id},
-        "transaction": {"id": place.transaction},
+        "message": _mask_repeated(span.name),
+        "span": {"id": open_span.span_id},
+        "trace": {"id": open_span.trace_id},
+        "transaction": {"id": open_span.transaction},
     }
-    if place.request_id:
-        fields["http"] = {"request": {"id": place.request_id}}
+    if open_span.request_id:
+        fields["http"] = {"request": {"id": open_span.request_id}}
     if span.parent:
         fields["parent"] = {"id": f"{span.parent.span_id:016x}"}
     return fields
@@ -196,18 +196,18 @@ def _attributes_of(span: ReadableSpan) -> dict[str, Any]:
     return cast("dict[str, Any]", cast("Any", span.attributes or {}).copy())
 
 
-def _changed(attributes: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+def _changed_since(attributes: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     if attributes == known:
         return {}
     return {name: value for name, value in attributes.items() if name not in known or known[name] != value}
 
 
 def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Make fields of a span's attributes; gives those that no field is for."""
+    """Add fields for a span's attributes; returns the attributes that no field is for."""
     others = {}
     for name, value in attributes.items():
-        if place := _PLACES.get(name):
-            first, between, last, mask = place
+        if path := _FIELD_PATHS.get(name):
+            first, between, last, mask = path
             if (known := fields.get(first)) is None:
                 known = fields[first] = {}
             for key in between:
@@ -218,8 +218,8 @@ def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> di
     return others
 
 
-def _add_served(fields: dict[str, Any], served: ServerRequest) -> None:
-    """What the WSGI layer and the handler knew of a served request."""
+def _add_request(fields: dict[str, Any], served: ServerRequest) -> None:
+    """Add what the WSGI layer and the handler know of a served request."""
     http, url = fields.setdefault("http", {}), fields.setdefault("url", {})
     if served.status:
         http["response"] = {"status_code": served.status}
@@ -234,8 +234,8 @@ def _add_served(fields: dict[str, Any], served: ServerRequest) -> None:
         url["query"] = mask_text(served.query)
 
 
-def _add_work(fields: dict[str, Any], span: ReadableSpan, us: int, result: str) -> None:
-    """How long the span took, and what it was: a request that was served, or a part of one."""
+def _add_span_fields(fields: dict[str, Any], span: ReadableSpan, us: int, result: str) -> None:
+    """Add how long the span took, and its type: a request that was served, or a part of one."""
     name, duration = fields["message"], {"us": us}
     fields["span"].update(name=name, kind=_KINDS[span.kind])
     if fields["transaction"]["id"] == fields["span"]["id"]:
@@ -243,7 +243,7 @@ def _add_work(fields: dict[str, Any], span: ReadableSpan, us: int, result: str) 
         if result:
             fields["transaction"]["result"] = result
     else:
-        fields["span"].update(_kind_of_work(fields), duration=duration)
+        fields["span"].update(_span_type(fields), duration=duration)
 
 
 def _status_of(fields: Mapping[str, Any]) -> int:
@@ -251,7 +251,7 @@ def _status_of(fields: Mapping[str, Any]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _kind_of_work(fields: Mapping[str, Any]) -> dict[str, str]:
+def _span_type(fields: Mapping[str, Any]) -> dict[str, str]:
     """`span.type` and `span.subtype`, as Elastic APM names them."""
     if "db" in fields:
         return {"type": "db", "subtype": str(fields["db"].get("system", "sql"))}
@@ -261,12 +261,12 @@ def _kind_of_work(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _encode(event: dict[str, Any]) -> bytes:
-    """The line of an event, its labels and whatever else is not fit for it mended; the reader needs `event` last."""
-    if ("labels" not in event or are_fit(event["labels"])) and (body := _as_it_is(event)):
+    """Encode an event as a line, with whatever does not fit sanitized; the reader needs `event` last."""
+    if ("labels" not in event or are_fit(event["labels"])) and (body := _dumps_if_fit(event)):
         return body
     sanitizer = Sanitizer()
     fit = event | {"labels": sanitizer.fields(event["labels"])} if "labels" in event else event
-    if (body := _as_it_is(fit)) and not sanitizer.tags:
+    if (body := _dumps_if_fit(fit)) and not sanitizer.tags:
         return body
     if not body:
         sanitizer = Sanitizer()
@@ -275,8 +275,8 @@ def _encode(event: dict[str, Any]) -> bytes:
     return orjson.dumps(fit | {"tags": sorted(sanitizer.tags)} | end if sanitizer.tags else fit | end, None, _NEWLINE)
 
 
-def _as_it_is(event: dict[str, Any]) -> bytes:
-    """The event as JSON if it is fit for a line, else nothing."""
+def _dumps_if_fit(event: dict[str, Any]) -> bytes:
+    """Encode the event as JSON if it fits a line, else return nothing."""
     try:
         body = orjson.dumps(event, None, _NEWLINE)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Exceptions that nobody handled: each is recorded once, though frameworks, servers and hooks all tell of it."""
+"""Exceptions that nobody handled: each is recorded once, though frameworks, servers and hooks all report it."""
 
 import sys
 import threading
@@ -14,7 +14,7 @@ _log = get_logger("dashcam.unhandled")
 
 
 def is_recorded(error: BaseException | None) -> bool:
-    """Whether this exception was recorded as one that nobody handled."""
+    """Return true if this exception was recorded as one that nobody handled."""
     return error is not None and _MARK in error.__dict__
 
 
