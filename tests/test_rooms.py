@@ -14,10 +14,10 @@ PACKAGE = ROOT / "src" / "dashcam"
 # Each room with exactly the rooms that it imports. A room imports from floors below its own, so there is no circle.
 FLOORS = [
     {"errors": set(), "version": set()},
-    {"event": set(), "settings": {"errors"}},
+    {"event": set(), "extras": {"errors"}, "settings": {"errors"}},
     {"spool": {"event"}},
     {
-        "record": {"event", "settings", "spool", "version"},
+        "record": {"event", "extras", "settings", "spool", "version"},
         "ship": {"errors", "event", "settings", "spool"},
         "find": {"errors", "event", "settings"},
     },
@@ -26,7 +26,19 @@ FLOORS = [
     {"testing": {"event", "find", "record", "settings", "ship", "show", "spool"}},
     {
         "cli": {
-            *("EcsFormatter", "destinations", "errors", "event", "find", "record", "settings", "ship", "show", "spool"),
+            *(
+                "EcsFormatter",
+                "destinations",
+                "errors",
+                "event",
+                "extras",
+                "find",
+                "record",
+                "settings",
+                "ship",
+                "show",
+                "spool",
+            ),
             *("demo", "testing", "version"),
         }
     },

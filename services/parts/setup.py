@@ -8,7 +8,7 @@ SERVICES = Path(__file__).resolve().parents[1]
 
 setup(
     install_requires=[
-        f"dashcam @ {SERVICES.parent.as_uri()}",
+        f"dashcam[flask,psycopg2] @ {SERVICES.parent.as_uri()}",
         f"dashcam-chassis @ {(SERVICES / 'chassis').as_uri()}",
         "flask>=3.0",
         "flask-restful>=0.3.10",

@@ -9,6 +9,10 @@ class SettingsError(DashcamError):
     """The environment holds settings that cannot be used; the text lists every fault. Exit status 2."""
 
 
+class MissingExtraError(DashcamError):
+    """A library is missing that an extra of the package installs; the text has the `pip` line. Exit status 2."""
+
+
 class QueryError(DashcamError):
     """A search expression cannot be read; `position` is the character it stopped at, from 0. Exit status 2."""
 

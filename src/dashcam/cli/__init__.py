@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from dashcam.errors import DashcamError, QueryError, SettingsError, StoreUnreachable
+from dashcam.errors import DashcamError, MissingExtraError, QueryError, SettingsError, StoreUnreachable
+from dashcam.extras import missing_extra
 from dashcam.version import __version__
 
 OK, NOT_FOUND, USAGE, UNREACHABLE = 0, 1, 2, 3
@@ -49,6 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] not in COMMANDS:
         return _explain(given)
+    try:
+        return _run(given)
+    except ModuleNotFoundError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        print(f"dashcam: {missing}", file=sys.stderr)
+        return USAGE
+
+
+def _run(given: Sequence[str]) -> int:
     command = import_module(f"dashcam.cli.{_MODULES.get(given[0], given[0])}")
     parser = argparse.ArgumentParser(
         f"dashcam {given[0]}",
@@ -75,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _status_of(error: DashcamError) -> int:
     match error:
-        case SettingsError() | QueryError():
+        case SettingsError() | QueryError() | MissingExtraError():
             return USAGE
         case StoreUnreachable():
             return UNREACHABLE

@@ -11,6 +11,7 @@ from opentelemetry.propagate import set_global_textmap
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
+from dashcam.extras import missing_extra
 from dashcam.record import log_record, recorder, unhandled
 from dashcam.record.correlation import PROPAGATORS, current_request
 from dashcam.record.handler import Handler
@@ -51,7 +52,10 @@ def init_app(app: "flask.Flask", service: str = "", version: str = "") -> None:
 
     The service is named by `OTEL_SERVICE_NAME`, `service`, or the application's package, in this order.
     """
-    from dashcam.record import flask as flask_recording
+    try:
+        from dashcam.record import flask as flask_recording
+    except ModuleNotFoundError as error:
+        raise (missing_extra(error) or error) from error
 
     settings = Settings.load()
     name = service or app.import_name.partition(".")[0]
