@@ -8,7 +8,7 @@ from . import events
 
 
 def times_ms(story, service):
-    return [(entry.time_ns - events.START_NS) / 1e6 for entry in story.entries if entry.service == service]
+    return [(node.start_ns - events.START_NS) / 1e6 for node in story.entries if node.service == service]
 
 
 def called(*, at_ms, took_ms, status=201, host="parts-1"):
@@ -36,10 +36,10 @@ def test_a_clock_that_is_off_is_set_right_and_named(off_ms, sentence):
 
 
 def test_every_row_of_a_clock_set_right_says_so():
-    """The shift is part of the entry."""
+    """The shift is part of the node."""
     story = build_story(events.skewed())
 
-    assert {(entry.service, entry.shift_ns) for entry in story.entries} == {("cars", 0), ("parts", 2_301_800_000)}
+    assert {(node.service, node.shift_ns) for node in story.entries} == {("cars", 0), ("parts", 2_301_800_000)}
 
 
 def test_less_than_a_millisecond_is_no_skew():
@@ -51,7 +51,7 @@ def test_one_clock_is_never_set_right_against_itself():
     """Two services on a host share its clock; what began too early is named instead."""
     story = called(at_ms=5, took_ms=20, host="laptop")
 
-    assert [note.kind for entry in story.entries for note in entry.notes] == ["early-start"]
+    assert [note.kind for node in story.entries for note in node.notes] == ["early-start"]
     assert times_ms(story, "parts") == [5]
 
 
@@ -60,7 +60,7 @@ def test_a_request_that_outlives_an_impatient_caller_is_no_skew():
     story = called(at_ms=12, took_ms=2000, status=0)
 
     assert story.notes == ()
-    assert [note.text for entry in story.entries for note in entry.notes] == [
+    assert [note.text for node in story.entries for note in node.notes] == [
         "it went on 1.97 s after its caller had stopped waiting"
     ]
 

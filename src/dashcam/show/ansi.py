@@ -143,4 +143,4 @@ def _split(word: list[StyledText], width: int | None) -> Iterator[list[StyledTex
 
 def service_paints(services: Iterable[str]) -> dict[str, str]:
     """A colour for each service, two alike only when there are more services than colours."""
-    return {service: SERVICE_PAINTS[place % len(SERVICE_PAINTS)] for place, service in enumerate(services)}
+    return {service: SERVICE_PAINTS[index % len(SERVICE_PAINTS)] for index, service in enumerate(services)}

@@ -1,4 +1,4 @@
-"""One span or log line on its way into a story, and what is to be known of it."""
+"""A row of a story: a span or a log entry, and its place in the tree."""
 
 from dataclasses import dataclass, field
 
@@ -19,22 +19,27 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is to be known of an entry or a story beside its events: a word for programs and a sentence for people."""
+    """A remark on a row or a story: a word for programs and a sentence for people."""
 
     kind: str
     text: str
 
     @property
     def is_fault(self) -> bool:
-        """Whether it keeps the story from being whole."""
+        """Return whether it keeps the story from being whole."""
         return self.kind not in FOR_INFORMATION
 
 
 @dataclass(slots=True, eq=False)
-class Piece:
-    """A span or a log line; `key` is the trace and the span that it is, or lies in.
+class Node:
+    """A span or a log entry in the tree of a story; it does not change once the story is built.
 
-    `event` is `None` for a span that never arrived. The times are corrected by `shift_ns`.
+    `key` is the trace ID and the span ID: of the span that it is, or, for a log entry, lies in. `state` is `line` for a
+    log entry and, for a span, `finished`, `aborted` (its process died), `unfinished` (its log entries arrived, the span
+    did not) or `missing` (only what happened in it arrived). `event` is `None` for the last two.
+
+    `start_ns` and `end_ns` are corrected by `shift_ns`, and `None` where nothing has a time. `index` is its number in
+    `Story.entries`, `size` counts the rows inside it, `errors` those of them that report a failure.
     """
 
     key: Key
@@ -45,14 +50,50 @@ class Piece:
     start_ns: int | None = None
     end_ns: int | None = None
     shift_ns: int = 0
-    parent: "Piece | None" = None
-    children: "list[Piece]" = field(default_factory=list)
+    parent: "Node | None" = None
+    children: "list[Node]" = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    index: int = 0
+    depth: int = 0
+    size: int = 0
+    errors: int = 0
+
+    @property
+    def trace_id(self) -> str:
+        """The ID of its trace, empty without one."""
+        return self.key[0]
+
+    @property
+    def span_id(self) -> str:
+        """The ID of the span that it is, or lies in; empty without one."""
+        return self.key[1]
+
+    @property
+    def is_span(self) -> bool:
+        """Return whether it is a span, arrived or not."""
+        return self.state != LINE
 
     @property
     def is_served(self) -> bool:
-        """Whether it is the span of a request that was served, not one a process began by itself."""
-        return self.event is not None and self.state != LINE and accessors.is_served(self.event)
+        """Return whether it is the span of a request that was served, not one a process began by itself."""
+        return self.event is not None and self.is_span and accessors.is_served(self.event)
+
+    @property
+    def is_error(self) -> bool:
+        """Return whether it reports a failure."""
+        return self.event is not None and (self.state == ABORTED or accessors.is_error(self.event))
+
+    @property
+    def title(self) -> str:
+        """The name of the row."""
+        return accessors.title(self.event) if self.event else f"{self.state} span {self.span_id}"
+
+    @property
+    def duration_ns(self) -> int | None:
+        """The time that a span took; `None` for a log entry and for a span whose end is not known."""
+        if not self.is_span or self.start_ns is None or self.end_ns is None:
+            return None
+        return self.end_ns - self.start_ns
 
     @property
     def order(self) -> tuple[bool, int, bool, str]:
@@ -61,40 +102,40 @@ class Piece:
         return self.start_ns is None, self.start_ns or 0, self.event is not None, event_id
 
     def note(self, kind: str, text: str) -> None:
-        """Add what is to be known of it."""
+        """Add a remark."""
         self.notes.append(Note(kind, text))
 
 
-def read_span(event: Event) -> Piece:
-    """The piece of a finished span."""
-    piece = _read(event, FINISHED, accessors.text(event, "span.id"))
-    if piece.start_ns is not None:
-        piece.end_ns = piece.start_ns + accessors.duration_ns(event)
-    return piece
+def read_span(event: Event) -> Node:
+    """Return the node of a finished span."""
+    node = _read(event, FINISHED, accessors.text(event, "span.id"))
+    if node.start_ns is not None:
+        node.end_ns = node.start_ns + accessors.duration_ns(event)
+    return node
 
 
-def read_line(event: Event) -> Piece:
-    """The piece of a log line; one that knows no span lies in the span of the request."""
+def read_line(event: Event) -> Node:
+    """Return the node of a log entry; one without a span ID lies in the span of the request."""
     return _read(event, LINE, accessors.text(event, "span.id") or accessors.text(event, "transaction.id"))
 
 
-def read_aborted(event: Event) -> Piece:
-    """The piece of a request whose process died: its event comes at the end and says how old the request was."""
-    piece = _read(event, ABORTED, accessors.text(event, "span.id"))
-    if piece.end_ns is not None:
-        piece.start_ns = piece.end_ns - accessors.duration_ns(event)
-    piece.note("aborted", accessors.text(event, "message") or "its process died before the answer")
-    return piece
+def read_aborted(event: Event) -> Node:
+    """Return the node of a request whose process died: its event comes at the end and says how old the request was."""
+    node = _read(event, ABORTED, accessors.text(event, "span.id"))
+    if node.end_ns is not None:
+        node.start_ns = node.end_ns - accessors.duration_ns(event)
+    node.note("aborted", accessors.text(event, "message") or "its process died before the answer")
+    return node
 
 
-def _read(event: Event, state: str, span_id: str) -> Piece:
+def _read(event: Event, state: str, span_id: str) -> Node:
     time_ns = accessors.time_ns(event)
     key = (accessors.text(event, "trace.id"), span_id)
-    piece = Piece(key, state, event, accessors.service(event), accessors.clock(event), time_ns, time_ns)
+    node = Node(key, state, event, accessors.service(event), accessors.clock(event), time_ns, time_ns)
     if time_ns is None:
-        piece.note("no-time", "it has no time that can be read")
+        node.note("no-time", "it has no time that can be read")
     tags = event.get("tags")
     for tag, sentence in TAGS.items():
         if isinstance(tags, list) and tag in tags:
-            piece.note(tag, sentence)
-    return piece
+            node.note(tag, sentence)
+    return node

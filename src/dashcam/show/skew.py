@@ -9,44 +9,44 @@ from collections.abc import Iterable, Sequence
 
 from dashcam.show import accessors
 from dashcam.show.accessors import format_duration
-from dashcam.show.node import LINE, Note, Piece
+from dashcam.show.node import LINE, Node, Note
 
 TOLERANCE_NS = 1_000_000  # hosts kept by NTP agree to about a millisecond; less is no skew worth a word
 
-Calls = dict[str, list[tuple[Piece, Piece]]]
+Calls = dict[str, list[tuple[Node, Node]]]
 
 
-def align(pieces: Sequence[Piece]) -> list[Note]:
+def align(nodes: Sequence[Node]) -> list[Note]:
     """Set the times of every clock right against its callers' clocks; the notes name each that was."""
-    calls = _calls_between_clocks(pieces)
-    shifts = _shifts(pieces, calls)
-    for piece in pieces:
-        _shift(piece, shifts.get(piece.clock, 0))
-    for piece in pieces:
-        _note_lateness(piece)
+    calls = _calls_between_clocks(nodes)
+    shifts = _shifts(nodes, calls)
+    for node in nodes:
+        _shift(node, shifts.get(node.clock, 0))
+    for node in nodes:
+        _note_lateness(node)
     return [_name(clock, shift_ns) for clock, shift_ns in shifts.items() if shift_ns]
 
 
-def _calls_between_clocks(pieces: Iterable[Piece]) -> Calls:
+def _calls_between_clocks(nodes: Iterable[Node]) -> Calls:
     calls: Calls = {}
-    for piece in pieces:
-        caller = piece.parent
-        if piece.is_served and caller is not None and caller.clock != piece.clock and _is_timed(caller, piece):
-            calls.setdefault(piece.clock, []).append((caller, piece))
+    for node in nodes:
+        caller = node.parent
+        if node.is_served and caller is not None and caller.clock != node.clock and _is_timed(caller, node):
+            calls.setdefault(node.clock, []).append((caller, node))
     return calls
 
 
-def _is_timed(*pieces: Piece) -> bool:
-    return all(piece.event is not None and piece.clock and piece.end_ns is not None for piece in pieces)
+def _is_timed(*nodes: Node) -> bool:
+    return all(node.event is not None and node.clock and node.end_ns is not None for node in nodes)
 
 
-def _shifts(pieces: Iterable[Piece], calls: Calls) -> dict[str, int]:
+def _shifts(nodes: Iterable[Node], calls: Calls) -> dict[str, int]:
     # From the clocks nobody calls outwards, so that a caller's clock is right before those it calls.
     called_from: dict[str, list[str]] = {}
     for clock, between in calls.items():
         for caller, _ in between:
             called_from.setdefault(caller.clock, []).append(clock)
-    clocks = dict.fromkeys(piece.clock for piece in pieces)
+    clocks = dict.fromkeys(node.clock for node in nodes)
     shifts: dict[str, int] = {}
     for start in [*(clock for clock in clocks if clock not in calls), *clocks]:
         waiting = [start]
@@ -57,7 +57,7 @@ def _shifts(pieces: Iterable[Piece], calls: Calls) -> dict[str, int]:
     return shifts
 
 
-def _measure(calls: Iterable[tuple[Piece, Piece]], shifts: dict[str, int]) -> int:
+def _measure(calls: Iterable[tuple[Node, Node]], shifts: dict[str, int]) -> int:
     bounds = [_bounds(caller, called, shifts[caller.clock]) for caller, called in calls if caller.clock in shifts]
     if not bounds:
         return 0
@@ -67,7 +67,7 @@ def _measure(calls: Iterable[tuple[Piece, Piece]], shifts: dict[str, int]) -> in
     return (least + most) // 2 if least <= most else least
 
 
-def _bounds(caller: Piece, called: Piece, shift_ns: int) -> tuple[int, int]:
+def _bounds(caller: Node, called: Node, shift_ns: int) -> tuple[int, int]:
     # Who gave up waiting, or waited for less than the request took, says nothing about when the request ended.
     starts, ends = (caller.start_ns or 0) + shift_ns, (caller.end_ns or 0) + shift_ns
     start, end = called.start_ns or 0, called.end_ns or 0
@@ -75,30 +75,30 @@ def _bounds(caller: Piece, called: Piece, shift_ns: int) -> tuple[int, int]:
     return starts - start, ends - (end if waited else start)
 
 
-def _got_answer(caller: Piece) -> bool:
+def _got_answer(caller: Node) -> bool:
     event = caller.event
     return event is not None and (
         not accessors.is_error(event) or bool(accessors.number(event, "http.response.status_code"))
     )
 
 
-def _shift(piece: Piece, shift_ns: int) -> None:
-    piece.shift_ns = shift_ns
-    if piece.start_ns is not None and piece.end_ns is not None:
-        piece.start_ns += shift_ns
-        piece.end_ns += shift_ns
+def _shift(node: Node, shift_ns: int) -> None:
+    node.shift_ns = shift_ns
+    if node.start_ns is not None and node.end_ns is not None:
+        node.start_ns += shift_ns
+        node.end_ns += shift_ns
 
 
-def _note_lateness(piece: Piece) -> None:
-    caller = piece.parent
-    if piece.state == LINE or caller is None or not _is_timed(caller, piece):
+def _note_lateness(node: Node) -> None:
+    caller = node.parent
+    if node.state == LINE or caller is None or not _is_timed(caller, node):
         return
-    early_ns = (caller.start_ns or 0) - (piece.start_ns or 0)
-    late_ns = (piece.end_ns or 0) - (caller.end_ns or 0)
+    early_ns = (caller.start_ns or 0) - (node.start_ns or 0)
+    late_ns = (node.end_ns or 0) - (caller.end_ns or 0)
     if early_ns > TOLERANCE_NS:
-        piece.note("early-start", f"it began {format_duration(early_ns)} before the span it lies in")
-    if late_ns > TOLERANCE_NS and piece.is_served:
-        piece.note("outlived-caller", f"it went on {format_duration(late_ns)} after its caller had stopped waiting")
+        node.note("early-start", f"it began {format_duration(early_ns)} before the span it lies in")
+    if late_ns > TOLERANCE_NS and node.is_served:
+        node.note("outlived-caller", f"it went on {format_duration(late_ns)} after its caller had stopped waiting")
 
 
 def _name(clock: str, shift_ns: int) -> Note:

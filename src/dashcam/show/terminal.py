@@ -21,8 +21,8 @@ from dashcam.show.ansi import (
     fit,
     service_paints,
 )
-from dashcam.show.node import ABORTED, LINE, Note
-from dashcam.show.story import Entry, Story
+from dashcam.show.node import ABORTED, LINE, Node, Note
+from dashcam.show.story import Story
 
 LEVEL_SIGNS = {
     "debug": StyledText("DEBUG", DIM),
@@ -73,14 +73,14 @@ def draw(story: Story, style: Style) -> Iterator[str]:
     """
     yield from _draw_head(story, style)
     page = _lay_out(story, style)
-    several = len({entry.trace_id for entry in story.entries}) > 1
+    several = len({node.trace_id for node in story.entries}) > 1
     trace_id = None
     yield ""
-    for entry, branch, below in _branch(story.entries, page):
-        if several and entry.trace_id != trace_id:
-            trace_id = entry.trace_id
+    for node, branch, below in _branch(story.entries, page):
+        if several and node.trace_id != trace_id:
+            trace_id = node.trace_id
             yield style.write([StyledText(f"trace {trace_id}" if trace_id else "no trace", BOLD)])
-        yield from _draw_entry(page, entry, branch, below)
+        yield from _draw_node(page, node, branch, below)
 
 
 def _draw_head(story: Story, style: Style) -> Iterator[str]:
@@ -102,20 +102,20 @@ def _outcome(story: Story, style: Style) -> StyledText:
 
 
 def _asked(story: Story, style: Style) -> Iterator[StyledText]:
-    entry = story.entry
-    if entry is None:
+    node = story.server_span
+    if node is None:
         yield StyledText("no answer recorded", BOLD)
         return
-    yield StyledText(entry.title, BOLD)
-    yield from _answer(entry, style)
-    if entry.duration_ns is not None:
-        yield StyledText(f" {'after' if entry.state == ABORTED else 'in'} {format_duration(entry.duration_ns)}")
+    yield StyledText(node.title, BOLD)
+    yield from _answer(node, style)
+    if node.duration_ns is not None:
+        yield StyledText(f" {'after' if node.state == ABORTED else 'in'} {format_duration(node.duration_ns)}")
 
 
 def _sum_up(story: Story) -> str:
-    shown = sum(entry.event is not None for entry in story.entries)
+    shown = sum(node.event is not None for node in story.entries)
     counts = [_count(shown, "event"), _count(story.errors, "error") if story.errors else "no errors"]
-    if story.entry is None or story.entry.duration_ns != story.duration_ns:
+    if story.server_span is None or story.server_span.duration_ns != story.duration_ns:
         counts.append(f"{format_duration(story.duration_ns)} in all")
     return "  " + ", ".join([*story.services, *counts])
 
@@ -124,11 +124,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _answer(entry: Entry, style: Style) -> Iterator[StyledText]:
-    if entry.state == ABORTED:
-        yield StyledText(f" {entry.state}", f"{BOLD};{RED}")
-    elif entry.event:
-        yield from _status(entry.event, style)
+def _answer(node: Node, style: Style) -> Iterator[StyledText]:
+    if node.state == ABORTED:
+        yield StyledText(f" {node.state}", f"{BOLD};{RED}")
+    elif node.event:
+        yield from _status(node.event, style)
 
 
 def _status(event: Event, style: Style) -> Iterator[StyledText]:
@@ -154,59 +154,59 @@ def _lay_out(story: Story, style: Style) -> _Page:
     )
 
 
-def _branch(entries: Sequence[Entry], page: _Page) -> Iterator[tuple[Entry, str, str]]:
-    """Each entry, the branches before its first line, and those before its other lines."""
-    last = {entry.parent: place for place, entry in enumerate(entries)}
+def _branch(entries: Sequence[Node], page: _Page) -> Iterator[tuple[Node, str, str]]:
+    """Each node, the branches before its first line, and those before its other lines."""
+    last = {node.parent: node for node in entries}
     style, deepest = page.style, page.deepest
     pipe, fork, end = style.pick("│ ", "| "), style.pick("├╴", "|-"), style.pick("└╴", "`-")
     levels: list[str] = []  # what the lines above hand down to those below, one for each level
-    for place, entry in enumerate(entries):
-        del levels[max(0, entry.depth - 1) :]
+    for node in entries:
+        del levels[max(0, node.depth - 1) :]
         above = "".join(levels[: deepest - 1])
-        is_last = last[entry.parent] == place
-        branch = (above + (end if is_last else fork)) if entry.depth else ""
-        levels += ["  " if is_last else pipe] if entry.depth else []
-        below = "".join(levels[:deepest]) + (pipe if place in last else "  ")
-        yield entry, branch, below
+        is_last = last[node.parent] is node
+        branch = (above + (end if is_last else fork)) if node.depth else ""
+        levels += ["  " if is_last else pipe] if node.depth else []
+        below = "".join(levels[:deepest]) + (pipe if node.children else "  ")
+        yield node, branch, below
 
 
-def _draw_entry(page: _Page, entry: Entry, branch: str, below: str) -> Iterator[str]:
+def _draw_node(page: _Page, node: Node, branch: str, below: str) -> Iterator[str]:
     style = page.style
-    before = [*_times(page, entry), *_bar(page, entry), *_service(page, entry), StyledText(branch, DIM)]
-    for line in _lines(page, entry, columns(below)):
+    before = [*_times(page, node), *_bar(page, node), *_service(page, node), StyledText(branch, DIM)]
+    for line in _lines(page, node, columns(below)):
         yield style.write([*before, *line])
         before = [StyledText(" " * page.margin), StyledText(below, DIM)]
     indent = page.margin + columns(below)
     if style.width and style.width - indent < MIN_STACK:
         before, indent = [StyledText("    ")], 4
-    for line in _trace_back(entry, style, style.width - indent if style.width else None):
+    for line in _trace_back(node, style, style.width - indent if style.width else None):
         yield style.write([*before, *line])
 
 
-def _times(page: _Page, entry: Entry) -> Iterator[StyledText]:
-    offset = "?" if entry.time_ns is None else format_duration(entry.time_ns - page.start_ns)
-    mark = "~" if entry.shift_ns else ""
-    took = "" if entry.duration_ns is None else format_duration(entry.duration_ns)
+def _times(page: _Page, node: Node) -> Iterator[StyledText]:
+    offset = "?" if node.start_ns is None else format_duration(node.start_ns - page.start_ns)
+    mark = "~" if node.shift_ns else ""
+    took = "" if node.duration_ns is None else format_duration(node.duration_ns)
     yield StyledText(f"{mark + offset:>{TIME_COLUMNS}}  ", DIM)
     yield StyledText(f"{took:>{TIME_COLUMNS}}  ")
 
 
-def _bar(page: _Page, entry: Entry) -> Iterator[StyledText]:
+def _bar(page: _Page, node: Node) -> Iterator[StyledText]:
     if not page.bar:
         return
-    drawn = " " * page.bar if entry.time_ns is None else _scale(page, entry, entry.time_ns - page.start_ns)
-    paint = RED if entry.is_error else page.paints.get(entry.service, "")
+    drawn = " " * page.bar if node.start_ns is None else _scale(page, node, node.start_ns - page.start_ns)
+    paint = RED if node.is_error else page.paints.get(node.service, "")
     yield StyledText(drawn + "  ", paint)
 
 
-def _scale(page: _Page, entry: Entry, offset_ns: int) -> str:
+def _scale(page: _Page, node: Node, offset_ns: int) -> str:
     # Two halves to a column: a span fills each half that it touches, and at least one.
     halves, total_ns = 2 * page.bar, max(1, page.duration_ns)
     first = min(halves - 1, offset_ns * halves // total_ns)
-    if entry.duration_ns is None:
-        sign = "?" if entry.is_span else page.style.pick("·", ".")
+    if node.duration_ns is None:
+        sign = "?" if node.is_span else page.style.pick("·", ".")
         return (" " * (first // 2) + sign).ljust(page.bar)
-    end = max(first + 1, -(-(offset_ns + entry.duration_ns) * halves // total_ns))
+    end = max(first + 1, -(-(offset_ns + node.duration_ns) * halves // total_ns))
     return "".join(_cell(page.style, first <= half < end, first <= half + 1 < end) for half in range(0, halves, 2))
 
 
@@ -216,33 +216,33 @@ def _cell(style: Style, left: bool, right: bool) -> str:  # noqa: FBT001  a cell
     return style.pick("╸", "-") if left else style.pick("╺", "-") if right else " "
 
 
-def _service(page: _Page, entry: Entry) -> Iterator[StyledText]:
+def _service(page: _Page, node: Node) -> Iterator[StyledText]:
     if page.service:
-        name = fit(page.style.clean(entry.service), page.service)
-        yield StyledText(name + "  ", page.paints.get(entry.service, ""))
+        name = fit(page.style.clean(node.service), page.service)
+        yield StyledText(name + "  ", page.paints.get(node.service, ""))
 
 
-def _lines(page: _Page, entry: Entry, indent: int) -> Iterator[list[StyledText]]:
+def _lines(page: _Page, node: Node, indent: int) -> Iterator[list[StyledText]]:
     style = page.style
     width = max(MIN_TEXT, style.width - page.margin - indent) if style.width else None
-    first, *more = entry.title.replace("\r\n", "\n").rstrip("\n").split("\n")
-    yield from _fold(style.wrap(_text(entry, first, style), width), style)
+    first, *more = node.title.replace("\r\n", "\n").rstrip("\n").split("\n")
+    yield from _fold(style.wrap(_text(node, first, style), width), style)
     yield from _fold((line for text in more for line in style.wrap([StyledText(text)], width)), style)
-    for note in entry.notes:
+    for note in node.notes:
         yield from style.wrap(_note(note, style), width)
 
 
-def _text(entry: Entry, first: str, style: Style) -> Iterator[StyledText]:
-    level = accessors.level(entry.event) if entry.event else "info"
-    if entry.state == LINE:
+def _text(node: Node, first: str, style: Style) -> Iterator[StyledText]:
+    level = accessors.level(node.event) if node.event else "info"
+    if node.state == LINE:
         yield LEVEL_SIGNS.get(level, StyledText(f"{level.upper():5}"))
         yield StyledText(" ")
-    elif entry.is_error:
+    elif node.is_error:
         yield StyledText(style.pick("✗ ", "x "), f"{BOLD};{RED}")
-    yield StyledText(first, BOLD if entry.is_span and entry.event and accessors.is_served(entry.event) else "")
-    if entry.is_span:
-        yield from _answer(entry, style)
-    yield from _labels(entry.event)
+    yield StyledText(first, BOLD if node.is_served else "")
+    if node.is_span:
+        yield from _answer(node, style)
+    yield from _labels(node.event)
 
 
 def _labels(event: Event | None) -> Iterator[StyledText]:
@@ -253,8 +253,8 @@ def _labels(event: Event | None) -> Iterator[StyledText]:
 
 def _fold(lines: Iterable[list[StyledText]], style: Style) -> Iterator[list[StyledText]]:
     rest = 0
-    for place, line in enumerate(lines):
-        if style.width is None or place < style.fold:
+    for index, line in enumerate(lines):
+        if style.width is None or index < style.fold:
             yield line
         else:
             rest += 1
@@ -272,8 +272,8 @@ def _note(note: Note, style: Style) -> Iterator[StyledText]:
     yield StyledText(note.text, YELLOW if note.is_fault else DIM)
 
 
-def _trace_back(entry: Entry, style: Style, width: int | None) -> Iterator[list[StyledText]]:
-    if entry.event is None or not (stack := _stack(entry.event)):
+def _trace_back(node: Node, style: Style, width: int | None) -> Iterator[list[StyledText]]:
+    if node.event is None or not (stack := _stack(node.event)):
         return
     # The end of a stack trace says what happened, its beginning how the server called the application.
     shown = stack if style.width is None else stack[-style.fold :]

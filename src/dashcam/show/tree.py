@@ -1,4 +1,4 @@
-"""How events become a tree: each span under its parent, each log line in its span, in the order things happened.
+"""The tree of events: each span under its parent, each log entry in its span, in the order things happened.
 
 No function recurses and none is worse than sorting: a story may hold thousands of events, nested as deep as it likes.
 """
@@ -12,48 +12,48 @@ from dashcam.show.node import (
     MISSING,
     UNFINISHED,
     Key,
+    Node,
     Note,
-    Piece,
     read_aborted,
     read_line,
     read_span,
 )
 from dashcam.show.skew import align
 
-Spans = dict[Key, Piece]
+Spans = dict[Key, Node]
 
 
-def build_tree(events: Iterable[Event]) -> tuple[list[Piece], list[Note]]:
-    """The pieces at the top of the tree, trace by trace, and what is to be known of the whole.
+def build_tree(events: Iterable[Event]) -> tuple[list[Node], list[Note]]:
+    """Return the nodes at the top of the tree, trace by trace, and the remarks on the whole.
 
     Events may come in any order; those with the same `event.id` count once.
     """
     spans: Spans = {}
-    pieces = _read(events, spans)
-    lines = [piece for piece in pieces if piece.state == LINE]
+    nodes = _read(events, spans)
+    lines = [node for node in nodes if node.state == LINE]
     for line in lines:
         line.parent = _find_home(line, spans)
-    for span in (piece for piece in pieces if piece.state != LINE):
+    for span in (node for node in nodes if node.is_span):
         span.parent = _find_caller(span, spans)
-    pieces += (piece for piece in spans.values() if piece.event is None)
-    _cut_circles(pieces)
-    notes = align(pieces)
-    _date_stand_ins(pieces)
-    tops = _nest(pieces)
-    return tops, [*_count_traces(pieces), *_count_roots(tops), *notes]
+    nodes += (node for node in spans.values() if node.event is None)
+    _cut_circles(nodes)
+    notes = align(nodes)
+    _date_stand_ins(nodes)
+    tops = _nest(nodes)
+    return tops, [*_count_traces(nodes), *_count_roots(tops), *notes]
 
 
-def _read(events: Iterable[Event], spans: Spans) -> list[Piece]:
+def _read(events: Iterable[Event], spans: Spans) -> list[Node]:
     unique = list(_collapse(events))
     finished = sorted((read_span(event) for event in unique if event.is_span), key=_by_time)
-    for piece in finished:
-        _enter(piece, spans)
+    for node in finished:
+        _enter(node, spans)
     others = sorted((_read_other(event, spans) for event in unique if not event.is_span), key=_by_time)
     return finished + others
 
 
-def _by_time(piece: Piece) -> tuple[bool, int, bool, str]:
-    return piece.order
+def _by_time(node: Node) -> tuple[bool, int, bool, str]:
+    return node.order
 
 
 def _collapse(events: Iterable[Event]) -> Iterator[Event]:
@@ -65,12 +65,12 @@ def _collapse(events: Iterable[Event]) -> Iterator[Event]:
             yield event
 
 
-def _enter(piece: Piece, spans: Spans) -> None:
-    if piece.key[1] and spans.setdefault(piece.key, piece) is not piece:
-        piece.note("span-id-twice", "another span of this trace has the same id")
+def _enter(node: Node, spans: Spans) -> None:
+    if node.span_id and spans.setdefault(node.key, node) is not node:
+        node.note("span-id-twice", "another span of this trace has the same id")
 
 
-def _read_other(event: Event, spans: Spans) -> Piece:
+def _read_other(event: Event, spans: Spans) -> Node:
     line = read_line(event)
     if not accessors.is_aborted(event) or line.key in spans:
         return line
@@ -79,13 +79,13 @@ def _read_other(event: Event, spans: Spans) -> Piece:
     return aborted
 
 
-def _find_home(line: Piece, spans: Spans) -> Piece | None:
-    if line.event is None or not line.key[1]:
+def _find_home(line: Node, spans: Spans) -> Node | None:
+    if line.event is None or not line.span_id:
         return None
     return spans.get(line.key) or _stand_in(line.key, UNFINISHED, line.event, spans)
 
 
-def _find_caller(span: Piece, spans: Spans) -> Piece | None:
+def _find_caller(span: Node, spans: Spans) -> Node | None:
     if span.event is None:
         return span.parent
     trace_id, span_id = span.key
@@ -97,17 +97,17 @@ def _find_caller(span: Piece, spans: Spans) -> Piece | None:
     return (spans.get(key) or _stand_in(key, MISSING, span.event, spans)) if parent_id else None
 
 
-def _stand_in(key: Key, state: str, witness: Event, spans: Spans) -> Piece:
+def _stand_in(key: Key, state: str, witness: Event, spans: Spans) -> Node:
     # A process names its own request in every event (`transaction.id`), which tells where a lost span of it belongs.
     # Of a lost span in the calling process the called one knows the id alone.
-    piece = spans[key] = Piece(key, state)
-    piece.notes.append(STAND_IN_NOTES[state])
+    node = spans[key] = Node(key, state)
+    node.notes.append(STAND_IN_NOTES[state])
     if state == UNFINISHED or not accessors.is_served(witness):
-        piece.service, piece.clock = accessors.service(witness), accessors.clock(witness)
+        node.service, node.clock = accessors.service(witness), accessors.clock(witness)
         request = (key[0], accessors.text(witness, "transaction.id"))
         if request[1] and request != key:
-            piece.parent = spans.get(request) or _stand_in(request, state, witness, spans)
-    return piece
+            node.parent = spans.get(request) or _stand_in(request, state, witness, spans)
+    return node
 
 
 STAND_IN_NOTES = {
@@ -116,11 +116,11 @@ STAND_IN_NOTES = {
 }
 
 
-def _cut_circles(pieces: Iterable[Piece]) -> None:
-    safe: set[Piece] = set()
-    for piece in pieces:
-        path: set[Piece] = set()
-        at: Piece | None = piece
+def _cut_circles(nodes: Iterable[Node]) -> None:
+    safe: set[Node] = set()
+    for node in nodes:
+        path: set[Node] = set()
+        at: Node | None = node
         while at is not None and at not in safe and at not in path:
             path.add(at)
             at = at.parent
@@ -130,23 +130,23 @@ def _cut_circles(pieces: Iterable[Piece]) -> None:
         safe |= path
 
 
-def _date_stand_ins(pieces: Iterable[Piece]) -> None:
-    for piece in pieces:
-        start_ns, at = piece.start_ns, piece.parent
+def _date_stand_ins(nodes: Iterable[Node]) -> None:
+    for node in nodes:
+        start_ns, at = node.start_ns, node.parent
         while start_ns is not None and at is not None and at.event is None and start_ns < (at.start_ns or start_ns + 1):
             at.start_ns = start_ns
             at = at.parent
 
 
-def _nest(pieces: Iterable[Piece]) -> list[Piece]:
-    tops: dict[str, list[Piece]] = {}
-    for piece in sorted(pieces, key=_by_time):
-        siblings = piece.parent.children if piece.parent else tops.setdefault(piece.key[0], [])
-        siblings.append(piece)
+def _nest(nodes: Iterable[Node]) -> list[Node]:
+    tops: dict[str, list[Node]] = {}
+    for node in sorted(nodes, key=_by_time):
+        siblings = node.parent.children if node.parent else tops.setdefault(node.trace_id, [])
+        siblings.append(node)
     return [top for trace in tops.values() for top in _open_outside(trace)]
 
 
-def _open_outside(tops: list[Piece]) -> list[Piece]:
+def _open_outside(tops: list[Node]) -> list[Node]:
     # A trace that begins with a served request whose parent nobody knows was called by somebody who records elsewhere.
     first, *rest = tops
     called = first.state == MISSING and all(child.is_served for child in first.children)
@@ -154,24 +154,24 @@ def _open_outside(tops: list[Piece]) -> list[Piece]:
         return tops
     for child in first.children:
         child.parent = None
-        child.note("called-from-outside", f"called from outside, by span {first.key[1]}")
+        child.note("called-from-outside", f"called from outside, by span {first.span_id}")
     return first.children + rest
 
 
-def _count_traces(pieces: Iterable[Piece]) -> Iterator[Note]:
-    traces = {piece.key[0] for piece in pieces if piece.key[0]}
+def _count_traces(nodes: Iterable[Node]) -> Iterator[Note]:
+    traces = {node.trace_id for node in nodes if node.trace_id}
     if len(traces) > 1:
-        yield Note("several-traces", f"{len(traces)} traces are told together")
-    if strays := sum(not piece.key[0] for piece in pieces):
+        yield Note("several-traces", f"{len(traces)} traces are shown together")
+    if strays := sum(not node.trace_id for node in nodes):
         yield Note("no-trace", f"{strays} of the events belong to no trace")
 
 
-def _count_roots(tops: Iterable[Piece]) -> Iterator[Note]:
+def _count_roots(tops: Iterable[Node]) -> Iterator[Note]:
     roots: dict[str, int] = {}
     for top in tops:
         outside = any(note.kind == "called-from-outside" for note in top.notes)
         if top.state != LINE and top.event is not None and not outside:
-            roots[top.key[0]] = roots.get(top.key[0], 0) + 1
+            roots[top.trace_id] = roots.get(top.trace_id, 0) + 1
     for trace_id, count in roots.items():
         if count > 1:
             yield Note("several-roots", f"trace {trace_id} has {count} roots")

@@ -23,7 +23,7 @@ from dashcam.show import accessors, ansi
 from dashcam.show.accessors import format_duration
 from dashcam.show.story import Story
 from dashcam.show.web.recent import story_id
-from dashcam.show.web.waterfall import rows, shorten, ticks, tones
+from dashcam.show.web.waterfall import MAX_LABELS, anchor, bar, classes, service_tones, shorten, ticks
 
 TIME_RANGES = {"15m": "15 minutes", "1h": "1 hour", "24h": "24 hours", "7d": "7 days", "all": "all time"}
 
@@ -63,7 +63,11 @@ def _took(event: Event) -> str:
 
 
 def _status(event: Event) -> int | None:
-    return accessors.number(event, "http.response.status_code")
+    return accessors.number(event, "http.response.status_code") if _has_outcome(event) else None
+
+
+def _has_outcome(event: Event) -> bool:
+    return event.is_span or accessors.is_aborted(event)
 
 
 def _level_class(event: Event) -> str:
@@ -71,9 +75,13 @@ def _level_class(event: Event) -> str:
     return level if level in {"debug", "info", "warning", "error", "critical"} else "info"
 
 
+def _first_labels(event: Event) -> Iterator[tuple[str, str]]:
+    return ((shorten(name), shorten(value)) for name, value in islice(accessors.labels(event), MAX_LABELS))
+
+
 def _length_of(story: Story) -> str:
-    entry = story.entry
-    return format_duration(story.duration_ns if entry is None or entry.duration_ns is None else entry.duration_ns)
+    span = story.server_span
+    return format_duration(story.duration_ns if span is None or span.duration_ns is None else span.duration_ns)
 
 
 def _asset(name: str) -> str:
@@ -96,10 +104,15 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.ChainableUndefined,
     )
-    templates.globals |= {"asset": _asset, "time_ranges": TIME_RANGES.items(), "since": "24h"}
+    templates.globals |= {"asset": _asset, "time_ranges": TIME_RANGES.items(), "since": "24h", "max_labels": MAX_LABELS}
     templates.filters |= {
+        "anchor": anchor,
+        "bar": bar,
+        "classes": classes,
+        "duration": format_duration,
         "error": accessors.error,
         "event_url": _event_url,
+        "first_labels": _first_labels,
         "file_url": lambda one: f"/story.html?{urlencode({'id': one})}",
         "is_error": accessors.is_error,
         "is_aborted": accessors.is_aborted,
@@ -113,6 +126,7 @@ def _templates() -> jinja2.Environment:
         "outcome": accessors.outcome,
         "service": accessors.service,
         "shorten": shorten,
+        "stack": lambda event: accessors.text(event, "error.stack_trace"),
         "status": _status,
         "story_url": _story_url,
         "thousands": "{:,}".format,
@@ -159,17 +173,17 @@ def _digest(text: str) -> str:
 
 
 def _story_values(story: Story, max_rows: int = MAX_ROWS) -> Mapping[str, Any]:
-    entry = story.entry
+    span, nodes = story.server_span, story.entries[:max_rows]
     return {
         "story": story,
-        "heading": shorten(entry.title) if entry else "No answer recorded",
-        "status": _status(entry.event) if entry and entry.event else None,
-        "count": sum(entry.event is not None for entry in story.entries),
-        "rows": islice(rows(story), max_rows),
-        "left_out": max(0, len(story.entries) - max_rows),
-        "tones": tones(story),
+        "heading": shorten(span.title) if span else "No answer recorded",
+        "status": _status(span.event) if span and span.event else None,
+        "count": sum(node.event is not None for node in story.entries),
+        "nodes": nodes,
+        "left_out": len(story.entries) - len(nodes),
+        "tones": service_tones(story),
         "ticks": ticks(story),
-        "data": lambda: embed([entry.event.fields if entry.event else None for entry in story.entries[:max_rows]]),
+        "data": lambda: embed([node.event.fields if node.event else None for node in nodes]),
     }
 
 
