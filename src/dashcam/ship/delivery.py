@@ -78,13 +78,13 @@ class Delivery:
         """Send once; an event that is refused by itself is in the dead letters when this returns."""
         try:
             rest = self._backend.ship(part) or PartialResult()
-            self._bury([(part[place], reason) for place, reason in rest.rejected.items()])
+            self._dead_letter([(part[place], reason) for place, reason in rest.rejected.items()])
         except BackendUnavailable:
             raise
         except BatchRejected as refusal:
             if len(part) > 1:
                 raise
-            self._bury([(part[0], str(refusal))])
+            self._dead_letter([(part[0], str(refusal))])
             return PartialResult(rejected={0: str(refusal)})
         except Exception as fault:
             # Whatever a backend trips over, the events are still in the spool, and the next try may be luckier.
@@ -92,7 +92,7 @@ class Delivery:
             raise BackendUnavailable(f"{type(fault).__name__}: {fault}") from fault
         return rest
 
-    def _bury(self, refused: list[tuple[EncodedEvent, str]]) -> None:
+    def _dead_letter(self, refused: list[tuple[EncodedEvent, str]]) -> None:
         if refused:
             now = format_time(time.time_ns())
             try:
