@@ -43,7 +43,7 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
         for thread in threads:
             thread.start()
         while at_work := [thread for thread in threads if thread.is_alive()]:
-            _keep_house(settings, routes)
+            _housekeeping(settings, routes)
             # Not a wait for the event: a signal that came within it would set the event under the event's own lock.
             at_work[0].join(settings.sync_interval_s)
         _log.info("stops")
@@ -59,7 +59,7 @@ def _run(route: Route, is_drain: bool, stopping: threading.Event) -> None:  # no
         stopping.set()
 
 
-def _keep_house(settings: Settings, routes: list[Route]) -> None:
+def _housekeeping(settings: Settings, routes: list[Route]) -> None:
     """Bring live segments to the disk, remove what was never finished, and make room where every route is done."""
     done = [{name for name, mark in route.progress.marks.items() if mark.is_done} for route in routes]
     for path in segment_files(settings.dir / "spool"):
