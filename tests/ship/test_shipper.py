@@ -9,7 +9,7 @@ import pytest
 from dashcam.errors import BackendUnavailable, DashcamError
 from dashcam.settings import Settings
 from dashcam.ship.batch import Limits
-from dashcam.ship.shipper import Quietly, _alone, ship
+from dashcam.ship.shipper import Quietly, _exclusive, ship
 from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
@@ -75,7 +75,11 @@ def test_a_route_that_breaks_stops_the_others(settings, caplog):
 
 def test_the_folder_is_taken(tmp_path):
     """Another shipper holds the lock: its turn is waited for, but not for ever."""
-    with _alone(tmp_path), pytest.raises(DashcamError, match="another shipper works in"), _alone(tmp_path, turn_s=0):
+    with (
+        _exclusive(tmp_path),
+        pytest.raises(DashcamError, match="another shipper works in"),
+        _exclusive(tmp_path, turn_s=0),
+    ):
         pytest.fail("two at once")
 
 

@@ -32,7 +32,7 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
     """
     stopping = threading.Event()
     with ExitStack() as stack:
-        stack.enter_context(_alone(settings.dir))
+        stack.enter_context(_exclusive(settings.dir))
         backends = {name: connect(name) for name in settings.routes}
         counting = partial(count_before, settings.dir)
         accounts = checkpoint.hand_over(settings.dir / "positions", settings.routes, counting)
@@ -77,7 +77,7 @@ def _housekeeping(settings: Settings, routes: list[Route]) -> None:
 
 
 @contextmanager
-def _alone(folder: Path, turn_s: float = TURN_S) -> Iterator[None]:
+def _exclusive(folder: Path, turn_s: float = TURN_S) -> Iterator[None]:
     """Hold the folder's lock: two shippers would send everything twice."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "shipper.lock").open("a") as lock:
