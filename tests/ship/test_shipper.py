@@ -9,7 +9,7 @@ import pytest
 from dashcam.errors import BackendUnavailable, DashcamError
 from dashcam.settings import Settings
 from dashcam.ship.batch import Limits
-from dashcam.ship.shipper import Quietly, _exclusive, ship
+from dashcam.ship.shipper import RateLimitFilter, _exclusive, ship
 from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
@@ -97,7 +97,7 @@ def test_a_backend_that_cannot_be_had(settings):
 
 def test_one_message_is_not_said_again_and_again():
     """Whatever its pause; another one is."""
-    quietly = Quietly()
+    quietly = RateLimitFilter()
 
     said = [
         quietly.filter(logging.LogRecord("dashcam.ship", logging.WARNING, "", 0, message, arguments, None))

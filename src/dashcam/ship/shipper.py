@@ -104,7 +104,7 @@ def set_by_signals(stopping: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class Quietly(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Lets one message through at most once in 20 s, however often it comes."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ def log_to_stderr(level: int = logging.INFO, formatter: logging.Formatter | None
     """Say what the shipper does, one line each, on standard error; never through the recorder."""
     handler = logging.StreamHandler()
     handler.setFormatter(formatter or logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
-    handler.addFilter(Quietly())
+    handler.addFilter(RateLimitFilter())
     _log.addHandler(handler)
     _log.setLevel(level)
     _log.propagate = False
