@@ -8,7 +8,7 @@ import pytest
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.ship.batch import Limits, PartialResult
 from dashcam.ship.dead_letters import DeadLetters
-from dashcam.ship.delivery import MAX_PAUSE_S, Delivery, Outcome, _Pause, batches
+from dashcam.ship.delivery import MAX_PAUSE_S, Delivery, Outcome, _Backoff, batches
 
 from .played import Played, Taking, events
 
@@ -168,7 +168,7 @@ def test_whatever_happens_each_event_ends_once(tmp_path, seed):
 
 def test_pauses_grow():
     """Each is at most twice the one before, up to a bound within which a token set right is in use."""
-    pause = _Pause(randomly=lambda _, longest: longest)
+    pause = _Backoff(randomly=lambda _, longest: longest)
 
     assert [pause.next(None) for _ in range(10)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.0, 25.0]
     assert MAX_PAUSE_S < 30
@@ -176,13 +176,13 @@ def test_pauses_grow():
 
 def test_pauses_are_spread():
     """At random between half the bound and the bound, so that many shippers do not come back at once."""
-    assert _Pause(randomly=lambda least, _: least).next(None) == 0.05
-    assert len({_Pause().next(None) for _ in range(10)}) > 1
+    assert _Backoff(randomly=lambda least, _: least).next(None) == 0.05
+    assert len({_Backoff().next(None) for _ in range(10)}) > 1
 
 
 def test_a_pause_that_was_asked_for():
     """`Retry-After` is honoured, within the bound."""
-    pause = _Pause()
+    pause = _Backoff()
 
     assert [pause.next(seconds) for seconds in (0.5, 7, 3600)] == [0.5, 7, MAX_PAUSE_S]
 

@@ -51,7 +51,7 @@ class Delivery:
         """Send a batch until every event of it is delivered or dead-lettered, or it is told to stop."""
         delivered = dead = 0
         waiting = deque([list(batch)] if batch else [])
-        pause = _Pause()
+        pause = _Backoff()
         while waiting and not self._stopping.is_set():
             part = waiting.popleft()
             try:
@@ -70,7 +70,7 @@ class Delivery:
                 waiting.appendleft([part[place] for place in rest.retry])
                 self._wait(pause.next(None), f"{len(rest.retry)} of {len(part)} events not taken yet")
             else:
-                pause = _Pause()
+                pause = _Backoff()
                 self._tell(None)
         return Outcome(delivered, dead, [line for part in waiting for line in part])
 
@@ -121,7 +121,7 @@ def batches(lines: Iterable[EncodedEvent], limits: Limits) -> Iterator[list[Enco
         yield batch
 
 
-class _Pause:
+class _Backoff:
     """Ever longer pauses with jitter, so that many shippers do not come back at once."""
 
     def __init__(self, randomly: Callable[[float, float], float] = random.uniform) -> None:
