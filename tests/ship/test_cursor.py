@@ -13,25 +13,25 @@ PLENTY = Limits(events=10_000, bytes=10_000_000)
 
 
 @pytest.fixture
-def tape(tmp_path):
-    tape = SpoolCursor(tmp_path, {})
-    yield tape
-    tape.close()
+def cursor(tmp_path):
+    cursor = SpoolCursor(tmp_path, {})
+    yield cursor
+    cursor.close()
 
 
-def _cuts(tape, limits=PLENTY):
-    cuts = []
-    while cut := tape.cut(limits):
-        cuts.append(cut)
-    return cuts
+def _batches(cursor, limits=PLENTY):
+    batches = []
+    while batch := cursor.next_batch(limits):
+        batches.append(batch)
+    return batches
 
 
-def _lines(cuts):
-    return [line for cut in cuts for line in cut.lines]
+def _lines(batches):
+    return [line for batch in batches for line in batch.lines]
 
 
-def _messages(cuts):
-    return [orjson.loads(line.data)["message"] for line in _lines(cuts)]
+def _messages(batches):
+    return [orjson.loads(line.data)["message"] for line in _lines(batches)]
 
 
 def _spool(folder, services=("cars", "parts"), count=400):
@@ -42,21 +42,21 @@ def _spool(folder, services=("cars", "parts"), count=400):
             writer.append(log_line(number, f" {service}"))
 
 
-def test_an_empty_spool(tape):
+def test_an_empty_spool(cursor):
     """Nothing is new."""
-    assert tape.cut(PLENTY) is None
+    assert cursor.next_batch(PLENTY) is None
 
 
-def test_everything_comes_once(tmp_path, tape):
+def test_everything_comes_once(tmp_path, cursor):
     """Of all services and segments, each in its order, with ids that say the place."""
     _spool(tmp_path)
 
-    cuts = _cuts(tape)
+    batches = _batches(cursor)
 
     for service in ("cars", "parts"):
-        own = [message for message in _messages(cuts) if message.endswith(service)]
+        own = [message for message in _messages(batches) if message.endswith(service)]
         assert own == [f"{number} {service}" for number in range(400)]
-    ids = [line.id for line in _lines(cuts)]
+    ids = [line.id for line in _lines(batches)]
     assert len(set(ids)) == len(ids) == 800
     for path in segment_files(tmp_path):
         own = [line_id for line_id in ids if line_id.startswith(path.stem)]
@@ -64,41 +64,41 @@ def test_everything_comes_once(tmp_path, tape):
 
 
 @pytest.mark.parametrize("events", [1, 7, 100, 799, 800, 801])
-def test_no_more_events_than_allowed(tmp_path, tape, events):
+def test_no_more_events_than_allowed(tmp_path, cursor, events):
     """Whatever is there at once."""
     _spool(tmp_path)
 
-    sizes = [len(cut.lines) for cut in _cuts(tape, Limits(events, 10_000_000))]
+    sizes = [len(batch.lines) for batch in _batches(cursor, Limits(events, 10_000_000))]
 
     assert sum(sizes) == 800
     assert max(sizes) == min(events, 800)
 
 
-def test_no_more_bytes_than_allowed(tmp_path, tape):
+def test_no_more_bytes_than_allowed(tmp_path, cursor):
     """Counted with a newline each."""
     _spool(tmp_path)
 
-    cuts = _cuts(tape, Limits(events=10_000, bytes=5_000))
+    batches = _batches(cursor, Limits(events=10_000, bytes=5_000))
 
-    sizes = [sum(len(line.data) + 1 for line in cut.lines) for cut in cuts]
+    sizes = [sum(len(line.data) + 1 for line in batch.lines) for batch in batches]
     assert max(sizes) <= 5_000
     assert min(sizes[:-3]) > 4_500
-    assert len(_lines(cuts)) == 800
+    assert len(_lines(batches)) == 800
 
 
-def test_an_event_larger_than_allowed_goes_alone(tmp_path, tape):
+def test_an_event_larger_than_allowed_goes_alone(tmp_path, cursor):
     """The backend may refuse it; the others do not wait for that."""
     writer = write_to(tmp_path)
     for line in (log_line(1), log_line(2, "x" * 3000), log_line(3)):
         writer.append(line)
 
-    cuts = _cuts(tape, Limits(events=100, bytes=2000))
+    batches = _batches(cursor, Limits(events=100, bytes=2000))
 
-    assert [len(cut.lines) for cut in cuts if cut.lines] == [1, 1, 1]
+    assert [len(batch.lines) for batch in batches if batch.lines] == [1, 1, 1]
 
 
-def test_what_comes_later(tmp_path, tape):
-    """The tape goes on in a live segment, then in the one after it."""
+def test_what_comes_later(tmp_path, cursor):
+    """The cursor goes on in a live segment, then in the one after it."""
     with running_writer(
         "for line in sys.stdin:\n    writer.append(log_line(int(line)))\n    print(flush=True)", tmp_path
     ) as process:
@@ -107,21 +107,21 @@ def test_what_comes_later(tmp_path, tape):
             process.stdin.write(f"{number}\n")
             process.stdin.flush()
             process.stdout.readline()
-            seen += _messages(_cuts(tape))
+            seen += _messages(_batches(cursor))
             assert len(seen) == number + 1
 
     assert seen == [str(number) for number in range(1000)]
     assert len(segment_files(tmp_path)) > 3
 
 
-def test_marks_of_requests_move_the_position_only(tmp_path, tape):
-    """A cut never holds one; the numbers of the lines count them."""
+def test_marks_of_requests_move_the_position_only(tmp_path, cursor):
+    """A batch never holds one; the numbers of the lines count them."""
     writer = write_to(tmp_path)
     for line in (start_line(1, "a"), log_line(2), start_line(3, "b"), log_line(4)):
         writer.append(line)
     writer.close()
 
-    lines = _lines(_cuts(tape))
+    lines = _lines(_batches(cursor))
 
     assert [line.id[-8:] for line in lines] == ["00000002", "00000004"]
 
@@ -144,21 +144,21 @@ def _spool_of_the_dead(folder):
 
 @pytest.mark.parametrize("events", [1, 3, 7])
 def test_taken_up_again_anywhere(tmp_path, events):
-    """From the marks of any cut, a new tape gives just the rest, also in the middle of what a segment's end tells."""
+    """From the marks of any batch, a new cursor gives just the rest, also amid the synthesized events."""
     _spool_of_the_dead(tmp_path)
     limits = Limits(events, 10_000_000)
     whole = SpoolCursor(tmp_path, {})
-    cuts = _cuts(whole, limits)
-    expected = {line.id for line in _lines(cuts)}
+    batches = _batches(whole, limits)
+    expected = {line.id for line in _lines(batches)}
     assert len(expected) == 10 + 11 + 80
 
     marks = {}
     seen = []
-    for cut in cuts:
-        marks |= cut.marks
-        seen += [line.id for line in cut.lines]
+    for batch in batches:
+        marks |= batch.marks
+        seen += [line.id for line in batch.lines]
         again = SpoolCursor(tmp_path, marks)
-        rest = [line.id for line in _lines(_cuts(again))]
+        rest = [line.id for line in _lines(_batches(again))]
         again.close()
         assert sorted(seen + rest) == sorted(expected)
     whole.close()
@@ -168,7 +168,7 @@ def test_a_tape_at_the_end_has_every_segment_done(tmp_path):
     """Then nothing is read again."""
     _spool_of_the_dead(tmp_path)
     first = SpoolCursor(tmp_path, {})
-    marks = {segment: mark for cut in _cuts(first) for segment, mark in cut.marks.items()}
+    marks = {segment: mark for batch in _batches(first) for segment, mark in batch.marks.items()}
     first.close()
 
     assert marks.keys() == {path.stem for path in segment_files(tmp_path)}
@@ -183,16 +183,16 @@ def test_garbage_is_counted_once(tmp_path):
         (folder / f"{name}.segment").write_bytes(data)
 
     first = SpoolCursor(tmp_path, {})
-    cuts = _cuts(first)
+    batches = _batches(first)
     first.close()
 
-    assert sum(cut.damaged for cut in cuts) == 3
-    second = SpoolCursor(tmp_path, {segment: mark for cut in cuts for segment, mark in cut.marks.items()})
-    assert second.cut(PLENTY) is None
+    assert sum(batch.damaged for batch in batches) == 3
+    second = SpoolCursor(tmp_path, {segment: mark for batch in batches for segment, mark in batch.marks.items()})
+    assert second.next_batch(PLENTY) is None
     second.close()
 
 
-def test_what_cannot_be_read_now_is_read_later(tmp_path, tape, caplog):
+def test_what_cannot_be_read_now_is_read_later(tmp_path, cursor, caplog):
     """An obstacle is no damage: nothing is given up."""
     writer = write_to(tmp_path)
     writer.append(log_line(1))
@@ -201,31 +201,31 @@ def test_what_cannot_be_read_now_is_read_later(tmp_path, tape, caplog):
     path.rename(tmp_path / "elsewhere")
     path.mkdir()
 
-    assert tape.cut(PLENTY) is None
+    assert cursor.next_batch(PLENTY) is None
     assert f"{path} cannot be read" in caplog.text
 
     path.rmdir()
     (tmp_path / "elsewhere").rename(path)
-    assert _messages(_cuts(tape)) == ["1"]
+    assert _messages(_batches(cursor)) == ["1"]
 
 
-def test_a_damaged_place_is_counted(tmp_path, tape):
+def test_a_damaged_place_is_counted(tmp_path, cursor):
     """The lines around it are there."""
     writer = write_to(tmp_path)
     for line in (log_line(1), b"{}\n", log_line(3)):
         writer.append(line)
     writer.close()
 
-    cuts = _cuts(tape)
+    batches = _batches(cursor)
 
-    assert _messages(cuts) == ["1", "3"]
-    assert sum(cut.damaged for cut in cuts) == 1
+    assert _messages(batches) == ["1", "3"]
+    assert sum(batch.damaged for batch in batches) == 1
 
 
-def test_a_segment_that_goes_away(tmp_path, tape):
+def test_a_segment_that_goes_away(tmp_path, cursor):
     """Whoever removed it, the others go on."""
     _spool(tmp_path, ["cars"])
     first, *_ = segment_files(tmp_path)
     first.unlink()
 
-    assert _messages(_cuts(tape))[-1] == "399 cars"
+    assert _messages(_batches(cursor))[-1] == "399 cars"

@@ -43,7 +43,7 @@ def test_a_batch_that_is_taken(tmp_path):
 
 
 def test_an_empty_batch_is_not_sent(tmp_path):
-    """A cut may hold nothing but marks."""
+    """A batch may hold nothing but marks."""
     backend = Played()
 
     assert Stage(tmp_path, backend).deliver([]) == Outcome(0, 0, [])

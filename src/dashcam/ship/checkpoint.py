@@ -36,7 +36,7 @@ class Checkpoint:
     ahead: AbstractSet[str] = frozenset()
 
     def advanced(self, marks: Mapping[str, SegmentOffset], delivered: int, dead: int, damaged: int) -> "Checkpoint":
-        """The account after a cut was dealt with."""
+        """The account after a batch was dealt with."""
         return replace(
             self,
             marks={**self.marks, **marks},

@@ -48,7 +48,7 @@ class SpoolCursor:
             reader.close()
         self._open.clear()
 
-    def cut(self, limits: Limits) -> PendingBatch | None:
+    def next_batch(self, limits: Limits) -> PendingBatch | None:
         """The next events, as many as the limits allow and the spool has now; `None` when there is nothing new."""
         if len(self._waiting) < limits.events:
             self._read(limits.events)

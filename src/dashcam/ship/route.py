@@ -46,13 +46,13 @@ class Route:
 
     def run(self, *, is_drain: bool = False) -> None:
         """Ship what comes; with `is_drain`, what there is, and return."""
-        tape = SpoolCursor(self._folder / "spool", self.progress.marks)
+        cursor = SpoolCursor(self._folder / "spool", self.progress.marks)
         limits = self._backend.limits
         pool = ThreadPoolExecutor(limits.in_flight, f"ship-{self.name}")
         under_way: UnderWay = deque()
         while not self._stopping.is_set():
-            if len(under_way) < limits.in_flight and (cut := tape.cut(limits)):
-                under_way.append((cut, pool.submit(self._deliver, cut)))
+            if len(under_way) < limits.in_flight and (batch := cursor.next_batch(limits)):
+                under_way.append((batch, pool.submit(self._deliver, batch)))
             elif under_way:
                 self._settle(under_way, POLL_S)
             elif is_drain:
@@ -61,7 +61,7 @@ class Route:
                 self._stopping.wait(POLL_S)
         self._stop(under_way)
         pool.shutdown(wait=not self.is_hung)
-        tape.close()
+        cursor.close()
         self._backend.close()
         self._save(is_synced=True)
 
@@ -75,9 +75,9 @@ class Route:
             _log.warning("%s: no answer within %.0f s; nothing is lost, it is sent again", self.name, SETTLE_S)
             self._break_off(under_way)
 
-    def _deliver(self, cut: PendingBatch) -> Outcome:
+    def _deliver(self, batch: PendingBatch) -> Outcome:
         ahead = self.progress.ahead
-        return self._delivery.deliver([line for line in cut.lines if line.id not in ahead] if ahead else cut.lines)
+        return self._delivery.deliver([line for line in batch.lines if line.id not in ahead] if ahead else batch.lines)
 
     def _settle(self, under_way: UnderWay, timeout_s: float | None = None) -> None:
         """Take the oldest batch into the account, once it is dealt with."""
@@ -86,24 +86,24 @@ class Route:
         if under_way[0][1].result().rest:
             self._break_off(under_way)
             return
-        cut, future = under_way.popleft()
+        batch, future = under_way.popleft()
         outcome = future.result()
-        if cut.damaged:
-            _log.warning("%s: %d damaged places in the spool skipped", self.name, cut.damaged)
-        self.progress = self.progress.advanced(cut.marks, outcome.delivered, outcome.dead, cut.damaged)
+        if batch.damaged:
+            _log.warning("%s: %d damaged places in the spool skipped", self.name, batch.damaged)
+        self.progress = self.progress.advanced(batch.marks, outcome.delivered, outcome.dead, batch.damaged)
         if self.progress.ahead:
-            self.progress = replace(self.progress, ahead=self.progress.ahead - {line.id for line in cut.lines})
-        if any(mark.is_done for mark in cut.marks.values()):
+            self.progress = replace(self.progress, ahead=self.progress.ahead - {line.id for line in batch.lines})
+        if any(mark.is_done for mark in batch.marks.values()):
             self.progress = self.progress.within(segment_ids(self._folder / "spool"))
         self._save()
 
     def _break_off(self, under_way: UnderWay) -> None:
         """Remember what is done of batches that cannot move the position: who goes on from there leaves it out."""
         ahead = set(self.progress.ahead)
-        for cut, future in under_way:
+        for batch, future in under_way:
             if future.done():
                 outcome = future.result()
-                ahead |= {line.id for line in cut.lines} - {line.id for line in outcome.rest}
+                ahead |= {line.id for line in batch.lines} - {line.id for line in outcome.rest}
                 self.progress = self.progress.advanced({}, outcome.delivered, outcome.dead, 0)
         self.progress = replace(self.progress, ahead=frozenset(ahead))
         under_way.clear()
