@@ -37,12 +37,12 @@ class Played:
         self.is_closed = True
 
 
-class Taking(Played):
+class Accepting(Played):
     """Decides by itself what to take of each batch: `decide` gives an answer of `ship`; what it took is `taken`."""
 
     def __init__(self, decide, limits=None):
         super().__init__(limits=limits)
-        self.taken = []
+        self.accepted = []
         self._decide = decide
 
     def ship(self, batch):
@@ -52,5 +52,5 @@ class Taking(Played):
             raise answer
         left = {*answer.retry, *answer.rejected} if answer else set()
         with self._asking:
-            self.taken += [line.id for place, line in enumerate(batch) if place not in left]
+            self.accepted += [line.id for place, line in enumerate(batch) if place not in left]
         return answer

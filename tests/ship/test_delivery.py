@@ -10,7 +10,7 @@ from dashcam.ship.batch import Limits, PartialResult
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import MAX_PAUSE_S, Delivery, Outcome, _Backoff, batches
 
-from .played import Played, Taking, events
+from .played import Played, Accepting, events
 
 SOON = 0.001
 
@@ -80,11 +80,11 @@ def _refusing(*bad):
 def test_a_refused_batch_is_halved(tmp_path, bad):
     """Down to the events at fault, which go to the dead letters; all others arrive, in their order, once."""
     names = [f"seg-{number:08d}" for number in bad]
-    backend = Taking(_refusing(*names))
+    backend = Accepting(_refusing(*names))
     stage = Stage(tmp_path, backend)
 
     assert stage.deliver(events(16)) == Outcome(16 - len(bad), len(bad), [])
-    assert backend.taken == [line.id for line in events(16) if line.id not in names]
+    assert backend.accepted == [line.id for line in events(16) if line.id not in names]
     assert stage.dead() == dict.fromkeys(names, "too odd")
 
 
@@ -110,7 +110,7 @@ def test_an_event_that_cannot_be_buried_waits(tmp_path):
     """A dead letter that cannot be written is no dead letter yet: the event is tried again."""
     folder = tmp_path / "dead-letters"
     folder.write_text("in the way")
-    stage = Stage(folder, Taking(lambda _: BatchRejected("odd")), lambda _: folder.unlink())
+    stage = Stage(folder, Accepting(lambda _: BatchRejected("odd")), lambda _: folder.unlink())
 
     assert stage.deliver(events(1)) == Outcome(0, 1, [])
     assert stage.dead() == {"seg-00000000": "odd"}
@@ -158,12 +158,12 @@ def test_whatever_happens_each_event_ends_once(tmp_path, seed):
                 )
         return None
 
-    backend = Taking(decide)
+    backend = Accepting(decide)
     stage = Stage(tmp_path, backend)
     outcome = stage.deliver(events(50))
 
-    assert sorted([*backend.taken, *stage.dead()]) == [line.id for line in events(50)]
-    assert (outcome.delivered, outcome.dead) == (len(backend.taken), len(stage.dead()))
+    assert sorted([*backend.accepted, *stage.dead()]) == [line.id for line in events(50)]
+    assert (outcome.delivered, outcome.dead) == (len(backend.accepted), len(stage.dead()))
 
 
 def test_pauses_grow():

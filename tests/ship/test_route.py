@@ -16,7 +16,7 @@ from dashcam.ship.stats import collect_stats
 
 from ..processes import until
 from ..spool.spools import log_line, run_writer, running_writer, write_to
-from .played import Played, Taking
+from .played import Played, Accepting
 
 SMALL = Limits(events=10, bytes=100_000)
 SEVERAL = Limits(events=10, bytes=100_000, in_flight=4)
@@ -42,11 +42,11 @@ def _account(folder):
 def test_a_drain_ships_what_there_is(tmp_path):
     """Then it ends, with the backend closed and everything accounted for."""
     _fill(tmp_path, 1000)
-    backend = Taking(lambda _: None, SMALL)
+    backend = Accepting(lambda _: None, SMALL)
 
     _route(tmp_path, backend).run(is_drain=True)
 
-    assert len(set(backend.taken)) == len(backend.taken) == 1000
+    assert len(set(backend.accepted)) == len(backend.accepted) == 1000
     assert backend.is_closed
     recorded, share = _account(tmp_path)
     assert (recorded, share.delivered, share.waiting, share.dead) == (1000, 1000, 0, 0)
@@ -55,14 +55,14 @@ def test_a_drain_ships_what_there_is(tmp_path):
 def test_a_second_run_ships_only_what_is_new(tmp_path):
     """Also when nothing is."""
     _fill(tmp_path, 15)
-    first, second, third = (Taking(lambda _: None, SMALL) for _ in range(3))
+    first, second, third = (Accepting(lambda _: None, SMALL) for _ in range(3))
 
     _route(tmp_path, first).run(is_drain=True)
     _route(tmp_path, second).run(is_drain=True)
     _fill(tmp_path, 5)
     _route(tmp_path, third).run(is_drain=True)
 
-    assert (len(first.taken), len(second.taken), len(third.taken)) == (15, 0, 5)
+    assert (len(first.accepted), len(second.accepted), len(third.accepted)) == (15, 0, 5)
 
 
 def test_damage_is_counted(tmp_path, caplog):
@@ -133,14 +133,14 @@ def test_a_stop_between_batches_under_way(tmp_path):
         stopping.set()
         return None
 
-    first, second = Taking(answer, SEVERAL), Taking(lambda _: None, SEVERAL)
+    first, second = Accepting(answer, SEVERAL), Accepting(lambda _: None, SEVERAL)
     _route(tmp_path, first, stopping).run()
     recorded, share = _account(tmp_path)
     assert (recorded, share.delivered, share.waiting) == (40, 30, 10)
 
     _route(tmp_path, second).run(is_drain=True)
-    assert len(second.taken) == 10
-    assert sorted(first.taken + second.taken) == sorted(set(first.taken + second.taken))
+    assert len(second.accepted) == 10
+    assert sorted(first.accepted + second.accepted) == sorted(set(first.accepted + second.accepted))
     assert _account(tmp_path)[1].delivered == 40
 
 
@@ -186,7 +186,7 @@ input()
 @pytest.mark.parametrize("in_flight", [1, 4])
 def test_the_account_holds_at_every_moment(tmp_path, in_flight):
     """While a process records, and a backend takes, refuses and fails at random; at the end all is there, once."""
-    backend = Taking(_at_random(random.Random(in_flight)), Limits(50, 100_000, in_flight))
+    backend = Accepting(_at_random(random.Random(in_flight)), Limits(50, 100_000, in_flight))
     stopping = threading.Event()
     thread = threading.Thread(target=_route(tmp_path, backend, stopping).run)
     with running_writer(LOAD, tmp_path / "spool") as process:
@@ -208,8 +208,8 @@ def test_the_account_holds_at_every_moment(tmp_path, in_flight):
     share = account.routes["played"]
     assert looks > 3
     assert len(buried) == share.dead
-    assert Counter(backend.taken + buried).most_common(1)[0][1] == 1
-    assert len(backend.taken + buried) == 5000
+    assert Counter(backend.accepted + buried).most_common(1)[0][1] == 1
+    assert len(backend.accepted + buried) == 5000
 
 
 def test_a_process_that_was_killed(tmp_path):
@@ -217,9 +217,9 @@ def test_a_process_that_was_killed(tmp_path):
     code = "writer.append(start_line(1, 'a'))\nwriter.append(log_line(2))\nos.kill(os.getpid(), 9)"
     with pytest.raises(AssertionError):
         run_writer(code, tmp_path / "spool")
-    backend = Taking(lambda _: None, Limits(1, 100_000))
+    backend = Accepting(lambda _: None, Limits(1, 100_000))
 
     _route(tmp_path, backend).run(is_drain=True)
     _route(tmp_path, backend).run(is_drain=True)
 
-    assert [line_id.partition("-")[2] for line_id in backend.taken] == ["00000002", "aborted-00000001"]
+    assert [line_id.partition("-")[2] for line_id in backend.accepted] == ["00000002", "aborted-00000001"]

@@ -14,7 +14,7 @@ from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
 from ..spool.spools import log_line, write_to
-from .played import Played, Taking
+from .played import Played, Accepting
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ def test_a_slow_route_holds_up_no_other(tmp_path, settings):
         if not left[0]:
             is_overtaken.set()
 
-    fast = Taking(count)
-    slow = Taking(lambda _: None if is_overtaken.wait(30) else BackendUnavailable("not overtaken"), Limits(50, 100_000))
+    fast = Accepting(count)
+    slow = Accepting(lambda _: None if is_overtaken.wait(30) else BackendUnavailable("not overtaken"), Limits(50, 100_000))
 
     ship(settings, {"fast": fast, "slow": slow}.get, is_drain=True)
 
     assert is_overtaken.is_set()
-    assert len(fast.taken) == len(slow.taken) == 100
+    assert len(fast.accepted) == len(slow.accepted) == 100
     routes = collect_stats(tmp_path).routes
     assert [routes[name].delivered for name in ("fast", "slow")] == [100, 100]
 
@@ -52,7 +52,7 @@ def test_what_a_kill_left_half_made_goes(tmp_path, settings):
     half.write_bytes(bytes(1000))
     os.utime(half, (1000, 1000))
 
-    ship(settings, lambda _: Taking(lambda _: None), is_drain=True)
+    ship(settings, lambda _: Accepting(lambda _: None), is_drain=True)
 
     assert not half.exists()
     assert len(segment_files(tmp_path / "spool")) == 1

@@ -302,7 +302,7 @@ def test_a_token_that_cannot_be_one_is_a_fault_of_the_settings(token):
 
 
 def test_the_order_of_keys_survives():
-    """Taking the added key away and naming the others as before gives the line again."""
+    """Accepting the added key away and naming the others as before gives the line again."""
     sent = orjson.loads(dated(SPAN))
 
     assert list(sent) == ["timestamp", "@timestamp", "timestamp_ecs", "event"]
