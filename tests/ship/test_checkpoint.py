@@ -8,7 +8,7 @@ from dashcam.ship.checkpoint import Checkpoint, Trouble
 from dashcam.ship.cursor import SegmentOffset
 
 SOME = Checkpoint(
-    marks={"a": SegmentOffset(100, 2), "b": SegmentOffset(300, 5, is_done=True, told=2)},
+    marks={"a": SegmentOffset(100, 2), "b": SegmentOffset(300, 5, is_done=True, synthesized=2)},
     delivered=6,
     dead=1,
     damaged=3,

@@ -10,7 +10,7 @@ from dashcam.ship.batch import Limits, PartialResult
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import MAX_PAUSE_S, Delivery, Outcome, _Backoff, batches
 
-from .played import Played, Accepting, events
+from .played import Accepting, Played, events
 
 SOON = 0.001
 
@@ -21,12 +21,12 @@ class Stage:
     def __init__(self, folder, backend, on_trouble=lambda _: None):
         self.stopping = threading.Event()
         self.dead_letters = DeadLetters(folder, "played")
-        self.told = []
+        self.reported = []
         self._on_trouble = on_trouble
-        self.deliver = Delivery("played", backend, self.dead_letters, self.stopping, self._tell).deliver
+        self.deliver = Delivery("played", backend, self.dead_letters, self.stopping, self._report).deliver
 
-    def _tell(self, reason):
-        self.told.append(reason)
+    def _report(self, reason):
+        self.reported.append(reason)
         if reason:
             self._on_trouble(self)
 
@@ -57,7 +57,7 @@ def test_a_batch_comes_again(tmp_path):
 
     assert stage.deliver(events(3)) == Outcome(3, 0, [])
     assert backend.attempts == [[line.id for line in events(3)]] * 3
-    assert stage.told == ["down", "still down", None]
+    assert stage.reported == ["down", "still down", None]
 
 
 def test_whatever_a_backend_trips_over_is_tried_again(tmp_path, caplog):
@@ -65,7 +65,7 @@ def test_whatever_a_backend_trips_over_is_tried_again(tmp_path, caplog):
     stage = Stage(tmp_path, Played(ZeroDivisionError("by zero"), KeyError("k")))
 
     assert stage.deliver(events(2)) == Outcome(2, 0, [])
-    assert stage.told == ["ZeroDivisionError: by zero", "KeyError: 'k'", None]
+    assert stage.reported == ["ZeroDivisionError: by zero", "KeyError: 'k'", None]
     assert "unexpected" in caplog.text
 
 
@@ -103,7 +103,7 @@ def test_events_that_are_to_come_again(tmp_path):
 
     assert stage.deliver(events(4)) == Outcome(3, 1, [])
     assert backend.attempts[1:] == [["seg-00000000", "seg-00000002"], ["seg-00000002"]]
-    assert stage.told == ["2 of 4 events not taken yet", "1 of 2 events not taken yet", None]
+    assert stage.reported == ["2 of 4 events not taken yet", "1 of 2 events not taken yet", None]
 
 
 def test_an_event_that_cannot_be_buried_waits(tmp_path):
@@ -114,7 +114,7 @@ def test_an_event_that_cannot_be_buried_waits(tmp_path):
 
     assert stage.deliver(events(1)) == Outcome(0, 1, [])
     assert stage.dead() == {"seg-00000000": "odd"}
-    assert "cannot be written" in stage.told[0]
+    assert "cannot be written" in stage.reported[0]
 
 
 def test_a_stop_ends_a_pause(tmp_path):

@@ -16,7 +16,7 @@ from dashcam.ship.stats import collect_stats
 
 from ..processes import until
 from ..spool.spools import log_line, run_writer, running_writer, write_to
-from .played import Played, Accepting
+from .played import Accepting, Played
 
 SMALL = Limits(events=10, bytes=100_000)
 SEVERAL = Limits(events=10, bytes=100_000, in_flight=4)

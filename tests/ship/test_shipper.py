@@ -14,7 +14,7 @@ from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
 from ..spool.spools import log_line, write_to
-from .played import Played, Accepting
+from .played import Accepting, Played
 
 
 @pytest.fixture
@@ -36,7 +36,9 @@ def test_a_slow_route_holds_up_no_other(tmp_path, settings):
             is_overtaken.set()
 
     fast = Accepting(count)
-    slow = Accepting(lambda _: None if is_overtaken.wait(30) else BackendUnavailable("not overtaken"), Limits(50, 100_000))
+    slow = Accepting(
+        lambda _: None if is_overtaken.wait(30) else BackendUnavailable("not overtaken"), Limits(50, 100_000)
+    )
 
     ship(settings, {"fast": fast, "slow": slow}.get, is_drain=True)
 

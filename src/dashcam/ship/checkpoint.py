@@ -94,7 +94,7 @@ def _furthest(accounts: list[Checkpoint], count_before: Callable[[Mapping[str, S
     for account in accounts:
         for segment, mark in account.marks.items():
             marks[segment] = max(
-                mark, marks.get(segment, mark), key=lambda each: (each.is_done, each.offset, each.told)
+                mark, marks.get(segment, mark), key=lambda each: (each.is_done, each.offset, each.synthesized)
             )
     ahead = frozenset(id_ for account in accounts for id_ in account.ahead if not _is_before(id_, marks))
     best = max(accounts, key=lambda account: account.delivered + account.dead, default=Checkpoint())

@@ -21,7 +21,7 @@ class SegmentOffset(NamedTuple):
     offset: int = 0
     lines: int = 0
     is_done: bool = False
-    told: int = 0
+    synthesized: int = 0
 
 
 class PendingBatch(NamedTuple):
@@ -99,11 +99,11 @@ class SpoolCursor:
         self._waiting.extend(
             (expand(line, after.lines), segment, after) for line, after in passage.lines if is_shipped(line)
         )
-        self._at[segment] = mark = SegmentOffset(*passage.after, told=mark.told)
+        self._at[segment] = mark = SegmentOffset(*passage.after, synthesized=mark.synthesized)
         if is_final and not passage.lines and not passage.damaged:
-            for told, line in enumerate(synthesized_events(reader), 1):
-                if told > mark.told:
-                    self._waiting.append((line, segment, mark._replace(told=told)))
+            for number, event in enumerate(synthesized_events(reader), 1):
+                if number > mark.synthesized:
+                    self._waiting.append((event, segment, mark._replace(synthesized=number)))
             self._end(segment, mark)
             self._open.pop(segment)[0].close()
 

@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
 class Delivery:
     """The way of batches to one backend; `deliver` may run in several threads at once.
 
-    `tell` is called with what is in the way, before each pause, and with `None` after each success.
+    `report` is called with what is in the way, before each pause, and with `None` after each success.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class Delivery:
         backend: Backend,
         dead_letters: DeadLetters,
         stopping: threading.Event,
-        tell: Callable[[str | None], None],
+        report: Callable[[str | None], None],
     ) -> None:
         self._name = name
         self._backend = backend
         self._dead_letters = dead_letters
         self._stopping = stopping
-        self._tell = tell
+        self._report = report
 
     def deliver(self, batch: Batch) -> Outcome:
         """Send a batch until every event of it is delivered or dead-lettered, or it is told to stop."""
@@ -71,7 +71,7 @@ class Delivery:
                 self._wait(pause.next(None), f"{len(rest.retry)} of {len(part)} events not taken yet")
             else:
                 pause = _Backoff()
-                self._tell(None)
+                self._report(None)
         return Outcome(delivered, dead, [line for part in waiting for line in part])
 
     def _attempt(self, part: Batch) -> PartialResult:
@@ -103,7 +103,7 @@ class Delivery:
 
     def _wait(self, pause_s: float, reason: str) -> None:
         _log.warning("%s: %s; nothing is lost, next try in %.1f s", self._name, reason, pause_s)
-        self._tell(reason)
+        self._report(reason)
         self._stopping.wait(pause_s)
 
 

@@ -39,7 +39,7 @@ class Route:
         self._backend = backend
         self._folder = folder
         self._stopping = stopping
-        self._delivery = Delivery(name, backend, DeadLetters(folder / "dead-letters", name), stopping, self._tell)
+        self._delivery = Delivery(name, backend, DeadLetters(folder / "dead-letters", name), stopping, self._report)
         self.is_hung = False
         self._trouble: Trouble | None = None
         self._saving = threading.Lock()
@@ -108,7 +108,7 @@ class Route:
         self.progress = replace(self.progress, ahead=frozenset(ahead))
         under_way.clear()
 
-    def _tell(self, reason: str | None) -> None:
+    def _report(self, reason: str | None) -> None:
         if reason is None:
             if self._trouble:
                 _log.info("%s: goes on; the trouble began at %s", self.name, self._trouble.since)

@@ -150,7 +150,7 @@ def _count(path: Path, marks: Mapping[str, SegmentOffset], tally: _Tally) -> dic
     tally.services[service] += len(ends)
     tally.bytes += path.stat().st_size
     return {
-        name: 0 if mark.is_done else sum(end > mark.offset for end in ends) + derived - mark.told
+        name: 0 if mark.is_done else sum(end > mark.offset for end in ends) + derived - mark.synthesized
         for name, mark in marks.items()
     }
 
