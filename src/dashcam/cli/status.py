@@ -1,6 +1,7 @@
 """What was recorded, and what became of it: recorded = delivered + waiting + dead-lettered, for each backend.
 
-Exit status 1 when something is in a backend's way, an event was dropped, or one went to the dead letters.
+Exit status 1 when something is in a backend's way, an event was dropped, or one went to the dead letters. With
+--health it is 1 only when the shipper is not at work: one that waits for a backend that is down is well, and says so.
 """
 
 import argparse
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--health", action="store_true", help="ask for a sign of life of the shipper, and no more")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the account."""
     from dashcam.ship.stats import collect_stats
 
-    folder = Settings.load().dir
+    settings = Settings.load()
+    if arguments.health:
+        return _check_health(settings)
+    folder = settings.dir
     account = collect_stats(folder)
     if arguments.json:
         import orjson
@@ -34,6 +39,14 @@ def run(arguments: argparse.Namespace) -> int:
         print("\n".join(_told(account, str(folder))))
     troubles = [route for route in account.routes.values() if route.trouble or route.dead]
     return NOT_FOUND if troubles or any(account.dropped.values()) else OK
+
+
+def _check_health(settings: Settings) -> int:
+    from dashcam.ship import health
+
+    found = health.check(settings.dir, max(health.MAX_SILENCE_S, 2 * settings.sync_interval_s))
+    print("\n".join(found.lines))
+    return OK if found.is_well else NOT_FOUND
 
 
 def _told(account: "SpoolStats", folder: str) -> Iterator[str]:

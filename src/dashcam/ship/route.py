@@ -28,7 +28,8 @@ _log = logging.getLogger("dashcam.ship")
 class Route:
     """One backend and its way through the spool; `run` works until `stopping` is set.
 
-    `is_hung` tells after it that a thread still waits for an answer.
+    `is_hung` tells after it that a thread still waits for an answer; `turned_at_s`, on the monotonic clock, when its
+    loop came around last.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Route:
         self._stopping = stopping
         self._delivery = Delivery(name, backend, DeadLetters(folder / "dead-letters", name), stopping, self._report)
         self.is_hung = False
+        self.turned_at_s = time.monotonic()
         self._trouble: Trouble | None = None
         self._saving = threading.Lock()
 
@@ -51,6 +53,7 @@ class Route:
         pool = ThreadPoolExecutor(limits.in_flight, f"ship-{self.name}")
         under_way: UnderWay = deque()
         while not self._stopping.is_set():
+            self.turned_at_s = time.monotonic()
             if len(under_way) < limits.in_flight and (batch := cursor.next_batch(limits)):
                 under_way.append((batch, pool.submit(self._deliver, batch)))
             elif under_way:

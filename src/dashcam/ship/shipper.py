@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
-from dashcam.ship import checkpoint
+from dashcam.ship import checkpoint, health
 from dashcam.ship.batch import Backend
 from dashcam.ship.route import Route
 from dashcam.ship.stats import count_before, prune
@@ -44,6 +44,7 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
             thread.start()
         while at_work := [thread for thread in threads if thread.is_alive()]:
             _housekeeping(settings, routes)
+            _sign(settings, routes)
             # Not a wait for the event: a signal that came within it would set the event under the event's own lock.
             at_work[0].join(settings.sync_interval_s)
         _log.info("stops")
@@ -57,6 +58,14 @@ def _run(route: Route, is_drain: bool, stopping: threading.Event) -> None:  # no
         # Nothing is lost by ending: whoever supervises the shipper starts it again, and it goes on where it was.
         _log.exception("%s: ends", route.name)
         stopping.set()
+
+
+def _sign(settings: Settings, routes: list[Route]) -> None:
+    if all(time.monotonic() - route.turned_at_s < health.MAX_SILENCE_S for route in routes):
+        try:
+            health.sign(settings.dir)
+        except OSError as fault:
+            _log.warning("the health check will fail: %s", fault)
 
 
 def _housekeeping(settings: Settings, routes: list[Route]) -> None:

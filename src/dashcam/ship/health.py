@@ -1,0 +1,47 @@
+"""A sign of life that the shipper leaves in its folder, for the health check of a container or a supervisor."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dashcam.ship import checkpoint
+
+MAX_SILENCE_S = 20.0  # the loops turn twenty times a second; a machine that is busy may need seconds for one turn
+_SIGN = "shipper.alive"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Is the shipper at work, and what each of its routes does: one line each."""
+
+    is_well: bool
+    lines: tuple[str, ...]
+
+
+def sign(folder: Path) -> None:
+    """Leave a sign of life; raises `OSError`."""
+    (folder / _SIGN).touch()
+
+
+def check(folder: Path, max_silence_s: float = MAX_SILENCE_S) -> Health:
+    """Return the health of the shipper that works in a folder.
+
+    It is well while it ships, and while it waits for a backend that is down: it delivers as soon as that is back, and
+    to start it again would not help. It is not well when it is not there, or hangs.
+    """
+    try:
+        silence_s = time.time() - (folder / _SIGN).stat().st_mtime
+    except FileNotFoundError:
+        return Health(is_well=False, lines=("no shipper has been at work here",))
+    if silence_s > max_silence_s:
+        return Health(is_well=False, lines=(f"no sign of life from the shipper for {silence_s:.0f} s",))
+    return Health(is_well=True, lines=tuple(_describe_routes(folder)))
+
+
+def _describe_routes(folder: Path) -> Iterator[str]:
+    for name, route in checkpoint.load(folder / "positions").items():
+        if route.trouble:
+            yield f"{name}: waits since {route.trouble.since}: {route.trouble.reason}"
+        else:
+            yield f"{name}: ships, {route.delivered:,} delivered"
