@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("--port", type=int, default=0, help="where it listens on 127.0.0.1; else any free one")
+    parser.add_argument("--host", default="127.0.0.1", help="the address it listens at; in a container 0.0.0.0")
+    parser.add_argument("--port", type=int, default=0, help="the port it listens at; else any free one")
     parser.add_argument("--journal", type=Path, metavar="FILE", help="keep what was sent, for the next start")
     parser.add_argument(
         "--delay", type=float, default=0.0, metavar="S", help="until an event is found; Loggly's takes minutes"
@@ -39,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     try:
-        stand_in = StandIn(_habits(arguments), port=arguments.port, journal=arguments.journal).start()
+        stand_in = StandIn(
+            _habits(arguments), host=arguments.host, port=arguments.port, journal=arguments.journal
+        ).start()
     except OSError as fault:
         raise DashcamError(f"the stand-in cannot start: {fault}") from fault
     _print(stand_in.environment(), is_json=arguments.json)

@@ -29,6 +29,7 @@ class StandIn:
         self,
         habits: Habits | None = None,
         *,
+        host: str = "127.0.0.1",
         port: int = 0,
         journal: Path | None = None,
         clock: Callable[[], int] = time.time_ns,
@@ -38,6 +39,7 @@ class StandIn:
         self.searching = Faults()
         self.archive = Archive(self.habits, journal, clock)
         self._service = Service(self.archive, self.habits, {"send": self.sending, "search": self.searching})
+        self._host = host
         self._port = port
         self._server: Server | None = None
         self._thread = threading.Thread()
@@ -45,7 +47,8 @@ class StandIn:
     @property
     def url(self) -> str:
         """Its address; the port stays the same after a stop and a start."""
-        return f"http://127.0.0.1:{self._port}"
+        host = "127.0.0.1" if self._host == "0.0.0.0" else self._host
+        return f"http://{host}:{self._port}"
 
     def environment(self) -> dict[str, str]:
         """The variables that send to it and search in it."""
@@ -59,7 +62,7 @@ class StandIn:
 
     def start(self) -> Self:
         """Listen on 127.0.0.1."""
-        self._server = Server(self._port, self._service)
+        self._server = Server(self._host, self._port, self._service)
         self._port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="loggly stand-in")
         self._thread.start()

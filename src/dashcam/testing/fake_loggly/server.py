@@ -13,16 +13,16 @@ from dashcam.testing.fake_loggly.service import Request, Response, Service, kind
 
 
 class Server(ThreadingHTTPServer):
-    """Listens on 127.0.0.1; closing it cuts every connection and waits for their threads."""
+    """Listens on one address; closing it cuts every connection and waits for their threads."""
 
     daemon_threads = False
 
-    def __init__(self, port: int, service: Service) -> None:
+    def __init__(self, host: str, port: int, service: Service) -> None:
         self.service = service
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__((host, port), _Handler)
 
     def remember(self, connection: socket.socket) -> None:
         """Cut this connection when the server closes."""
