@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test test-long check bench bench-record wheel clean up up-elk down
+.PHONY: venv demo test test-long check bench bench-record wheel clean secrets up up-elk down images lock test-containers
 
 venv: $(VENV)/.installed
 
@@ -45,25 +45,57 @@ wheel:
 	build/wheel/clean/bin/python tests/installed.py
 	@ls build/wheel/*.whl
 
+COMPOSE := docker compose
+COMPOSE_ELK := docker compose --file docker-compose.yml --file docker-compose.elk.yml
+
 # Passwords and keys are made up once; an .env that is there stays as it is.
 .env:
 	umask 077; while IFS= read -r line; do \
 	  case $$line in \
+	    ELASTICSEARCH_API_KEY=) echo "$$line";; \
 	    *_PASSWORD=|*_KEY=) echo "$$line$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')";; \
 	    *) printf '%s\n' "$$line";; \
 	  esac; \
 	done < .env.example > $@.new && mv $@.new $@
 
-up: .env
-	docker compose up --build --detach
+# A container reads its secrets at its start: the shipper is started again where one of them changed.
+secrets: .env
+	@changed=$$(sh deploy/compose/secrets.sh); \
+	if [ -n "$$changed" ] && [ -n "$$($(COMPOSE) ps --quiet shipper 2>/dev/null)" ]; then $(COMPOSE) restart shipper; fi
 
-up-elk: .env
-	umask 077; sed 's/^LOG_BACKEND=.*/LOG_BACKEND=elk/' .env > .env.new && mv .env.new .env
-	docker compose --file docker-compose.yml --file docker-compose.elk.yml up --build --detach
-	@echo "Kibana: http://127.0.0.1:5601, user elastic, password ELASTIC_PASSWORD in .env"
+up: secrets
+	$(COMPOSE) up --build --detach --wait
+	@sh deploy/compose/first-request.sh $(COMPOSE)
+
+# The configuration of Elasticsearch and Kibana is mounted, and read by users of theirs.
+up-elk: secrets
+	umask 077; sed -E 's/^LOG_BACKEND=(local)?$$/LOG_BACKEND=elk/' .env > .env.new && mv .env.new .env
+	chmod -R go+rX logging/elk
+	$(COMPOSE_ELK) up --build --detach --wait
+	@sh deploy/compose/first-request.sh $(COMPOSE_ELK)
 
 down:
-	docker compose --file docker-compose.yml --file docker-compose.elk.yml --profile logstash down
+	$(COMPOSE_ELK) --profile logstash --profile loggly-stand-in down
+
+# The images alone; IMAGES="cars parts" chooses.
+IMAGES ?= cars parts shipper proxy
+images:
+	for image in $(IMAGES); do \
+	  docker build --file deploy/Dockerfile --target $$image --tag dashcam/$$image \
+	    --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) . || exit 1; \
+	done
+
+# Lock files of the images, anew: what they pin is what the indexes hold today.
+lock: venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile $(LOCK) --output-file deploy/requirements/tools.txt deploy/requirements/tools.in
+	$(BIN)/uv pip compile $(LOCK) --output-file deploy/requirements/shipper.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --output-file deploy/requirements/services.txt pyproject.toml deploy/requirements/services.in
+LOCK := --quiet --upgrade --generate-hashes --python-version 3.13 --no-header --no-annotate
+
+# Builds and starts everything in containers, and breaks it in many ways; needs Docker, or root and Debian to get it.
+test-containers: venv
+	$(BIN)/python -m pytest -m containers -s tests/containers
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 from dataclasses import fields
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 from dashcam.settings import Settings
@@ -18,7 +21,8 @@ BASE, ELK = ROOT / "docker-compose.yml", ROOT / "docker-compose.elk.yml"
 TEXT = BASE.read_text() + ELK.read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 SETTINGS = {setting.metadata["variable"] for setting in fields(Settings)}
-ONE_SHOT = {"setup", "dashboards"}
+ONE_SHOT = {"setup", "dashboards", "prepare-cars", "prepare-parts"}
+OPTIONAL = {"logstash", "loggly-stand-in"}
 ELASTIC = {"elasticsearch", "kibana", "logstash"}
 
 
@@ -43,13 +47,23 @@ def merged():
 
 SERVICES = merged()
 VOLUMES = load(BASE)["volumes"] | load(ELK)["volumes"]
+SECRETS = load(BASE)["secrets"] | load(ELK)["secrets"]
 every_service = pytest.mark.parametrize("name", SERVICES)
 
 
 def dockerfile(service):
-    """The text of the Dockerfile a service is built by, empty where it is pulled."""
-    build = service.get("build") or (SERVICES["shipper"]["build"] if service["image"] == "dashcam-shipper" else None)
-    return (ROOT / build["context"] / build.get("dockerfile", "Dockerfile")).read_text() if build else ""
+    """The instructions that make a service's image, those of the stages it stands on first; none where it is pulled."""
+    if "build" not in service:
+        return ""
+    build = {"dockerfile": "Dockerfile", "target": None, **service["build"]}
+    text = (ROOT / build["context"] / build["dockerfile"]).read_text().replace("\\\n", " ")
+    stages = re.findall(r"^(FROM (\S+)(?: AS (\S+))?\n.*?)(?=^FROM |\Z)", text, re.MULTILINE | re.DOTALL)
+    by_name = {name: (base, body) for body, base, name in stages}
+    wanted, found = build["target"] or stages[-1][2], ""
+    while wanted in by_name:
+        wanted, body = by_name[wanted]
+        found = body + found
+    return found
 
 
 def published(service):
@@ -101,19 +115,23 @@ def test_passwords_are_made_up_once(tmp_path):
 
     make_env(tmp_path)
 
-    assert len(set(secrets)) == len(secrets) == 5
+    assert len(set(secrets)) == len(secrets) == 9
     assert made.stat().st_mode & 0o077 == 0
     assert made.read_text() == first
 
 
 def test_variables_and_their_example_agree():
-    """Each that is used is in .env.example, and the other way round; one that must be set is made up."""
+    """Each that is used is in .env.example, and the other way round; a secret is used as a file."""
     used = set(re.findall(r"(?<!\$)\$\{(\w+)", TEXT))
+    files = {name.upper() for name in SECRETS}
     told = set(re.findall(r"^(\w+)=", EXAMPLE, re.MULTILINE))
-    must = set(re.findall(r"\$\{(\w+):\?", TEXT))
 
-    assert used == told
-    assert all(re.fullmatch(r"\w+(_PASSWORD|_KEY)", name) for name in must)
+    assert used | files == told
+
+
+def test_it_can_be_ended_without_an_env():
+    """No variable must be set, so `make down` works in a checkout that has no .env any more."""
+    assert ":?" not in TEXT
 
 
 def test_defaults_are_told_once():
@@ -123,13 +141,21 @@ def test_defaults_are_told_once():
         assert told in {default, ""}, name
 
 
-def test_no_secret_is_written_down():
-    """Passwords, keys and tokens come from variables, in addresses as well."""
+def test_secrets_are_files():
+    """Not in the environment, where `docker inspect` and every child process see them, and not in addresses."""
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
             if re.search("PASSWORD|KEY|TOKEN", name):
-                assert re.fullmatch(r"\$\{\w+:[?-][^}]*\}", value), name
-    assert re.findall(r"://\w+:(?!\$\{)[^@/\s]+@", TEXT) == []
+                assert re.fullmatch(r"/run/secrets/\w+", value), name
+        assert set(service.get("secrets", [])) <= set(SECRETS)
+    assert {name: secret["file"] for name, secret in SECRETS.items()} == {name: f"./secrets/{name}" for name in SECRETS}
+    assert re.findall(r"://\w+:[^@/\s]+@", TEXT) == []
+
+
+@pytest.mark.parametrize("name", ["cars", "parts", "postgres"])
+def test_a_secret_goes_to_those_who_need_it(name):
+    """A service has its own password, and PostgreSQL its administrator's."""
+    assert SERVICES[name]["secrets"] == [f"{name}_password"]
 
 
 def test_only_the_shipper_knows_the_backend():
@@ -151,7 +177,8 @@ def test_paths_are_there(name):
     service = SERVICES[name]
     if build := service.get("build"):
         context = ROOT / build["context"]
-        copied = re.findall(r"^COPY (?!--from)(?:--\S+ )?(.+) \S+$", dockerfile(service), re.MULTILINE)
+        text = (context / build.get("dockerfile", "Dockerfile")).read_text()
+        copied = re.findall(r"^COPY (?!--from)(?:--\S+ )?(.+) \S+$", text, re.MULTILINE)
         assert all((context / source).exists() for line in copied for source in line.split())
     for volume in service.get("volumes", []):
         source = volume.split(":")[0]
@@ -163,9 +190,34 @@ def test_images_are_pinned(name):
     """To a whole version, or built here from one."""
     service = SERVICES[name]
     image = service.get("image", "")
-    froms = re.findall(r"^FROM (\S+)", dockerfile(service), re.MULTILINE) or [image]
+    froms = re.findall(r"^FROM (\S+)", dockerfile(service), re.MULTILINE)[:1] or [image]
 
     assert all(re.search(r":v?\d+\.\d+(\.\d+)?(-|$)", each) for each in froms)
+
+
+def test_libraries_are_pinned_by_hash():
+    """What an index serves tomorrow under the same name is not installed."""
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+
+    installing = re.findall(r"pip (?:--python \S+ )?install (.*?)(?:-r |\n|&&|$)", text)
+    assert installing
+    assert all("--require-hashes" in options or "--no-index" in options for options in installing)
+
+
+@pytest.mark.parametrize(
+    ("lock", "distributions"),
+    [("shipper", ["dashcam"]), ("services", ["dashcam", "dashcam-chassis", "cars", "parts"])],
+)
+def test_lock_files_hold_what_is_required(lock, distributions):
+    """In a version that is allowed: `make lock` after a change of pyproject.toml."""
+    text = (ROOT / "deploy" / "requirements" / f"{lock}.txt").read_text()
+    pinned = dict(re.findall(r"^([a-z0-9._-]+)==(\S+) \\$", text, re.MULTILINE))
+    required = [Requirement(each) for name in distributions for each in requires(name)]
+
+    for each in required:
+        if not each.url and not (each.marker and "extra" in str(each.marker)):
+            assert each.specifier.contains(pinned[canonicalize_name(each.name)], prereleases=True), each
+    assert len(re.findall(r"--hash=sha256:", text)) >= len(pinned)
 
 
 def test_the_stack_is_of_one_version():
@@ -198,8 +250,8 @@ def test_it_all_fits_a_laptop():
     """At most 5 GB without Logstash, less than 1.2 GB without the stack."""
     limits = {name: int(service["mem_limit"].rstrip("m")) for name, service in SERVICES.items()}
 
-    assert sum(limit for name, limit in limits.items() if name != "logstash") <= 5000
-    assert sum(limits[name] for name in load(BASE)["services"]) <= 1200
+    assert sum(limit for name, limit in limits.items() if name not in OPTIONAL | ONE_SHOT) <= 5000
+    assert sum(limits[name] for name in load(BASE)["services"] if name not in OPTIONAL | ONE_SHOT) <= 1200
 
 
 @every_service
@@ -217,7 +269,36 @@ def test_each_tells_its_health(name):
     has_check = "healthcheck" in service or "HEALTHCHECK" in dockerfile(service)
 
     assert has_check or name in ONE_SHOT
-    assert ("entrypoint" in service and "on-failure" in service["restart"]) == (name in ONE_SHOT)
+    assert ("on-failure" in service["restart"]) == (name in ONE_SHOT)
+
+
+@every_service
+def test_logs_take_bounded_room(name):
+    """Rotated by Docker, or sent away by it."""
+    logging = SERVICES[name]["logging"]
+
+    assert logging["driver"] == "fluentd" or set(logging["options"]) == {"max-size", "max-file"}
+
+
+def test_replicas_can_be_told_apart():
+    """A service that can be scaled has no name, port or host name of its own."""
+    for name in ("cars", "parts"):
+        assert not {"hostname", "container_name", "ports"} & set(SERVICES[name])
+
+
+def test_two_checkouts_share_nothing():
+    """Neither the project's name nor an image's is fixed."""
+    assert all("image" not in service for service in SERVICES.values() if "build" in service)
+    assert not {"name"} & (set(load(BASE)) | set(load(ELK)))
+
+
+def test_every_setting_of_the_shipper_can_be_set():
+    """By .env, as a variable or a secret; where its folder is, is the image's to say."""
+    given = set(SERVICES["shipper"]["environment"]) | {name.upper() for name in SERVICES["shipper"]["secrets"]}
+    recording = {"LOG_LEVEL", "DASHCAM_TRUST_REQUEST_ID"}
+
+    assert SETTINGS - given == recording | {"DASHCAM_DIR", "KIBANA_SYSTEM_PASSWORD"}
+    assert recording <= set(SERVICES["cars"]["environment"])
 
 
 @every_service
@@ -245,9 +326,10 @@ def test_fluentd_knows_what_it_is_told():
     """Each variable is read in its configuration, each port is one it listens at, and the shipper's address too."""
     configuration = "".join(path.read_text() for path in sorted((ROOT / "logging" / "fluentd").rglob("*.conf")))
 
-    assert all(f"ENV['{name}']" in configuration or f"ENV.fetch('{name}')" in configuration
-               for name in SERVICES["fluentd"]["environment"])  # fmt: skip
-    assert sorted(port for *_, port in published(SERVICES["fluentd"])) == ["24220", "24224", "24225"]
+    given = [*SERVICES["fluentd"]["environment"], *re.findall(r"export (\w+)=", SERVICES["fluentd"]["command"][-1])]
+
+    assert all(f"ENV['{name}']" in configuration or f"ENV.fetch('{name}')" in configuration for name in given)
+    assert [port for *_, port in published(SERVICES["fluentd"])] == ["24225"]
     assert SERVICES["shipper"]["environment"]["FLUENTD_URL"].endswith("forward://fluentd:24224}")
     assert SERVICES["postgres"]["logging"]["options"]["fluentd-address"] == "127.0.0.1:24225"
 
@@ -255,13 +337,14 @@ def test_fluentd_knows_what_it_is_told():
 def test_addresses_between_containers():
     """By the name of a service and the port it listens at inside."""
     ports = {name: {port for *_, port in published(service)} for name, service in SERVICES.items()}
-    ports["postgres"] = {"5432"}
-    ports["parts"] = {re.search(r"^EXPOSE (\d+)", dockerfile(SERVICES["parts"]), re.MULTILINE)[1]}
-    found = re.findall(r"(?:http|forward)://(?:\w+:\$\{[^}]+\}@)?([a-z]+):(\d+)", TEXT) + re.findall(
-        r"@([a-z]+):(\d+)/", TEXT
-    )
+    ports["postgres"], ports["fluentd"] = {"5432"}, {"24224"}
+    for name in ("parts", "cars"):
+        ports[name] = {re.search(r"^EXPOSE (\d+)", dockerfile(SERVICES[name]), re.MULTILINE)[1]}
+    proxy = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text()
+    found = re.findall(r"(?:http|forward)://([a-z]+):(\d+)|@([a-z]+):(\d+)/|set \$cars ([a-z]+):(\d+)", TEXT + proxy)
+    found = [tuple(part for part in each if part) for each in found]
 
-    assert {host for host, _ in found} >= {"parts", "postgres", "fluentd", "elasticsearch", "kibana"}
+    assert {host for host, _ in found} >= {"cars", "parts", "postgres", "fluentd", "elasticsearch", "kibana"}
     assert all(port in ports[host] for host, port in found)
 
 
@@ -277,24 +360,120 @@ def test_every_user_that_shares_a_volume_has_one_number():
 
 def user_number(service):
     """The number of the user a container runs as."""
-    if "user" in service:
-        return service["user"].split(":")[0]
-    return re.search(r"(?:--uid |^USER )(\d+)", dockerfile(service), re.MULTILINE)[1]
+    user = service.get("user") or re.findall(r"^USER (\S+)$", dockerfile(service), re.MULTILINE)[-1]
+    return user.split(":")[0]
 
 
-def test_make_has_the_targets():
-    """`make up-elk` sets LOG_BACKEND and starts both files; `make down` ends both, and keeps the volumes."""
+@every_service
+def test_users_are_numbers_where_the_image_is_ours(name):
+    """A name is looked up in the image, a number is what Kubernetes can check."""
+    if "build" in SERVICES[name]:
+        assert user_number(SERVICES[name]).isdecimal()
+
+
+def test_make_keeps_a_backend_that_was_chosen(tmp_path):
+    """`make up-elk` changes the default alone; `make down` keeps the volumes."""
     makefile = (ROOT / "Makefile").read_text()
+    expression = re.search(r"sed -E '(s/\^LOG_BACKEND[^']+)'", makefile)[1].replace("$$", "$")
 
-    assert all(re.search(rf"^{name}:", makefile, re.MULTILINE) for name in ("up", "up-elk", "down", r"\.env"))
-    assert "s/^LOG_BACKEND=.*/LOG_BACKEND=elk/" in makefile
+    for before, after in (("local", "elk"), ("", "elk"), ("loggly,elk", "loggly,elk"), ("stdout", "stdout")):
+        (tmp_path / ".env").write_text(f"A=1\nLOG_BACKEND={before}\n")
+        done = subprocess.run(["sed", "-E", expression, tmp_path / ".env"], capture_output=True, text=True, check=True)
+        assert done.stdout == f"A=1\nLOG_BACKEND={after}\n"
     assert "--volumes" not in makefile
 
 
-def test_what_an_image_needs_is_sent_to_docker():
-    """.dockerignore lets every copied folder through."""
-    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+def make_secrets(folder):
+    """The names that changed, as `make secrets` learns them."""
+    script = ROOT / "deploy" / "compose" / "secrets.sh"
+    done = subprocess.run(["sh", script], cwd=folder, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
 
-    for name in ("cars", "parts", "shipper"):
-        for line in re.findall(r"^COPY (?!--from)(?:--\S+ )?(.+) \S+$", dockerfile(SERVICES[name]), re.MULTILINE):
-            assert {source.split("/")[0] for source in line.split()} <= let_through
+
+def test_secrets_come_from_env(tmp_path):
+    """For its owner's eyes, and for whoever a file is mounted for; said when they change, and kept otherwise."""
+    environment = make_env(tmp_path)
+
+    assert make_secrets(tmp_path) == {name.upper() for name in SECRETS}
+    assert make_secrets(tmp_path) == set()
+
+    environment.write_text(environment.read_text().replace("LOGGLY_TOKEN=\n", "LOGGLY_TOKEN='a b'\n"))
+    assert make_secrets(tmp_path) == {"LOGGLY_TOKEN"}
+    assert (tmp_path / "secrets" / "loggly_token").read_text() == "a b"
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "secrets").iterdir()} == {0o644}
+
+
+def test_an_older_env_gets_what_it_lacks(tmp_path):
+    """With passwords made up, and nothing else touched."""
+    make_env(tmp_path).write_text("POSTGRES_PASSWORD=mine\nLOG_BACKEND=loggly\n")
+
+    make_secrets(tmp_path)
+
+    lines = (tmp_path / ".env").read_text().splitlines()
+    assert lines[:2] == ["POSTGRES_PASSWORD=mine", "LOG_BACKEND=loggly"]
+    assert {line.partition("=")[0] for line in lines} == set(re.findall(r"^(\w+)=", EXAMPLE, re.MULTILINE))
+    assert re.search(r"^CARS_PASSWORD=[0-9a-f]{48}$", "\n".join(lines), re.MULTILINE)
+
+
+STALE = [
+    "services/cars/build/lib/cars/stale.py",
+    "services/cars/.env",
+    "services/cars/.venv/lib/x.py",
+    "services/cars/src/cars/.env",
+    "services/cars/src/cars.egg-info/PKG-INFO",
+    "services/cars/tests/test_api.py",
+    "src/dashcam/record/_speedups.cpython-311-x86_64-linux-gnu.so",
+    "src/dashcam/record/__pycache__/line.cpython-311.pyc",
+    "src/dashcam/.env",
+    "build/lib/dashcam/stale.py",
+    "logging/elk/.secret",
+    "secrets/postgres_password",
+    ".env",
+    ".git/config",
+    ".venv/bin/python",
+    "tests/wire.py",
+    "deploy/kubernetes/base/secret.yaml",
+    "dashboards/kibana/.DS_Store",
+]
+NEEDED = [
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+    "setup.py",
+    "dashboards/kibana/request-story.json",
+    "deploy/requirements/services.txt",
+    "deploy/compose/dashcam",
+    "deploy/proxy/nginx.conf",
+    "logging/elk/roles/writer.json",
+    "services/cars/setup.py",
+    "services/cars/src/cars/app.py",
+    "services/cars/src/cars/migrations/0001_cars.sql",
+    "services/chassis/src/chassis/worker.py",
+    "src/dashcam/record/line.py",
+    "src/dashcam/show/web/static/style.css",
+]
+
+
+def is_sent(path):
+    """Whether .dockerignore lets a file through: the last line that matches it, or a folder of it, wins."""
+    is_kept = True
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        if line and not line.startswith("#"):
+            pattern = re.escape(line.removeprefix("!")).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*")
+            pattern = pattern.replace(r"\[co\]", "[co]")
+            if re.fullmatch(f"{pattern}(?:/.*)?", path):
+                is_kept = line.startswith("!")
+    return is_kept
+
+
+@pytest.mark.parametrize("path", STALE)
+def test_what_a_build_or_a_run_leaves_behind_stays_out_of_images(path):
+    """A module that is no more was once found in one."""
+    assert not is_sent(path)
+
+
+@pytest.mark.parametrize("path", NEEDED)
+def test_what_an_image_needs_is_sent_to_docker(path):
+    """And is there."""
+    assert is_sent(path)

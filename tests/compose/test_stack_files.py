@@ -1,4 +1,4 @@
-"""The files of logging/elk and logging/shipper that the containers mount or run."""
+"""The files of logging/elk and deploy/compose that the containers mount or run."""
 
 import os
 import re
@@ -52,31 +52,55 @@ def test_logstash_writes_where_fluentd_does():
 
 
 KEYS = "ELASTICSEARCH_WRITER_KEY=writes\nELASTICSEARCH_READER_KEY=reads\n"
+WRAPPER = (LOGGING.parent / "deploy" / "compose" / "dashcam").read_text()
+
+
+def run_wrapper(tmp_path, *words, shown="ELASTICSEARCH_API_KEY", **environment):
+    """What a variable is to the program that the containers' `dashcam` runs."""
+    script = WRAPPER.replace("/keys/", f"{tmp_path}/keys/").replace("/run/secrets/", f"{tmp_path}/secrets/")
+    script = script.replace('exec /app/bin/dashcam "$@"', f'printf %s "${{{shown}:-}}"')
+    command = ["sh", "-c", script, "dashcam", *words]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """What the set-up leaves."""
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "elasticsearch.env").write_text(KEYS)
 
 
 @pytest.mark.parametrize(
     ("command", "given", "key"),
-    [("ship", None, "writes"), ("trace", None, "reads"), ("search", None, "reads"), ("ship", "own", "own")],
+    [("ship", {}, "writes"), ("trace", {}, "reads"), ("search", {}, "reads"), ("setup", {}, "")]
+    + [(command, {"ELASTICSEARCH_API_KEY": "own"}, "own") for command in ("ship", "trace")],
 )
+@pytest.mark.usefixtures("keys")
 def test_the_shipper_s_container_takes_the_key_it_needs(tmp_path, command, given, key):
-    """To write for the shipper, to read for all else; one from the environment goes before both."""
-    (tmp_path / "elasticsearch.env").write_text(KEYS)
-    script = (LOGGING / "shipper" / "dashcam").read_text().replace("/keys/", f"{tmp_path}/")
-    script = script.replace('exec /app/bin/dashcam "$@"', 'echo "$ELASTICSEARCH_API_KEY" "$@"')
-    environment = {**os.environ, **({"ELASTICSEARCH_API_KEY": given} if given else {})}
-
-    ran = subprocess.run(
-        ["sh", "-c", script, "dashcam", command], env=environment, capture_output=True, text=True, check=True
-    )
-
-    assert ran.stdout == f"{key} {command}\n"
+    """To write for the shipper, to read for all else, none to set up; one from the environment goes before both."""
+    assert run_wrapper(tmp_path, command, **given) == key
 
 
 def test_without_keys_the_shipper_s_container_just_runs(tmp_path):
     """As with any other backend."""
-    script = (LOGGING / "shipper" / "dashcam").read_text().replace("/keys/", f"{tmp_path}/")
-    script = script.replace('exec /app/bin/dashcam "$@"', 'echo "$ELASTICSEARCH_API_KEY" "$@"')
+    assert run_wrapper(tmp_path, "ship") == ""
 
-    ran = subprocess.run(["sh", "-c", script, "dashcam", "ship"], capture_output=True, text=True, check=True)
 
-    assert ran.stdout == " ship\n"
+def test_secrets_become_settings(tmp_path):
+    """Each file is the variable of its name, unless that is set."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "loggly_token").write_text("a $b 'c'")
+
+    assert run_wrapper(tmp_path, "ship", shown="LOGGLY_TOKEN") == "a $b 'c'"
+    assert run_wrapper(tmp_path, "ship", shown="LOGGLY_TOKEN", LOGGLY_TOKEN="other") == "other"
+
+
+def test_the_set_up_comes_as_the_administrator(tmp_path):
+    """Whose password becomes part of the address."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "elastic_password").write_text("secret")
+    address = {"ELASTICSEARCH_URL": "http://elasticsearch:9200"}
+
+    assert run_wrapper(tmp_path, "setup", shown="ELASTICSEARCH_URL", **address) == (
+        "http://elastic:secret@elasticsearch:9200"
+    )
