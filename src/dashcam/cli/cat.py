@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print_segment(path: Path, *, is_raw: bool) -> int:
     """Print a segment; the number of places in it that are no lines."""
+    from dashcam.spool.line import LineExpander, is_start
     from dashcam.spool.reader import SegmentReader
-    from dashcam.spool.segment import LineExpander, is_start
 
     try:
         reader = SegmentReader(path)

@@ -25,6 +25,8 @@ from opentelemetry.propagators.textmap import (
 from opentelemetry.trace import INVALID_SPAN_ID, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from dashcam.spool.line import encode_ids
+
 HEADER: Final = "X-Request-ID"
 REQUEST_ID: Final = otel_context.create_key("dashcam-request-id")
 
@@ -122,16 +124,6 @@ def ids_in(context: Context) -> bytes:
     if identity.span_id == INVALID_SPAN_ID:
         return encode_ids(carried, "", "", "")
     return encode_ids(carried, f"{identity.trace_id:032x}", f"{identity.span_id:016x}", "")
-
-
-def encode_ids(request: str, trace: str, span: str, transaction: str) -> bytes:
-    """Encode ids as the middle of a line, without those that are empty. None holds a character that JSON escapes."""
-    ids = f',"http":{{"request":{{"id":"{request}"}}}}' if request else ""
-    if trace:
-        ids += f',"trace":{{"id":"{trace}"}},"span":{{"id":"{span}"}}'
-    if transaction:
-        ids += f',"transaction":{{"id":"{transaction}"}}'
-    return ids.encode()
 
 
 def current_request() -> ServerRequest | None:

@@ -15,7 +15,8 @@ from dashcam.record import recorder
 from dashcam.record.line import encode_call
 from dashcam.record.logger import line_suffix
 from dashcam.record.unhandled import is_recorded
-from dashcam.spool.segment import LATEST_NS, new_segment_id
+from dashcam.spool.line import MAX_TIME_NS
+from dashcam.spool.segment import new_segment_id
 
 # A record's own attributes come first in its dictionary, in an order that never changes; what follows is `extra`.
 _OWN = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
@@ -57,7 +58,7 @@ def _encode(record: logging.LogRecord) -> bytes:
         created_ns = int(values["created"] * 1e9)
     except (TypeError, ValueError, OverflowError):
         created_ns = -1
-    if not 0 <= created_ns < LATEST_NS:
+    if not 0 <= created_ns <= MAX_TIME_NS:
         created_ns = time_ns()  # anybody can make a record, of any time
     level, tail = _level_and_tail(values["levelno"], values["name"])
     return encode_call(created_ns, level, message, fields, tail)

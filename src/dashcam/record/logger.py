@@ -6,11 +6,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol
 
-import orjson
-
 from dashcam.record import recorder
 from dashcam.record.line import encode_call
 from dashcam.record.sanitizer import NAME_BYTES, Sanitizer
+from dashcam.spool.line import encode_suffix
 
 _time_ns = time.time_ns
 
@@ -28,7 +27,7 @@ def sanitized_name(logger: str) -> str:
 
 def line_suffix(logger: str) -> bytes:
     """Return the bytes that end each line of a logger."""
-    return b',"log":{"logger":%b},"event":{"kind":"event"}}\n' % orjson.dumps(sanitized_name(logger))
+    return encode_suffix(sanitized_name(logger))
 
 
 def _call(level: int, tail: bytes) -> LogCall:

@@ -15,11 +15,11 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
 
 from dashcam.record import recorder
-from dashcam.record.correlation import REQUEST_ID, OpenSpan, ServerRequest, encode_ids, open_spans
+from dashcam.record.correlation import REQUEST_ID, OpenSpan, ServerRequest, open_spans
 from dashcam.record.line import are_fit
 from dashcam.record.masking import mask_text
 from dashcam.record.sanitizer import LABEL_BYTES, Sanitizer
-from dashcam.spool.segment import LATEST_NS
+from dashcam.spool.line import MAX_TIME_NS, encode_ids, span_fields
 
 # The field that an attribute becomes; any other attribute becomes a label.
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -129,7 +129,7 @@ def _monotonic_start_ns(span: Span) -> int:
 
 def _start_ns(span: ReadableSpan) -> int:
     """Return when a span began, as a line can have it: anybody may give a span any time, even a fraction."""
-    return max(0, min(int(span.start_time or 0), LATEST_NS - 1))
+    return max(0, min(int(span.start_time or 0), MAX_TIME_NS))
 
 
 def _duration_ns(span: ReadableSpan, monotonic_start_ns: int) -> int:
@@ -144,8 +144,7 @@ def _start_line(span: Span, open_span: OpenSpan, served: ServerRequest) -> bytes
     served.attributes = _attributes_of(span)
     served.fields = _ids_of(span, open_span)
     served.labels |= _add_attributes(served.fields, served.attributes)
-    head, end = {"time_ns": _start_ns(span), "processor": {"event": "start"}}, {"event": {"kind": "event"}}
-    return _encode(head | served.fields | end)
+    return _encode(span_fields(_start_ns(span), "start", served.fields, {}))
 
 
 def _end_line(span: ReadableSpan, open_span: OpenSpan) -> bytes:
@@ -166,15 +165,9 @@ def _end_line(span: ReadableSpan, open_span: OpenSpan) -> bytes:
     failed = status >= 500 or span.status.status_code is _ERROR
     is_transaction = open_span.transaction == open_span.span_id
     _add_span_fields(fields, span, duration_ns // 1000, f"HTTP {status // 100}xx" if is_transaction and status else "")
-    event = {
-        "time_ns": started_ns,
-        "processor": {"event": "transaction" if is_transaction else "span"},
-        "log.level": "error" if failed else "info",
-        **fields,
-        "timestamp": {"us": started_ns // 1000},
-        "event": {"kind": "event", "duration": duration_ns, "outcome": "failure" if failed else "success"},
-    }
-    return _encode(event)
+    fields = {"log.level": "error" if failed else "info", **fields, "timestamp": {"us": started_ns // 1000}}
+    event = {"duration": duration_ns, "outcome": "failure" if failed else "success"}
+    return _encode(span_fields(started_ns, "transaction" if is_transaction else "span", fields, event))
 
 
 def _ids_of(span: ReadableSpan, open_span: OpenSpan) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from dashcam.event import EncodedEvent
 from dashcam.ship.batch import Limits
 from dashcam.ship.selection import is_shipped, synthesized_events
+from dashcam.spool.line import LineExpander
 from dashcam.spool.reader import Position, SegmentReader, segment_files
-from dashcam.spool.segment import SUFFIX, LineExpander
+from dashcam.spool.segment import SUFFIX
 
 _log = logging.getLogger("dashcam.ship")
 

@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 
 from dashcam.event import EncodedEvent
+from dashcam.spool.line import LineExpander, is_span, is_start, time_of
 from dashcam.spool.reader import SegmentReader
-from dashcam.spool.segment import Header, LineExpander, is_span, is_start, time_of
+from dashcam.spool.segment import Header
 
 _log = logging.getLogger("dashcam.ship")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from dashcam.spool.segment import LINE_BYTES, SUFFIX, Header, decode_header, is_line
+from dashcam.spool.line import is_line
+from dashcam.spool.segment import LINE_BYTES, SUFFIX, Header, decode_header
 
 READ_BYTES = 2 * LINE_BYTES
 HALF_MADE_S = 60.0  # a segment is made in milliseconds; one without a name for so long has nobody to give it one

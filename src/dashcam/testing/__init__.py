@@ -29,8 +29,8 @@ from dashcam.show import accessors
 from dashcam.show.ansi import Style
 from dashcam.show.story import Story, build_story
 from dashcam.show.terminal import draw
+from dashcam.spool.line import LineExpander
 from dashcam.spool.reader import SegmentReader, segment_files
-from dashcam.spool.segment import LineExpander
 
 if TYPE_CHECKING:
     from dashcam.testing.fake_loggly import StandIn
