@@ -5,11 +5,11 @@ import pytest
 from dashcam.spool.segment import (
     DROP_REASONS,
     SEALED_AT,
+    count_at,
     decode_header,
     encode_count,
     encode_header,
     new_segment_id,
-    place_of_count,
     service_folder,
 )
 
@@ -43,7 +43,7 @@ def test_a_header_is_read_again():
 def test_a_count_changes_in_place(reason, count):
     """The number of a reason has its own place: no other byte of the header moves."""
     changed = bytearray(HEADER)
-    changed[place_of_count(reason)] = encode_count(count)
+    changed[count_at(reason)] = encode_count(count)
 
     assert len(changed) == len(HEADER)
     assert decode_header(bytes(changed)).dropped == dict.fromkeys(DROP_REASONS, 0) | {reason: count}

@@ -82,7 +82,7 @@ def decode_header(line: bytes) -> Header:
         raise ValueError(f"the header is not whole: {fault}") from fault
 
 
-def place_of_count(reason: str) -> slice:
+def count_at(reason: str) -> slice:
     """Where in the file the number of events dropped for a reason stands."""
     return slice(_COUNTS_AT[reason], _COUNTS_AT[reason] + _COUNT_WIDTH)
 

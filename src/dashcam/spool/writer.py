@@ -16,10 +16,10 @@ from dashcam.spool.segment import (
     SEALED_AT,
     SEGMENT_BYTES,
     SUFFIX,
+    count_at,
     encode_count,
     encode_header,
     new_segment_id,
-    place_of_count,
 )
 
 BLOCK_BYTES = 256 << 10  # of zeros at once; of 2 MB the kernel makes one huge page, and may look 5 ms for it
@@ -50,8 +50,8 @@ class _Segment:
             hidden.unlink(missing_ok=True)
             raise
 
-    def tell_dropped(self, reason: str, dropped: int) -> None:
-        self.map[place_of_count(reason)] = encode_count(dropped)
+    def set_dropped(self, reason: str, dropped: int) -> None:
+        self.map[count_at(reason)] = encode_count(dropped)
 
     def seal(self) -> None:
         # From here each write finds no room; only then is the end of the last line known.
@@ -107,8 +107,8 @@ class Writer:
         """Begin with no segment; in a forked child, without a word to the parent's."""
         self._segment: _Segment | None = None
         self._write: Callable[[bytes], int] = _no_segment
-        self._turning = threading.RLock()
-        self._obstacle = ""
+        self._rotating = threading.RLock()
+        self._drop_reason = ""
         self._retry_at_s = 0.0
         self._dropped = dict.fromkeys(DROP_REASONS, 0)
 
@@ -117,11 +117,11 @@ class Writer:
         try:
             self._write(line)
         except ValueError:
-            self._append_to_next(line)
+            self._append_or_rotate(line)
 
     def close(self) -> None:
         """Seal the segment; a later `append` opens another one."""
-        with self._turning:
+        with self._rotating:
             segment, self._segment, self._write = self._segment, None, _no_segment
             if segment:
                 segment.seal()
@@ -129,19 +129,19 @@ class Writer:
 
     def drop(self, reason: str) -> None:
         """Count an event that cannot be kept."""
-        with self._turning:
+        with self._rotating:
             self._dropped[reason] += 1
             if self._segment:
-                self._segment.tell_dropped(reason, self._dropped[reason])
+                self._segment.set_dropped(reason, self._dropped[reason])
 
-    def _append_to_next(self, line: bytes) -> None:
+    def _append_or_rotate(self, line: bytes) -> None:
         if len(line) > min(LINE_BYTES, self._segment_bytes // 2):
             self.drop("error")
             return
-        with self._turning:
+        with self._rotating:
             while not self._is_written(line):
-                if obstacle := self._turn():
-                    self.drop(obstacle)
+                if reason := self._rotate():
+                    self.drop(reason)
                     return
 
     def _is_written(self, line: bytes) -> bool:
@@ -151,31 +151,31 @@ class Writer:
             return False
         return True
 
-    def _turn(self) -> str:
-        """Go on in a new segment; else what is in the way."""
+    def _rotate(self) -> str:
+        """Rotate to a new segment; return why not, or an empty string."""
         if time.monotonic() < self._retry_at_s:
-            return self._obstacle
+            return self._drop_reason
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._obstacle = "" if self._has_room() else "limit"
-            new = None if self._obstacle else _Segment(self.folder, self._shared(), self._segment_bytes)
+            self._drop_reason = "" if self._has_room() else "limit"
+            new = None if self._drop_reason else _Segment(self.folder, self._shared(), self._segment_bytes)
         except OSError:
-            self._obstacle, new = "disk", None
+            self._drop_reason, new = "disk", None
         if new:
-            self._go_on_in(new)
+            self._switch_to(new)
         else:
             self._retry_at_s = time.monotonic() + RETRY_S
-        return self._obstacle
+        return self._drop_reason
 
-    def _go_on_in(self, new: _Segment) -> None:
-        # A signal handler may have logged since the full segment refused a line, and turned too: its segment is the
+    def _switch_to(self, new: _Segment) -> None:
+        # A signal handler may have logged since the full segment refused a line, and rotated too: its segment is the
         # current one now, and is sealed like any other.
         current, self._segment, self._write = self._segment, new, new.map.write
         if current:
             current.seal()
             self._dropped = dict.fromkeys(DROP_REASONS, 0)
         for reason, dropped in self._dropped.items():
-            new.tell_dropped(reason, dropped)
+            new.set_dropped(reason, dropped)
         for line in self._carry_over():
             self._is_written(line)
 
