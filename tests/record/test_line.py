@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.record.line import _mended, encode_call
-from dashcam.record.sanitizer import DEPTH, ITEMS, LABEL_BYTES, TEXT_BYTES
+from dashcam.record.line import _sanitized, encode_call
+from dashcam.record.sanitizer import MAX_DEPTH, MAX_ITEMS, MAX_LABEL_BYTES, MAX_TEXT_BYTES
 from dashcam.spool.segment import LINE_BYTES
 
 from .bodies import TIME_NS, encode, encoded
@@ -128,16 +128,16 @@ VALUES = {
     "text that fails": (Nasty(), "<Nasty whose text fails with KeyError>", ["mended"]),
     "list of those": ([Nasty(), 1], ["<Nasty whose text fails with KeyError>", 1], ["mended"]),
     "circle": (circle(), ..., ["cut"]),
-    "nested as deep as allowed": (deep(DEPTH), deep(DEPTH), []),
-    "nested too deep": (deep(DEPTH + 1), ..., ["cut"]),
+    "nested as deep as allowed": (deep(MAX_DEPTH), deep(MAX_DEPTH), []),
+    "nested too deep": (deep(MAX_DEPTH + 1), ..., ["cut"]),
     "nested a thousand deep": (deep(1000), ..., ["cut"]),
-    "long text": ("x" * LABEL_BYTES, "x" * LABEL_BYTES, []),
-    "too long a text": ("x" * 50_000_000, "x" * LABEL_BYTES + "… [cut, 50000000 characters]", ["cut"]),
+    "long text": ("x" * MAX_LABEL_BYTES, "x" * MAX_LABEL_BYTES, []),
+    "too long a text": ("x" * 50_000_000, "x" * MAX_LABEL_BYTES + "… [cut, 50000000 characters]", ["cut"]),
     "long bytes": (b"x" * 50_000_000, ..., ["cut", "mended"]),
-    "long text of another script": ("車" * LABEL_BYTES, ..., ["cut"]),
-    "long list": ([0] * 100_000, [0] * ITEMS, ["cut"]),
+    "long text of another script": ("車" * MAX_LABEL_BYTES, ..., ["cut"]),
+    "long list": ([0] * 100_000, [0] * MAX_ITEMS, ["cut"]),
     "long set": (set(range(100_000)), ..., ["cut"]),
-    "long mapping": ({str(n): n for n in range(100_000)}, {str(n): n for n in range(ITEMS)}, ["cut"]),
+    "long mapping": ({str(n): n for n in range(100_000)}, {str(n): n for n in range(MAX_ITEMS)}, ["cut"]),
     "secret": ({"password": "hunter2"}, {"password": "***"}, []),
     "secret in a list": ([{"token": "hunter2"}], [{"token": "***"}], []),
 }
@@ -166,14 +166,14 @@ def test_any_value_may_be_the_message(name):
     body = encode(VALUES[name][0], {})
 
     assert isinstance(orjson.loads(body)["message"], str)
-    assert len(body) < 2 * TEXT_BYTES + 1000
+    assert len(body) < 2 * MAX_TEXT_BYTES + 1000
 
 
 def test_a_hundred_thousand_labels():
     """The first ones are kept, and that some are not is marked."""
     body = encoded("m", {f"label{number}": number for number in range(100_000)})
 
-    assert body["labels"] == {f"label{number}": number for number in range(ITEMS)}
+    assert body["labels"] == {f"label{number}": number for number in range(MAX_ITEMS)}
     assert body["tags"] == ["cut"]
 
 
@@ -182,7 +182,7 @@ def test_no_value_is_longer_than_a_destination_takes():
     for text in ("車" * 7_900, "🚗" * 7_900, "é" * 7_990):
         (value,) = encoded("m", {"value": text})["labels"].values()
 
-        assert len(value.encode()) <= LABEL_BYTES + 40
+        assert len(value.encode()) <= MAX_LABEL_BYTES + 40
 
 
 WIDE = {f"{letter}{n}": "\x01" * 3000 for n in range(600) for letter in "ab"}
@@ -265,7 +265,7 @@ values = st.recursive(
 def test_the_fast_way_gives_what_the_thorough_one_does(message, fields):
     """A log call that is recorded without a close look would have come out of one the same; at every call."""
     fields.pop("exc_info", None)
-    thorough = orjson.loads(_mended(TIME_NS, "info", message, fields))
+    thorough = orjson.loads(_sanitized(TIME_NS, "info", message, fields))
     del thorough["time_ns"], thorough["log.level"]
 
     assert encoded(message, fields) == thorough

@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 import dashcam
-from dashcam.record.sanitizer import LABEL_BYTES
+from dashcam.record.sanitizer import MAX_LABEL_BYTES
 
 from ..processes import run
 from .garage import create_app
@@ -170,7 +170,7 @@ def test_any_attributes(cars):
         "password": "***",
         "http.request.header.authorization": "***",
         "note": "postgresql://***@db/cars",
-        "long": "x" * LABEL_BYTES + "… [cut, 100000 characters]",
+        "long": "x" * MAX_LABEL_BYTES + "… [cut, 100000 characters]",
         "é�": True,
     }
     assert event.get("tags") == ["cut", "mended"]
@@ -183,7 +183,7 @@ def test_a_field_too_long_is_cut(recording):
     create_app().test_client().get("/car?q=" + "x" * 100_000)
 
     (span,) = [event for event in recording.events() if event.is_span]
-    assert len(span.get("url.query")) < LABEL_BYTES + 100
+    assert len(span.get("url.query")) < MAX_LABEL_BYTES + 100
     assert span.get("tags") == ["cut"]
     assert span.get("http.response.status_code") == 200
 

@@ -9,9 +9,9 @@ from opentelemetry.context import Context, get_current
 
 from dashcam.record.correlation import ids_in
 from dashcam.record.masking import has_secret, is_plain, is_secret_name
-from dashcam.record.sanitizer import ITEMS, LABEL_BYTES, NAME_BYTES, Sanitizer
+from dashcam.record.sanitizer import MAX_ITEMS, MAX_LABEL_BYTES, MAX_NAME_BYTES, Sanitizer
 
-NAMES_REMEMBERED = 10_000  # harmless field names; a caller that makes names up cannot fill the memory
+MAX_NAMES_REMEMBERED = 10_000  # harmless field names; a caller that makes names up cannot fill the memory
 
 _dumps = orjson.dumps
 _harmless: set[str] = set()
@@ -33,15 +33,15 @@ def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any
         else:
             body = _dumps({"time_ns": time_ns, "log.level": level, "message": message})
     except (TypeError, ValueError, RecursionError):
-        body = _mended(time_ns, level, message, fields)
+        body = _sanitized(time_ns, level, message, fields)
     else:
         if (
             type(message) is not str
-            or len(body) > LABEL_BYTES
+            or len(body) > MAX_LABEL_BYTES
             or not _is_harmless(fields)
             or not is_plain(body, 4 + len(fields) if fields else 3)
         ) and not _is_fit_call(body, message, fields):
-            body = _mended(time_ns, level, message, fields)
+            body = _sanitized(time_ns, level, message, fields)
 
     # A context never changes, so the last one's ids are kept; its identity is enough to know it again.
     context = get_current()
@@ -58,7 +58,7 @@ def are_fit(labels: dict[str, Any]) -> bool:
         body = _dumps(labels)
     except (TypeError, ValueError, RecursionError):
         return False
-    is_plainly_fit = len(body) <= LABEL_BYTES and _is_harmless(labels) and is_plain(body, len(labels))
+    is_plainly_fit = len(body) <= MAX_LABEL_BYTES and _is_harmless(labels) and is_plain(body, len(labels))
     return is_plainly_fit or _is_fit_call(body, "", labels)
 
 
@@ -67,14 +67,14 @@ def _is_fit_call(body: bytes, message: object, fields: dict[str, Any]) -> bool:
     suspects = fields.keys() - _harmless
     if not all(map(_is_fit_name, suspects)):
         return False
-    if len(_harmless) < NAMES_REMEMBERED:
+    if len(_harmless) < MAX_NAMES_REMEMBERED:
         _harmless.update(suspects)
-    is_short = len(body) <= LABEL_BYTES and len(fields) <= ITEMS
+    is_short = len(body) <= MAX_LABEL_BYTES and len(fields) <= MAX_ITEMS
     return is_short and isinstance(message, str) and all(map(_is_fit, (message, *fields.values())))
 
 
 def _is_fit_name(name: str) -> bool:
-    is_plain = len(name) <= NAME_BYTES // 4 and "\0" not in name
+    is_plain = len(name) <= MAX_NAME_BYTES // 4 and "\0" not in name
     return is_plain and name != "exc_info" and not is_secret_name(name) and not has_secret(name)
 
 
@@ -88,7 +88,7 @@ def _is_fit(value: object) -> bool:
     return value is None or isinstance(value, int)
 
 
-def _mended(time_ns: int, level: str, message: object, fields: dict[str, Any]) -> bytes:
+def _sanitized(time_ns: int, level: str, message: object, fields: dict[str, Any]) -> bytes:
     sanitizer = Sanitizer()
     error = _error_of(fields.get("exc_info"))
     body: dict[str, Any] = {"time_ns": time_ns, "log.level": level, "message": sanitizer.text(message)}

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from dashcam.record import recorder
 from dashcam.record.line import encode_call
-from dashcam.record.sanitizer import NAME_BYTES, Sanitizer
+from dashcam.record.sanitizer import MAX_NAME_BYTES, Sanitizer
 from dashcam.spool.line import encode_suffix
 
 _time_ns = time.time_ns
@@ -22,7 +22,7 @@ class LogCall(Protocol):
 
 def sanitized_name(logger: str) -> str:
     """Return a logger's name as its events show it."""
-    return Sanitizer().text(logger, NAME_BYTES)
+    return Sanitizer().text(logger, MAX_NAME_BYTES)
 
 
 def line_suffix(logger: str) -> bytes:

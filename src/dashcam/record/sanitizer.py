@@ -1,4 +1,4 @@
-"""Makes any value fit for a line: what JSON, UTF-8 or a destination cannot take is replaced or cut, and marked."""
+"""Turn any value into one that a line can hold; what JSON, UTF-8 or a destination rejects is replaced or cut."""
 
 import math
 import traceback
@@ -13,27 +13,29 @@ import orjson
 
 from dashcam.record.masking import MASK, is_secret, mask_text
 
-LABEL_BYTES = 8_000  # Lucene takes terms of at most 32,766 bytes, the key included
-TEXT_BYTES = 64 << 10  # of a message or a stack trace
-LINE_ROOM = 160 << 10  # for all values of one event: leaves the rest of the spool's line to what we add
-NAME_BYTES = 256  # of a label, or a logger
-ITEMS = 500  # of one mapping or list
-DEPTH = 10  # a flattened field of Elasticsearch takes 20
-MIN_INT, LARGEST_INT = -(1 << 63), (1 << 64) - 1
+MAX_LABEL_BYTES = 8_000  # Lucene accepts terms of at most 32,766 bytes, the key included
+MAX_TEXT_BYTES = 64 << 10  # of a message or a stack trace
+MAX_VALUES_BYTES = (
+    160 << 10
+)  # for all values of one event: the rest of a spool's line is for the fields that Dashcam adds
+MAX_NAME_BYTES = 256  # of a label, or a logger
+MAX_ITEMS = 500  # of one mapping or list
+MAX_DEPTH = 10  # a flattened field of Elasticsearch allows 20
+MIN_INT, MAX_INT = -(1 << 63), (1 << 64) - 1
 
 
 class Sanitizer:
-    """Mends the values of one event, and remembers in `tags` what that took: `cut`, `mended`.
+    """A converter for the values of one event; `tags` collects what it did to them: `cut`, `mended`.
 
-    Secrets are masked on the way: by a field's name, and within every text.
+    It also masks secrets, by the name of a field and within every text.
     """
 
     def __init__(self) -> None:
         self.tags: set[str] = set()
-        self._room = LINE_ROOM
+        self._room = MAX_VALUES_BYTES
 
-    def text(self, value: object, limit_bytes: int = TEXT_BYTES) -> str:
-        """A string of valid UTF-8, at most about `limit_bytes` of it."""
+    def text(self, value: object, limit_bytes: int = MAX_TEXT_BYTES) -> str:
+        """Return a value as valid UTF-8 text of at most about `limit_bytes`."""
         whole = value if isinstance(value, str) else self._described(value)
         limit_bytes = max(0, min(limit_bytes, self._room))
         # A secret that begins before the cut is masked whole.
@@ -48,15 +50,15 @@ class Sanitizer:
         return f"{kept}… [cut, {len(whole)} characters]"
 
     def value(self, value: object, depth: int = 0) -> Any:
-        """A JSON value of the same meaning."""
+        """Return a JSON value of the same meaning."""
         self._room -= 8
-        if self._room <= 0 or depth > DEPTH:
+        if self._room <= 0 or depth > MAX_DEPTH:
             self.tags.add("cut")
             return "… [cut]"
         try:
             return self._value(value, depth)
-        except Exception as fault:  # noqa: BLE001 — a caller's mapping may raise anything
-            return self._mended(f"<{type(value).__name__} that fails with {type(fault).__name__}>")
+        except Exception as fault:  # noqa: BLE001 — a caller's mapping can raise anything
+            return self._sanitized(f"<{type(value).__name__} that fails with {type(fault).__name__}>")
 
     def _value(self, value: object, depth: int) -> Any:
         match value:
@@ -65,50 +67,50 @@ class Sanitizer:
             case None | bool():
                 return value
             case int():
-                return int(value) if MIN_INT <= value <= LARGEST_INT else self._mended(value)
+                return int(value) if MIN_INT <= value <= MAX_INT else self._sanitized(value)
             case float():
-                return float(value) if math.isfinite(value) else self._mended(value)
+                return float(value) if math.isfinite(value) else self._sanitized(value)
             case str():
-                return self.text(value, LABEL_BYTES)
+                return self.text(value, MAX_LABEL_BYTES)
             case UUID() | date() | datetime() | time():
                 return value.isoformat() if isinstance(value, date | time) else str(value)
             case bytes() | bytearray():
-                return self._mended(value[: LABEL_BYTES + 1].decode("utf-8", "replace"))
+                return self._sanitized(value[: MAX_LABEL_BYTES + 1].decode("utf-8", "replace"))
             case Mapping():
                 return self.fields(value, depth + 1)
             case list() | tuple() | set() | frozenset():
                 return [self.value(item, depth + 1) for item in self._first(value)]
-        return self._mended(value)
+        return self._sanitized(value)
 
     def fields(self, fields: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
-        """A JSON object: names made strings, values mended, secrets masked by their name."""
-        mended = {}
+        """Return a JSON object: names as strings, values sanitized, secrets masked by their name."""
+        sanitized = {}
         for name in self._first(fields):
             key, value = self._name(name), fields[name]
-            mended[key] = MASK if is_secret(key, value) else self.value(value, depth)
-        return mended
+            sanitized[key] = MASK if is_secret(key, value) else self.value(value, depth)
+        return sanitized
 
     def error(self, error: BaseException) -> dict[str, str]:
-        """The `error` object of ECS: type, message, stack trace."""
+        """Return the `error` object of ECS: type, message and stack trace."""
         return {
             "type": type(error).__name__,
-            "message": self.text(error, LABEL_BYTES),
+            "message": self.text(error, MAX_LABEL_BYTES),
             "stack_trace": self.text("".join(traceback.format_exception(error))),
         }
 
     def _first(self, items: Any) -> Iterator[Any]:
-        """The items that there is room for."""
-        for item in islice(items, ITEMS):
+        """Yield the items that the line has room for."""
+        for item in islice(items, MAX_ITEMS):
             if self._room <= 0:
                 break
             yield item
         else:
-            if len(items) <= ITEMS:
+            if len(items) <= MAX_ITEMS:
                 return
         self.tags.add("cut")
 
     def _name(self, name: object) -> str:
-        key = self.text(name, NAME_BYTES)
+        key = self.text(name, MAX_NAME_BYTES)
         if "\0" not in key:
             return key
         self.tags.add("mended")
@@ -122,13 +124,13 @@ class Sanitizer:
             return text.encode("utf-8", "backslashreplace").decode()
         return text
 
-    def _mended(self, value: object) -> str:
+    def _sanitized(self, value: object) -> str:
         self.tags.add("mended")
-        return self.text(value, LABEL_BYTES)
+        return self.text(value, MAX_LABEL_BYTES)
 
     def _described(self, value: object) -> str:
         try:
             return str(value)
-        except Exception as fault:  # noqa: BLE001 — a caller's __str__ may raise anything
+        except Exception as fault:  # noqa: BLE001 — a caller's __str__ can raise anything
             self.tags.add("mended")
             return f"<{type(value).__name__} whose text fails with {type(fault).__name__}>"

@@ -18,7 +18,7 @@ from dashcam.record import recorder
 from dashcam.record.correlation import REQUEST_ID, OpenSpan, ServerRequest, open_spans
 from dashcam.record.line import are_fit
 from dashcam.record.masking import mask_text
-from dashcam.record.sanitizer import LABEL_BYTES, Sanitizer
+from dashcam.record.sanitizer import MAX_LABEL_BYTES, Sanitizer
 from dashcam.spool.line import MAX_TIME_NS, encode_ids, span_fields
 
 # The field that an attribute becomes; any other attribute becomes a label.
@@ -274,4 +274,4 @@ def _dumps_if_fit(event: dict[str, Any]) -> bytes:
         body = orjson.dumps(event, None, _NEWLINE)
     except (TypeError, ValueError):
         return b""
-    return body if len(body) <= LABEL_BYTES else b""
+    return body if len(body) <= MAX_LABEL_BYTES else b""
