@@ -22,11 +22,11 @@ from tests.engines import engine
 from tests.engines.streams import documents, new_namespace, set_up, settings_for
 
 from dashcam.destinations.elasticsearch.backend import connect
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.destinations.elasticsearch.store import open_store
 from dashcam.event import EncodedEvent
 from dashcam.find.language import parse
 from dashcam.find.query import Query
-from dashcam.settings import Settings
 
 CACHE = Path(".pytest_cache/d/engines")
 EVENTS_OF_A_REQUEST = 7
@@ -79,7 +79,7 @@ def ship(node: engine.Engine, lines: list[EncodedEvent], batch: int, host: str) 
     }
 
 
-def filled(node: engine.Engine, lines: list[EncodedEvent]) -> Settings:
+def filled(node: engine.Engine, lines: list[EncodedEvent]) -> Options:
     """Settings of a namespace that holds these lines."""
     settings = settings_for(node.url, new_namespace())
     set_up(settings)
@@ -91,7 +91,7 @@ def filled(node: engine.Engine, lines: list[EncodedEvent]) -> Settings:
     return settings
 
 
-def look_up(settings: Settings, events: int) -> dict[str, float]:
+def look_up(settings: Options, events: int) -> dict[str, float]:
     """Find one request ten times, each time another, by one store."""
     store = open_store(settings)
     own, start = own_cpu_s(), time.monotonic()

@@ -20,8 +20,8 @@ from benchmarks.report import interleave, judge, print_machine, print_table, ver
 from benchmarks.traffic import EVENTS_A_REQUEST, requests
 
 from dashcam.destinations.local.backend import Local, connect
+from dashcam.destinations.local.options import Options
 from dashcam.event import EncodedEvent
-from dashcam.settings import Settings
 
 BATCHES = (100, 500, 1000)
 A_SERVICE_RECORDS = 6_000  # events a second: a worker serves some 2,000 requests, of three events each
@@ -30,7 +30,7 @@ A_SERVICE_RECORDS = 6_000  # events a second: a worker serves some 2,000 request
 def ship_all(lines: list[EncodedEvent], batch: int) -> dict[str, float]:
     """Ship to a new file; what it took."""
     folder = Path(tempfile.mkdtemp())
-    local = connect(Settings(dir=folder))
+    local = connect(Options(dir=folder))
     started_s, used_s = time.perf_counter(), time.process_time()
     for first in range(0, len(lines), batch):
         local.ship(lines[first : first + batch])
@@ -48,7 +48,7 @@ def ship_all(lines: list[EncodedEvent], batch: int) -> dict[str, float]:
 def sustain(seconds: float, batch: int) -> float:
     """Ship without a pause, and tell each tenth of the time how fast it goes; gives the least."""
     folder = Path(tempfile.mkdtemp())
-    local = connect(Settings(dir=folder))
+    local = connect(Options(dir=folder))
     lines = itertools.chain.from_iterable(request.lines for request in requests(10**9, time.time_ns()))
     rates = []
     for tenth in range(10):

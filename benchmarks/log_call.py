@@ -26,14 +26,14 @@ from benchmarks.report import interleave, judge, print_machine, print_quick, pri
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 import dashcam
-from dashcam.settings import Settings
+from dashcam.settings import RecordSettings
 
 WALL, CPU = "µs a call", "CPU µs a call"
 OURS, PICOLOGGING, NULL = "dashcam", "picologging + orjson", "logging to a NullHandler"
 
 
 def by_dashcam(folder: Path) -> Callable[[], None]:
-    dashcam.init("bench", settings=Settings(dir=folder, spool_limit=1 << 40))
+    dashcam.init("bench", settings=RecordSettings(dir=folder, spool_limit_bytes=1 << 40))
     logging.setLogRecordFactory(logging.LogRecord)  # the other ways are to have records as they come
     return with_keywords(dashcam.get_logger("cars").info)
 

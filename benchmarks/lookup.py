@@ -22,12 +22,12 @@ from benchmarks.report import interleave, judge, middle, print_machine, print_ta
 from benchmarks.traffic import EVENTS_A_REQUEST, Request, requests
 
 from dashcam.destinations.local.backend import connect
+from dashcam.destinations.local.options import Options
 from dashcam.destinations.local.store import open_store
 from dashcam.event import NS_PER_S
 from dashcam.find.language import parse
 from dashcam.find.query import Query
 from dashcam.find.related import find_related_events
-from dashcam.settings import Settings
 
 TRACE = "dashcam trace, lines"
 NEWEST = 100  # what a search prints unless told otherwise
@@ -41,7 +41,7 @@ FULL_TEXT = {
 BY_FIELDS = {"two fields": "service:parts level:error", "slow and failed": "duration:>800ms status:>=500"}
 
 
-def fill(settings: Settings, events: int) -> None:
+def fill(settings: Options, events: int) -> None:
     """Ship the events."""
     local, lines = connect(settings), []
     started_s = time.perf_counter()
@@ -74,7 +74,7 @@ def timed(look: Callable[[], list]) -> dict[str, float]:
     return {"ms": 1000 * took_s, "CPU ms": 1000 * used_s, "events": len(found)}
 
 
-def ways(settings: Settings, wanted: list[Request]) -> dict[str, Callable[[], dict[str, float]]]:
+def ways(settings: Options, wanted: list[Request]) -> dict[str, Callable[[], dict[str, float]]]:
     """The look-ups, each of another request every time."""
     chance = random.Random(4)
 
@@ -112,7 +112,7 @@ def ways(settings: Settings, wanted: list[Request]) -> dict[str, Callable[[], di
     }
 
 
-def trace(settings: Settings, request: Request) -> dict[str, float]:
+def trace(settings: Options, request: Request) -> dict[str, float]:
     """Milliseconds of `dashcam trace` as a whole process, also of processor time, and how many lines it drew."""
     environment = {**os.environ, "DASHCAM_DIR": str(settings.dir), "LOG_BACKEND": "local"}
     command = [str(Path(sys.executable).with_name("dashcam")), "trace", request.request_id]
@@ -142,7 +142,7 @@ def main() -> int:
 
 def measure(folder: Path, events: int, rounds: int) -> list[bool]:
     """Whether the promises are kept among so many events."""
-    settings = Settings(dir=folder, retention_days=36_500)
+    settings = Options(dir=folder, retention_days=36_500)
     if not (folder / "events.db").exists():
         fill(settings, events)
     size = (folder / "events.db").stat().st_size

@@ -26,8 +26,8 @@ from tests.hosted.processes import Stage
 from tests.selfhosted.relay import RelayProcess
 
 from dashcam.destinations.elasticsearch.client import logs_stream
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.event import parse_time
-from dashcam.settings import Settings
 
 CACHE = Path(".pytest_cache/d/engines")
 PER_S = 50
@@ -77,11 +77,11 @@ def measure(url: str, route: str, through: Callable[..., dict[str, str]], events
     return {"p50, ms": cuts[9], "p95, ms": cuts[18], "most, ms": took_ms[-1]}
 
 
-def look(settings: Settings, events: int) -> list[float]:
+def look(settings: Options, events: int) -> list[float]:
     """How old each event was when a search first gave it."""
     found: dict[str, float] = {}
     deadline = time.monotonic() + PATIENCE_S
-    url = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}/_search"
+    url = f"{settings.url}/{logs_stream(settings.namespace)}/_search"
     asked = {"size": 100, "sort": [{"@timestamp": "desc"}], "_source": ["@timestamp"]}
     with requests.Session() as session:
         while len(found) < events:
@@ -97,14 +97,14 @@ def straight(_stack, _folder, _settings) -> dict[str, str]:
     return {}
 
 
-def through_fluentd(stack: ExitStack, folder: Path, settings: Settings) -> dict[str, str]:
-    fluentd = Fluentd(folder, settings.elasticsearch_url, settings.namespace).start()
+def through_fluentd(stack: ExitStack, folder: Path, settings: Options) -> dict[str, str]:
+    fluentd = Fluentd(folder, settings.url, settings.namespace).start()
     stack.callback(fluentd.stop)
     return {"FLUENTD_URL": f"forward://127.0.0.1:{fluentd.port}", "FLUENTD_SHARED_KEY": SHARED_KEY}
 
 
-def through_relay(stack: ExitStack, folder: Path, settings: Settings) -> dict[str, str]:
-    relay = RelayProcess(folder / "relay", settings.elasticsearch_url, settings.namespace)
+def through_relay(stack: ExitStack, folder: Path, settings: Options) -> dict[str, str]:
+    relay = RelayProcess(folder / "relay", settings.url, settings.namespace)
     return stack.enter_context(relay).environment
 
 

@@ -19,7 +19,7 @@ from benchmarks.report import interleave, judge, print_machine, print_quick, pri
 
 import dashcam
 from dashcam.record.handler import Handler
-from dashcam.settings import Settings
+from dashcam.settings import RecordSettings
 
 CPU = "CPU µs a call"
 
@@ -50,7 +50,7 @@ def main() -> int:
     print(f"a message and {len(FIELDS)} fields, {rounds} interleaved rounds of {calls:,} calls, median [least-most]")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        dashcam.init("bench", settings=Settings(dir=folder, spool_limit=1 << 40))
+        dashcam.init("bench", settings=RecordSettings(dir=folder, spool_limit_bytes=1 << 40))
         ours, null = logger_to(Handler()), logger_to(logging.NullHandler())
         ways = {
             "dashcam's handler": partial(measure, folder, ours, logging.getLogRecordFactory(), calls),

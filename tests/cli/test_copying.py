@@ -10,11 +10,10 @@ import pytest
 from dashcam.cli import main
 from dashcam.destinations.registry import connect, open_store
 from dashcam.find.query import Query
-from dashcam.settings import Settings
+from dashcam.testing.backend_contract import line
 from dashcam.testing.fake_loggly import Habits, StandIn
+from dashcam.testing.sample import events, lines
 
-from ..destinations.backend_contract import line
-from ..find.sample import events, lines
 from ..hosted.processes import DASHCAM, numbers_in, until
 
 SINCE = "2026-11-23T00:00:00Z"
@@ -38,12 +37,12 @@ def environment(loggly, tmp_path, monkeypatch):
 
 
 def fill(route, some):
-    with closing(connect(route, Settings.load())) as backend:
+    with closing(connect(route)) as backend:
         backend.ship(some)
 
 
 def found_in(route):
-    with closing(open_store(route, Settings.load())) as store:
+    with closing(open_store(route)) as store:
         return list(store.find(Query(since_ns=EVENTS[0].time_ns)))
 
 

@@ -7,9 +7,9 @@ import pytest
 from dashcam.cli import main
 from dashcam.event import format_time
 from dashcam.ship.dead_letters import DeadLetter, DeadLetters, names_in
+from dashcam.testing.backend_contract import line
 from dashcam.testing.fake_loggly import StandIn
 
-from ..destinations.backend_contract import line
 from ..hosted.processes import Stage, numbers_in
 
 

@@ -9,7 +9,6 @@ import pytest
 from dashcam.cli import main
 from dashcam.destinations.registry import connect
 from dashcam.event import EncodedEvent, format_time
-from dashcam.settings import Settings
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def loggly(loggly_stand_in, tmp_path, monkeypatch):
         "event": {"id": "0193a1b2c3d4e5f601020304-00000001"},
         "service": {"name": "cars"},
     }
-    with closing(connect("loggly", Settings.load())) as backend:
+    with closing(connect("loggly")) as backend:
         backend.ship([EncodedEvent(fields["event"]["id"], is_span=False, data=orjson.dumps(fields))])
     return loggly_stand_in
 

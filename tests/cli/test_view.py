@@ -10,8 +10,9 @@ import pytest
 import requests
 
 from dashcam.destinations.local.backend import connect
+from dashcam.destinations.local.options import Options
 from dashcam.event import EncodedEvent
-from dashcam.settings import Settings
+from dashcam.settings import load
 
 from ..show import events
 
@@ -21,7 +22,7 @@ DASHCAM = [sys.executable, "-m", "dashcam"]
 @pytest.fixture
 def environment(tmp_path):
     """A folder whose local store holds a car that failed."""
-    backend = connect(Settings.load({"DASHCAM_DIR": str(tmp_path)}))
+    backend = connect(load(Options, {"DASHCAM_DIR": str(tmp_path)}))
     backend.ship([EncodedEvent(event.id, event.is_span, event.to_json()) for event in events.failed()])
     backend.close()
     return os.environ | {"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "local"}

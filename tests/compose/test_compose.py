@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import fields
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -14,13 +13,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
-from dashcam.settings import Settings
+from dashcam.destinations.registry import every_setting
 
 ROOT = Path(__file__).parents[2]
 BASE, ELK = ROOT / "docker-compose.yml", ROOT / "docker-compose.elk.yml"
 TEXT = BASE.read_text() + ELK.read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
-SETTINGS = {setting.metadata["variable"] for setting in fields(Settings)}
+SETTINGS = {setting.metadata["variable"] for setting in every_setting()}
 ONE_SHOT = {"setup", "dashboards", "prepare-cars", "prepare-parts"}
 OPTIONAL = {"logstash", "loggly-stand-in"}
 ELASTIC = {"elasticsearch", "kibana", "logstash"}

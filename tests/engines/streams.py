@@ -5,13 +5,14 @@ import uuid
 import requests
 
 from dashcam.destinations.elasticsearch import streams
-from dashcam.destinations.elasticsearch.client import Connection, logs_stream, spans_stream
-from dashcam.settings import Settings
+from dashcam.destinations.elasticsearch.client import Client, logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.options import Options
+from dashcam.settings import load
 
 
-def settings_for(url: str, namespace: str) -> Settings:
+def settings_for(url: str, namespace: str) -> Options:
     """The settings of someone who uses this engine and this namespace."""
-    return Settings.load({"ELASTICSEARCH_URL": url, "DASHCAM_NAMESPACE": namespace})
+    return load(Options, {"ELASTICSEARCH_URL": url, "DASHCAM_NAMESPACE": namespace})
 
 
 def new_namespace() -> str:
@@ -19,17 +20,17 @@ def new_namespace() -> str:
     return f"t{uuid.uuid4().hex[:12]}"
 
 
-def set_up(settings: Settings) -> None:
+def set_up(settings: Options) -> None:
     """What `dashcam setup elk` does."""
-    connection = Connection(settings)
+    connection = Client(settings)
     list(streams.set_up(connection, settings.namespace, settings.retention_days))
     connection.close()
 
 
-def documents(settings: Settings) -> list[dict]:
+def documents(settings: Options) -> list[dict]:
     """Every document of both streams as a reader finds them, at most 10,000, in no order."""
     names = f"{logs_stream(settings.namespace)},{spans_stream(settings.namespace)}"
-    url, optional = settings.elasticsearch_url, {"ignore_unavailable": "true"}
+    url, optional = settings.url, {"ignore_unavailable": "true"}
     requests.post(f"{url}/{names}/_refresh", params=optional, timeout=30).raise_for_status()
     found = requests.post(f"{url}/{names}/_search", params=optional, json={"size": 10_000}, timeout=30)
     found.raise_for_status()

@@ -1,9 +1,8 @@
 """The searches all stores answer are worth their time."""
 
 from dashcam.find.language import parse
-
-from .expressions import EXPRESSIONS
-from .sample import events
+from dashcam.testing.expressions import EXPRESSIONS
+from dashcam.testing.sample import events
 
 
 def test_searches_differ_and_are_many():

@@ -5,8 +5,7 @@ import pytest
 from dashcam.event import Event
 from dashcam.find.query import Query
 from dashcam.find.related import FEW_HITS, MAX_HITS, find_related_events
-
-from .sample import events
+from dashcam.testing.sample import events
 
 
 class _List:

@@ -8,22 +8,24 @@ from dashcam.destinations.elasticsearch import store as elasticsearch
 from dashcam.destinations.elasticsearch.backend import connect
 from dashcam.destinations.local import backend as local_backend
 from dashcam.destinations.local import store as local
+from dashcam.destinations.local.options import Options as LocalOptions
 from dashcam.destinations.loggly import backend as loggly_backend
 from dashcam.destinations.loggly import store as loggly
+from dashcam.destinations.loggly.options import Options as LogglyOptions
 from dashcam.find.related import find_related_events
-from dashcam.settings import Settings
+from dashcam.settings import load
 from dashcam.ship.delivery import batches
 from dashcam.show.ansi import Style
 from dashcam.show.story import build_story
 from dashcam.show.terminal import draw
+from dashcam.testing import sample
 from dashcam.testing.fake_loggly import Habits, StandIn
 
 from ..engines.streams import documents, set_up, settings_for
-from . import sample
 
 
 def local_store(folder, lines):
-    settings = Settings.load({"DASHCAM_DIR": str(folder), "DASHCAM_RETENTION": "36500d"})
+    settings = load(LocalOptions, {"DASHCAM_DIR": str(folder), "DASHCAM_RETENTION": "36500d"})
     backend = local_backend.connect(settings)
     backend.ship(lines)
     backend.close()
@@ -44,7 +46,7 @@ def engine_store(url, namespace, lines):
 @contextmanager
 def loggly_store(lines):
     with StandIn(Habits(drift_s=60)) as stand_in:
-        settings = Settings.load(stand_in.environment())
+        settings = load(LogglyOptions, stand_in.environment())
         backend = loggly_backend.connect(settings)
         for batch in batches(lines, backend.limits):
             assert backend.ship(batch) is None

@@ -14,14 +14,16 @@ import trustme
 from fluent.sender import FluentSender
 
 from dashcam.destinations.elasticsearch import streams
-from dashcam.destinations.elasticsearch.client import Connection
+from dashcam.destinations.elasticsearch.client import Client
+from dashcam.destinations.elasticsearch.options import Options as EngineOptions
 from dashcam.destinations.fluentd.backend import connect
-from dashcam.destinations.fluentd.connection import Patience, dial
+from dashcam.destinations.fluentd.connection import Timeouts, dial
 from dashcam.destinations.fluentd.message import ENTRY, pack_message
+from dashcam.destinations.fluentd.options import Options
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable
 from dashcam.event import EncodedEvent
-from dashcam.settings import Secret, Settings
+from dashcam.settings import Secret, load
 
 from .runner import SHARED_KEY, Fluentd, wait_until
 
@@ -54,13 +56,13 @@ class Stack:
         self.fluentd = Fluentd(folder, engine_url, self.namespace, FLUENTD_STORE=name, **environment)
 
     def set_up(self):
-        settings = Settings.load({"ELASTICSEARCH_URL": self.url})
-        list(streams.set_up(Connection(settings), self.namespace, 14))
+        settings = load(EngineOptions, {"ELASTICSEARCH_URL": self.url})
+        list(streams.set_up(Client(settings), self.namespace, 14))
         return self
 
     def connect(self, **settings):
         given = {"FLUENTD_URL": f"forward://127.0.0.1:{self.fluentd.port}", "FLUENTD_SHARED_KEY": SHARED_KEY}
-        return connect(Settings.load({**given, **settings}))
+        return connect(load(Options, {**given, **settings}))
 
     def ship(self, *batch):
         backend = self.connect()
@@ -165,7 +167,7 @@ def test_what_no_encoder_of_ours_would_send_goes_around_in_no_circle(stack):
         msgpack.packb({"event": {"id": f"{SEGMENT}-00000303"}, "message": "x" * 5_000_000}),
     ]
     entry = ENTRY + struct.pack(">II", 1795484146, 0)
-    connection = dial(Peer("127.0.0.1", stack.fluentd.port, shared_key=Secret(SHARED_KEY)), Patience())
+    connection = dial(Peer("127.0.0.1", stack.fluentd.port, shared_key=Secret(SHARED_KEY)), Timeouts())
 
     connection.deliver([pack_message("dashcam.log", [entry + record]) for record in records])
     connection.close()

@@ -10,7 +10,6 @@ import pytest
 
 from dashcam.destinations.registry import open_store
 from dashcam.find.query import Query
-from dashcam.settings import Settings
 from dashcam.testing.fake_loggly import StandIn
 
 from ..destinations.fluentd.server import Orderly, Server
@@ -21,7 +20,7 @@ SWITCHES = 10
 
 
 def in_local(stage):
-    with closing(open_store("local", Settings.load(stage.environment))) as store:
+    with closing(open_store("local", stage.environment)) as store:
         return [event.labels["number"] for event in store.find(Query())]
 
 

@@ -38,7 +38,7 @@ def test_a_search_finds_what_it_says(stack, name):
     index = VIEWS[search["references"][0]["id"]].replace("dashcam-*", f"dashcam-{stack.namespace}*")
 
     answer = requests.post(
-        f"{stack.elasticsearch_url}/{index}/_count",
+        f"{stack.url}/{index}/_count",
         json={"query": {"query_string": {"query": as_lucene(kql)}}},
         timeout=30,
     )

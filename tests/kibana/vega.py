@@ -48,7 +48,7 @@ def with_answers(spec, settings, period, context):
             url = data.pop("url")
             index = url["index"].replace("dashcam-*", f"dashcam-{settings.namespace}*")
             body = fill_tokens(url["body"], period, context)
-            answer = requests.post(f"{settings.elasticsearch_url}/{index}/_search", json=body, timeout=30)
+            answer = requests.post(f"{settings.url}/{index}/_search", json=body, timeout=30)
             assert answer.status_code == 200, answer.text
             data["values"] = answer.json()
             assert data["values"]["_shards"]["failed"] == 0

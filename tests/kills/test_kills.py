@@ -17,7 +17,6 @@ import requests
 
 from dashcam.destinations.registry import open_store
 from dashcam.find.query import Query
-from dashcam.settings import Settings
 
 from ..ports import free_port
 
@@ -115,7 +114,7 @@ def run_with_kills(folder, kills, *, preload):
         stage.stop()
     drain = [sys.executable, "-m", "dashcam", "ship", "--drain"]
     subprocess.run(drain, env=stage.environment, check=True, timeout=DEADLINE_S, stderr=subprocess.DEVNULL)
-    store = open_store("local", Settings.load(stage.environment))
+    store = open_store("local", stage.environment)
     with contextlib.closing(store):
         return (folder / "witness").read_text().splitlines(), list(store.find(Query()))
 

@@ -17,9 +17,8 @@ import trustme
 
 from dashcam.cli import main
 from dashcam.destinations.fluentd.backend import Fluentd
-from dashcam.destinations.fluentd.connection import Patience
+from dashcam.destinations.fluentd.connection import Timeouts
 from dashcam.destinations.registry import connect
-from dashcam.settings import Settings
 from dashcam.ship import checkpoint
 from dashcam.ship.route import Route
 
@@ -46,7 +45,7 @@ BANNER = {"version": {"number": "9.5.3"}}
 KEY, USER, API_KEY = "sesame", "cars:hush-hush@", "b3BlbjpzZXNhbWU="
 SECRETS = KEY, "hush-hush", API_KEY
 AUTHORITY = trustme.CA()
-SOON = Patience(connect_s=1, handshake_s=0.3, acknowledge_s=0.3, probe_s=0.3)
+SOON = Timeouts(connect_s=1, handshake_s=0.3, acknowledge_s=0.3, probe_s=0.3)
 
 
 class Shipper:
@@ -184,7 +183,7 @@ def quietly(handle):
 def forward_backend(address, ca, case):
     """The backend of the settings, but less patient than those allow."""
     environment = {"FLUENTD_URL": address.replace("//", f"//{case.user}"), "FLUENTD_SHARED_KEY": case.key}
-    backend = connect("elk", Settings.load(environment | ({"FLUENTD_CA": ca} if case.tls else {})))
+    backend = connect("elk", environment | ({"FLUENTD_CA": ca} if case.tls else {}))
     return Fluentd(list(backend._idle), SOON)
 
 
@@ -251,4 +250,4 @@ def test_an_elasticsearch(name, make_shipper, ca, caplog):
 
 def engine_backend(url, ca):
     environment = {"ELASTICSEARCH_URL": url, "ELASTICSEARCH_API_KEY": API_KEY, "ELASTICSEARCH_CA": ca}
-    return connect("elasticsearch", Settings.load(environment))
+    return connect("elasticsearch", environment)

@@ -80,7 +80,7 @@ def numbers_of(settings):
 
 def count(settings):
     """How many documents there are, second copies included."""
-    stream = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}"
+    stream = f"{settings.url}/{logs_stream(settings.namespace)}"
     optional = {"ignore_unavailable": "true"}
     requests.post(f"{stream}/_refresh", params=optional, timeout=30)
     return requests.get(f"{stream}/_count", params=optional, timeout=30).json().get("count", 0)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from dashcam.errors import BackendUnavailable, DashcamError
-from dashcam.settings import Settings
+from dashcam.settings import Settings, load
 from dashcam.ship.batch import Limits
 from dashcam.ship.shipper import RateLimitFilter, _exclusive, ship
 from dashcam.ship.stats import collect_stats
@@ -23,7 +23,7 @@ def settings(tmp_path):
     for number in range(100):
         writer.append(log_line(number))
     writer.close()
-    return Settings.load({"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "fast,slow", "DASHCAM_SYNC_INTERVAL": "0.2"})
+    return load(Settings, {"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "fast,slow", "DASHCAM_SYNC_INTERVAL": "0.2"})
 
 
 def test_a_slow_route_holds_up_no_other(tmp_path, settings):

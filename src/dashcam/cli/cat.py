@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.settings import Settings
+from dashcam.destinations.registry import load_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print every line that can be read; exit status 1 when a file, or a place in one, could not."""
     from dashcam.spool.reader import segment_files
 
-    paths = arguments.segment or segment_files(Settings.load().dir / "spool")
+    paths = arguments.segment or segment_files(load_settings().dir / "spool")
     damaged = sum(_print_segment(path, is_raw=arguments.raw) for path in paths)
     if damaged:
         print(f"dashcam: {damaged} damaged places skipped", file=sys.stderr)

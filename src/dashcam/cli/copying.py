@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.period import moment
-from dashcam.destinations.registry import ROUTES, connect, open_store
+from dashcam.destinations.registry import connect, get, load_settings, open_store
 from dashcam.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,15 +44,15 @@ def run(arguments: argparse.Namespace) -> int:
     from dashcam.find.language import parse
     from dashcam.find.query import Query
 
-    settings = Settings.load()
+    settings = load_settings()
     bookmark = Bookmark.of(settings.dir, arguments)
     since_ns = max(arguments.since, bookmark.time_ns)
     query = Query(parse(arguments.query), since_ns, arguments.until or time.time_ns())
     with ExitStack() as stack:
-        source = stack.enter_context(closing(open_store(arguments.source, settings)))
+        source = stack.enter_context(closing(open_store(arguments.source)))
         events: Iterable[Event] = bookmark.rest_of(source.find(query))
-        if arguments.to not in ROUTES or ROUTES[arguments.to][1]:
-            target = stack.enter_context(closing(open_store(arguments.to, settings)))
+        if get(arguments.to).store:
+            target = stack.enter_context(closing(open_store(arguments.to)))
             events = missing(events, target.find(query))
         count = _copy(events, bookmark, query, arguments, settings)
     _tell(count, arguments)
@@ -129,7 +129,7 @@ def _copy(
     stopping = threading.Event()
     with ExitStack() as stack:
         stack.enter_context(set_by_signals(stopping))
-        backend = stack.enter_context(closing(connect(arguments.to, settings)))
+        backend = stack.enter_context(closing(connect(arguments.to)))
         letters = DeadLetters(settings.dir / "dead-letters", f"copy-{arguments.to}")
         delivery = Delivery(arguments.to, backend, letters, stopping, lambda _: None)
         lines = _with_progress(events, query, is_shown=not arguments.json)

@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from dashcam.cli import OK
-from dashcam.destinations.registry import open_store
+from dashcam.destinations.registry import load_settings, open_store
 from dashcam.errors import DashcamError, StoreUnreachable
 from dashcam.settings import Settings
 
@@ -53,7 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     folder = Path(tempfile.mkdtemp(prefix="dashcam-demo-"))
     try:
-        settings = Settings.load({"DASHCAM_DIR": str(folder / "events")} | os.environ)
+        os.environ.setdefault("DASHCAM_DIR", str(folder / "events"))
+        settings = load_settings()
         _check_store(settings)
         with _ended_by_signals(), set_up(folder, settings.dir, _tell) as addresses:
             ids = [_show(addresses, name, settings, is_json=arguments.json) for name in ORDERS]
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _check_store(settings: Settings) -> None:
     """Raise `SettingsError` where stories could not be looked up; that a store is not there yet does not matter."""
     with suppress(StoreUnreachable):
-        open_store(settings.routes[0], settings).close()
+        open_store(settings.routes[0]).close()
 
 
 @contextmanager
@@ -133,7 +134,7 @@ def _wait_for_story(settings: Settings, request_id: str) -> "list[Event]":
     end, fault = time.monotonic() + STORY_S, ""
     while time.monotonic() < end:
         try:
-            with closing(open_store(settings.routes[0], settings)) as store:
+            with closing(open_store(settings.routes[0])) as store:
                 events = find_related_events(store, request_id)
         except StoreUnreachable as error:
             events, fault = [], f" {error}"

@@ -7,15 +7,14 @@ import argparse
 from typing import TYPE_CHECKING
 
 from dashcam.cli import NOT_FOUND, OK
+from dashcam.destinations import registry
+from dashcam.destinations.registry import load_settings
 from dashcam.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dashcam.destinations.checks import Finding, Hop
-
-WAIT_S = {"loggly": 120.0}  # until the canary is found
-USUAL_WAIT_S = 30.0
+    from dashcam.destinations.checks import Check, Finding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,35 +27,29 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what is found, as it is found."""
     from dashcam.destinations.checks import examine
 
-    settings = Settings.load()
+    settings = load_settings()
     is_well = True
     for route in settings.routes:
-        for finding in examine(_hops(route, settings, arguments.wait or WAIT_S.get(route, USUAL_WAIT_S))):
-            _tell(route, finding, is_json=arguments.json)
+        for finding in examine(_checks(route, settings, arguments.wait)):
+            _print_finding(route, finding, is_json=arguments.json)
             is_well = is_well and finding.is_well
     return OK if is_well else NOT_FOUND
 
 
-def _hops(route: str, settings: Settings, wait_s: float) -> "Iterator[Hop]":
-    from dashcam.cli import spool_check as here
-    from dashcam.destinations.elasticsearch import checks as elk
-    from dashcam.destinations.loggly import checks as loggly
+def _checks(route: str, settings: Settings, wait_s: float | None) -> "Iterator[Check]":
+    from dashcam.cli.spool_check import spool_checks
+    from dashcam.destinations.canary import canary_checks
 
-    yield from here.spool_hops(settings)
-    match route:
-        case "stdout":
-            yield from here.stdout_hops()
-        case "loggly":
-            yield from loggly.hops(settings, wait_s)
-        case "elk":
-            yield from elk.elk_hops(settings, wait_s)
-        case "elasticsearch":
-            yield from elk.elasticsearch_hops(settings, wait_s)
-        case _:
-            yield from here.any_hops(route, settings, wait_s)
+    yield from spool_checks(settings)
+    destination, options = registry.get(route), registry.options(route)
+    wait_s = wait_s or destination.found_within_s
+    if destination.checks:
+        yield from destination.checks(options, wait_s)
+    else:
+        yield from canary_checks(destination, options, wait_s)
 
 
-def _tell(route: str, finding: "Finding", *, is_json: bool) -> None:
+def _print_finding(route: str, finding: "Finding", *, is_json: bool) -> None:
     if is_json:
         from dataclasses import asdict
 

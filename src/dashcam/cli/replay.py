@@ -9,7 +9,7 @@ import threading
 from contextlib import closing
 
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.destinations.registry import connect
+from dashcam.destinations.registry import connect, load_settings
 from dashcam.settings import Settings
 
 COPIED = "copy-"  # what a copy left, beside what the shipper left
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dashcam.ship.dead_letters import names_in
     from dashcam.ship.shipper import log_to_stderr, set_by_signals
 
-    settings = Settings.load()
+    settings = load_settings()
     log_to_stderr()
     folder = settings.dir / "dead-letters"
     names = [name for name in names_in(folder) if not arguments.route or name.removeprefix(COPIED) in arguments.route]
@@ -43,7 +43,7 @@ def _replay(name: str, settings: Settings, stopping: threading.Event) -> tuple[i
     from dashcam.ship.delivery import Delivery, batches
 
     letters = DeadLetters(settings.dir / "dead-letters", name)
-    with closing(connect(name.removeprefix(COPIED), settings)) as backend, letters.replay() as waiting:
+    with closing(connect(name.removeprefix(COPIED))) as backend, letters.replay() as waiting:
         delivery = Delivery(name, backend, letters, stopping, lambda _: None)
         taken = dead = 0
         for batch in batches([letter.line for letter in waiting.values()], backend.limits):

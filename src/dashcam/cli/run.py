@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 
-from dashcam.settings import Settings
+from dashcam.destinations.registry import load_settings
 
 DRAIN_S = 15
 
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not command:
         print("dashcam run: what to run is missing: dashcam run -- CMD", file=sys.stderr)
         return 2
-    Settings.load()  # a fault in the environment shows before anything is started
+    load_settings()  # a fault in the environment shows before anything is started
     ship = [sys.executable, "-m", "dashcam", "ship", *(["--json"] if arguments.json else [])]
     shipper = subprocess.Popen(ship, start_new_session=True)
     try:

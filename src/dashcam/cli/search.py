@@ -15,8 +15,7 @@ import sys
 
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.period import moment
-from dashcam.destinations.registry import open_store
-from dashcam.settings import Settings
+from dashcam.destinations.registry import load_settings, open_store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     from dashcam.find.language import parse
     from dashcam.find.query import Query
 
-    settings = Settings.load()
+    settings = load_settings()
     query = Query(parse(arguments.query), arguments.since, arguments.until, max(0, arguments.limit))
-    with closing(open_store(settings.routes[0], settings)) as store:
+    with closing(open_store(settings.routes[0])) as store:
         found = print_events(store.find(query), is_json=arguments.json)
     if not found:
         print("dashcam: no event matches", file=sys.stderr)

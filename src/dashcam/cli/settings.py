@@ -5,10 +5,10 @@ With --markdown the page docs/settings.md, which knows no values.
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import fields
 
 from dashcam.cli import OK
-from dashcam.settings import Settings, in_force
+from dashcam.destinations.registry import every_setting, load_settings
+from dashcam.settings import in_force
 
 _PAGE = """\
 # Settings
@@ -37,14 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.markdown:
         print("\n".join(page()))
         return OK
-    Settings.load()
-    values = in_force()
+    load_settings()
+    values = {field.metadata["variable"]: in_force(field) for field in every_setting()}
     if arguments.json:
         import orjson
 
         print(orjson.dumps(values).decode())
         return OK
-    for field in fields(Settings):
+    for field in every_setting():
         value = values[field.metadata["variable"]]
         print(f"{field.metadata['variable']}={value}" + ("" if value == field.metadata["default"] else "  (set)"))
         print(f"    {field.metadata['meaning']}")
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 def page() -> Iterator[str]:
     """The lines of docs/settings.md."""
     yield _PAGE
-    for field in fields(Settings):
+    for field in every_setting():
         default = f"`{field.metadata['default']}`" if field.metadata["default"] else "-"
         yield f"| `{field.metadata['variable']}` | {default} | {field.metadata['meaning']} |"
     yield _OTHERS

@@ -10,8 +10,7 @@ import logging
 import os
 
 from dashcam.cli import OK
-from dashcam.destinations.registry import connect
-from dashcam.settings import Settings
+from dashcam.destinations.registry import connect, load_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +24,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Ship until told to stop."""
     from dashcam.ship.shipper import log_to_stderr, ship
 
-    settings = Settings.load()
+    settings = load_settings()
     gc.set_threshold(100_000)  # lines hold no cycles: looking for some among them took a third of the time
     log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO, _formatter() if arguments.json else None)
-    if not ship(settings, lambda route: connect(route, settings), is_drain=arguments.drain):
+    if not ship(settings, connect, is_drain=arguments.drain):
         os._exit(OK)  # a thread that waits for a backend's answer would be waited for
     return OK
 

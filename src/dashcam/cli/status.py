@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from dashcam.cli import NOT_FOUND, OK
+from dashcam.destinations.registry import load_settings
 from dashcam.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the account."""
     from dashcam.ship.stats import collect_stats
 
-    settings = Settings.load()
+    settings = load_settings()
     if arguments.health:
         return _check_health(settings)
     folder = settings.dir

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.destinations.registry import open_store
+from dashcam.destinations.registry import links, load_settings, open_store
 from dashcam.errors import DashcamError
-from dashcam.settings import Settings
 
 if TYPE_CHECKING:
     from dashcam.event import Event
@@ -33,11 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
     from contextlib import closing
 
     from dashcam.find.related import find_related_events
-    from dashcam.show.links import links_of
     from dashcam.show.story import build_story
 
-    settings = Settings.load()
-    with closing(open_store(settings.routes[0], settings)) as store:
+    settings = load_settings()
+    with closing(open_store(settings.routes[0])) as store:
         events = find_related_events(store, arguments.id)
     if not events:
         print(f"dashcam: no event has the id {arguments.id!r} in {settings.routes[0]}", file=sys.stderr)
@@ -46,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         _write_html(events, arguments.html)
     else:
         story = build_story(events)
-        _print_story(story, links_of(story, settings.routes[0], settings), is_json=arguments.json)
+        _print_story(story, links(settings.routes[0], story), is_json=arguments.json)
     return OK
 
 

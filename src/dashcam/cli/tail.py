@@ -4,9 +4,8 @@ import argparse
 import time
 
 from dashcam.cli import OK
-from dashcam.destinations.registry import open_store
+from dashcam.destinations.registry import load_settings, open_store
 from dashcam.event import NS_PER_S
-from dashcam.settings import Settings
 
 LOOK_BACK_S = 60  # events come in late: from a spool, through a buffer, past a refresh
 POLL_S = 0.5
@@ -26,11 +25,11 @@ def run(arguments: argparse.Namespace) -> int:
     from dashcam.find.language import parse
     from dashcam.find.query import Query
 
-    settings = Settings.load()
+    settings = load_settings()
     expression = parse(arguments.query)
     start_ns = time.time_ns()
     shown: dict[str, int] = {}
-    with closing(open_store(settings.routes[0], settings)) as store:
+    with closing(open_store(settings.routes[0])) as store:
         while True:
             since_ns = max(start_ns, time.time_ns() - LOOK_BACK_S * NS_PER_S)
             fresh = [event for event in store.find(Query(expression, since_ns)) if event.id not in shown]

@@ -7,9 +7,8 @@ import argparse
 import sys
 
 from dashcam.cli import OK
-from dashcam.destinations.registry import open_store
+from dashcam.destinations.registry import load_settings, open_store
 from dashcam.errors import StoreUnreachable
-from dashcam.settings import Settings
 
 PORT = 7411
 
@@ -33,8 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     from dashcam.record.masking import mask_event
     from dashcam.show.web.app import Finder, create_app, serve
 
-    settings = Settings.load()
-    finder = Finder(partial(open_store, settings.routes[0], settings), parse, find_related_events, mask_event)
+    settings = load_settings()
+    finder = Finder(partial(open_store, settings.routes[0]), parse, find_related_events, mask_event)
     with suppress(StoreUnreachable), finder.open():
         pass  # a route without a store is told now, not on a page
     app = create_app(finder, hosts=OWN_ADDRESSES if arguments.host in OWN_ADDRESSES else frozenset())

@@ -1,22 +1,28 @@
-"""An event that is sent to see whether it arrives."""
+"""An event that is sent to see whether it arrives, and the checks that need no more."""
 
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from typing import Any
 
 import orjson
 
-from dashcam.destinations.checks import Broken
-from dashcam.errors import StoreUnreachable
+from dashcam.destinations.checks import Broken, Check
+from dashcam.destinations.destination import Destination
+from dashcam.errors import BackendUnavailable, BatchRejected, StoreUnreachable
 from dashcam.event import ECS_VERSION, NS_PER_S, EncodedEvent, Event, format_time
 from dashcam.find.query import Query, Store, Term
+from dashcam.ship.batch import Backend
 from dashcam.version import __version__
 
 FIRST_PAUSE_S = 0.1
 MAX_PAUSE_S = 5.0
 
 
-def hatch() -> EncodedEvent:
-    """A canary, as the recorder would make it."""
+def make_canary() -> EncodedEvent:
+    """Return a canary, as the recorder would make it."""
     id_ = f"{uuid.uuid4().hex[:24]}-canary"
     event = {
         "@timestamp": format_time(time.time_ns()),
@@ -31,7 +37,7 @@ def hatch() -> EncodedEvent:
     return EncodedEvent(id_, is_span=False, data=orjson.dumps(event))
 
 
-def await_in(store: Store, canary: EncodedEvent, sent_s: float, wait_s: float, fix: str) -> str:
+def wait_for(store: Store, canary: EncodedEvent, sent_s: float, wait_s: float, fix: str) -> str:
     """Find a canary that was sent at a time of the monotonic clock, as it was sent."""
     sent = Event.from_json(canary.data)
     query = Query(Term("event.id", canary.id), since_ns=sent.time_ns - NS_PER_S)
@@ -55,3 +61,27 @@ def _search(store: Store, query: Query) -> tuple[list[Event], str]:
         return list(store.find(query)), ""
     except StoreUnreachable as fault:
         return [], str(fault)
+
+
+def send_canary(connect: Callable[[], Backend], canary: EncodedEvent, fix: str = "") -> str:
+    """Ship a canary by a new backend; raises `Broken` with a fix when it is not accepted."""
+    with closing(connect()) as backend:
+        try:
+            rest = backend.ship([canary])
+        except (BatchRejected, BackendUnavailable) as fault:
+            raise Broken(str(fault), "Events wait meanwhile.") from None
+    if rest:
+        raise Broken("; ".join(rest.rejected.values()) or "the destination asks for it again", fix)
+    return "an event is accepted"
+
+
+def canary_checks(destination: Destination, options: Any, wait_s: float) -> Iterator[Check]:
+    """Yield what can be checked of any destination: it accepts an event, and the event is found."""
+    canary, sent_s = make_canary(), time.monotonic()
+    yield Check("sending", "canary", partial(send_canary, partial(destination.backend, options), canary))
+    if destination.store is None:
+        return
+    with closing(destination.store(options)) as store:
+        yield Check("finding", "configuration", lambda: "can be searched")
+        fix = f"Look at {destination.name}: it answered for the event."
+        yield Check("finding", "canary", partial(wait_for, store, canary, sent_s, wait_s, fix))

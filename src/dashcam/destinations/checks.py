@@ -1,4 +1,4 @@
-"""Looks at each hop on the way of an event to its backend and back, in order, and names the first that is broken."""
+"""Checks of each hop on the way of an event to its backend and back, in order, up to the first that is broken."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ class Broken(DashcamError):
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
+class Check:
     """One step of a way: `look` gives what was seen, or raises `DashcamError`, best `Broken`."""
 
     way: str
@@ -36,7 +36,7 @@ class Finding:
     took_s: float
 
 
-def examine(hops: Iterable[Hop]) -> Iterator[Finding]:
+def examine(hops: Iterable[Check]) -> Iterator[Finding]:
     """What is found hop by hop, up to and with the first that is broken: those behind it can tell nothing."""
     for hop in hops:
         began_s = time.monotonic()

@@ -13,22 +13,22 @@ from urllib.parse import urlsplit
 
 import requests
 
-from dashcam.destinations.checks import Broken, Hop
+from dashcam.destinations.checks import Broken, Check
 
 TIMEOUT_S = 10
 MAX_DRIFT_S = 60  # spans of two services still lie in each other, and searches for the last minutes find them
 
 
-def hops_to(way: str, url: str, variable: str, authority: Path | None = None) -> Iterator[Hop]:
+def checks_of(way: str, url: str, variable: str, authority: Path | None = None) -> Iterator[Check]:
     """Name, connection and TLS of an HTTP address in a setting; of a proxy, where the environment names one."""
     proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
     first, named = (proxy, "the proxy of the environment") if proxy else (url, variable)
     host, port = endpoint(first)
-    yield Hop(way, "name", partial(resolve, host, port, named))
-    yield Hop(way, "connection", partial(reach, host, port, named))
+    yield Check(way, "name", partial(resolve, host, port, named))
+    yield Check(way, "connection", partial(reach, host, port, named))
     if proxy is None and urlsplit(url).scheme == "https":
         file = authority or os.environ.get("REQUESTS_CA_BUNDLE") or requests.utils.DEFAULT_CA_BUNDLE_PATH
-        yield Hop(way, "TLS", partial(secure, host, port, variable, ssl.create_default_context(cafile=file)))
+        yield Check(way, "TLS", partial(secure, host, port, variable, ssl.create_default_context(cafile=file)))
 
 
 def endpoint(url: str) -> tuple[str, int]:

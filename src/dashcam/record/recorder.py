@@ -10,7 +10,7 @@ from typing import Any
 
 from dashcam.event import ECS_VERSION
 from dashcam.record import correlation
-from dashcam.settings import Settings, service_identity
+from dashcam.settings import RecordSettings, service_identity
 from dashcam.spool.segment import service_folder
 from dashcam.spool.writer import Writer
 from dashcam.version import __version__
@@ -40,14 +40,14 @@ class Service:
 class Recorder:
     """Keeps lines in the spool of one service; `append` takes a line as bytes, newline included."""
 
-    def __init__(self, service: Service, settings: Settings) -> None:
+    def __init__(self, service: Service, settings: RecordSettings) -> None:
         self.service = service
         self.min_level: int = logging.getLevelNamesMapping()[settings.level]
         host = platform.node() or "localhost"
         self.spool = Writer(
             service_folder(settings.dir / "spool", host, service.name),
             lambda: common_fields(service),
-            settings.spool_limit,
+            settings.spool_limit_bytes,
             correlation.open_requests,
         )
         self.append = self.spool.append

@@ -17,7 +17,7 @@ from dashcam.record.correlation import PROPAGATORS, current_request
 from dashcam.record.handler import Handler
 from dashcam.record.recorder import Recorder, Service
 from dashcam.record.spans import SpoolProcessor, processors_of
-from dashcam.settings import Settings, prefer_stable_conventions
+from dashcam.settings import RecordSettings, load, prefer_stable_conventions
 
 if TYPE_CHECKING:
     import flask
@@ -33,13 +33,13 @@ _handler = Handler()
 _processor = SpoolProcessor()
 
 
-def init(service: str = "", version: str = "", settings: Settings | None = None) -> None:
+def init(service: str = "", version: str = "", settings: RecordSettings | None = None) -> None:
     """Record this process: its log calls, spans and unhandled exceptions, into the spool.
 
     `OTEL_SERVICE_NAME` goes before `service`. Call it after the imports: libraries that are loaded by then (`requests`,
     `psycopg2`) get spans. A second call goes on in another spool. Raises `SettingsError` for a bad environment.
     """
-    settings = settings or Settings.load()
+    settings = settings or load(RecordSettings)
     identity = Service.of_process(service, version)
     recorder.start(Recorder(identity, settings))
     _record_logging(settings.level)
@@ -57,12 +57,12 @@ def init_app(app: "flask.Flask", service: str = "", version: str = "") -> None:
     except ModuleNotFoundError as error:
         raise (missing_extra(error) or error) from error
 
-    settings = Settings.load()
+    settings = load(RecordSettings)
     name = service or app.import_name.partition(".")[0]
     running = recorder.current()
     if not isinstance(running, Recorder) or running.service != Service.of_process(name, version):
         init(name, version, settings)
-    flask_recording.instrument(app, is_id_trusted=settings.trust == "always")
+    flask_recording.instrument(app, is_id_trusted=settings.trust_request_id)
 
 
 def add(**fields: Any) -> None:

@@ -82,7 +82,7 @@ def _housekeeping(settings: Settings, routes: list[Route]) -> None:
             path.unlink()
         except OSError as fault:
             _log.debug("%s: %s", path, fault)
-    prune(settings.dir, set.intersection(*done), settings.spool_limit // 2)
+    prune(settings.dir, set.intersection(*done), settings.spool_limit_bytes // 2)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from dashcam.find.query import Query
 from dashcam.find.related import find_related_events
 from dashcam.record import recorder
 from dashcam.record.recorder import Recorder, Service
-from dashcam.settings import Settings
+from dashcam.settings import RecordSettings, load
 from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.show import accessors
 from dashcam.show.ansi import Style
@@ -164,7 +164,7 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recor
     former = recorder.current()
     service = former.service if isinstance(former, Recorder) else _service
     if service:
-        recorder.start(Recorder(service, Settings.load()))
+        recorder.start(Recorder(service, load(RecordSettings)))
     yield Recording(folder)
     if isinstance(last := recorder.current(), Recorder):
         _service = last.service

@@ -9,15 +9,16 @@ import pytest
 import requests
 
 from dashcam.destinations.elasticsearch.backend import Elasticsearch, connect
-from dashcam.destinations.elasticsearch.client import Connection, logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.client import Client, logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
-from dashcam.settings import Settings
+from dashcam.settings import load
 from dashcam.ship.batch import PartialResult
+from dashcam.testing.backend_contract import BackendContract, line, span
 
 from ...engines.streams import documents, set_up, settings_for
 from ...scripted import scripted
 from ...wire import Wire
-from ..backend_contract import BackendContract, line, span
 
 KEY = "bm9ib2R5OnNlZXMtdGhpcw=="
 BANNER = {"version": {"number": "9.5.3"}}
@@ -114,7 +115,7 @@ def test_a_value_of_another_type_is_kept(settings):
 def _narrow_templates(settings, namespaces):
     """Have the templates cover the streams of these namespaces alone."""
     for name, stream in {"logs": logs_stream, "spans": spans_stream}.items():
-        template = f"{settings.elasticsearch_url}/_index_template/dashcam-{name}"
+        template = f"{settings.url}/_index_template/dashcam-{name}"
         (found,) = requests.get(template, timeout=30).json()["index_templates"]
         dates = {"created_date_millis", "modified_date_millis"}
         narrow = {key: value for key, value in found["index_template"].items() if key not in dates}
@@ -125,7 +126,7 @@ def _narrow_templates(settings, namespaces):
 def test_without_templates_events_wait(settings):
     """The engine would make up fields of its own; once the templates are there the same shipper goes on."""
     _narrow_templates(settings, "t*")
-    bare = settings_for(settings.elasticsearch_url, f"bare.{settings.namespace}")
+    bare = settings_for(settings.url, f"bare.{settings.namespace}")
     backend = connect(bare)
 
     with pytest.raises(BackendUnavailable, match="run `dashcam setup elk`") as raised:
@@ -144,7 +145,7 @@ def test_a_read_only_stream_waits(settings):
     """The text says what blocks it; nothing is refused for good."""
     backend = connect(settings)
     backend.ship([line(1)])
-    stream = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}"
+    stream = f"{settings.url}/{logs_stream(settings.namespace)}"
     requests.put(f"{stream}/_settings", json={"index.blocks.write": True}, timeout=30).raise_for_status()
 
     with pytest.raises(BackendUnavailable, match="blocked") as raised:
@@ -165,7 +166,7 @@ def playing(bulk, banner=BANNER, **environment):
 
     with scripted(answer) as (url, asked):
         given = {"ELASTICSEARCH_URL": url, "ELASTICSEARCH_API_KEY": KEY, **environment}
-        backend = connect(Settings.load(given))
+        backend = connect(load(Options, given))
         yield backend, asked
         backend.close()
 
@@ -206,7 +207,7 @@ def test_what_goes_over_the_wire():
 def test_over_a_network_it_is_compressed():
     """Not so within one machine, where it would only cost; 127.1 is this machine, too, but not by its usual names."""
     with scripted(lambda asked: (200, BANNER) if asked.path == "/" else items(201)) as (url, asked):
-        backend = connect(Settings.load({"ELASTICSEARCH_URL": url.replace("127.0.0.1", "127.1")}))
+        backend = connect(load(Options, {"ELASTICSEARCH_URL": url.replace("127.0.0.1", "127.1")}))
         backend.ship([line(1)])
         backend.close()
 
@@ -387,7 +388,7 @@ def test_a_key_that_may_not_ask_for_the_version_may_still_write():
     refusal = (403, {"error": {"type": "security_exception", "reason": "action [cluster:monitor/main]"}})
 
     with scripted(lambda asked: items(201) if asked.path == "/_bulk" else refusal) as (url, asked):
-        backend = connect(Settings.load({"ELASTICSEARCH_URL": url}))
+        backend = connect(load(Options, {"ELASTICSEARCH_URL": url}))
         assert backend.ship([line(1)]) is None
         backend.close()
 
@@ -399,18 +400,18 @@ def test_an_answer_that_trickles_is_given_up():
     is_over = threading.Event()
 
     def trickle(server):
-        connection, _ = server.accept()
-        connection.recv(65536)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        client, _ = server.accept()
+        client.recv(65536)
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         while not is_over.wait(0.02):
-            connection.sendall(b" ")
-        connection.close()
+            client.sendall(b" ")
+        client.close()
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=trickle, args=[server])
         thread.start()
-        settings = Settings.load({"ELASTICSEARCH_URL": f"http://127.0.0.1:{server.getsockname()[1]}"})
-        backend = Elasticsearch(Connection(settings, answer_timeout_s=0.2), "default")
+        options = load(Options, {"ELASTICSEARCH_URL": f"http://127.0.0.1:{server.getsockname()[1]}"})
+        backend = Elasticsearch(Client(options, answer_timeout_s=0.2), "default")
         with pytest.raises(BackendUnavailable, match=r"no whole answer within 0\.2 s"):
             backend.ship([line(1)])
         is_over.set()
@@ -421,6 +422,6 @@ def test_an_answer_that_trickles_is_given_up():
 def test_a_key_with_a_line_break_is_a_setting_at_fault():
     """It cannot be a header; the text does not show it."""
     with pytest.raises(SettingsError) as raised:
-        connect(Settings.load({"ELASTICSEARCH_API_KEY": "ab\ncd"}))
+        connect(load(Options, {"ELASTICSEARCH_API_KEY": "ab\ncd"}))
 
     assert "ab" not in str(raised.value).replace("ELASTICSEARCH", "")

@@ -98,7 +98,7 @@ def test_an_answer_is_the_hop_it_breaks(broken, answers, hop):
 
 
 def test_nothing_listens_at_the_engine(broken):
-    """The connection."""
+    """The client."""
     assert broken(settings(f"http://127.0.0.1:{free_port()}"))[0] == "sending connection"
 
 
@@ -131,7 +131,7 @@ def test_fluentd_takes_and_the_engine_does_not_find(broken):
     ],
 )
 def test_fluentd_is_the_hop_it_breaks(broken, changed, hop):
-    """Name, connection, TLS, the shared key."""
+    """Name, client, TLS, the shared key."""
     with Server(guarded) as fluentd:
         right = {"FLUENTD_URL": f"forward://127.0.0.1:{fluentd.port}", "FLUENTD_SHARED_KEY": "sesame"}
         wrong = {name: value.format(free=free_port(), port=fluentd.port) for name, value in changed.items()}

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import pytest
 import trustme
 
-from dashcam.destinations.elasticsearch.client import Answer, Connection, Product
+from dashcam.destinations.elasticsearch.client import Client, Product, Response
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import SettingsError, StoreUnreachable
-from dashcam.settings import Settings
+from dashcam.settings import load
 
 from ...ports import free_port
 from ...scripted import scripted
@@ -19,9 +20,9 @@ from ...scripted import scripted
 
 @contextmanager
 def connected(url, **environment):
-    connection = Connection(Settings.load({"ELASTICSEARCH_URL": url, **environment}))
-    yield connection
-    connection.close()
+    client = Client(load(Options, {"ELASTICSEARCH_URL": url, **environment}))
+    yield client
+    client.close()
 
 
 def ok(_asked):
@@ -29,8 +30,8 @@ def ok(_asked):
 
 
 def authorization(userinfo="", **environment):
-    with scripted(ok) as (url, asked), connected(url.replace("//", f"//{userinfo}"), **environment) as connection:
-        connection.ask("GET", "/")
+    with scripted(ok) as (url, asked), connected(url.replace("//", f"//{userinfo}"), **environment) as client:
+        client.ask("GET", "/")
     return asked[0].headers.get("Authorization")
 
 
@@ -59,13 +60,13 @@ def test_nobody_is_taken_from_a_file(tmp_path, monkeypatch):
 
 def test_a_path_in_front_is_kept():
     """A proxy may have the engine under a path of its own."""
-    with scripted(ok) as (url, asked), connected(f"{url}/search/") as connection:
-        connection.ask("GET", "/_bulk")
+    with scripted(ok) as (url, asked), connected(f"{url}/search/") as client:
+        client.ask("GET", "/_bulk")
 
     assert asked[0].path == "/search/_bulk"
 
 
-def test_threads_have_connections_of_their_own():
+def test_threads_have_clients_of_their_own():
     """Two requests at once do not wait for each other, and both end."""
     both = threading.Barrier(2, timeout=10)
 
@@ -73,8 +74,8 @@ def test_threads_have_connections_of_their_own():
         both.wait()
         return ok(asked)
 
-    with scripted(answer) as (url, asked), connected(url) as connection:
-        threads = [threading.Thread(target=connection.ask, args=("GET", "/")) for _ in range(2)]
+    with scripted(answer) as (url, asked), connected(url) as client:
+        threads = [threading.Thread(target=client.ask, args=("GET", "/")) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -97,8 +98,8 @@ def test_threads_have_connections_of_their_own():
 )
 def test_products_and_versions(banner, product, name):
     """OpenSearch names itself; everything else with a version is Elasticsearch."""
-    with scripted(lambda _: (200, {"version": banner})) as (url, _), connected(url) as connection:
-        found = connection.product()
+    with scripted(lambda _: (200, {"version": banner})) as (url, _), connected(url) as client:
+        found = client.product()
 
     assert found == product
     assert str(found) == name
@@ -109,10 +110,10 @@ def test_no_product(body):
     """Whatever else answers JSON at the address."""
     with (
         scripted(lambda _: (200, body)) as (url, _),
-        connected(url) as connection,
+        connected(url) as client,
         pytest.raises(StoreUnreachable, match="neither Elasticsearch nor OpenSearch"),
     ):
-        connection.product()
+        client.product()
 
 
 def server_tls(certificate):
@@ -137,8 +138,8 @@ def test_an_authority_of_ones_own(authority, ca, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/dev/null")
     tls = server_tls(authority.issue_cert("127.0.0.1"))
 
-    with scripted(ok, tls) as (url, _), connected(url, ELASTICSEARCH_CA=ca) as connection:
-        assert connection.ask("GET", "/").is_ok
+    with scripted(ok, tls) as (url, _), connected(url, ELASTICSEARCH_CA=ca) as client:
+        assert client.ask("GET", "/").is_ok
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "other.example"])
@@ -149,10 +150,10 @@ def test_a_certificate_that_is_not_trusted(name, authority, ca):
 
     with (
         scripted(ok, tls) as (url, asked),
-        connected(url, **given) as connection,
+        connected(url, **given) as client,
         pytest.raises(StoreUnreachable, match=r"certificate that is not trusted.*ELASTICSEARCH_CA"),
     ):
-        connection.ask("GET", "/")
+        client.ask("GET", "/")
 
     assert asked == []
 
@@ -163,10 +164,10 @@ def test_http_where_https_is_spoken(authority):
 
     with (
         scripted(ok, tls) as (url, _),
-        connected(url.replace("https", "http")) as connection,
+        connected(url.replace("https", "http")) as client,
         pytest.raises(StoreUnreachable, match="cannot be reached"),
     ):
-        connection.ask("GET", "/")
+        client.ask("GET", "/")
 
 
 def test_nobody_listens():
@@ -174,26 +175,26 @@ def test_nobody_listens():
     url = f"http://me:secret@127.0.0.1:{free_port()}"
     text = r"http://127\.0\.0\.1:\d+ cannot be reached: .*refused"
 
-    with connected(url) as connection, pytest.raises(StoreUnreachable, match=text) as raised:
-        connection.ask("GET", "/")
+    with connected(url) as client, pytest.raises(StoreUnreachable, match=text) as raised:
+        client.ask("GET", "/")
 
     assert "secret" not in str(raised.value)
 
 
-def test_a_connection_that_is_cut():
+def test_a_client_that_is_cut():
     """In the midst of the answer."""
 
     def cut(server):
-        connection, _ = server.accept()
-        connection.recv(65536)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
-        connection.close()
+        client, _ = server.accept()
+        client.recv(65536)
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        client.close()
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=cut, args=[server])
         thread.start()
-        with connected(f"http://127.0.0.1:{server.getsockname()[1]}") as connection, pytest.raises(StoreUnreachable):
-            connection.ask("GET", "/")
+        with connected(f"http://127.0.0.1:{server.getsockname()[1]}") as client, pytest.raises(StoreUnreachable):
+            client.ask("GET", "/")
         thread.join()
 
 
@@ -201,12 +202,12 @@ def test_a_connection_that_is_cut():
 def test_a_key_that_is_none(key):
     """It cannot be a header, and is not shown."""
     with pytest.raises(SettingsError, match=r"^ELASTICSEARCH_API_KEY='\*\*\*' cannot be used"):
-        Connection(Settings(elasticsearch_api_key=key))
+        Client(Options(api_key=key))
 
 
 def explained(status, body=None, headers=None, **environment):
-    with connected("http://127.0.0.1:9200", **environment) as connection:
-        return connection.explain(Answer(status, body, headers or {}), "create_doc")
+    with connected("http://127.0.0.1:9200", **environment) as client:
+        return client.explain(Response(status, body, headers or {}), "create_doc")
 
 
 @pytest.mark.parametrize(

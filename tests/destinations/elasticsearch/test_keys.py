@@ -2,21 +2,22 @@
 
 import pytest
 
-from dashcam.destinations.elasticsearch.client import Connection
+from dashcam.destinations.elasticsearch.client import Client
 from dashcam.destinations.elasticsearch.keys import set_up
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import DashcamError, StoreUnreachable
-from dashcam.settings import Settings
+from dashcam.settings import load
 
 from ...scripted import scripted
 
 
 def make_keys(answer, path):
     with scripted(answer) as (url, asked):
-        connection = Connection(Settings.load({"ELASTICSEARCH_URL": url.replace("//", "//elastic:pass@")}))
+        client = Client(load(Options, {"ELASTICSEARCH_URL": url.replace("//", "//elastic:pass@")}))
         try:
-            return set_up(connection, path), asked
+            return set_up(client, path), asked
         finally:
-            connection.close()
+            client.close()
 
 
 def given(asked):
@@ -74,12 +75,12 @@ def test_a_key_cannot_make_keys(tmp_path):
 
 def test_an_engine_without_keys_says_so(engine_url, tmp_path):
     """No file is left that looks as if there were some."""
-    connection = Connection(Settings.load({"ELASTICSEARCH_URL": engine_url}))
+    client = Client(load(Options, {"ELASTICSEARCH_URL": engine_url}))
 
     with pytest.raises(DashcamError, match="makes no API keys"):
-        set_up(connection, tmp_path / "keys.env")
+        set_up(client, tmp_path / "keys.env")
 
-    connection.close()
+    client.close()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 
-from dashcam.destinations.elasticsearch.client import Connection
+from dashcam.destinations.elasticsearch.client import Client
 from dashcam.destinations.elasticsearch.kibana import set_up
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import DashcamError, SettingsError, StoreUnreachable
-from dashcam.settings import Settings
+from dashcam.settings import load
 
 from ...scripted import scripted
 
@@ -14,11 +15,11 @@ OBJECTS = b'{"type":"index-pattern","id":"dashcam","attributes":{}}\n'
 
 def import_into(answer):
     with scripted(answer) as (url, asked):
-        connection = Connection(Settings.load({"KIBANA_URL": f"{url}/s/cars"}), "KIBANA_URL")
+        client = Client(load(Options, {"KIBANA_URL": f"{url}/s/cars"}), "KIBANA_URL")
         try:
-            return set_up(connection, OBJECTS), asked
+            return set_up(client, OBJECTS), asked
         finally:
-            connection.close()
+            client.close()
 
 
 def test_objects_are_sent_as_a_form():
@@ -69,4 +70,4 @@ def test_a_kibana_that_does_not_take_them(answer, text):
 def test_without_an_address():
     """The setting that is missing is named."""
     with pytest.raises(SettingsError, match="KIBANA_URL is not set"):
-        set_up(Connection(Settings.load({}), "KIBANA_URL"))
+        set_up(Client(load(Options, {}), "KIBANA_URL"))

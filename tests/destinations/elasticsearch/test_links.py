@@ -18,13 +18,13 @@ def test_both_ask_for_the_trace_at_its_time():
     """Five seconds around the story, one condition, in the notation of Kibana's addresses."""
     links = story_links(build_story(events.created()), URL)
 
-    assert unquote(links["dashboard"]) == (
+    assert unquote(links["kibana_dashboard"]) == (
         f"{URL}/app/dashboards#/view/dashcam-request-story"
         "?_g=(filters:!(),refreshInterval:(pause:!t,value:0),"
         "time:(from:'2026-11-24T01:35:41.123000Z',to:'2026-11-24T01:35:51.165300Z'))"
         f"&_a=(query:(language:kuery,query:'trace.id:(\"{events.TRACE_ID}\")'))"
     )
-    assert unquote(links["discover"]).endswith(
+    assert unquote(links["kibana_discover"]).endswith(
         "&_a=(columns:!(service.name,log.level,message,span.name,event.duration),"
         "dataSource:(dataViewId:dashcam-events,type:dataView),index:dashcam-events,"
         f"query:(language:kuery,query:'trace.id:(\"{events.TRACE_ID}\")'),sort:!(!('@timestamp',asc)))"
@@ -35,14 +35,14 @@ def test_two_traces_are_both_asked_for():
     """A request ID that two requests had."""
     links = story_links(build_story(events.two_traces()), URL)
 
-    assert f'trace.id:("{events.TRACE_ID}" or "{"b" * 32}")' in unquote(links["discover"])
+    assert f'trace.id:("{events.TRACE_ID}" or "{"b" * 32}")' in unquote(links["kibana_discover"])
 
 
 def test_a_story_without_traces_goes_by_its_request():
     """Lines of a process without tracing."""
     links = story_links(build_story(events.traceless()), URL)
 
-    assert f'http.request.id:("{events.REQUEST_ID}")' in unquote(links["dashboard"])
+    assert f'http.request.id:("{events.REQUEST_ID}")' in unquote(links["kibana_dashboard"])
 
 
 def test_what_they_point_to_is_in_the_pack():

@@ -7,11 +7,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from dashcam.destinations.elasticsearch.setup import read_json
+from dashcam.destinations.elasticsearch.data import read_json
 from dashcam.errors import DashcamError
 from dashcam.event import Event
-
-from ...find.sample import lines
+from dashcam.testing.sample import lines
 
 ROOT = Path(__file__).parents[3]
 ELK = ROOT / "logging" / "elk"

@@ -10,17 +10,18 @@ import requests
 
 from dashcam.destinations.elasticsearch.backend import connect
 from dashcam.destinations.elasticsearch.client import logs_stream
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.destinations.elasticsearch.store import at_least, open_store
 from dashcam.errors import StoreUnreachable
 from dashcam.event import Event
 from dashcam.find.query import Not, Or, Phrase, Query, Range, Term, Wildcard
-from dashcam.settings import Settings
+from dashcam.settings import load
+from dashcam.testing.backend_contract import line
+from dashcam.testing.store_contract import StoreContract
 
 from ...engines.streams import documents, new_namespace, set_up, settings_for
 from ...find import odd
 from ...scripted import scripted
-from ..backend_contract import line
-from ..store_contract import StoreContract
 
 
 class EngineContract(StoreContract):
@@ -102,7 +103,7 @@ def test_one_stream_alone_is_read(engine_url, namespace):
 def test_an_event_in_two_indices_is_found_once(settings):
     """An engine knows an id within one index; a resend after a rollover makes a second copy."""
     ship(settings, line(1), line(2))
-    stream = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}"
+    stream = f"{settings.url}/{logs_stream(settings.namespace)}"
     requests.post(f"{stream}/_rollover", timeout=30).raise_for_status()
     ship(settings, line(2), line(3))
 
@@ -116,7 +117,7 @@ def test_an_abort_told_twice_is_found_once(settings):
     told = line(1)._replace(id=f"{line(1).id}-aborted")
     again = line(2)._replace(id=told.id)
     ship(settings, _identified(told))
-    stream = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}"
+    stream = f"{settings.url}/{logs_stream(settings.namespace)}"
     requests.post(f"{stream}/_rollover", timeout=30).raise_for_status()
     ship(settings, _identified(again))
 
@@ -152,7 +153,7 @@ def test_more_than_a_page(settings):
 def test_fields_of_an_older_index_are_found_too(settings):
     """A field that one of the indices does not map is looked for in every event."""
     ship(settings, line(1))
-    stream = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}"
+    stream = f"{settings.url}/{logs_stream(settings.namespace)}"
     requests.post(f"{stream}/_rollover", timeout=30).raise_for_status()
     mapping = {"properties": {"db": {"properties": {"shard": {"type": "keyword"}}}}}
     requests.put(f"{stream}/_mapping?write_index_only=true", json=mapping, timeout=30).raise_for_status()
@@ -227,7 +228,7 @@ def playing(respond, **answers):
         return (200, CAPS) if name == "field_caps" else (200, {"id": "point-1", "succeeded": True})
 
     with scripted(answer) as (url, asked):
-        store = open_store(Settings.load({"ELASTICSEARCH_URL": url, "ELASTICSEARCH_API_KEY": "c2VjcmV0"}))
+        store = open_store(load(Options, {"ELASTICSEARCH_URL": url, "ELASTICSEARCH_API_KEY": "c2VjcmV0"}))
         yield store, asked
         store.close()
 
@@ -338,7 +339,7 @@ def test_a_dead_engine_is_unreachable():
     """What the operating system said, and where."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    store = open_store(Settings.load({"ELASTICSEARCH_URL": f"http://me:secret@127.0.0.1:{port}"}))
+    store = open_store(load(Options, {"ELASTICSEARCH_URL": f"http://me:secret@127.0.0.1:{port}"}))
 
     with pytest.raises(StoreUnreachable, match=rf"http://127\.0\.0\.1:{port} cannot be reached: .*refused") as raised:
         list(store.find(Query()))

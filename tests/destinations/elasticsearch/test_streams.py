@@ -5,20 +5,21 @@ import pytest
 import requests
 
 from dashcam.destinations.elasticsearch.backend import connect
-from dashcam.destinations.elasticsearch.client import Connection, logs_stream
+from dashcam.destinations.elasticsearch.client import Client, logs_stream
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.destinations.elasticsearch.streams import set_up
 from dashcam.errors import StoreUnreachable
-from dashcam.settings import Settings
+from dashcam.settings import load
+from dashcam.testing.backend_contract import line
 
 from ...engines.streams import documents, settings_for
 from ...scripted import scripted
-from ..backend_contract import line
 
 
 def steps(settings):
-    connection = Connection(settings)
-    done = {step.what: step.done for step in set_up(connection, settings.namespace, settings.retention_days)}
-    connection.close()
+    client = Client(settings)
+    done = {step.what: step.done for step in set_up(client, settings.namespace, settings.retention_days)}
+    client.close()
     return done
 
 
@@ -28,7 +29,7 @@ def settings(engine_url, namespace):
 
 
 def get(settings, path):
-    answer = requests.get(f"{settings.elasticsearch_url}{path}", timeout=30)
+    answer = requests.get(f"{settings.url}{path}", timeout=30)
     answer.raise_for_status()
     return answer.json()
 
@@ -60,12 +61,12 @@ def test_another_template_does_not_get_between(settings):
         "data_stream": {},
         "template": {"settings": {"index.final_pipeline": "theirs"}, "mappings": {"dynamic": True}},
     }
-    template = f"{settings.elasticsearch_url}/_index_template/theirs"
+    template = f"{settings.url}/_index_template/theirs"
     requests.put(template, json=other, timeout=30).raise_for_status()
     steps(settings)
 
     path = f"/_index_template/_simulate_index/{logs_stream('another')}"
-    simulated = requests.post(f"{settings.elasticsearch_url}{path}", timeout=30).json()["template"]
+    simulated = requests.post(f"{settings.url}{path}", timeout=30).json()["template"]
 
     requests.delete(template, timeout=30).raise_for_status()
     assert simulated["settings"]["index"]["final_pipeline"] == "_none"
@@ -95,7 +96,7 @@ def test_a_stream_with_older_fields_goes_on_in_a_new_index(settings):
     """The old index keeps what it has; both are found."""
     steps(settings)
     ship(settings, line(1))
-    stream = f"{settings.elasticsearch_url}/{logs_stream(settings.namespace)}"
+    stream = f"{settings.url}/{logs_stream(settings.namespace)}"
     requests.put(f"{stream}/_mapping", json={"_meta": {"dashcam": {"version": 0}}}, timeout=30).raise_for_status()
 
     done = steps(settings)
@@ -130,7 +131,7 @@ EXISTS = {"type": "resource_already_exists_exception", "reason": "data_stream [l
 
 def set_up_in(cluster, **environment):
     with scripted(cluster.answer) as (url, _):
-        return steps(Settings.load({"ELASTICSEARCH_URL": url, **environment}))
+        return steps(load(Options, {"ELASTICSEARCH_URL": url, **environment}))
 
 
 def test_late_elasticsearch_keeps_the_time_itself():
@@ -226,7 +227,7 @@ def test_a_missing_right_is_named(path, right):
         return cluster.answer(asked)
 
     with scripted(answer) as (url, _), pytest.raises(StoreUnreachable, match=right):
-        steps(Settings.load({"ELASTICSEARCH_URL": url}))
+        steps(load(Options, {"ELASTICSEARCH_URL": url}))
 
 
 def test_a_version_that_is_too_old_is_left_alone():

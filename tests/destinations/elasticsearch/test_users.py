@@ -4,21 +4,22 @@ import json
 
 import pytest
 
-from dashcam.destinations.elasticsearch.client import Connection
+from dashcam.destinations.elasticsearch.client import Client
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.destinations.elasticsearch.users import set_up
 from dashcam.errors import DashcamError, StoreUnreachable
-from dashcam.settings import Secret, Settings
+from dashcam.settings import Secret, load
 
 from ...scripted import scripted
 
 
 def give(answer):
     with scripted(answer) as (url, asked):
-        connection = Connection(Settings.load({"ELASTICSEARCH_URL": url}))
+        client = Client(load(Options, {"ELASTICSEARCH_URL": url}))
         try:
-            return set_up(connection, Secret("swordfish")), asked
+            return set_up(client, Secret("swordfish")), asked
         finally:
-            connection.close()
+            client.close()
 
 
 def test_the_password_is_set():

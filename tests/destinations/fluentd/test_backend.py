@@ -8,19 +8,19 @@ import pytest
 import trustme
 
 from dashcam.destinations.fluentd.backend import RESETS, SHUN_S, Fluentd, connect, pack
-from dashcam.destinations.fluentd.connection import WHY_RESET, WHY_SILENT, Patience, dial
+from dashcam.destinations.fluentd.connection import WHY_RESET, WHY_SILENT, Timeouts, dial
+from dashcam.destinations.fluentd.options import Options
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.event import EncodedEvent
-from dashcam.settings import Secret, Settings
+from dashcam.settings import Secret, load
 from dashcam.ship.batch import PartialResult
+from dashcam.testing.backend_contract import BackendContract
 from tests.destinations.fluentd import server as servers
 from tests.destinations.fluentd.server import Guarded, Orderly, Server
 from tests.peers.node import FluentOrgServer
 
-from ..backend_contract import BackendContract
-
-SHORT = Patience(connect_s=2, handshake_s=0.3, acknowledge_s=0.3, probe_s=0.3)
+SHORT = Timeouts(connect_s=2, handshake_s=0.3, acknowledge_s=0.3, probe_s=0.3)
 
 
 def line(number, *, is_span=False, **fields):
@@ -37,9 +37,9 @@ def ids(orderly):
 def make_backend():
     made = []
 
-    def make(*servers, clock=None, patience=SHORT, **peer):
+    def make(*servers, clock=None, timeouts=SHORT, **peer):
         backend = Fluentd(
-            [Peer("127.0.0.1", server.port, **peer) for server in servers], patience, *([clock] if clock else [])
+            [Peer("127.0.0.1", server.port, **peer) for server in servers], timeouts, *([clock] if clock else [])
         )
         made.append(backend)
         return backend
@@ -216,7 +216,7 @@ class FluentOrg:
 
     def connect(self):
         peer = Peer("127.0.0.1", self.peer.port, "cars", Secret("p:w"), Secret("sesame"))
-        return Fluentd([peer], Patience(acknowledge_s=10))
+        return Fluentd([peer], Timeouts(acknowledge_s=10))
 
     def arrived(self):
         return list({record["event"]["id"]: record for _, _, record in self.peer.entries()}.values())
@@ -237,7 +237,7 @@ def test_anothers_server_reads_what_is_compressed(start_peer):
     """Tag, time to the nanosecond and record of each event."""
     peer = start_peer()
     messages, _ = pack([line(number, labels={"n": number}) for number in range(100)], compress=True)
-    connection = dial(Peer("127.0.0.1", peer.port), Patience())
+    connection = dial(Peer("127.0.0.1", peer.port), Timeouts())
 
     connection.deliver(messages)
     connection.close()
@@ -255,12 +255,13 @@ def test_anothers_server_over_tls(start_peer, tmp_path):
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
     peer = start_peer(security=SECURITY, certificate=str(tmp_path / "server.pem"))
     backend = connect(
-        Settings.load(
+        load(
+            Options,
             {
                 "FLUENTD_URL": f"forward+tls://cars:p%3Aw@127.0.0.1:{peer.port}",
                 "FLUENTD_SHARED_KEY": "sesame",
                 "FLUENTD_CA": str(tmp_path / "ca.pem"),
-            }
+            },
         )
     )
 
@@ -279,7 +280,7 @@ def test_anothers_server_refuses_wrong_secrets(start_peer, key, password, reason
     peer = start_peer(security=SECURITY)
 
     with pytest.raises(BackendUnavailable, match=f"refused the handshake: .*{reason}"):
-        dial(Peer("127.0.0.1", peer.port, "cars", Secret(password), Secret(key)), Patience())
+        dial(Peer("127.0.0.1", peer.port, "cars", Secret(password), Secret(key)), Timeouts())
 
 
 def halve(backend, batch):
@@ -352,7 +353,7 @@ def test_several_batches_are_under_way_at_once(make_backend):
             servers.say(sock, {"ack": option["chunk"]})
 
     with Server(waits_for_the_others) as server:
-        backend = make_backend(server, patience=Patience())
+        backend = make_backend(server, timeouts=Timeouts())
         with ThreadPoolExecutor(Fluentd.limits.in_flight) as threads:
             answers = list(threads.map(backend.ship, [[line(number)] for number in range(Fluentd.limits.in_flight)]))
 
@@ -378,8 +379,9 @@ def test_the_hosts_decide_about_compression(hosts, compressed):
 
 def test_settings_make_a_backend():
     """Hosts in their order, users from their URLs, the key for all."""
-    settings = Settings.load(
-        {"FLUENTD_URL": "forward://cars:p%40ss@127.0.0.1:1,forward://127.0.0.1:2", "FLUENTD_SHARED_KEY": "sesame"}
+    settings = load(
+        Options,
+        {"FLUENTD_URL": "forward://cars:p%40ss@127.0.0.1:1,forward://127.0.0.1:2", "FLUENTD_SHARED_KEY": "sesame"},
     )
 
     peers = list(connect(settings)._idle)
@@ -397,7 +399,7 @@ def test_settings_name_the_authority(tmp_path):
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     with Server(Orderly(), tls=servers.certified(certificate)) as server:
         url = f"forward+tls://127.0.0.1:{server.port}"
-        backend = connect(Settings.load({"FLUENTD_URL": url, "FLUENTD_CA": str(tmp_path / "ca.pem")}))
+        backend = connect(load(Options, {"FLUENTD_URL": url, "FLUENTD_CA": str(tmp_path / "ca.pem")}))
         backend.ship([line(1)])
         backend.close()
 
@@ -409,7 +411,7 @@ def test_an_authority_without_use_is_a_fault(tmp_path):
     (tmp_path / "ca.pem").write_text("any")
 
     with pytest.raises(SettingsError, match=r"FLUENTD_CA is set, but FLUENTD_URL has no forward\+tls://"):
-        connect(Settings.load({"FLUENTD_CA": str(tmp_path / "ca.pem")}))
+        connect(load(Options, {"FLUENTD_CA": str(tmp_path / "ca.pem")}))
 
 
 def test_an_authority_that_cannot_be_read_is_a_fault(tmp_path):
@@ -417,4 +419,4 @@ def test_an_authority_that_cannot_be_read_is_a_fault(tmp_path):
     (tmp_path / "ca.pem").write_text("no certificate")
 
     with pytest.raises(SettingsError, match=r"FLUENTD_CA='.*ca.pem' cannot be used: "):
-        connect(Settings.load({"FLUENTD_URL": "forward+tls://a", "FLUENTD_CA": str(tmp_path / "ca.pem")}))
+        connect(load(Options, {"FLUENTD_URL": "forward+tls://a", "FLUENTD_CA": str(tmp_path / "ca.pem")}))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
-from dashcam.destinations.fluentd.connection import Patience, Reset, Silent, dial
+from dashcam.destinations.fluentd.connection import Reset, Silent, Timeouts, dial
 from dashcam.destinations.fluentd.message import pack_event, pack_message
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable, BatchRejected
@@ -16,18 +16,18 @@ from dashcam.settings import Secret
 from . import server as servers
 from .server import Guarded, Orderly, Server
 
-SHORT = Patience(connect_s=2, handshake_s=0.3, acknowledge_s=0.3, probe_s=0.3)
-LONG = Patience(connect_s=5, handshake_s=5, acknowledge_s=5, probe_s=5)
+SHORT = Timeouts(connect_s=2, handshake_s=0.3, acknowledge_s=0.3, probe_s=0.3)
+LONG = Timeouts(connect_s=5, handshake_s=5, acknowledge_s=5, probe_s=5)
 
 
 def message(events=2, tag="dashcam.log", text=""):
     return pack_message(tag, [pack_event({"@timestamp": "2026-11-24T01:35:46Z", "text": text})] * events)
 
 
-def deliver(handle, *messages, patience=LONG, doubtful=False, certified=None, **peer):
+def deliver(handle, *messages, timeouts=LONG, doubtful=False, certified=None, **peer):
     """Dial a server of that habit, as a client that is told of it, deliver, and hang up."""
     with Server(handle, tls=certified) as server:
-        connection = dial(Peer(**{"host": "127.0.0.1", "port": server.port, **peer}), patience)
+        connection = dial(Peer(**{"host": "127.0.0.1", "port": server.port, **peer}), timeouts)
         try:
             connection.deliver(messages or [message()], doubtful=doubtful)
         finally:
@@ -94,13 +94,13 @@ def test_an_answer_may_come_byte_by_byte():
 def test_what_is_no_acknowledgement_leaves_the_batch_undelivered(handle, kind, said):
     """Each habit is named, with the server it was seen at."""
     with pytest.raises(kind, match=f"^forward://127.0.0.1:[0-9]+ {said}"):
-        deliver(handle, patience=SHORT)
+        deliver(handle, timeouts=SHORT)
 
 
 def test_a_large_message_to_a_deaf_server_ends_too():
     """When the network's buffers are full, sending stops in time as well."""
     with pytest.raises(Silent, match="takes no more data"):
-        deliver(servers.reads_nothing, message(200, text="x" * 100_000), patience=SHORT)
+        deliver(servers.reads_nothing, message(200, text="x" * 100_000), timeouts=SHORT)
 
 
 @pytest.mark.parametrize("doubtful", [True, False])
@@ -111,7 +111,7 @@ def test_a_dropped_message_is_refused(doubtful):
     with pytest.raises(
         BatchRejected, match=r"dropped a message of 20 events, [0-9]+ bytes, without an answer.*chunk_size_limit"
     ):
-        deliver(orderly, message(20), patience=SHORT, doubtful=doubtful)
+        deliver(orderly, message(20), timeouts=SHORT, doubtful=doubtful)
     assert orderly.records == []
 
 
@@ -162,7 +162,7 @@ def test_a_failed_handshake_is_explained(handle, client, said):
     client = {name: Secret(value) for name, value in client.items()}
 
     with pytest.raises(BackendUnavailable, match=said) as caught:
-        deliver(handle, patience=SHORT, **client)
+        deliver(handle, timeouts=SHORT, **client)
 
     assert not isinstance(caught.value, Reset)
     assert not any(secret in str(caught.value) for secret in ("sesame", "simsalabim", "right", "'wrong"))
@@ -255,4 +255,4 @@ def test_tls_to_a_server_without(authority):
     with pytest.raises(
         BackendUnavailable, match=r"^forward\+tls://.* does not speak TLS: .*Without TLS it is forward://"
     ):
-        deliver(servers.talks_http, tls=client_side(authority), patience=SHORT)
+        deliver(servers.talks_http, tls=client_side(authority), timeouts=SHORT)

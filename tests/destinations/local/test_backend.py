@@ -12,13 +12,13 @@ import orjson
 import pytest
 
 from dashcam.destinations.local.backend import DAY_NS, Bounds, Local, connect
+from dashcam.destinations.local.options import Options
 from dashcam.destinations.local.store import LocalStore
 from dashcam.errors import BackendUnavailable, SettingsError
 from dashcam.event import EncodedEvent, format_time, parse_time
 from dashcam.find.query import Phrase, Query
-from dashcam.settings import Settings
-
-from ..backend_contract import BackendContract, line
+from dashcam.settings import load
+from dashcam.testing.backend_contract import BackendContract, line
 
 NOW_NS = parse_time("2026-11-24T00:00:00Z")
 PLENTY = Bounds(bytes=100_000_000, age_ns=14 * DAY_NS, shelf_events=10_000)
@@ -94,7 +94,7 @@ def tables(path):
 
 def test_connect_makes_the_file(tmp_path):
     """A reader finds an empty store as soon as there is a shipper."""
-    settings = Settings(dir=tmp_path / "new")
+    settings = Options(dir=tmp_path / "new")
 
     connect(settings).close()
 
@@ -345,7 +345,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, opened):
 def test_connect_leaves_trouble_to_ship(tmp_path):
     """A shipper starts also when its file cannot be opened yet."""
     (tmp_path / "events.db").mkdir()
-    backend = connect(Settings(dir=tmp_path))
+    backend = connect(Options(dir=tmp_path))
 
     with pytest.raises(BackendUnavailable):
         backend.ship([line(1)])
@@ -369,4 +369,4 @@ def test_a_limit_that_could_keep_nothing_is_refused():
     with pytest.raises(
         SettingsError, match="DASHCAM_LOCAL_LIMIT='1MB' cannot be used: it takes a size of at least 32MB"
     ):
-        Settings.load({"DASHCAM_LOCAL_LIMIT": "1MB"})
+        load(Options, {"DASHCAM_LOCAL_LIMIT": "1MB"})

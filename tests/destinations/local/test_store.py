@@ -10,15 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashcam.destinations.local.backend import Bounds, Local, connect
+from dashcam.destinations.local.options import Options
 from dashcam.destinations.local.store import LocalStore, narrow, open_store
 from dashcam.errors import StoreUnreachable
 from dashcam.event import EncodedEvent, Event, format_time
 from dashcam.find import query as ask
 from dashcam.find.values import SEARCHED
-from dashcam.settings import Settings
-
-from ...find.sample import lines
-from ..store_contract import StoreContract
+from dashcam.testing.sample import lines
+from dashcam.testing.store_contract import StoreContract
 
 DAY_NS = 86_400 * 10**9
 BOUNDS = Bounds(10_000_000, 36_500 * DAY_NS, shelf_events=100)
@@ -156,7 +155,7 @@ def test_how_far_the_index_narrows(expression, narrowed):
 
 def test_without_a_file(tmp_path):
     """The error says what is missing and what would make it."""
-    store = open_store(Settings(dir=tmp_path))
+    store = open_store(Options(dir=tmp_path))
 
     with pytest.raises(StoreUnreachable, match=r"events\.db does not exist.*Is `dashcam ship` running"):
         list(store.find(ask.Query()))
@@ -226,7 +225,7 @@ def test_the_file_is_opened_once(path):
 def test_a_folder_that_is_a_file(tmp_path):
     """As a DASHCAM_DIR may be: there is no store in it."""
     (tmp_path / "file").touch()
-    store = open_store(Settings(dir=tmp_path / "file"))
+    store = open_store(Options(dir=tmp_path / "file"))
 
     with pytest.raises(StoreUnreachable, match="does not exist"):
         list(store.find(ask.Query()))
@@ -235,7 +234,7 @@ def test_a_folder_that_is_a_file(tmp_path):
 def test_a_path_with_odd_signs(tmp_path):
     """A folder's name may hold what means something in an address."""
     folder = tmp_path / "a?b#c%20d é"
-    settings = Settings(dir=folder, retention_days=36_500)
+    settings = Options(dir=folder, retention_days=36_500)
     backend = connect(settings)
     backend.ship(lines()[:1])
     backend.close()

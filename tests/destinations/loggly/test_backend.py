@@ -10,13 +10,13 @@ import orjson
 import pytest
 
 from dashcam.destinations.loggly.backend import Loggly, connect, dated
+from dashcam.destinations.loggly.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.event import EncodedEvent
-from dashcam.settings import Secret, Settings
+from dashcam.settings import Secret, load
 from dashcam.ship.batch import PartialResult
+from dashcam.testing.backend_contract import BackendContract
 from dashcam.testing.fake_loggly import Habits, StandIn
-
-from ..backend_contract import BackendContract
 
 TOKEN = "0a1b2c3d-token-that-nobody-may-see"
 LOG = b'{"@timestamp":"2026-11-24T01:35:46.123456Z","message":"car created","event":{"id":"seg-00000001"}}'
@@ -286,7 +286,7 @@ def test_bodies_may_be_compressed(is_read, compress):
 
 def test_settings_lead_to_the_endpoint(stand_in):
     """What the stand-in says of itself is enough to send to it."""
-    backend = connect(Settings.load(stand_in.environment()))
+    backend = connect(load(Options, stand_in.environment()))
 
     assert backend.ship([line(LOG)]) is None
     backend.close()
@@ -296,7 +296,7 @@ def test_settings_lead_to_the_endpoint(stand_in):
 def test_a_token_that_cannot_be_one_is_a_fault_of_the_settings(token):
     """It is told without being shown."""
     with pytest.raises(SettingsError, match="LOGGLY_TOKEN") as seen:
-        connect(Settings.load({"LOGGLY_TOKEN": token}))
+        connect(load(Options, {"LOGGLY_TOKEN": token}))
 
     assert token == "" or token not in str(seen.value)
 

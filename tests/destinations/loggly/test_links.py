@@ -12,8 +12,8 @@ from dashcam.show.story import build_story
 from dashcam.testing.fake_loggly import Habits
 from dashcam.testing.fake_loggly.archive import Archive, Body
 from dashcam.testing.fake_loggly.query import read_query
+from dashcam.testing.sample import lines
 
-from ...find.sample import lines
 from ...show import events
 
 SEARCHES = dict(

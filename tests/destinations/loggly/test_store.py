@@ -7,15 +7,16 @@ import pytest
 import requests
 
 from dashcam.destinations.loggly.backend import Loggly as Backend
-from dashcam.destinations.loggly.store import Loggly, loggly_query, open_store
+from dashcam.destinations.loggly.options import Options
+from dashcam.destinations.loggly.store import LogglyStore, loggly_query, open_store
 from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.event import EncodedEvent, Event, format_time, parse_time
 from dashcam.find.query import And, Exists, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
-from dashcam.settings import Secret, Settings
+from dashcam.settings import Secret, load
 from dashcam.testing.fake_loggly import Habits, StandIn
+from dashcam.testing.store_contract import StoreContract
 
 from ...scripted import scripted
-from ..store_contract import StoreContract
 
 API_TOKEN = "an-api-token-that-nobody-may-see"
 ALL_EVENTS = MatchAll()
@@ -43,7 +44,7 @@ class SpoolStats:
         quick = self.options.pop("quick", False)
         self.stand_in = StandIn(Habits(api_token=API_TOKEN, **self.options), clock=self.clock).start()
         self.backend = Backend(self.stand_in.url, Secret(self.stand_in.habits.token))
-        self.store = Loggly(self.stand_in.url, Secret(API_TOKEN), quick=quick, patience_s=1.5, clock=self.clock)
+        self.store = LogglyStore(self.stand_in.url, Secret(API_TOKEN), quick=quick, patience_s=1.5, clock=self.clock)
         return self
 
     def clock(self):
@@ -394,7 +395,7 @@ def test_next_is_followed_to_our_own_host_alone(account, url):
 def test_a_page_that_is_none_is_no_answer(page):
     """Whatever it holds instead."""
     with scripted(lambda _: (200, page)) as (url, _):
-        store = Loggly(url, Secret(API_TOKEN))
+        store = LogglyStore(url, Secret(API_TOKEN))
         with pytest.raises(StoreUnreachable):
             list(store.find(Query()))
         store.close()
@@ -419,14 +420,14 @@ def test_netrc_does_not_overrule_the_token(account, tmp_path, monkeypatch):
 def test_settings_lead_to_the_account():
     """What the stand-in says of itself is enough to find in it."""
     with StandIn() as stand_in:
-        store = open_store(Settings.load(stand_in.environment()))
+        store = open_store(load(Options, stand_in.environment()))
         assert list(store.find(Query())) == []
         store.close()
 
 
 def test_the_subdomain_makes_the_address():
     """As in the account's own address."""
-    store = open_store(Settings.load({"LOGGLY_SUBDOMAIN": "acme", "LOGGLY_API_TOKEN": "t"}))
+    store = open_store(load(Options, {"LOGGLY_SUBDOMAIN": "acme", "LOGGLY_API_TOKEN": "t"}))
 
     assert store._address == "https://acme.loggly.com"
     store.close()
@@ -436,4 +437,4 @@ def test_the_subdomain_makes_the_address():
 def test_settings_that_lead_nowhere_are_told_at_once(subdomain):
     """Both faults in one message."""
     with pytest.raises(SettingsError, match=r"LOGGLY_API_TOKEN.*\n.*LOGGLY_SUBDOMAIN"):
-        open_store(Settings.load({"LOGGLY_SUBDOMAIN": subdomain}))
+        open_store(load(Options, {"LOGGLY_SUBDOMAIN": subdomain}))

@@ -10,8 +10,7 @@ import pytest
 
 from dashcam.destinations.stdout.backend import Stdout
 from dashcam.errors import BackendUnavailable
-
-from ..backend_contract import BackendContract, line
+from dashcam.testing.backend_contract import BackendContract, line
 
 
 class _Output:
@@ -72,9 +71,9 @@ def test_a_line_that_broke_off_is_ended(narrow_pipe):
 def test_connect_writes_to_the_process_output():
     """A collector reads whole lines, at once, without the process's end."""
     code = (
-        "from dashcam.event import Line; from dashcam.settings import Settings\n"
+        "from dashcam.event import EncodedEvent; from dashcam.destinations.stdout import Options\n"
         "from dashcam.destinations.stdout.backend import connect; import os\n"
-        "connect(Settings()).ship([EncodedEvent('id', False, b'{}')]); os._exit(0)"
+        "connect(Options()).ship([EncodedEvent('id', False, b'{}')]); os._exit(0)"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from dashcam.destinations.elasticsearch.client import Answer, Connection, logs_stream, reason_of, spans_stream
+from dashcam.destinations.elasticsearch.client import Client, Response, logs_stream, reason_of, spans_stream
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, StoreUnreachable
-from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits, PartialResult
 
 _EVENTS = 4000
@@ -33,9 +33,9 @@ _TEXT_FAULTS = (
 )
 
 
-def connect(settings: Settings) -> "Elasticsearch":
-    """The backend for the data streams of the settings' namespace."""
-    return Elasticsearch(Connection(settings), settings.namespace)
+def connect(options: Options) -> "Elasticsearch":
+    """The backend for the data streams of the options' namespace."""
+    return Elasticsearch(Client(options), options.namespace)
 
 
 class Elasticsearch:
@@ -43,8 +43,8 @@ class Elasticsearch:
 
     limits = Limits(_EVENTS, _BODY_BYTES - _EVENTS * _ACTION_BYTES, _IN_FLIGHT)
 
-    def __init__(self, connection: Connection, namespace: str) -> None:
-        self._connection = connection
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
         self._streams = (logs_stream(namespace), spans_stream(namespace))
 
     def ship(self, batch: Batch) -> PartialResult | None:
@@ -61,7 +61,7 @@ class Elasticsearch:
 
     def close(self) -> None:
         """Close the connections."""
-        self._connection.close()
+        self._client.close()
 
     def _lines(self, batch: Batch) -> Iterator[bytes]:
         logs, spans = (b'{"create":{"_index":"%b","_id":"' % stream.encode() for stream in self._streams)
@@ -72,19 +72,19 @@ class Elasticsearch:
             yield line.data
             yield b"\n"
 
-    def _send(self, body: bytes) -> Answer:
+    def _send(self, body: bytes) -> Response:
         params = self._params
         headers = {"Content-Type": "application/x-ndjson"}
-        if not self._connection.is_local:
+        if not self._client.is_local:
             # 1.5 us of CPU an event for a tenth of the bytes: worth it on any network, not within one machine.
             headers["Content-Encoding"] = "gzip"
             body = gzip.compress(body, 1)
-        return self._connection.ask("POST", "/_bulk", body, params, headers)
+        return self._client.ask("POST", "/_bulk", body, params, headers)
 
     @cached_property
     def _params(self) -> Mapping[str, str]:
         """What the product knows of the guards of a request; where it cannot be asked for, none."""
-        product = self._connection.product()
+        product = self._client.product()
         params = {"filter_path": _SEEN_IN_ITEMS}
         if product and product.is_at_least(8, 18):
             params["include_source_on_error"] = "false"  # else an event's text is in the reason of its refusal
@@ -100,25 +100,25 @@ class Elasticsearch:
         A key that may not make streams may not make indexes either.
         """
         for stream in self._streams:
-            answer = self._connection.ask("PUT", f"/_data_stream/{stream}")
+            answer = self._client.ask("PUT", f"/_data_stream/{stream}")
             if answer.status == 400 and "already" not in answer.reason and not answer.has_no_handler:
                 raise self._missing(stream, answer.reason)
 
-    def _judge(self, answer: Answer) -> BackendUnavailable | BatchRejected:
+    def _judge(self, answer: Response) -> BackendUnavailable | BatchRejected:
         if answer.status == 413:
-            return BatchRejected(self._connection.explain(answer))
+            return BatchRejected(self._client.explain(answer))
         if answer.status == 400 and answer.reason.startswith(_TEXT_FAULTS):
-            return BatchRejected(self._connection.explain(answer))
+            return BatchRejected(self._client.explain(answer))
         if answer.status in {408, 429} or answer.status >= 500:
-            return BackendUnavailable(self._connection.explain(answer), answer.retry_after_s)
-        explained = self._connection.explain(answer, f"create_doc on {' and '.join(self._streams)}")
+            return BackendUnavailable(self._client.explain(answer), answer.retry_after_s)
+        explained = self._client.explain(answer, f"create_doc on {' and '.join(self._streams)}")
         return BackendUnavailable(explained, _FIX_PAUSE_S)
 
-    def _read(self, answer: Answer, events: int) -> PartialResult | None:
+    def _read(self, answer: Response, events: int) -> PartialResult | None:
         items = _items(answer.body)
         if len(items) != events:
             raise BackendUnavailable(
-                f"{self._connection.address} answered for {len(items)} of {events} events; all are sent again."
+                f"{self._client.address} answered for {len(items)} of {events} events; all are sent again."
             )
         again: list[int] = []
         refused: dict[int, str] = {}
@@ -127,25 +127,23 @@ class Elasticsearch:
             if status == 409 or (200 <= status < 300 and item.get("failure_store") != "used"):
                 continue
             if status in {401, 403, 404}:
-                raise self._blocked(Answer(status, item))
+                raise self._blocked(Response(status, item))
             if status in {408, 429} or status >= 500:
                 again.append(place)
             else:
                 refused[place] = _why(item)
         if len(again) == events:
-            raise BackendUnavailable(
-                f"{self._connection.address} took no event: {_why(items[0])}", answer.retry_after_s
-            )
+            raise BackendUnavailable(f"{self._client.address} took no event: {_why(items[0])}", answer.retry_after_s)
         return PartialResult(again, refused) if again or refused else None
 
-    def _blocked(self, item: Answer) -> BackendUnavailable:
+    def _blocked(self, item: Response) -> BackendUnavailable:
         if item.status == 404:
             return self._missing(" or ".join(self._streams), item.reason)
         right = "create_doc, and the stream itself, which `dashcam setup elk` makes"
-        return BackendUnavailable(self._connection.explain(item, right), _FIX_PAUSE_S)
+        return BackendUnavailable(self._client.explain(item, right), _FIX_PAUSE_S)
 
     def _missing(self, stream: str, reason: str) -> BackendUnavailable:
-        text = f"{self._connection.address} has no template for {stream}: run `dashcam setup elk`. ({reason})"
+        text = f"{self._client.address} has no template for {stream}: run `dashcam setup elk`. ({reason})"
         return BackendUnavailable(text, _FIX_PAUSE_S)
 
 

@@ -16,8 +16,9 @@ import orjson
 import requests
 from urllib3.exceptions import HTTPError
 
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import SettingsError, StoreUnreachable
-from dashcam.settings import Secret, Settings
+from dashcam.settings import Secret
 
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 30  # a busy engine takes seconds for a large request
@@ -61,7 +62,7 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """The answer to one request; `body` is its JSON, or `None` where it is something else."""
 
     status: int
@@ -97,26 +98,26 @@ def reason_of(error: Any) -> str:
     return " ".join(str(error or "").split())[:MAX_REASON_CHARACTERS]
 
 
-class Connection:
+class Client:
     """Requests to one address, from any thread: each thread keeps its own connection alive."""
 
     def __init__(
-        self, settings: Settings, variable: str = "ELASTICSEARCH_URL", answer_timeout_s: float = ANSWER_TIMEOUT_S
+        self, options: Options, variable: str = "ELASTICSEARCH_URL", answer_timeout_s: float = ANSWER_TIMEOUT_S
     ) -> None:
         """A connection to the address in a setting, `KIBANA_URL` is another; both take the same key or user."""
         self._answer_timeout_s = answer_timeout_s
         self._variable = variable
-        url = settings.kibana_url if variable == "KIBANA_URL" else settings.elasticsearch_url
+        url = options.kibana_url if variable == "KIBANA_URL" else options.url
         if not url:
             raise SettingsError(f"{variable} is not set; it takes http://host:port or https://host:port.")
         parts = urlsplit(url)
         self.address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         self.is_local = parts.hostname in {"127.0.0.1", "::1", "localhost"}
-        self._ca = str(settings.elasticsearch_ca) if settings.elasticsearch_ca else None
-        self._has_key = bool(settings.elasticsearch_api_key)
-        user = parts if parts.username else urlsplit(settings.elasticsearch_url)
+        self._ca = str(options.ca) if options.ca else None
+        self._has_key = bool(options.api_key)
+        user = parts if parts.username else urlsplit(options.url)
         self._has_user = bool(user.username)
-        self._auth = _auth(settings.elasticsearch_api_key, user.username, user.password)
+        self._auth = _auth(options.api_key, user.username, user.password)
         self._threads = threading.local()
         self._sessions: list[requests.Session] = []
 
@@ -127,7 +128,7 @@ class Connection:
         body: Any = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> Response:
         """The answer to a request, whatever its status; a body that is not bytes is sent as JSON.
 
         Raises `StoreUnreachable` when there is none.
@@ -146,7 +147,7 @@ class Connection:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return Answer(response.status_code, _json(_read(response, self._answer_timeout_s)), response.headers)
+                return Response(response.status_code, _json(_read(response, self._answer_timeout_s)), response.headers)
         except (requests.RequestException, HTTPError, OSError) as fault:
             raise StoreUnreachable(self._explain_fault(fault)) from fault
 
@@ -170,7 +171,7 @@ class Connection:
             )
         return product
 
-    def explain(self, answer: Answer, right: str = "") -> str:
+    def explain(self, answer: Response, right: str = "") -> str:
         """What an answer that is no success means and what to do; `right` names what the request asks for."""
         seen = f"{self.address} answered {answer.status}"
         if answer.status == 401:

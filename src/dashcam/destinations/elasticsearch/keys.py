@@ -6,15 +6,16 @@ Source: Elasticsearch API, "Create an API key". OpenSearch has users instead; `l
 import os
 from pathlib import Path
 
-from dashcam.destinations.elasticsearch.client import Connection
-from dashcam.destinations.elasticsearch.setup import Step, read_json
+from dashcam.destinations.destination import Step
+from dashcam.destinations.elasticsearch.client import Client
+from dashcam.destinations.elasticsearch.data import read_json
 from dashcam.errors import DashcamError, StoreUnreachable
 from dashcam.settings import Secret
 
 ROLES = ("writer", "reader")
 
 
-def set_up(connection: Connection, path: Path) -> Step:
+def set_up(client: Client, path: Path) -> Step:
     """Make both keys and write them into a file that only its owner can read; a file that is there stays.
 
     Its lines are `ELASTICSEARCH_WRITER_KEY=…` and `ELASTICSEARCH_READER_KEY=…`.
@@ -28,7 +29,7 @@ def set_up(connection: Connection, path: Path) -> Step:
         raise DashcamError(f"{path} cannot be written: {fault.strerror}.") from fault
     try:
         with file:
-            keys = {role: _make(connection, role) for role in ROLES}
+            keys = {role: _make(client, role) for role in ROLES}
             file.writelines(f"ELASTICSEARCH_{role.upper()}_KEY={key}\n" for role, key in keys.items())
     except DashcamError:
         path.unlink()
@@ -36,18 +37,18 @@ def set_up(connection: Connection, path: Path) -> Step:
     return Step(what, "made")
 
 
-def _make(connection: Connection, role: str) -> Secret:
+def _make(client: Client, role: str) -> Secret:
     """A new key in its encoded form."""
     name = f"dashcam-{role}"
     body = {"name": name, "role_descriptors": {name: read_json(f"roles/{role}.json")}}
-    answer = connection.ask("POST", "/_security/api_key", body)
+    answer = client.ask("POST", "/_security/api_key", body)
     if answer.has_no_handler:
-        raise DashcamError(f"{connection.address} makes no API keys: its security is off, or it is OpenSearch.")
+        raise DashcamError(f"{client.address} makes no API keys: its security is off, or it is OpenSearch.")
     if answer.status == 400 and "derived" in answer.reason:
         raise StoreUnreachable(
-            f"{connection.address} makes keys for a user, not for another key: leave ELASTICSEARCH_API_KEY out and put "
+            f"{client.address} makes keys for a user, not for another key: leave ELASTICSEARCH_API_KEY out and put "
             "user:password@ into ELASTICSEARCH_URL."
         )
     if not answer.is_ok:
-        raise StoreUnreachable(connection.explain(answer, "the cluster privilege manage_own_api_key"))
+        raise StoreUnreachable(client.explain(answer, "the cluster privilege manage_own_api_key"))
     return Secret(answer.body["encoded"])

@@ -5,23 +5,23 @@ Source: Kibana API, "Import saved objects". The status is 200 even when objects 
 
 from urllib3.filepost import encode_multipart_formdata
 
-from dashcam.destinations.elasticsearch.client import Connection
-from dashcam.destinations.elasticsearch.setup import Step
+from dashcam.destinations.destination import Step
+from dashcam.destinations.elasticsearch.client import Client
 from dashcam.errors import DashcamError, StoreUnreachable
 
 _PATH = "/api/saved_objects/_import"
 _SHOWN_ERRORS = 5
 
 
-def set_up(connection: Connection, pack: bytes) -> Step:
+def set_up(client: Client, pack: bytes) -> Step:
     """Import saved objects, one a line; those that are there are replaced."""
     body, kind = encode_multipart_formdata({"file": ("dashcam.ndjson", pack, "application/ndjson")})
     headers = {"Content-Type": kind, "kbn-xsrf": "dashcam", "osd-xsrf": "dashcam"}
-    answer = connection.ask("POST", _PATH, body, {"overwrite": "true"}, headers)
+    answer = client.ask("POST", _PATH, body, {"overwrite": "true"}, headers)
     if not answer.is_ok:
-        raise StoreUnreachable(connection.explain(answer, "the Kibana privilege Saved Objects Management"))
+        raise StoreUnreachable(client.explain(answer, "the Kibana privilege Saved Objects Management"))
     if answer.body.get("success") is not True:
-        raise DashcamError(f"{connection.address} did not take all objects: {_faults(answer.body)}")
+        raise DashcamError(f"{client.address} did not take all objects: {_faults(answer.body)}")
     return Step("Kibana objects", f"imported {answer.body.get('successCount')}")
 
 

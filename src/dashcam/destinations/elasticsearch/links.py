@@ -7,8 +7,8 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+from dashcam.destinations.destination import StoryReference
 from dashcam.event import NS_PER_S, format_time
-from dashcam.show.story import Story
 
 EVENTS_VIEW = "dashcam-events"
 STORY_DASHBOARD = "dashcam-request-story"
@@ -19,10 +19,10 @@ _MAX_IDS = 20  # an address of more than 2,000 characters is cut by some program
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./~-]*")
 
 
-def story_links(story: Story, kibana_url: str) -> dict[str, str]:
-    """The addresses `dashboard` and `discover` of a story's traces, or else of its request IDs, at its time.
+def story_links(story: StoryReference, kibana_url: str) -> dict[str, str]:
+    """Return `kibana_dashboard` and `kibana_discover` of a story's traces, or else of its request IDs, at its time.
 
-    The dashboard draws one trace: of several it tells how to choose.
+    The addresses hold no user or password. The dashboard draws one trace: of several it says how to choose.
     """
     name, ids = ("trace.id", story.trace_ids) if story.trace_ids else ("http.request.id", story.request_ids)
     query = {"language": "kuery", "query": f"{name}:({' or '.join(map(_quoted, ids[:_MAX_IDS]))})"}
@@ -33,9 +33,10 @@ def story_links(story: Story, kibana_url: str) -> dict[str, str]:
     events = {"dataSource": {"dataViewId": EVENTS_VIEW, "type": "dataView"}, "index": EVENTS_VIEW}
     listed = _state({"columns": list(COLUMNS), **events, "query": query, "sort": [["@timestamp", "asc"]]})
     drawn = _state({"query": query})
+    kibana_url = re.sub(r"(?<=://)[^/]*@", "", kibana_url)
     return {
-        "dashboard": f"{kibana_url}/app/dashboards#/view/{STORY_DASHBOARD}?_g={at_its_time}&_a={drawn}",
-        "discover": f"{kibana_url}/app/discover#/?_g={at_its_time}&_a={listed}",
+        "kibana_dashboard": f"{kibana_url}/app/dashboards#/view/{STORY_DASHBOARD}?_g={at_its_time}&_a={drawn}",
+        "kibana_discover": f"{kibana_url}/app/discover#/?_g={at_its_time}&_a={listed}",
     }
 
 

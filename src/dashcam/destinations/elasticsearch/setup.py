@@ -1,29 +1,31 @@
 """What a self-hosted stack needs before the first event: templates, life cycle, streams, keys, Kibana's objects.
 
 All of it may be done again at any time: what is there is brought to the present form, and events stay as they are.
-The texts are the files of `logging/elk`, which the package carries as they are.
 """
 
-from dataclasses import dataclass
-from importlib import resources
-from typing import Any
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
-import orjson
-
-from dashcam.errors import DashcamError
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that was set up, and what was done about it."""
-
-    what: str
-    done: str
+from dashcam.destinations.destination import Step
+from dashcam.destinations.elasticsearch import keys, kibana, streams, users
+from dashcam.destinations.elasticsearch.client import Client
+from dashcam.destinations.elasticsearch.options import Options
+from dashcam.destinations.elasticsearch.saved_objects import kibana_pack
 
 
-def read_json(name: str) -> Any:
-    """The JSON of a file of `logging/elk`, by its path there; raises `DashcamError` when it was left out of a build."""
-    try:
-        return orjson.loads(resources.files(__package__).joinpath("elk", name).read_bytes())
-    except FileNotFoundError as fault:
-        raise DashcamError(f"logging/elk/{name} is not in this installation: build from the whole project.") from fault
+def set_up(options: Options, keys_file: Path | None) -> Iterator[Step]:
+    """Set up the engine, and Kibana if its address is known; write a writer's and a reader's key if a path is given.
+
+    Needs the rights of `logging/elk/roles/installer.json`. Raises `DashcamError` at the first thing that cannot be
+    done; what was done stays.
+    """
+    with closing(Client(options)) as client:
+        yield from streams.set_up(client, options.namespace, options.retention_days)
+        if options.kibana_system_password:
+            yield users.set_up(client, options.kibana_system_password)
+        if keys_file:
+            yield keys.set_up(client, keys_file)
+    if options.kibana_url:
+        with closing(Client(options, "KIBANA_URL")) as client:
+            yield kibana.set_up(client, kibana_pack())

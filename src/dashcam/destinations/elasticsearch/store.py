@@ -13,12 +13,12 @@ from itertools import groupby, islice
 from typing import Any as Json
 from typing import TypeVar
 
-from dashcam.destinations.elasticsearch.client import Answer, Connection, logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.client import Client, Response, logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import StoreUnreachable
 from dashcam.event import Event, format_time
 from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
 from dashcam.find.values import SEARCHED, words_of
-from dashcam.settings import Settings
 
 Dsl = dict[str, Json]
 Kinds = Mapping[str, str]
@@ -31,16 +31,16 @@ _MAX_NAMES_CHARACTERS = 2000  # the first line of a request may have 4,096
 _ID_CHARACTERS = 33  # of an `event.id` that is not derived from another
 
 
-def open_store(settings: Settings) -> "Elasticsearch":
-    """The store of the settings' namespace."""
-    return Elasticsearch(Connection(settings), settings.namespace)
+def open_store(options: Options) -> "ElasticsearchStore":
+    """The store of the options' namespace."""
+    return ElasticsearchStore(Client(options), options.namespace)
 
 
-class Elasticsearch:
+class ElasticsearchStore:
     """The two data streams of a namespace, read as one; a stream that is not there is empty."""
 
-    def __init__(self, connection: Connection, namespace: str) -> None:
-        self._connection = connection
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
         self._streams = f"{logs_stream(namespace)},{spans_stream(namespace)}"
         self._speaks_opensearch = False
 
@@ -54,7 +54,7 @@ class Elasticsearch:
 
     def close(self) -> None:
         """Close the connections."""
-        self._connection.close()
+        self._client.close()
 
     def _matching(self, query: Query, order: str) -> Iterator[Event]:
         told: set[str] = set()
@@ -96,7 +96,7 @@ class Elasticsearch:
         shards = self._part(answer, "_shards", kind=dict)
         if answer.get("timed_out") or shards.get("failed") != 0:
             raise StoreUnreachable(
-                f"{self._connection.address} answered in part only: {shards.get('failed')} of {shards.get('total')} "
+                f"{self._client.address} answered in part only: {shards.get('failed')} of {shards.get('total')} "
                 f"shards failed, timed out: {answer.get('timed_out')}. Try a shorter span of time."
             )
         # The next page belongs to the point in time of this answer, which may have another name by now.
@@ -117,14 +117,14 @@ class Elasticsearch:
             # One that is not closed ends by itself.
             with suppress(StoreUnreachable):
                 if self._speaks_opensearch:
-                    self._connection.ask("DELETE", "/_search/point_in_time", {"pit_id": [point["id"]]})
+                    self._client.ask("DELETE", "/_search/point_in_time", {"pit_id": [point["id"]]})
                 else:
-                    self._connection.ask("DELETE", "/_pit", {"id": point["id"]})
+                    self._client.ask("DELETE", "/_pit", {"id": point["id"]})
 
     def _open_point(self) -> str:
         params = {"keep_alive": _KEEP_ALIVE, "ignore_unavailable": "true"}
         if not self._speaks_opensearch:
-            opened = self._connection.ask("POST", f"/{self._streams}/_pit", params=params)
+            opened = self._client.ask("POST", f"/{self._streams}/_pit", params=params)
             self._speaks_opensearch = opened.has_no_handler
             if not self._speaks_opensearch:
                 return self._part(self._checked(opened), "id", kind=str)
@@ -143,12 +143,12 @@ class Elasticsearch:
         return {name: next(iter(types)) for name, types in held.items() if len(types) == 1}
 
     def _ask(self, method: str, path: str, body: Dsl | None, params: Mapping[str, str]) -> Dsl:
-        return self._checked(self._connection.ask(method, path, body, params))
+        return self._checked(self._client.ask(method, path, body, params))
 
-    def _checked(self, answer: Answer) -> Dsl:
+    def _checked(self, answer: Response) -> Dsl:
         if not answer.is_ok:
             right = f"read and view_index_metadata on {self._streams}"
-            raise StoreUnreachable(self._connection.explain(answer, right))
+            raise StoreUnreachable(self._client.explain(answer, right))
         return self._part({"answer": answer.body}, "answer", kind=dict)
 
     def _part(self, answer: Dsl, *names: str, kind: type[T]) -> T:
@@ -157,9 +157,7 @@ class Elasticsearch:
         for name in names:
             value = value.get(name) if isinstance(value, dict) else None
         if not isinstance(value, kind):
-            raise StoreUnreachable(
-                f"{self._connection.address} gave an answer without {'.'.join(names)}: what is there?"
-            )
+            raise StoreUnreachable(f"{self._client.address} gave an answer without {'.'.join(names)}: what is there?")
         return value
 
 

@@ -7,15 +7,16 @@ lifecycles", "Create or update a lifecycle policy"; OpenSearch, "Index State Man
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dashcam.destinations.destination import Step
 from dashcam.destinations.elasticsearch.client import (
-    Answer,
-    Connection,
+    Client,
     Product,
+    Response,
     dead_letters_stream,
     logs_stream,
     spans_stream,
 )
-from dashcam.destinations.elasticsearch.setup import Step, read_json
+from dashcam.destinations.elasticsearch.data import read_json
 from dashcam.errors import StoreUnreachable
 
 _POLICY = "dashcam"
@@ -27,26 +28,24 @@ _RIGHT = {
 }
 
 
-def set_up(connection: Connection, namespace: str, retention_days: int) -> Iterator[Step]:
+def set_up(client: Client, namespace: str, retention_days: int) -> Iterator[Step]:
     """Bring templates, life cycle and a namespace's streams to their present form.
 
     Raises `StoreUnreachable` at the first thing that cannot be done; what was done stays.
     """
-    product = connection.product()
+    product = client.product()
     if product is None:
-        raise StoreUnreachable(
-            f"{connection.address} does not tell its version: setting up needs the privilege monitor."
-        )
+        raise StoreUnreachable(f"{client.address} does not tell its version: setting up needs the privilege monitor.")
     retention = f"{retention_days}d"
-    yield from _set_up_policy(connection, product, retention)
+    yield from _set_up_policy(client, product, retention)
     for name in ("settings", "fields"):
         path = f"/_component_template/dashcam-{name}"
-        yield _put(connection, path, _fitted(read_json(f"templates/{name}.json"), product))
+        yield _put(client, path, _fitted(read_json(f"templates/{name}.json"), product))
     for name in ("logs", "spans"):
         path = f"/_index_template/dashcam-{name}"
-        yield _put(connection, path, read_json(f"templates/{name}.json") | _kept(product, retention))
+        yield _put(client, path, read_json(f"templates/{name}.json") | _kept(product, retention))
     for stream in (logs_stream(namespace), spans_stream(namespace), dead_letters_stream(namespace)):
-        yield from _set_up_stream(connection, product, stream, retention)
+        yield from _set_up_stream(client, product, stream, retention)
 
 
 def _fitted(component: dict[str, Any], product: Product) -> dict[str, Any]:
@@ -79,62 +78,60 @@ def _kept(product: Product, retention: str) -> dict[str, Any]:
     return {"template": template}
 
 
-def _set_up_policy(connection: Connection, product: Product, retention: str) -> Iterator[Step]:
+def _set_up_policy(client: Client, product: Product, retention: str) -> Iterator[Step]:
     if product.is_opensearch:
-        yield _put_ism(connection, retention)
+        yield _put_ism(client, retention)
     elif _has_ilm(product):
         policy = read_json("lifecycle/ilm.json")
         policy["policy"]["phases"]["delete"]["min_age"] = retention
-        yield _put(connection, f"/_ilm/policy/{_POLICY}", policy)
+        yield _put(client, f"/_ilm/policy/{_POLICY}", policy)
 
 
-def _put_ism(connection: Connection, retention: str) -> Step:
+def _put_ism(client: Client, retention: str) -> Step:
     """OpenSearch replaces a policy only for one who names the state it was seen in."""
     path = f"/_plugins/_ism/policies/{_POLICY}"
     policy = read_json("lifecycle/ism.json")
     policy["policy"]["states"][0]["transitions"][0]["conditions"]["min_rollover_age"] = retention
-    seen = connection.ask("GET", path)
+    seen = client.ask("GET", path)
     if seen.has_no_handler:
         return Step(f"policy {_POLICY}", "left out: no Index State Management here, so old events stay")
     params = {"if_seq_no": "_seq_no", "if_primary_term": "_primary_term"} if seen.is_ok else {}
-    return _put(connection, path, policy, {name: str(seen.body[key]) for name, key in params.items()})
+    return _put(client, path, policy, {name: str(seen.body[key]) for name, key in params.items()})
 
 
-def _set_up_stream(connection: Connection, product: Product, stream: str, retention: str) -> Iterator[Step]:
+def _set_up_stream(client: Client, product: Product, stream: str, retention: str) -> Iterator[Step]:
     what = f"stream {stream}"
-    answer = connection.ask("PUT", f"/_data_stream/{stream}")
+    answer = client.ask("PUT", f"/_data_stream/{stream}")
     if answer.is_ok:
         yield Step(what, "made")
         return
     if answer.has_no_handler:
         yield Step(what, "left out: made by its first event here")
     elif answer.status != 400 or "already exists" not in answer.reason:
-        raise StoreUnreachable(f"{what}: {connection.explain(answer, 'manage on the streams')}")
+        raise StoreUnreachable(f"{what}: {client.explain(answer, 'manage on the streams')}")
     else:
         yield Step(what, "is there")
         if product.is_at_least(8, 14):
-            yield _put(connection, f"/_data_stream/{stream}/_lifecycle", {"data_retention": retention})
-    if _is_outdated(connection.ask("GET", f"/{stream}/_mapping")):
-        _must(connection, "POST", f"/{stream}/_rollover")
+            yield _put(client, f"/_data_stream/{stream}/_lifecycle", {"data_retention": retention})
+    if _is_outdated(client.ask("GET", f"/{stream}/_mapping")):
+        _must(client, "POST", f"/{stream}/_rollover")
         yield Step(what, "goes on in a new index, with the present fields")
 
 
-def _is_outdated(answer: Answer) -> bool:
+def _is_outdated(answer: Response) -> bool:
     """Whether no index of a stream has the present fields; then not even the newest one, which is written to."""
     version = read_json("templates/fields.json")["template"]["mappings"]["_meta"]
     indices = answer.body.values() if answer.is_ok else []
     return bool(indices) and all(index["mappings"].get("_meta") != version for index in indices)
 
 
-def _put(connection: Connection, path: str, body: Any, params: Mapping[str, str] | None = None) -> Step:
-    _must(connection, "PUT", path, body, params)
+def _put(client: Client, path: str, body: Any, params: Mapping[str, str] | None = None) -> Step:
+    _must(client, "PUT", path, body, params)
     return Step(path.lstrip("/_"), "set")
 
 
-def _must(
-    connection: Connection, method: str, path: str, body: Any = None, params: Mapping[str, str] | None = None
-) -> None:
-    answer = connection.ask(method, path, body, params)
+def _must(client: Client, method: str, path: str, body: Any = None, params: Mapping[str, str] | None = None) -> None:
+    answer = client.ask(method, path, body, params)
     if not answer.is_ok:
         right = next((right for start, right in _RIGHT.items() if path.startswith(start)), "manage on the streams")
-        raise StoreUnreachable(f"{method} {path}: {connection.explain(answer, right)}")
+        raise StoreUnreachable(f"{method} {path}: {client.explain(answer, right)}")

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import orjson
 
-from dashcam.destinations.fluentd.connection import Connection, Patience, Reset, dial
+from dashcam.destinations.fluentd.connection import Connection, Reset, Timeouts, dial
 from dashcam.destinations.fluentd.message import Message, pack_event, pack_message
+from dashcam.destinations.fluentd.options import Options
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
-from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits, PartialResult
 
 LOG_TAG = "dashcam.log"
@@ -24,20 +24,20 @@ SHUN_S = 30.0  # how long a server that failed is asked last
 RESETS = 5  # of one batch, while others are acknowledged, before it is taken to be at fault
 
 
-def connect(settings: Settings) -> "Fluentd":
+def connect(options: Options) -> "Fluentd":
     """The backend of FLUENTD_URL; nothing is dialled yet. Raises `SettingsError` for a CA that would not be used."""
-    urls = settings.fluentd_urls
-    tls = _trust(settings) if any(url.startswith("forward+tls:") for url in urls) else None
-    if settings.fluentd_ca and not tls:
+    urls = options.fluentd_urls
+    tls = _trust(options) if any(url.startswith("forward+tls:") for url in urls) else None
+    if options.fluentd_ca and not tls:
         raise SettingsError("FLUENTD_CA is set, but FLUENTD_URL has no forward+tls:// that would use it.")
-    return Fluentd([Peer.from_url(url, settings.fluentd_shared_key, tls) for url in urls])
+    return Fluentd([Peer.from_url(url, options.shared_key, tls) for url in urls])
 
 
-def _trust(settings: Settings) -> ssl.SSLContext:
+def _trust(options: Options) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=settings.fluentd_ca)
+        context = ssl.create_default_context(cafile=options.fluentd_ca)
     except OSError as fault:
-        raise SettingsError(f"FLUENTD_CA='{settings.fluentd_ca}' cannot be used: {fault}.") from None
+        raise SettingsError(f"FLUENTD_CA='{options.fluentd_ca}' cannot be used: {fault}.") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -49,12 +49,12 @@ class Fluentd:
     limits = Limits(events=1000, bytes=256 * 1024 + 1, in_flight=4)
 
     def __init__(
-        self, peers: Sequence[Peer], patience: Patience | None = None, clock: Callable[[], float] = time.monotonic
+        self, peers: Sequence[Peer], timeouts: Timeouts | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._idle: dict[Peer, list[Connection]] = {peer: [] for peer in peers}
         self._failed_at_s: dict[Peer, float] = {}
         self._compress = not all(peer.is_near for peer in peers)
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._clock = clock
         self._acknowledged = 0
         self._resets: dict[tuple[str, int], tuple[int, int]] = {}
@@ -103,7 +103,7 @@ class Fluentd:
                 return self._deliver_over(connection, messages)
             except Reset:
                 continue  # it may have ended while it was idle: no fault of the server, nor of the messages
-        return self._deliver_over(dial(peer, self._patience), messages)
+        return self._deliver_over(dial(peer, self._timeouts), messages)
 
     def _idle_connections(self, peer: Peer) -> Iterator[Connection]:
         while True:

@@ -33,7 +33,7 @@ class Silent(BackendUnavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """Seconds until a server that says nothing is given up."""
 
     connect_s: float = 10.0
@@ -45,11 +45,11 @@ class Patience:
 class Connection:
     """A connection to one server; used by one thread at a time, and closed after its first error."""
 
-    def __init__(self, peer: Peer, sock: socket.socket, patience: Patience) -> None:
+    def __init__(self, peer: Peer, sock: socket.socket, timeouts: Timeouts) -> None:
         self.peer = peer
         self.keeps_alive = True
         self._sock = sock
-        self._patience = patience
+        self._timeouts = timeouts
         # What is no UTF-8 must still be shown in an error.
         self._answers = msgpack.Unpacker(max_buffer_size=ANSWER_BYTES, unicode_errors="surrogateescape")
 
@@ -65,7 +65,7 @@ class Connection:
 
     def greet(self) -> None:
         """Prove the shared key and the user, and have the server prove the key."""
-        until_s = time.monotonic() + self._patience.handshake_s
+        until_s = time.monotonic() + self._timeouts.handshake_s
         helo = read_helo(self.peer, self._read_greeting(until_s))
         # A server refuses a client of its own name, as fluentd on the same host would be.
         salt, name = os.urandom(16).hex(), f"dashcam.{socket.gethostname()}"
@@ -78,7 +78,7 @@ class Connection:
             return self._read(until_s)
         except Silent:
             raise Silent(
-                f"{self.peer} sent no HELO in {self._patience.handshake_s:g} s: either it has no <security>, then "
+                f"{self.peer} sent no HELO in {self._timeouts.handshake_s:g} s: either it has no <security>, then "
                 "leave FLUENTD_SHARED_KEY empty and the user out of FLUENTD_URL, or it hangs."
             ) from None
 
@@ -89,12 +89,12 @@ class Connection:
         in order: `BatchRejected`. `doubtful` sends that one at once instead of after the wait.
         """
         waiting = {message.chunk for message in messages}
-        wait_s = self._patience.acknowledge_s
+        wait_s = self._timeouts.acknowledge_s
         self._send(b"".join(message.data for message in messages), time.monotonic() + wait_s)
         if not doubtful:
             if self._collect(waiting, wait_s):
                 return
-            wait_s = self._patience.probe_s
+            wait_s = self._timeouts.probe_s
         self._probe(messages[0].tag, waiting, wait_s)
         if waiting:
             raise BatchRejected(
@@ -170,17 +170,17 @@ class Connection:
         return data
 
 
-def dial(peer: Peer, patience: Patience) -> Connection:
+def dial(peer: Peer, timeouts: Timeouts) -> Connection:
     """A new connection, TLS and handshake done; raises `BackendUnavailable` with the step that failed."""
     try:
-        sock = socket.create_connection((peer.host, peer.port), patience.connect_s)
+        sock = socket.create_connection((peer.host, peer.port), timeouts.connect_s)
     except OSError as fault:
         raise BackendUnavailable(
             f"{peer} cannot be reached: {_reason(fault)}. Check FLUENTD_URL and fluentd."
         ) from None
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection = Connection(peer, _secure(sock, peer, peer.tls) if peer.tls else sock, patience)
+    connection = Connection(peer, _secure(sock, peer, peer.tls) if peer.tls else sock, timeouts)
     try:
         if peer.wants_handshake:
             connection.greet()

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local.file import LAST_PLACE, pack, packed_id, shelf_name, terms_of
+from dashcam.destinations.local.options import Options
 from dashcam.errors import BackendUnavailable
 from dashcam.event import NS_PER_S, Event
-from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits, PartialResult
 
 BUSY_S = 5.0  # another writer, such as a second shipper, is waited for
@@ -42,15 +42,15 @@ class Bounds:
     shelf_events: int
 
     @classmethod
-    def of(cls, settings: Settings) -> "Bounds":
-        """What the settings allow."""
-        shelf_events = settings.local_limit // SHELVES // EVENT_BYTES
-        return cls(settings.local_limit, settings.retention_days * DAY_NS, max(shelf_events, 1))
+    def of(cls, options: Options) -> "Bounds":
+        """What the options allow."""
+        shelf_events = options.limit_bytes // SHELVES // EVENT_BYTES
+        return cls(options.limit_bytes, options.retention_days * DAY_NS, max(shelf_events, 1))
 
 
-def connect(settings: Settings) -> "Local":
-    """The backend of the file in `settings.dir`, which is made when it can be; if not, `ship` says why."""
-    local = Local(local_file.path_of(settings), Bounds.of(settings))
+def connect(options: Options) -> "Local":
+    """The backend of the file in `options.dir`, which is made when it can be; if not, `ship` says why."""
+    local = Local(local_file.path_of(options), Bounds.of(options))
     with suppress(BackendUnavailable):
         local.open()
     return local

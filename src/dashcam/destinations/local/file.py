@@ -14,9 +14,9 @@ import sqlite3
 import zlib
 from pathlib import Path
 
+from dashcam.destinations.local.options import Options
 from dashcam.event import Event
 from dashcam.find.values import SEARCHED, leaves_of, number_of, text_of, words_of
-from dashcam.settings import Settings
 
 APPLICATION_ID = 0x44617368  # "Dash"
 VERSION = 1
@@ -86,9 +86,9 @@ SAMPLE = (
 _PRESS = zlib.compressobj(3, zlib.DEFLATED, -12, 6, zlib.Z_DEFAULT_STRATEGY, SAMPLE)
 
 
-def path_of(settings: Settings) -> Path:
+def path_of(options: Options) -> Path:
     """Where the file is."""
-    return settings.dir / "events.db"
+    return options.dir / "events.db"
 
 
 def is_blank(db: sqlite3.Connection) -> bool:

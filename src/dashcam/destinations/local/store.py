@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local.file import FIRST_PLACE, INDEXED, LAST_PLACE, MEASURED, is_label
+from dashcam.destinations.local.options import Options
 from dashcam.errors import StoreUnreachable
 from dashcam.event import Event
 from dashcam.find.query import And, Exists, Expression, Or, Phrase, Query, Range, Term, Wildcard
 from dashcam.find.values import SEARCHED, words_of
-from dashcam.settings import Settings
 
 BUSY_S = 5.0  # a writer that recovers the file after a crash is waited for
 PAGE_EVENTS = 1_000
@@ -27,9 +27,9 @@ MAX_NARROWING = 8  # FTS5's parser takes about 30 brackets within each other
 _NOTHING = '"="'  # what no event is found by
 
 
-def open_store(settings: Settings) -> "LocalStore":
-    """The store of the file in `settings.dir`; the file is opened by the first search."""
-    return LocalStore(local_file.path_of(settings))
+def open_store(options: Options) -> "LocalStore":
+    """The store of the file in `options.dir`; the file is opened by the first search."""
+    return LocalStore(local_file.path_of(options))
 
 
 class LocalStore:

@@ -22,8 +22,9 @@ import orjson
 import requests
 from requests.adapters import HTTPAdapter
 
+from dashcam.destinations.loggly.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
-from dashcam.settings import Secret, Settings
+from dashcam.settings import Secret
 from dashcam.ship.batch import Batch, Limits, PartialResult
 
 TAG = "dashcam"  # on every event, whatever LOGGLY_TAGS adds: searches find ours among others' by it
@@ -42,14 +43,14 @@ _NAMED_TIMESTAMP = re.compile(rb'"timestamp((?:_ecs)*)":')
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
 
 
-def connect(settings: Settings) -> "Loggly":
+def connect(options: Options) -> "Loggly":
     """The backend for an account's customer token."""
-    if not _TOKEN.fullmatch(settings.loggly_token):
-        seen = "holds characters that no token has" if settings.loggly_token else "is not set"
+    if not _TOKEN.fullmatch(options.token):
+        seen = "holds characters that no token has" if options.token else "is not set"
         raise SettingsError(
             f"LOGGLY_TOKEN {seen}: LOG_BACKEND=loggly needs the customer token (Source Setup → Tokens)."
         )
-    return Loggly(settings.loggly_url, settings.loggly_token, settings.loggly_tags, compress=settings.loggly_gzip)
+    return Loggly(options.url, options.token, options.tags, compress=options.gzip)
 
 
 class Loggly:

@@ -1,4 +1,4 @@
-"""The hops to Loggly's bulk endpoint, and to its search interface."""
+"""The checks of Loggly's bulk endpoint, and to its search interface."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,14 +7,14 @@ from functools import partial
 
 import requests
 
-from dashcam.destinations.canary import await_in, hatch
-from dashcam.destinations.checks import Broken, Hop
+from dashcam.destinations.canary import make_canary, wait_for
+from dashcam.destinations.checks import Broken, Check
 from dashcam.destinations.loggly import backend as sending
 from dashcam.destinations.loggly import store as finding
-from dashcam.destinations.network import TIMEOUT_S, agree_with_date, endpoint, hops_to
+from dashcam.destinations.loggly.options import Options
+from dashcam.destinations.network import TIMEOUT_S, agree_with_date, checks_of, endpoint
 from dashcam.errors import BackendUnavailable, BatchRejected, DashcamError, StoreUnreachable
 from dashcam.find.query import Query, Store, Term
-from dashcam.settings import Settings
 
 NOT_FOUND = (
     "Loggly may take minutes: try --wait 600. Else the tokens belong to different accounts, or the plan's volume is "
@@ -22,27 +22,27 @@ NOT_FOUND = (
 )
 
 
-def hops(settings: Settings, wait_s: float) -> Iterator[Hop]:
-    """All of them, in the order an event meets them."""
-    yield Hop("sending", "configuration", lambda: _configured(sending.connect(settings), settings.loggly_url))
-    yield from hops_to("sending", settings.loggly_url, "LOGGLY_URL")
-    canary, sent_s = hatch(), time.monotonic()
-    with closing(sending.connect(settings)) as backend:
+def checks(options: Options, wait_s: float) -> Iterator[Check]:
+    """Yield the checks of the way to Loggly and back, in the order an event meets them."""
+    yield Check("sending", "configuration", lambda: _configured(sending.connect(options), options.url))
+    yield from checks_of("sending", options.url, "LOGGLY_URL")
+    canary, sent_s = make_canary(), time.monotonic()
+    with closing(sending.connect(options)) as backend:
         fault = _fault_of(partial(backend.ship, [canary]))
-    yield Hop("sending", "credentials", partial(_admitted, fault, "LOGGLY_TOKEN", "Source Setup → Tokens"))
-    yield Hop("sending", "limits", partial(_within_limits, fault))
-    yield Hop("sending", "clock", partial(_agrees, settings.loggly_url))
-    address = finding.address_of(settings)
-    yield Hop("finding", "configuration", lambda: _configured(finding.open_store(settings), address))
-    yield from hops_to("finding", address, "LOGGLY_API_URL" if settings.loggly_api_url else "LOGGLY_SUBDOMAIN")
-    with closing(finding.open_store(settings)) as store:
+    yield Check("sending", "credentials", partial(_admitted, fault, "LOGGLY_TOKEN", "Source Setup → Tokens"))
+    yield Check("sending", "limits", partial(_within_limits, fault))
+    yield Check("sending", "clock", partial(_agrees, options.url))
+    address = finding.address_of(options)
+    yield Check("finding", "configuration", lambda: _configured(finding.open_store(options), address))
+    yield from checks_of("finding", address, "LOGGLY_API_URL" if options.api_url else "LOGGLY_SUBDOMAIN")
+    with closing(finding.open_store(options)) as store:
         fault = _fault_of(partial(_search, store, canary.id))
-        yield Hop("finding", "credentials", partial(_admitted, fault, "LOGGLY_API_TOKEN", "Settings → API Tokens"))
-        yield Hop("finding", "limits", partial(_within_limits, fault))
-        yield Hop("finding", "canary", partial(await_in, store, canary, sent_s, wait_s, NOT_FOUND))
+        yield Check("finding", "credentials", partial(_admitted, fault, "LOGGLY_API_TOKEN", "Settings → API Tokens"))
+        yield Check("finding", "limits", partial(_within_limits, fault))
+        yield Check("finding", "canary", partial(wait_for, store, canary, sent_s, wait_s, NOT_FOUND))
 
 
-def _configured(opened: sending.Loggly | finding.Loggly, address: str) -> str:
+def _configured(opened: sending.Loggly | finding.LogglyStore, address: str) -> str:
     opened.close()
     return "{}:{}".format(*endpoint(address))
 

@@ -5,14 +5,14 @@ Source: links that repositories keep: `https://NAME.loggly.com/search#terms=…&
 
 from urllib.parse import quote
 
+from dashcam.destinations.destination import StoryReference
 from dashcam.event import NS_PER_S, format_time
-from dashcam.show.story import Story
 
 _BEFORE_S = 600  # a host's clock may have been ahead of Loggly's
 _MAX_IDS = 20  # a link of more than 2,000 characters is cut by some programs
 
 
-def story_link(story: Story, subdomain: str) -> str:
+def story_link(story: StoryReference, subdomain: str) -> str:
     """Where Loggly shows the events of a story, by its traces or else its request IDs.
 
     Up to now, because Loggly may have stamped events that came late with the time they came.
@@ -29,7 +29,7 @@ def search_link(subdomain: str, terms: str, since: str, until: str = "now") -> s
     )
 
 
-def _terms(story: Story) -> list[str]:
+def _terms(story: StoryReference) -> list[str]:
     named = ("trace", story.trace_ids) if story.trace_ids else ("http.request", story.request_ids)
     return [f'json.{named[0]}.id:"{_escaped(one)}"' for one in named[1][:_MAX_IDS]]
 

@@ -20,11 +20,12 @@ from urllib.parse import urlsplit
 import orjson
 import requests
 
+from dashcam.destinations.loggly.options import Options
 from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.event import NS_PER_S, Event, format_time
 from dashcam.find import query as ask
 from dashcam.find.values import words_of
-from dashcam.settings import Secret, Settings
+from dashcam.settings import Secret
 
 TAG = 'tag:"dashcam"'  # on every event of ours
 
@@ -56,22 +57,22 @@ _RENAMED = re.compile(rb'"timestamp_ecs((?:_ecs)*)":')
 _NAMED_TIMESTAMP = re.compile(r"(?<![^.])timestamp((?:_ecs)*)(?![^.])")
 
 
-def open_store(settings: Settings) -> "Loggly":
+def open_store(options: Options) -> "LogglyStore":
     """The store of an account's API token."""
     faults = []
-    if not settings.loggly_api_token:
+    if not options.api_token:
         faults.append("LOGGLY_API_TOKEN is not set: searching needs an API token (Settings → API Tokens).")
-    if not settings.loggly_api_url and not re.fullmatch(r"[A-Za-z0-9-]+", settings.loggly_subdomain):
-        seen = repr(settings.loggly_subdomain) if settings.loggly_subdomain else "not set"
+    if not options.api_url and not re.fullmatch(r"[A-Za-z0-9-]+", options.subdomain):
+        seen = repr(options.subdomain) if options.subdomain else "not set"
         faults.append(f"LOGGLY_SUBDOMAIN is {seen}: it is the account's name, as in https://NAME.loggly.com.")
     if faults:
         raise SettingsError("\n".join(faults))
-    return Loggly(address_of(settings), settings.loggly_api_token, quick=settings.loggly_search == "quick")
+    return LogglyStore(address_of(options), options.api_token, quick=options.search == "quick")
 
 
-def address_of(settings: Settings) -> str:
+def address_of(options: Options) -> str:
     """Where the account is searched."""
-    return settings.loggly_api_url or f"https://{settings.loggly_subdomain}.loggly.com"
+    return options.api_url or f"https://{options.subdomain}.loggly.com"
 
 
 class _TooMuch(Exception):
@@ -95,7 +96,7 @@ class _Span:
         return [_Span(self.since_ns, middle_ns), _Span(middle_ns, self.until_ns)]
 
 
-class Loggly:
+class LogglyStore:
     """One account's search interface."""
 
     def __init__(

@@ -3,12 +3,12 @@
 import os
 import sys
 
+from dashcam.destinations.stdout import Options
 from dashcam.errors import BackendUnavailable
-from dashcam.settings import Settings
 from dashcam.ship.batch import Batch, Limits
 
 
-def connect(_settings: Settings) -> "Stdout":
+def connect(_options: Options) -> "Stdout":
     """The backend of this process's standard output."""
     return Stdout(sys.stdout.fileno())
 

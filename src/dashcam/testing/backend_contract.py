@@ -1,4 +1,9 @@
-"""What every backend is held to: subclass `BackendContract` and say where its events arrive."""
+"""The contract of every backend: inherit `BackendContract` and give the fixture `destination`.
+
+class TestMyBackend(BackendContract):
+@pytest.fixture
+def destination(self): ...
+"""
 
 import threading
 from typing import Protocol
@@ -11,7 +16,7 @@ from dashcam.event import EncodedEvent
 from dashcam.ship.batch import Backend
 
 
-class Destination(Protocol):
+class Receiver(Protocol):
     """Where a backend's events arrive, for real or played by a server of the test."""
 
     def connect(self) -> Backend:
@@ -21,7 +26,7 @@ class Destination(Protocol):
         """The events it holds, in any order, each `event.id` as often as a reader would find it."""
 
     def stop(self) -> None:
-        """Make it take nothing from now on, as if it were dead."""
+        """Make it accept nothing from now on, as if it were dead."""
 
 
 def line(number: int, message: str = "car created") -> EncodedEvent:
@@ -48,10 +53,10 @@ def span(number: int) -> EncodedEvent:
 
 
 class BackendContract:
-    """What was taken arrives once and whole; what was not is said."""
+    """What is accepted arrives once and whole; what is not is reported."""
 
     @pytest.fixture
-    def destination(self) -> Destination:
+    def destination(self) -> Receiver:
         """A destination that holds nothing yet."""
         raise NotImplementedError
 
@@ -144,5 +149,5 @@ class BackendContract:
             backend.ship([line(1)])
 
 
-def _numbers(destination: Destination) -> list[int]:
+def _numbers(destination: Receiver) -> list[int]:
     return sorted(event["labels"]["number"] for event in destination.arrived())

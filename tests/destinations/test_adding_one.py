@@ -1,4 +1,4 @@
-"""The page docs/adding-a-backend.md, run as it stands."""
+"""The page docs/adding-a-destination.md, run as it is."""
 
 import os
 import re
@@ -11,22 +11,22 @@ from threading import Thread
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def distribution(tmp_path_factory):
     """A folder with the files of the page, installed as far as `importlib.metadata` can tell."""
     folder = tmp_path_factory.mktemp("webhook")
-    page = (ROOT / "docs" / "adding-a-backend.md").read_text()
+    page = (ROOT / "docs" / "adding-a-destination.md").read_text()
     for name, text in re.findall(r"<!-- (\S+) -->\n```\w+\n(.*?)```", page, re.DOTALL):
         (folder / name).write_text(text)
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     info = folder / "dashcam_webhook-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    (name, target), *_ = project["entry-points"]["dashcam.backends"].items()
-    (info / "entry_points.txt").write_text(f"[dashcam.backends]\n{name} = {target}\n")
+    (name, target), *_ = project["entry-points"]["dashcam.destinations"].items()
+    (info / "entry_points.txt").write_text(f"[dashcam.destinations]\n{name} = {target}\n")
     return folder
 
 
@@ -71,7 +71,7 @@ def test_its_name_is_a_route(distribution, tmp_path):
     assert b'"message":"one line"' in b"".join(arrived)
 
 
-def test_an_unknown_name_is_told(distribution, tmp_path):
+def test_an_unknown_name_is_reported(distribution, tmp_path):
     """A route nobody offers is a fault of the settings, and the names that exist are listed."""
     done = run(["dashcam", "ship"], distribution, DASHCAM_DIR=str(tmp_path), LOG_BACKEND="logly")
 
@@ -80,3 +80,12 @@ def test_an_unknown_name_is_told(distribution, tmp_path):
         "LOG_BACKEND='logly' is not a backend. Known: elasticsearch, elk, local, loggly, stdout, webhook."
         in done.stderr
     )
+
+
+def test_its_options_are_settings(distribution, tmp_path):
+    """The command shows them with all others, and checks them."""
+    shown = run(["dashcam", "settings"], distribution, DASHCAM_DIR=str(tmp_path))
+    wrong = run(["dashcam", "ship"], distribution, LOG_BACKEND="webhook", WEBHOOK_URL="here", DASHCAM_DIR=str(tmp_path))
+
+    assert "WEBHOOK_URL=\n    The address that events are posted to." in shown.stdout
+    assert (wrong.returncode, wrong.stderr.partition(" cannot")[0]) == (2, "dashcam: WEBHOOK_URL='here'")

@@ -1,20 +1,25 @@
-"""What every store is held to: subclass `StoreContract` and say how a store is filled."""
+"""The contract of every store: inherit `StoreContract` and give the fixture `fill`.
+
+class TestMyStore(StoreContract):
+@pytest.fixture(scope="class")
+@classmethod
+def fill(cls): ...
+"""
 
 import orjson
 import pytest
 
 from dashcam.find.language import parse
 from dashcam.find.query import MatchAll, Phrase, Query, Term
-
-from ..find.expressions import EXPRESSIONS
-from ..find.sample import START_NS, events, lines
+from dashcam.testing.expressions import EXPRESSIONS
+from dashcam.testing.sample import START_NS, events, lines
 
 EVENTS = events()
 MIDDLE_NS = EVENTS[len(EVENTS) // 2].time_ns
 
 
 class StoreContract:
-    """The same searches over the same events, held against what `matches` says of each event."""
+    """The same searches over the same events, checked against what `matches` says of each event."""
 
     @pytest.fixture(scope="class")
     @classmethod

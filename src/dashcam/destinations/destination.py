@@ -1,0 +1,66 @@
+"""The one plug: all that a destination offers, as one object."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dashcam.find.query import Store
+from dashcam.ship.batch import Backend
+
+if TYPE_CHECKING:
+    from dashcam.destinations.checks import Check
+
+
+class StoryReference(Protocol):
+    """What a link to a story is made of: its ids, and when it was, in nanoseconds (since the epoch)."""
+
+    @property
+    def trace_ids(self) -> Sequence[str]:
+        """The ids of its traces."""
+
+    @property
+    def request_ids(self) -> Sequence[str]:
+        """The ids of its requests."""
+
+    @property
+    def start_ns(self) -> int:
+        """When it began."""
+
+    @property
+    def duration_ns(self) -> int:
+        """How long it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was set up, and what was done about it."""
+
+    what: str
+    done: str
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A place that events are shipped to, and found in; `name` is what `LOG_BACKEND` says.
+
+    `options` is a frozen dataclass of `dashcam.settings.setting` fields, which each of the functions gets an instance
+    of. The functions import what they need when they are called, so that a look-up loads only what it uses.
+
+    - `backend` gives what ships to it, and raises `SettingsError` for options that cannot be used.
+    - `store` gives what its events are found in; `None` for a destination that keeps nothing.
+    - `checks` yields what `dashcam doctor` looks at, given the seconds that a canary may take to be found.
+    - `links` gives the addresses of a story in its web pages, by what shows it, such as `kibana_discover`.
+    - `setup` makes it ready for events, step by step; the path is where new keys are written, if they are wanted.
+
+        DESTINATION = Destination("webhook", Options, backend=lambda options: Webhook(options.url))
+    """
+
+    name: str
+    options: type
+    backend: Callable[[Any], Backend]
+    store: Callable[[Any], Store] | None = None
+    checks: "Callable[[Any, float], Iterator[Check]] | None" = None
+    links: Callable[[Any, StoryReference], dict[str, str]] | None = None
+    setup: Callable[[Any, Path | None], Iterator[Step]] | None = None
+    found_within_s: float = 30.0

@@ -1,0 +1,28 @@
+"""The options of the route `elk`: those of fluentd, and of the engine that its events are found in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dashcam.destinations.elasticsearch.options import Options as ElasticsearchOptions
+from dashcam.settings import Secret, read_address, read_file, setting
+
+
+def _read_forward(value: str) -> tuple[str, ...]:
+    schemes = ("forward", "forward+tls")
+    return tuple(read_address(part.strip(), schemes) for part in value.split(","))
+
+
+@dataclass(frozen=True, slots=True)
+class Options(ElasticsearchOptions):
+    """Where fluentd is, and what its `<security>` asks for."""
+
+    fluentd_urls: tuple[str, ...] = setting(
+        "FLUENTD_URL",
+        "forward://127.0.0.1:24224",
+        _read_forward,
+        "fluentd, forward:// or forward+tls://, may hold user:password@; several with commas fail over.",
+    )
+    shared_key: Secret = setting("FLUENTD_SHARED_KEY", "", Secret, "The key that fluentd's <security> asks for.")
+    fluentd_ca: Path | None = setting(
+        "FLUENTD_CA", "", read_file, "A PEM file with the authority of fluentd's certificate."
+    )

@@ -1,0 +1,38 @@
+"""The options of Loggly."""
+
+import re
+from dataclasses import dataclass
+
+from dashcam.settings import Secret, read_address, read_choice, read_switch, read_text, setting
+
+
+def _read_tags(value: str) -> tuple[str, ...]:
+    tags = tuple(tag.strip() for tag in value.split(",") if tag.strip())
+    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", tag) for tag in tags):
+        raise ValueError("tags of letters, digits, '_', '.', '-', at most 64 characters each, with commas")
+    return tags
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The account, its tokens, and how events are sent and searched."""
+
+    token: Secret = setting("LOGGLY_TOKEN", "", Secret, "The customer token that sending needs.")
+    tags: tuple[str, ...] = setting(
+        "LOGGLY_TAGS", "dashcam", _read_tags, "Tags of every event sent to Loggly, beside dashcam."
+    )
+    url: str = setting("LOGGLY_URL", "https://logs-01.loggly.com", read_address, "Where events are sent.")
+    subdomain: str = setting("LOGGLY_SUBDOMAIN", "", read_text, "The account's name: the host before .loggly.com.")
+    api_token: Secret = setting("LOGGLY_API_TOKEN", "", Secret, "The API token that searching needs.")
+    api_url: str = setting(
+        "LOGGLY_API_URL", "", read_address, "Where events are searched, if not at https://SUBDOMAIN.loggly.com."
+    )
+    search: str = setting(
+        "LOGGLY_SEARCH",
+        "complete",
+        read_choice("complete", "quick"),
+        "complete asks Loggly for more and filters; quick trusts its index with words, patterns and existence too.",
+    )
+    gzip: bool = setting(
+        "LOGGLY_GZIP", "off", read_switch, "Whether events are sent compressed; Loggly does not say that it reads them."
+    )
