@@ -86,6 +86,21 @@ def test_no_more_bytes_than_allowed(tmp_path, cursor):
     assert len(_lines(batches)) == 800
 
 
+@pytest.mark.parametrize(("missing_bytes", "sizes"), [(0, [2, 1]), (1, [1, 1, 1])])
+def test_a_newline_is_a_byte_of_the_batch(tmp_path, cursor, missing_bytes, sizes):
+    """Two events fit into the bytes of both with a newline each, and not into one byte less."""
+    writer = write_to(tmp_path)
+    for number in (1, 2, 3):
+        writer.append(log_line(number))
+    first = SpoolCursor(tmp_path, {})
+    with_newline = len(first.next_batch(PLENTY).lines[0].data) + 1
+    first.close()
+
+    batches = _batches(cursor, Limits(events=100, bytes=2 * with_newline - missing_bytes))
+
+    assert [len(batch.lines) for batch in batches if batch.lines] == sizes
+
+
 def test_an_event_larger_than_allowed_goes_alone(tmp_path, cursor):
     """The backend may refuse it; the others do not wait for that."""
     writer = write_to(tmp_path)
