@@ -1,8 +1,10 @@
 """The examples, run as their first lines say, and the pages that quote them."""
 
+import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -87,16 +89,56 @@ def test_the_test_of_the_quickstart_passes(tmp_path):
     test = re.search(r"```python\n(from garage import app.*?)```", page, re.DOTALL).group(1)
     (tmp_path / "test_garage.py").write_text(test)
 
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", f"pythonpath={EXAMPLES}", tmp_path],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-    )
+    done = run_pytest(tmp_path, "-o", f"pythonpath={EXAMPLES}", cwd=tmp_path)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def json_lines(tmp_path_factory):
+    """The environment of a process that has the example's distribution installed, as far as importing can tell."""
+    folder = tmp_path_factory.mktemp("installed")
+    project = tomllib.loads((EXAMPLES / "json_lines" / "pyproject.toml").read_text())["project"]
+    info = folder / "dashcam_json_lines-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    lines = [f"{name} = {target}" for name, target in project["entry-points"]["dashcam.destinations"].items()]
+    (info / "entry_points.txt").write_text("\n".join(["[dashcam.destinations]", *lines, ""]))
+    file = folder / "events.jsonl"
+    path = os.pathsep.join([str(EXAMPLES / "json_lines"), str(folder)])
+    return {"PYTHONPATH": path, "LOG_BACKEND": "json_lines", "JSON_LINES_FILE": str(file)}
+
+
+def test_a_destination_of_ones_own_ships_and_finds(tmp_path, json_lines):
+    """With its distribution installed, `LOG_BACKEND=json_lines` is enough for every command."""
+    ran = dashcam("run", "--", sys.executable, EXAMPLES / "nightly.py", folder=tmp_path, **json_lines)
+    found = dashcam("search", "level:error", folder=tmp_path, **json_lines)
+    settings = dashcam("settings", folder=tmp_path, **json_lines)
+
+    assert ran.returncode == 0, ran.stderr
+    assert "car 8 left out" in found.stdout, found.stderr
+    assert len(found.stdout.splitlines()) == 1
+    assert f"JSON_LINES_FILE={json_lines['JSON_LINES_FILE']}" in settings.stdout
+
+
+def test_a_destination_of_ones_own_fulfils_the_contracts(tmp_path):
+    """Its own tests inherit the contracts that come with Dashcam, and pass."""
+    folder = EXAMPLES / "json_lines"
+    done = run_pytest(folder / "test_json_lines.py", "-o", f"pythonpath={folder}", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.search(r"(\d+) passed", done.stdout).group(1)) > 400
+
+
+def run_pytest(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+    )
 
 
 @pytest.mark.parametrize(("page", "name", "text"), QUOTES, ids=lambda value: getattr(value, "name", None))
