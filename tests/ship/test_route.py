@@ -98,6 +98,36 @@ def test_trouble_shows_while_it_lasts(tmp_path):
     assert _account(tmp_path)[1].trouble is None
 
 
+def test_trouble_began_with_its_first_reason(tmp_path):
+    """Another reason does not begin it anew."""
+    _fill(tmp_path, 5)
+    seen = []
+
+    def look(_):
+        share = collect_stats(tmp_path).routes.get("played")
+        seen.append(share and share.trouble)
+        reasons = ["down", "still down"]
+        return BackendUnavailable(reasons[len(seen) - 1], 0.001) if len(seen) < 3 else None
+
+    _route(tmp_path, Played(look, look, look, limits=SMALL)).run(is_drain=True)
+
+    assert [trouble and trouble.reason for trouble in seen] == [None, "down", "still down"]
+    assert seen[1].since == seen[2].since
+
+
+def test_a_segment_that_is_gone_leaves_the_checkpoint(tmp_path):
+    """A file of positions that kept them all would grow for ever."""
+    _fill(tmp_path, 5)
+    _route(tmp_path, Played(limits=SMALL)).run(is_drain=True)
+    segment_files(tmp_path / "spool")[0].unlink()
+    _fill(tmp_path, 5)
+
+    _route(tmp_path, Played(limits=SMALL)).run(is_drain=True)
+
+    (last,) = segment_files(tmp_path / "spool")
+    assert checkpoint.load(tmp_path / "positions")["played"].marks.keys() == {last.stem}
+
+
 def test_a_later_batch_alone_moves_no_position(tmp_path):
     """Batches answered out of order: the position waits for the first, then takes them all."""
     first_id = _fill(tmp_path, 40)
