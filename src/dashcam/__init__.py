@@ -1,6 +1,7 @@
 """Follow one request through every service: structured logs and spans, never lost, found again in any backend.
 
-In a service: `init_app(app)` for Flask, or `init()` for any other process, then `get_logger(__name__)` and `add()`.
+In a service: `init_app(app)` for Flask, `wsgi(app)` for another WSGI application, `init()` for any other process; then
+`get_logger(__name__)` and `add()`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,9 @@ if TYPE_CHECKING:
     from dashcam.record.correlation import request_id
     from dashcam.record.handler import EcsFormatter
     from dashcam.record.logger import Logger, get_logger
-    from dashcam.record.setup import add, init, init_app
+    from dashcam.record.setup import add, init, init_app, wsgi
 
-__all__ = ["EcsFormatter", "Logger", "__version__", "add", "get_logger", "init", "init_app", "request_id"]
+__all__ = ["EcsFormatter", "Logger", "__version__", "add", "get_logger", "init", "init_app", "request_id", "wsgi"]
 
 _HOMES = {
     "EcsFormatter": "handler",
@@ -23,6 +24,7 @@ _HOMES = {
     "init": "setup",
     "init_app": "setup",
     "request_id": "correlation",
+    "wsgi": "setup",
 }
 
 

@@ -165,7 +165,7 @@ class RecordSettings:
         "DASHCAM_TRUST_REQUEST_ID",
         "always",
         _read_trust,
-        "Whether a caller's X-Request-ID is kept (always) or replaced (never).",
+        "Whether a caller's X-Request-ID and traceparent are kept (always) or replaced (never).",
     )
     spool_limit_bytes: int = spool_limit()
 

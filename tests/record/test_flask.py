@@ -151,13 +151,16 @@ def test_a_request_that_went_past_the_application(recording):
 
 
 def test_no_caller_is_trusted(recording, monkeypatch):
-    """`DASHCAM_TRUST_REQUEST_ID=never` replaces every ID."""
+    """`DASHCAM_TRUST_REQUEST_ID=never` replaces every ID and every trace."""
     monkeypatch.setenv("DASHCAM_TRUST_REQUEST_ID", "never")
 
-    answer = create_app().test_client().get("/car", headers={"X-Request-ID": "golf-1"})
+    headers = {"X-Request-ID": "golf-1", "traceparent": VALID}
+    answer = create_app().test_client().get("/car", headers=headers)
 
     assert UUID7.fullmatch(answer.headers["X-Request-ID"])
     assert answer.json == {"request": answer.headers["X-Request-ID"]}
+    assert _span(recording).get("trace.id") != TRACE
+    assert _span(recording).get("parent") is None
 
 
 @pytest.mark.parametrize(

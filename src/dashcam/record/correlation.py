@@ -6,10 +6,10 @@ All of them are in OpenTelemetry's context, so they go wherever that goes.
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import getrandbits
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -27,8 +27,12 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from dashcam.spool.line import encode_ids
 
+if TYPE_CHECKING:
+    from dashcam.record.recorder import Service
+
 HEADER: Final = "X-Request-ID"
 REQUEST_ID: Final = otel_context.create_key("dashcam-request-id")
+SERVICE: Final = otel_context.create_key("dashcam-service")  # the service that a request is served for
 
 _VALID = re.compile(r"[A-Za-z0-9._+/=-]{1,200}")
 
@@ -83,7 +87,11 @@ PROPAGATORS: Final = CompositePropagator([TraceContextTextMapPropagator(), Reque
 
 @dataclass(slots=True)
 class ServerRequest:
-    """A request that this process serves: what its server span says beyond OpenTelemetry's attributes."""
+    """A request that this process serves: what its server span says beyond OpenTelemetry's attributes.
+
+    `error` is the exception that ended it. It `is_incomplete` if the body was not sent to its end, `is_disconnected` if
+    that was the client's doing.
+    """
 
     start: bytes = b""
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -94,12 +102,16 @@ class ServerRequest:
     query: str = ""
     request_bytes: int | None = None
     response_bytes: int | None = None
+    error: BaseException | None = None
+    is_incomplete: bool = False
+    is_disconnected: bool = False
 
 
 class OpenSpan(NamedTuple):
     """A span that has not ended: its ids in hexadecimal digits, its transaction, and the request it serves, if any.
 
-    `fragment` is these ids as its log lines have them; `monotonic_start_ns` is by the clock that never jumps.
+    `fragment` is these ids as its log lines have them; `monotonic_start_ns` is by the clock that never jumps; `service`
+    is the one of the application that serves the request.
     """
 
     fragment: bytes
@@ -109,6 +121,7 @@ class OpenSpan(NamedTuple):
     transaction: str
     served: ServerRequest | None
     monotonic_start_ns: int
+    service: "Service | None"
 
 
 # The open spans that this process began, by span id; what is still in it when the process dies was aborted.
@@ -132,11 +145,16 @@ def current_request() -> ServerRequest | None:
     return open_span.served if open_span else None
 
 
-def open_requests() -> Iterable[bytes]:
-    """Return the start lines of the requests that this process still serves."""
-    return [
-        open_span.served.start for open_span in list(open_spans.values()) if open_span.served and open_span.served.start
-    ]
+def current_transaction() -> str:
+    """Return the id of the outermost span of this process that the current context is within, empty outside of one."""
+    open_span = open_spans.get(get_current_span().get_span_context().span_id)
+    return open_span.transaction if open_span else ""
+
+
+def open_requests(is_own: Callable[["Service | None"], bool]) -> Iterable[bytes]:
+    """Return the start lines of the requests that this process still serves for the services that `is_own` accepts."""
+    served = [(each.served, each.service) for each in list(open_spans.values()) if each.served]
+    return [request.start for request, service in served if request.start and is_own(service)]
 
 
 def _leave_requests_to_parent() -> None:

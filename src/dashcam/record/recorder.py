@@ -1,4 +1,4 @@
-"""The process's one recorder: where lines go, and from which level on."""
+"""The recorder of this process, one for each service: where lines go, and from which level on."""
 
 import logging
 import os
@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from opentelemetry.context import get_value
+
 from dashcam.event import ECS_VERSION
 from dashcam.record import correlation
+from dashcam.record.correlation import SERVICE
 from dashcam.settings import RecordSettings, service_identity
 from dashcam.spool.segment import service_folder
 from dashcam.spool.writer import Writer
@@ -48,7 +51,7 @@ class Recorder:
             service_folder(settings.dir / "spool", host, service.name),
             lambda: common_fields(service),
             settings.spool_limit_bytes,
-            correlation.open_requests,
+            lambda: correlation.open_requests(lambda owner: current(owner) is self),
         )
         self.append = self.spool.append
 
@@ -75,16 +78,29 @@ class _NullRecorder:
 
 
 _current: Recorder | _NullRecorder = _NullRecorder()
+_others: dict[object, Recorder] = {}  # of applications beside the first one, each with a service of its own
 
 
-def current() -> Recorder | _NullRecorder:
-    """Return the recorder of this process."""
+def current(service: Service | None = None) -> Recorder | _NullRecorder:
+    """Return the recorder of this process; where applications have services of their own, that of the request's."""
+    if _others:
+        return _others.get(service or get_value(SERVICE), _current)
     return _current
 
 
+def running() -> list[Recorder]:
+    """Return the recorders of this process, the first one first; one for each service."""
+    return [each for each in (_current, *_others.values()) if isinstance(each, Recorder)]
+
+
 def start(recorder: Recorder) -> None:
-    """Make `recorder` the recorder of this process, and seal the former one."""
+    """Make `recorder` the recorder of this process, and seal all former ones."""
     _replace(recorder)
+
+
+def add(recorder: Recorder) -> None:
+    """Record a further service: what belongs to requests that are served for it."""
+    _others[recorder.service] = recorder
 
 
 def stop() -> None:
@@ -94,12 +110,13 @@ def stop() -> None:
 
 def _replace(recorder: Recorder | _NullRecorder) -> None:
     global _current
-    former, _current = _current, recorder
-    if isinstance(former, Recorder):
-        former.spool.close()
+    former, _current = running(), recorder
+    _others.clear()
+    for each in former:
+        each.spool.close()
 
 
 def drop(reason: str) -> None:
     """Count an event that could not be recorded."""
-    if isinstance(_current, Recorder):
-        _current.spool.drop(reason)
+    if isinstance(recorder := current(), Recorder):
+        recorder.spool.drop(reason)

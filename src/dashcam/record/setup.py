@@ -21,6 +21,7 @@ from dashcam.settings import RecordSettings, load, prefer_stable_conventions
 
 if TYPE_CHECKING:
     import flask
+    from _typeshed.wsgi import WSGIApplication
     from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 # A library's instrumentor is imported only in a service that has imported the library.
@@ -58,11 +59,37 @@ def init_app(app: "flask.Flask", service: str = "", version: str = "") -> None:
         raise (missing_extra(error) or error) from error
 
     settings = load(RecordSettings)
-    name = service or app.import_name.partition(".")[0]
-    running = recorder.current()
-    if not isinstance(running, Recorder) or running.service != Service.of_process(name, version):
+    own = _join(service or app.import_name.partition(".")[0], version, settings)
+    flask_recording.instrument(app, service=own, is_caller_trusted=settings.trust_request_id)
+
+
+def wsgi(app: "WSGIApplication", service: str = "", version: str = "") -> "WSGIApplication":
+    """Return a WSGI application, such as Django's, that records: `init`, and a span and a request ID for each request.
+
+        application = dashcam.wsgi(get_wsgi_application(), "garage")
+
+    The service is named by `OTEL_SERVICE_NAME`, `service`, or the program, in this order.
+    """
+    try:
+        from dashcam.record import wsgi as wsgi_recording
+    except ModuleNotFoundError as error:
+        raise (missing_extra(error) or error) from error
+
+    settings = load(RecordSettings)
+    own = _join(service, version, settings)
+    return wsgi_recording.record(app, service=own, is_caller_trusted=settings.trust_request_id)
+
+
+def _join(name: str, version: str, settings: RecordSettings) -> Service:
+    """Return the service of an application, and record it; beside those of other applications, if there are any."""
+    own, running = Service.of_process(name, version), [each.service for each in recorder.running()]
+    if not running:
         init(name, version, settings)
-    flask_recording.instrument(app, is_id_trusted=settings.trust_request_id)
+    elif not version and (same := [each for each in running if each.name == own.name]):
+        return same[0]
+    elif own not in running:
+        recorder.add(Recorder(own, settings))
+    return own
 
 
 def add(**fields: Any) -> None:

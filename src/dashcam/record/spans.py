@@ -10,12 +10,13 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 import orjson
-from opentelemetry.context import Context
+from opentelemetry import trace
+from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
 
 from dashcam.record import recorder
-from dashcam.record.correlation import REQUEST_ID, OpenSpan, ServerRequest, open_spans
+from dashcam.record.correlation import REQUEST_ID, SERVICE, OpenSpan, ServerRequest, open_spans
 from dashcam.record.line import are_fit
 from dashcam.record.masking import mask_text
 from dashcam.record.sanitizer import MAX_LABEL_BYTES, Sanitizer
@@ -86,11 +87,9 @@ class SpoolProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Keep the span among the open ones; never raises."""
         try:
-            open_span = _open(span, parent_context or {})
+            open_span = _open(span, get_current() if parent_context is None else parent_context)
             open_spans[span.get_span_context().span_id] = open_span
-            if open_span.served and span.kind is _SERVER:
-                open_span.served.start = _start_line(span, open_span, open_span.served)
-                recorder.current().append(open_span.served.start)
+            mark_request(span)
         except Exception:  # noqa: BLE001 — telemetry never fails a request
             recorder.drop("error")
 
@@ -99,9 +98,17 @@ class SpoolProcessor(SpanProcessor):
         try:
             # Out of the open ones first: a new segment that begins between the two must not open it again.
             if open_span := open_spans.pop(span.context.span_id, None):
-                recorder.current().append(_end_line(span, open_span))
+                recorder.current(open_span.service).append(_end_line(span, open_span))
         except Exception:  # noqa: BLE001 — telemetry never fails a request
             recorder.drop("error")
+
+
+def mark_request(span: trace.Span) -> None:
+    """Mark a served request as open in the spool; a later mark, which says more, stands for the former."""
+    open_span = open_spans.get(span.get_span_context().span_id)
+    if open_span and open_span.served and isinstance(span, Span) and span.kind is _SERVER:
+        open_span.served.start = _start_line(span, open_span, open_span.served)
+        recorder.current(open_span.service).append(open_span.served.start)
 
 
 def processors_of(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
@@ -109,7 +116,7 @@ def processors_of(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
     return getattr(getattr(provider, "_active_span_processor", None), "_span_processors", ())
 
 
-def _open(span: Span, context: Mapping[str, Any]) -> OpenSpan:
+def _open(span: Span, context: Context) -> OpenSpan:
     identity = span.get_span_context()
     is_server = span.kind is _SERVER
     parent = open_spans.get(span.parent.span_id) if span.parent and not span.parent.is_remote else None
@@ -118,7 +125,8 @@ def _open(span: Span, context: Mapping[str, Any]) -> OpenSpan:
     transaction = parent.transaction if parent and not is_server else span_id
     served = ServerRequest() if is_server else (parent.served if parent else None)
     ids = encode_ids(request, trace_id, span_id, transaction)
-    return OpenSpan(ids, request, trace_id, span_id, transaction, served, _monotonic_start_ns(span))
+    service = cast("recorder.Service | None", context.get(SERVICE)) or (parent.service if parent else None)
+    return OpenSpan(ids, request, trace_id, span_id, transaction, served, _monotonic_start_ns(span), service)
 
 
 def _monotonic_start_ns(span: Span) -> int:
@@ -162,12 +170,23 @@ def _end_line(span: ReadableSpan, open_span: OpenSpan) -> bytes:
         fields["labels"] = labels
     started_ns, duration_ns = _start_ns(span), _duration_ns(span, open_span.monotonic_start_ns)
     status = served.status if served and served.status else _status_of(fields)
-    failed = status >= 500 or span.status.status_code is _ERROR
+    is_failed = status >= 500 or span.status.status_code is _ERROR or bool(served and served.error)
     is_transaction = open_span.transaction == open_span.span_id
     _add_span_fields(fields, span, duration_ns // 1000, f"HTTP {status // 100}xx" if is_transaction and status else "")
-    fields = {"log.level": "error" if failed else "info", **fields, "timestamp": {"us": started_ns // 1000}}
-    event = {"duration": duration_ns, "outcome": "failure" if failed else "success"}
+    fields = {"log.level": "error" if is_failed else "info", **fields, "timestamp": {"us": started_ns // 1000}}
+    event = {"duration": duration_ns} | _outcome(fields, served, is_failed=is_failed)
     return _encode(span_fields(started_ns, "transaction" if is_transaction else "span", fields, event))
+
+
+def _outcome(fields: Mapping[str, Any], served: ServerRequest | None, *, is_failed: bool) -> dict[str, str]:
+    """Return how a span ended, unknown if nobody has seen a response, or seen it sent to its end."""
+    if is_failed:
+        return {"outcome": "failure"}
+    if served and served.is_disconnected:
+        return {"action": "client-disconnected", "outcome": "unknown"}
+    http = fields.get("http", {})
+    has_no_response = "method" in http.get("request", {}) and "response" not in http
+    return {"outcome": "unknown" if has_no_response or (served and served.is_incomplete) else "success"}
 
 
 def _ids_of(span: ReadableSpan, open_span: OpenSpan) -> dict[str, Any]:
@@ -222,7 +241,7 @@ def _add_request(fields: dict[str, Any], served: ServerRequest) -> None:
         http.setdefault("request", {})["body"] = {"bytes": served.request_bytes}
     # The attributes are without it where a server gives no URI, and have other letters than ASCII byte by byte.
     if served.path and not ("path" in url and served.path.isascii()):
-        url["path"] = mask_text(served.path.encode("latin-1").decode("utf-8", "replace"))
+        url["path"] = mask_text(served.path)
     if served.query and "query" not in url:
         url["query"] = mask_text(served.query)
 

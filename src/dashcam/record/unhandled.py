@@ -3,9 +3,11 @@
 import sys
 import threading
 from types import TracebackType
+from typing import Any
 
 from opentelemetry.context import Context, attach, detach
 
+from dashcam.record.correlation import current_transaction
 from dashcam.record.logger import LogCall, get_logger
 
 _MARK = "_is_recorded_by_dashcam"
@@ -13,16 +15,31 @@ _is_hooked = False
 _log = get_logger("dashcam.unhandled")
 
 
-def is_recorded(error: BaseException | None) -> bool:
-    """Return true if this exception was recorded as one that nobody handled."""
-    return error is not None and _MARK in error.__dict__
+def is_recorded(error: object) -> bool:
+    """Return true if this is an exception that was recorded as one that nobody handled."""
+    return isinstance(error, BaseException) and _MARK in _attributes_of(error)
 
 
-def record(error: BaseException, message: str = "unhandled exception", call: LogCall = _log.error) -> None:
-    """Record an exception that nobody handled, unless it was before."""
-    if not is_recorded(error):
+def record(error: object, message: str = "unhandled exception", call: LogCall = _log.error) -> None:
+    """Record an exception that nobody handled, unless it was before; never raises.
+
+    Some report only its class: then it is the exception that is being handled, if there is one. Some raise one and the
+    same exception in several requests: it is recorded in each.
+    """
+    if isinstance(error, type):
+        error = sys.exception() or error
+    known = _attributes_of(error) if isinstance(error, BaseException) else {}
+    transaction = current_transaction()
+    if _MARK not in known or transaction not in {"", known[_MARK]}:
         call(message, exc_info=error)
-        error.__dict__[_MARK] = True  # not `setattr`, which an exception class may forbid
+        known[_MARK] = transaction  # not `setattr`, which an exception class may forbid
+
+
+def _attributes_of(error: BaseException) -> dict[str, Any]:
+    try:
+        return error.__dict__
+    except Exception:  # noqa: BLE001 — a class may have a `__dict__` of its own
+        return {}
 
 
 def hook() -> None:

@@ -126,7 +126,7 @@ def _events_in(path: Path) -> Iterator[Event]:
         is_final = reader.is_final()
         for line, after in (each for passage in reader.passages(is_final=is_final) for each in passage.lines):
             if is_shipped(line):
-                yield Event.from_json(expander.expand(line, after.sequence).data)
+                yield Event.from_json(expander.expand(line, after.lines).data)
         if is_final:
             yield from (Event.from_json(line.data) for line in synthesized_events(reader))
 
@@ -148,29 +148,33 @@ class _Events:
 
 def _seal_own_segment() -> None:
     # A process that closes a file it holds a lock on loses the lock: its own segment is read only when it is sealed.
-    if isinstance(own := recorder.current(), Recorder):
+    for own in recorder.running():
         own.spool.close()
 
 
-_service: Service | None = None  # of an application that outlives a test
+_services: list[Service] = []  # of applications that outlive a test
 
 
 @pytest.fixture
 def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
     """What the test's application records, in a folder of its own."""
-    global _service
+    global _services
     folder = tmp_path / "dashcam"
     monkeypatch.setenv("DASHCAM_DIR", str(folder))
-    former = recorder.current()
-    service = former.service if isinstance(former, Recorder) else _service
-    if service:
-        recorder.start(Recorder(service, load(RecordSettings)))
+    former = recorder.running()
+    settings = load(RecordSettings)
+    _restart([Recorder(service, settings) for service in [each.service for each in former] or _services])
     yield Recording(folder)
-    if isinstance(last := recorder.current(), Recorder):
-        _service = last.service
+    _services = [each.service for each in recorder.running()]
     recorder.stop()
-    if isinstance(former, Recorder):
-        recorder.start(former)
+    _restart(former)
+
+
+def _restart(recorders: list[Recorder]) -> None:
+    for each in recorders[:1]:
+        recorder.start(each)
+    for each in recorders[1:]:
+        recorder.add(each)
 
 
 @pytest.fixture

@@ -1,0 +1,151 @@
+"""The server span of a request, by whatever server the request comes: WSGI (Flask, Django) or ASGI.
+
+request_id = accept_request_id(header, is_trusted=True)
+context = extract(carrier, getter, request_id.accepted, service, is_trusted=True)
+server = ServerSpan(tracer, "GET /cars", attributes, context)
+token = attach(server.context)
+try:
+    ...  # the application runs; what it answers is kept on `server.request`
+except BaseException as error:
+    server.fail(error)
+    raise
+finally:
+    detach(token)
+    server.end()  # when the last byte of the body has been sent
+"""
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
+
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.instrumentation._semconv import (
+    _get_schema_url,
+    _OpenTelemetrySemanticConventionStability,
+    _OpenTelemetryStabilitySignalType,
+)
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.semconv.attributes.http_attributes import HTTP_ROUTE
+from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
+from opentelemetry.util.types import AttributeValue
+
+from dashcam.record import recorder, unhandled
+from dashcam.record.correlation import (
+    PROPAGATORS,
+    REQUEST_ID,
+    SERVICE,
+    ServerRequest,
+    is_request_id,
+    new_request_id,
+    open_spans,
+)
+from dashcam.record.logger import get_logger
+from dashcam.record.recorder import Service
+from dashcam.record.spans import mark_request
+
+_CarrierT = TypeVar("_CarrierT")
+_log = get_logger("dashcam.requests")
+
+
+class RequestId(NamedTuple):
+    """The ID of a request; `rejected_length` is that of the caller's ID if it was replaced, in characters."""
+
+    accepted: str
+    rejected_length: int | None
+
+
+def accept_request_id(header: str | None, *, is_trusted: bool) -> RequestId:
+    """Return the caller's request ID, or a new one if it has none, an invalid one, or is not trusted."""
+    if header is None:
+        return RequestId(new_request_id(), None)
+    if is_trusted and is_request_id(header):
+        return RequestId(header, None)
+    return RequestId(new_request_id(), len(header))
+
+
+def http_conventions() -> Any:
+    """Return which of OpenTelemetry's attribute names for HTTP are in use: its instrumentation packages ask for it."""
+    _OpenTelemetrySemanticConventionStability._initialize()  # type: ignore[no-untyped-call]  # noqa: SLF001
+    signal = _OpenTelemetryStabilitySignalType.HTTP
+    return _OpenTelemetrySemanticConventionStability._get_opentelemetry_stability_opt_in_mode(signal)  # noqa: SLF001
+
+
+def server_tracer(package: ModuleType) -> Tracer:
+    """Return the tracer that one of OpenTelemetry's instrumentation packages makes its server spans with."""
+    schema = _get_schema_url(http_conventions())
+    return trace.get_tracer(package.__name__, package.__version__, schema_url=schema)
+
+
+def extract(
+    carrier: _CarrierT, getter: Getter[_CarrierT], request_id: str, service: Service | None, *, is_trusted: bool
+) -> Context:
+    """Return the context to serve a request in: its ID, its service, and the trace of a caller that is trusted.
+
+    Within a span of somebody else, the request is a part of that span's trace.
+    """
+    context = get_current()
+    is_alone = propagate.get_global_textmap() is PROPAGATORS and not getter.get(carrier, "traceparent")
+    if is_trusted and not is_alone and trace.get_current_span(context) is trace.INVALID_SPAN:
+        context = propagate.extract(carrier, context, getter)
+    return Context({**context, REQUEST_ID: request_id, SERVICE: service})
+
+
+class ServerSpan:
+    """The server span of one request, from its arrival to the last byte of its body.
+
+    Run the application in `context`, and keep what it answers on `request`. Within a span of somebody else, it is an
+    internal span of that one's trace.
+    """
+
+    __slots__ = ("context", "is_open", "is_outermost", "request", "service", "span")
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        name: str,
+        attributes: Mapping[str, AttributeValue],
+        context: Context,
+        start_ns: int | None = None,
+    ) -> None:
+        self.is_outermost = trace.get_current_span() is trace.INVALID_SPAN
+        kind = SpanKind.SERVER if self.is_outermost else SpanKind.INTERNAL
+        self.span = tracer.start_span(name, context, kind, attributes, start_time=start_ns)
+        self.context = trace.set_span_in_context(self.span, context)
+        self.service = context.get(SERVICE)
+        open_span = open_spans.get(self.span.get_span_context().span_id)
+        self.request = (open_span.served if open_span and self.is_outermost else None) or ServerRequest()
+        self.is_open = True
+
+    def warn_of_rejected_id(self, request_id: RequestId) -> None:
+        """Record that the caller's request ID was replaced; nothing of it is recorded but its length."""
+        if request_id.rejected_length is not None:
+            token = attach(self.context)
+            _log.warning("X-Request-ID not accepted, a new one given", length=request_id.rejected_length)
+            detach(token)
+
+    def set_route(self, name: str, route: str) -> None:
+        """Name the span by the route that the request took, such as `GET /cars/<id>`."""
+        self.span.update_name(name)
+        self.span.set_attribute(HTTP_ROUTE, route)
+        mark_request(self.span)
+
+    def fail(self, error: BaseException) -> None:
+        """Record the exception that ended the request, once: as an event of its own and on the span."""
+        if not self.is_open or self.request.error is error:
+            return
+        self.request.error = error
+        token = attach(self.context)
+        unhandled.record(error)
+        detach(token)
+        try:
+            self.span.record_exception(error)
+            self.span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+        except Exception:  # noqa: BLE001 — an exception's own `__str__` may raise
+            recorder.drop("error")
+
+    def end(self) -> None:
+        """End the span; a second call changes nothing."""
+        if self.is_open:
+            self.is_open = False
+            self.span.end()
