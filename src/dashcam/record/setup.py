@@ -16,7 +16,7 @@ from dashcam.record import log_record, recorder, unhandled
 from dashcam.record.correlation import PROPAGATORS, current_request
 from dashcam.record.handler import Handler
 from dashcam.record.recorder import Recorder, Service
-from dashcam.record.spans import SpoolProcessor, processors_of
+from dashcam.record.spans import SpoolProcessor, processors_of, record_unsampled
 from dashcam.settings import RecordSettings, load, prefer_stable_conventions
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def _record_spans(service: Service) -> None:
     if not isinstance(provider, TracerProvider):
         provider = TracerProvider(resource=Resource.create({"service.name": service.name}))
         trace.set_tracer_provider(provider)
+    record_unsampled(provider)
     if _processor not in processors_of(provider):
         provider.add_span_processor(_processor)
     set_global_textmap(PROPAGATORS)

@@ -5,7 +5,7 @@ the fields that the Elastic Common Schema and Elastic APM have for them.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, cast
 
@@ -13,7 +13,10 @@ import orjson
 from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
+from opentelemetry.util.types import Attributes
 
 from dashcam.record import recorder
 from dashcam.record.correlation import REQUEST_ID, SERVICE, OpenSpan, ServerRequest, open_spans
@@ -109,6 +112,42 @@ def mark_request(span: trace.Span) -> None:
     if open_span and open_span.served and isinstance(span, Span) and span.kind is _SERVER:
         open_span.served.start = _start_line(span, open_span, open_span.served)
         recorder.current(open_span.service).append(open_span.served.start)
+
+
+class RecordingSampler(Sampler):
+    """Records what another sampler drops: without the sampled flag, so no exporter and no other service takes it."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    def should_sample(  # noqa: PLR0913, PLR0917 — the parameters are the SDK's
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[trace.Link] | None = None,
+        trace_state: trace.TraceState | None = None,
+    ) -> SamplingResult:
+        """Return what the other sampler decides, with `RECORD_ONLY` in place of `DROP`."""
+        result = self._sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+        if result.decision is Decision.DROP:
+            return SamplingResult(Decision.RECORD_ONLY, attributes, result.trace_state)
+        return result
+
+    def get_description(self) -> str:
+        """Return the description of the other sampler."""
+        return self._sampler.get_description()
+
+
+def record_unsampled(provider: SdkTracerProvider) -> None:
+    """Have a provider record every span; its sampler goes on to decide which of them exporters get."""
+    if not isinstance(provider.sampler, RecordingSampler):
+        provider.sampler = RecordingSampler(provider.sampler)
+        # Each tracer keeps the sampler of the time when somebody asked for it; there is no public list of them.
+        for tracer in getattr(provider, "_tracers", {}).values():
+            tracer.sampler = provider.sampler
 
 
 def processors_of(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
