@@ -1,9 +1,16 @@
 """Events that were refused, kept to be read and sent again."""
 
+import fcntl
 import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
 
 from dashcam.event import EncodedEvent
 from dashcam.ship.dead_letters import DeadLetter, DeadLetters, names_in
+
+from ..processes import until
 
 LETTER = DeadLetter(
     "2026-11-24T01:35:46.123456Z", "too odd", EncodedEvent("seg-00000001", is_span=True, data='{"é":"🚗"}'.encode())
@@ -74,3 +81,37 @@ def test_threads_do_not_mix_their_letters(tmp_path):
         thread.join()
 
     assert sorted(letter.line.id for letter in letters.read()) == [f"seg-{number:08d}" for number in range(80)]
+
+
+def test_what_a_replay_leaves_is_kept(tmp_path):
+    """Also when the replay fails; what it took out is gone, what came meanwhile is there too."""
+    letters = DeadLetters(tmp_path, "loggly")
+    letters.add([_letter(1), _letter(2), _letter(3)])
+
+    with suppress(KeyboardInterrupt), letters.replay() as waiting:
+        del waiting[_letter(2).line.id]
+        letters.add([_letter(4)])
+        raise KeyboardInterrupt
+
+    assert sorted(letter.line.id[-1] for letter in letters.read()) == ["1", "3", "4"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, to see that the file is open twice")
+def test_a_letter_does_not_go_with_a_file_that_a_replay_takes_away(tmp_path):
+    """It was opened before the replay and is locked after it: the letter goes into a new one."""
+    letters = DeadLetters(tmp_path, "loggly")
+    letters.add([_letter(1)])
+    with letters.path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        adding = threading.Thread(target=letters.add, args=([_letter(2)],))
+        adding.start()
+        until(lambda: _times_open(letters.path) == 2, "file opened by the other thread")
+        letters.path.rename(tmp_path / "away")
+        fcntl.flock(file, fcntl.LOCK_UN)
+        adding.join()
+
+    assert [letter.line.id[-1] for letter in letters.read()] == ["2"]
+
+
+def _times_open(path):
+    return sum(link.is_symlink() and link.readlink() == path for link in Path("/proc/self/fd").iterdir())

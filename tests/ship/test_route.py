@@ -13,6 +13,7 @@ from dashcam.ship.checkpoint import Checkpoint
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.route import Route
 from dashcam.ship.stats import collect_stats
+from dashcam.spool.reader import segment_files
 
 from ..processes import until
 from ..spool.spools import log_line, run_writer, running_writer, write_to
