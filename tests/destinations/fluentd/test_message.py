@@ -54,17 +54,17 @@ def test_a_message_is_packed_forward():
 
     tag, body, option = msgpack.unpackb(message.data)
     assert (tag, body) == ("dashcam.log", first + second)
-    assert option == {"size": 2, "chunk": message.styled}
+    assert option == {"size": 2, "chunk": message.chunk}
 
 
 def test_a_chunk_id_is_16_random_bytes_as_text():
     """Two messages of the same entries never share an id, and it has no line break."""
     first, second = (pack_message("dashcam.log", [b"\x92\x01\x80"]) for _ in range(2))
 
-    assert first.styled != second.styled
-    assert len(first.styled) == 24
-    assert first.styled.isascii()
-    assert "\n" not in first.styled
+    assert first.chunk != second.styled
+    assert len(first.chunk) == 24
+    assert first.chunk.isascii()
+    assert "\n" not in first.chunk
 
 
 def test_a_compressed_message_says_so():
