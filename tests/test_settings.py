@@ -123,13 +123,40 @@ def test_all_faults_at_once():
     ]
 
 
-def test_a_fault_shows_no_secret():
-    """Neither the user of an address, nor what is a secret by itself."""
+ADDRESSES = [
+    "ftp://elastic:hunter2@db",
+    "https://elastic:Hu/hunter2@db",
+    "https://elastic:Hu?hunter2@db",
+    "https://elastic:1#hunter2@db",
+    "https://elastic:Hu@hunter2/x@db",
+    "elastic:hunter2@db:9200",
+    "https://elastic:hunter2@db:99999",
+    "https://[elastic:hunter2@db",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("variable", ["ELASTICSEARCH_URL", "KIBANA_URL"])
+def test_a_fault_shows_no_secret(variable, address):
+    """Neither the user of an address nor the password, whatever signs it has."""
     with pytest.raises(SettingsError) as raised:
-        load(ELASTICSEARCH, {"ELASTICSEARCH_URL": "ftp://cars:hunter2@db"})
+        load(ELASTICSEARCH, {variable: address})
 
     assert "hunter2" not in str(raised.value)
-    assert "ftp://***@db" in str(raised.value)
+    assert "elastic" not in str(raised.value)
+    assert "***@db" in str(raised.value)
+
+
+def test_each_address_of_a_list_is_masked():
+    """Several servers, each with a user."""
+    urls = "forward://a:hunter2@one,forward+tls://b:hunter2@two"
+
+    assert "hunter2" not in repr(load(ELASTICSEARCH, {"ELASTICSEARCH_URL": "http://elastic:hunter2@db:9200"}))
+    assert "hunter2" not in repr(load(ELK, {"FLUENTD_URL": urls}))
+    with pytest.raises(SettingsError) as raised:
+        load(ELK, {"FLUENTD_URL": urls + ",http://c:hunter2@three"})
+
+    assert "forward://***@one,forward+tls://***@two,http://***@three" in str(raised.value)
 
 
 def test_settings_show_no_secret():
@@ -137,6 +164,7 @@ def test_settings_show_no_secret():
     options = load(LOGGLY, {"LOGGLY_TOKEN": "hunter2"})
 
     assert "hunter2" not in repr(options)
+    assert "hunter2" not in repr(load(ELASTICSEARCH, {"ELASTICSEARCH_URL": "http://elastic:hunter2@db:9200"}))
     assert "hunter2" not in repr(load(ELK, {"FLUENTD_SHARED_KEY": "hunter2"}))
     assert options.token == "hunter2"
     assert (repr(Secret("hunter2")), repr(Secret())) == ("'***'", "''")

@@ -29,6 +29,15 @@ class Secret(str):
         return "'***'" if self else "''"
 
 
+class Address(str):
+    """An address that may hold a user and a password; its `repr` does not show them."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(without_credentials(self))
+
+
 def read_text(value: str) -> str:
     """Accept any text."""
     return value
@@ -71,16 +80,20 @@ def _read_routes(value: str) -> tuple[str, ...]:
     return names
 
 
-def read_address(value: str, schemes: tuple[str, ...] = ("http", "https")) -> str:
+def read_address(value: str, schemes: tuple[str, ...] = ("http", "https")) -> Address:
     """Read an address of one of some schemes; a slash at its end does not count."""
+    allowed = " or ".join(f"{scheme}://host:port" for scheme in schemes)
     try:
         parts = urlsplit(value)
         usable = parts.scheme in schemes and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
     if not usable:
-        raise ValueError(" or ".join(f"{scheme}://host:port" for scheme in schemes))
-    return value.rstrip("/")
+        raise ValueError(allowed)
+    if parts.fragment or "@" in parts.path + parts.query:
+        # A password with one of these signs ends the host too early; what follows it would be shown in messages.
+        raise ValueError(f"{allowed}; in a user or password, write / ? # @ as %2F %3F %23 %40")
+    return Address(value.rstrip("/"))
 
 
 def read_switch(value: str) -> bool:
@@ -232,7 +245,7 @@ def in_force(each: Field[Any]) -> str:
 
 def without_credentials(text: str) -> str:
     """Mask the user and password of the addresses in a text."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "***@", text)
+    return re.sub(r"(?:(?<=://)|(?<![^\s,]))(?!\w[\w+.-]*://)[^\s,]*@", "***@", text)
 
 
 def wants_no_colour() -> bool:

@@ -129,7 +129,7 @@ def test_an_event_over_the_limit_is_named(stand_in, backend):
 
     answer = backend.ship([line(LOG), line(large), line(SPAN)])
 
-    assert answer == PartialResult(rejected={1: f"{len(dated(large))} bytes as it is sent; Loggly takes 1000000"})
+    assert answer == PartialResult(rejected={1: f"{len(dated(large))} bytes as it is sent; Loggly accepts 1000000"})
     assert stand_in.lines() == [dated(LOG), dated(SPAN)]
 
 
@@ -306,3 +306,12 @@ def test_the_order_of_keys_survives():
     sent = orjson.loads(dated(SPAN))
 
     assert list(sent) == ["timestamp", "@timestamp", "timestamp_ecs", "event"]
+
+
+@pytest.mark.parametrize("data", [b'{"' + b'a":1,"' * 200 + b"broken", b"\xff" * 900, b'{"no time', b"[]", b"7"])
+def test_a_line_that_is_not_an_event_is_rejected_alone(backend, stand_in, data):
+    """However wide it is, it goes to the dead letters, and the others arrive."""
+    result = backend.ship([line(LOG), EncodedEvent("bad", is_span=False, data=data), line(SPAN, 2)])
+
+    assert list(result.rejected) == [1]
+    assert len(stand_in.lines()) == 2

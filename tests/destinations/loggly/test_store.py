@@ -8,7 +8,7 @@ import requests
 
 from dashcam.destinations.loggly.backend import Loggly as Backend
 from dashcam.destinations.loggly.options import Options
-from dashcam.destinations.loggly.store import LogglyStore, loggly_query, open_store
+from dashcam.destinations.loggly.store import LogglyStore, Timeouts, loggly_query, open_store
 from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.event import EncodedEvent, Event, format_time, parse_time
 from dashcam.find.query import And, Exists, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
@@ -44,7 +44,9 @@ class SpoolStats:
         quick = self.options.pop("quick", False)
         self.stand_in = StandIn(Habits(api_token=API_TOKEN, **self.options), clock=self.clock).start()
         self.backend = Backend(self.stand_in.url, Secret(self.stand_in.habits.token))
-        self.store = LogglyStore(self.stand_in.url, Secret(API_TOKEN), quick=quick, patience_s=1.5, clock=self.clock)
+        self.store = LogglyStore(
+            self.stand_in.url, Secret(API_TOKEN), quick=quick, timeouts=Timeouts(busy_s=1.5), clock=self.clock
+        )
         return self
 
     def clock(self):

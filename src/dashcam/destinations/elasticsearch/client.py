@@ -5,7 +5,6 @@ the version before its own.
 """
 
 import threading
-import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,12 +16,12 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from dashcam.destinations.elasticsearch.options import Options
+from dashcam.destinations.exchange import AnswerTooLargeError, new_session, read_answer
 from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.settings import Secret
 
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 30  # a busy engine takes seconds for a large request
-CHUNK_BYTES = 1 << 20
 
 OLDEST_ELASTICSEARCH = (7, 17)
 OLDEST_OPENSEARCH = (2, 7)  # the first with flat_object, which holds labels
@@ -98,6 +97,10 @@ def reason_of(error: Any) -> str:
     return " ".join(str(error or "").split())[:MAX_REASON_CHARACTERS]
 
 
+class OversizedAnswer(StoreUnreachable):
+    """The answer is larger than one may be; a smaller page may do."""
+
+
 class Client:
     """Requests to one address, from any thread: each thread keeps its own connection alive."""
 
@@ -147,7 +150,9 @@ class Client:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return Response(response.status_code, _json(_read(response, self._answer_timeout_s)), response.headers)
+                return Response(response.status_code, _json(read_answer(response)), response.headers)
+        except AnswerTooLargeError as fault:
+            raise OversizedAnswer(f"{self.address}: {fault}.") from fault
         except (requests.RequestException, HTTPError, OSError) as fault:
             raise StoreUnreachable(self._explain_fault(fault)) from fault
 
@@ -194,7 +199,7 @@ class Client:
 
     def _session(self) -> requests.Session:
         if not hasattr(self._threads, "session"):
-            self._threads.session = requests.Session()
+            self._threads.session = new_session()
             self._sessions.append(self._threads.session)
         session: requests.Session = self._threads.session
         return session
@@ -233,17 +238,6 @@ def _auth(key: Secret, user: str | None, password: str | None) -> Callable[[requ
         return request
 
     return sign
-
-
-def _read(response: requests.Response, timeout_s: float) -> bytes:
-    """The whole body, within the time an answer may take: the timeout of a socket starts anew with each byte."""
-    deadline = time.monotonic() + timeout_s
-    parts = []
-    while part := response.raw.read1(CHUNK_BYTES, decode_content=True):
-        if time.monotonic() > deadline:
-            raise TimeoutError("the answer trickles")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _json(data: bytes) -> Any:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from dashcam.settings import Secret, read_address, read_file, retention, setting
+from dashcam.settings import Address, Secret, read_address, read_file, retention, setting
 
 
 def _read_namespace(value: str) -> str:
@@ -20,7 +20,7 @@ class Options:
 
     namespace: str = setting("DASHCAM_NAMESPACE", "default", _read_namespace, "The last part of the streams' names.")
     retention_days: int = retention()
-    url: str = setting(
+    url: Address = setting(
         "ELASTICSEARCH_URL",
         "http://127.0.0.1:9200",
         read_address,
@@ -30,7 +30,7 @@ class Options:
     ca: Path | None = setting(
         "ELASTICSEARCH_CA", "", read_file, "A PEM file with the authority of Elasticsearch's certificate."
     )
-    kibana_url: str = setting("KIBANA_URL", "", read_address, "Kibana, for links and the import of dashboards.")
+    kibana_url: Address = setting("KIBANA_URL", "", read_address, "Kibana, for links and the import of dashboards.")
     kibana_system_password: Secret = setting(
         "KIBANA_SYSTEM_PASSWORD", "", Secret, "The password that `dashcam setup elk` gives Kibana's own user."
     )

@@ -13,7 +13,7 @@ from itertools import groupby, islice
 from typing import Any as Json
 from typing import TypeVar
 
-from dashcam.destinations.elasticsearch.client import Client, Response, logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.client import Client, OversizedAnswer, Response, logs_stream, spans_stream
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import StoreUnreachable
 from dashcam.event import Event, format_time
@@ -92,7 +92,15 @@ class ElasticsearchStore:
                 yield from page
 
     def _page(self, search: Dsl, path: str, params: Mapping[str, str]) -> list[Dsl]:
-        answer = self._ask("POST", path, search, {**params, "allow_partial_search_results": "false"})
+        params = {**params, "allow_partial_search_results": "false"}
+        while True:
+            try:
+                answer = self._ask("POST", path, search, params)
+                break
+            except OversizedAnswer:
+                if search["size"] == 1:
+                    raise
+                search["size"] = max(1, search["size"] // 8)  # few events are as long as that
         shards = self._part(answer, "_shards", kind=dict)
         if answer.get("timed_out") or shards.get("failed") != 0:
             raise StoreUnreachable(

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dashcam.destinations.elasticsearch.options import Options as ElasticsearchOptions
-from dashcam.settings import Secret, read_address, read_file, setting
+from dashcam.settings import Address, Secret, read_address, read_file, setting
 
 
-def _read_forward(value: str) -> tuple[str, ...]:
+def _read_forward(value: str) -> tuple[Address, ...]:
     schemes = ("forward", "forward+tls")
     return tuple(read_address(part.strip(), schemes) for part in value.split(","))
 
@@ -16,7 +16,7 @@ def _read_forward(value: str) -> tuple[str, ...]:
 class Options(ElasticsearchOptions):
     """Where fluentd is, and what its `<security>` asks for."""
 
-    fluentd_urls: tuple[str, ...] = setting(
+    fluentd_urls: tuple[Address, ...] = setting(
         "FLUENTD_URL",
         "forward://127.0.0.1:24224",
         _read_forward,

@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 
 import orjson
 import requests
-from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
+from dashcam.destinations.exchange import new_session, read_answer
 from dashcam.destinations.loggly.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.settings import Secret
@@ -36,6 +37,7 @@ _MAX_KEYS = 90
 _WIDE_BYTES = 800  # an event of ours has 25 keys in 450 bytes, and 65 more take 390 at least
 _ADDED_BYTES = 60  # the `timestamp` key, and `_ecs` behind a few names
 _IN_FLIGHT = 4
+_ANSWER_BYTES = 64 << 10  # {"response":"ok"}, or a page of a proxy that says why not
 _TIMEOUT_S = 60  # to connect and send, and again to answer: four bodies at 2 Mbit/s take that long
 _FIX_PAUSE_S = 10.0  # between tries while a person has to mend something; goes on within 30 s of the fix
 
@@ -73,30 +75,29 @@ class Loggly:
         self._timeout_s = timeout_s
         self._hider = _Hider(token)
         self._hider.attach()
-        self._session = requests.Session()
+        self._session = new_session(_IN_FLIGHT)
         self._session.headers["Content-Type"] = "text/plain"
         if compress:
             self._session.headers["Content-Encoding"] = "gzip"
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=_IN_FLIGHT))
 
     def ship(self, batch: Batch) -> PartialResult | None:
-        """Send a batch; Loggly answers for a whole body, so only what is too large for it is named."""
+        """Send a batch; Loggly answers for a whole body, so only what cannot be sent is named."""
         if not batch:
             return None
-        lines = [dated(line.data) for line in batch]
-        sizes = list(map(len, lines))
-        if max(sizes) <= _EVENT_BYTES:
+        lines, rejected = [], {}
+        for index, event in enumerate(batch):
+            try:
+                line = dated(event.data)
+            except ValueError as fault:
+                rejected[index] = f"not JSON: {fault}"
+                continue
+            if len(line) > _EVENT_BYTES:
+                rejected[index] = f"{len(line)} bytes as it is sent; Loggly accepts {_EVENT_BYTES}"
+            else:
+                lines.append(line)
+        if lines:
             self._send(lines)
-            return None
-        refused = {
-            place: f"{size} bytes as it is sent; Loggly takes {_EVENT_BYTES}"
-            for place, size in enumerate(sizes)
-            if size > _EVENT_BYTES
-        }
-        if rest := [line for place, line in enumerate(lines) if place not in refused]:
-            self._send(rest)
-        return PartialResult(rejected=refused)
+        return PartialResult(rejected=rejected) if rejected else None
 
     def _send(self, lines: Sequence[bytes]) -> None:
         body = b"\n".join(lines)
@@ -109,16 +110,18 @@ class Loggly:
                 gzip.compress(body, 1) if self._compress else body,
                 timeout=self._timeout_s,
                 allow_redirects=False,
+                stream=True,
             )
-        except requests.RequestException as error:
+            answer = read_answer(response, _ANSWER_BYTES)
+        except (requests.RequestException, HTTPError, OSError) as error:
             fault = _told(error)
         else:
-            return self._judge(response)
+            return self._judge(response, answer)
         raise BackendUnavailable(f"Loggly at {self._host} gave no answer: {fault}.")
 
-    def _judge(self, response: requests.Response) -> None:
+    def _judge(self, response: requests.Response, answer: bytes) -> None:
         status = response.status_code
-        if status == 200 and _is_ok(response.content):
+        if status == 200 and _is_ok(answer):
             return
         if status in {400, 413}:
             raise BatchRejected(f"Loggly at {self._host} answered {status} {response.reason}")
@@ -147,7 +150,10 @@ def dated(data: bytes) -> bytes:
         data = _NAMED_TIMESTAMP.sub(rb'"timestamp_ecs\1":', data)
     if data.startswith(b'{"@timestamp":"') and data[42:43] == b'"':
         return b'{"%b,%b' % (data[3:43], data[1:])
-    moment = orjson.loads(data).get("@timestamp")
+    fields = orjson.loads(data)
+    if not isinstance(fields, dict):
+        raise ValueError("an event is a JSON object")
+    moment = fields.get("@timestamp")
     return b'{"timestamp":%b,%b' % (orjson.dumps(moment), data[1:]) if isinstance(moment, str) else data
 
 
@@ -166,7 +172,7 @@ def _is_ok(content: bytes) -> bool:
         return False
 
 
-def _told(error: requests.RequestException) -> str:
+def _told(error: Exception) -> str:
     known = {
         requests.exceptions.SSLError: "its certificate is not trusted, or TLS failed",
         requests.exceptions.ProxyError: "the proxy does not lead to it",

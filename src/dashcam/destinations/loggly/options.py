@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dashcam.settings import Secret, read_address, read_choice, read_switch, read_text, setting
+from dashcam.settings import Address, Secret, read_address, read_choice, read_switch, read_text, setting
 
 
 def _read_tags(value: str) -> tuple[str, ...]:
@@ -21,10 +21,10 @@ class Options:
     tags: tuple[str, ...] = setting(
         "LOGGLY_TAGS", "dashcam", _read_tags, "Tags of every event sent to Loggly, beside dashcam."
     )
-    url: str = setting("LOGGLY_URL", "https://logs-01.loggly.com", read_address, "Where events are sent.")
+    url: Address = setting("LOGGLY_URL", "https://logs-01.loggly.com", read_address, "Where events are sent.")
     subdomain: str = setting("LOGGLY_SUBDOMAIN", "", read_text, "The account's name: the host before .loggly.com.")
     api_token: Secret = setting("LOGGLY_API_TOKEN", "", Secret, "The API token that searching needs.")
-    api_url: str = setting(
+    api_url: Address = setting(
         "LOGGLY_API_URL", "", read_address, "Where events are searched, if not at https://SUBDOMAIN.loggly.com."
     )
     search: str = setting(

@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 
 import orjson
 import requests
+from urllib3.exceptions import HTTPError
 
+from dashcam.destinations.exchange import AnswerTooLargeError, new_session, read_answer
 from dashcam.destinations.loggly.options import Options
 from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.event import NS_PER_S, Event, format_time
@@ -30,8 +32,6 @@ from dashcam.settings import Secret
 TAG = 'tag:"dashcam"'  # on every event of ours
 
 _PAGE_EVENTS = 1000
-_TIMEOUT_S = (10, 60)  # to connect; to answer
-_PATIENCE_S = 30.0  # with a rate limit, before it is an error
 _MAX_KEPT_S = 90 * 86_400  # the longest retention a plan of theirs was seen to have
 _CLOCK_AHEAD_S = 600  # a host's clock may run ahead: Loggly may hold its events as of their arrival, that is earlier
 _NARROWEST_NS = NS_PER_S
@@ -96,6 +96,15 @@ class _Span:
         return [_Span(self.since_ns, middle_ns), _Span(middle_ns, self.until_ns)]
 
 
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that Loggly has to accept a connection, to answer as a whole, and to accept a search while it is busy."""
+
+    connect_s: float = 10
+    answer_s: float = 60
+    busy_s: float = 30  # with a rate limit
+
+
 class LogglyStore:
     """One account's search interface."""
 
@@ -105,15 +114,15 @@ class LogglyStore:
         token: Secret,
         *,
         quick: bool = False,
-        patience_s: float = _PATIENCE_S,
+        timeouts: "Timeouts | None" = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._address = address
         self._host = urlsplit(address).netloc.rpartition("@")[2]
         self._quick = quick
-        self._patience_s = patience_s
+        self._timeouts = timeouts or Timeouts()
         self._clock = clock
-        self._session = requests.Session()
+        self._session = new_session()
         # As a callable, because requests lets a netrc file overrule a header.
         self._session.auth = _Bearer(token)
 
@@ -180,42 +189,52 @@ class LogglyStore:
         return url
 
     def _get(self, url: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-        deadline_s = time.monotonic() + self._patience_s
+        deadline_s = time.monotonic() + self._timeouts.busy_s
         pause_s = 0.5
-        while (response := self._ask(url, parameters)).status_code in {429, 503}:
-            pause_s = _seconds(response) or pause_s * 2
+        while (asked := self._ask(url, parameters))[0].status_code in {429, 503}:
+            pause_s = _seconds(asked[0]) or pause_s * 2
             if time.monotonic() + pause_s > deadline_s:
-                raise StoreUnreachable(f"Loggly at {self._host} takes no more searches now ({response.status_code}).")
+                raise StoreUnreachable(f"Loggly at {self._host} accepts no more searches now ({asked[0].status_code}).")
             time.sleep(pause_s)
-        self._judge(response, is_next=parameters is None)
+        response, body = asked
+        self._judge(response, body, is_next=parameters is None)
         try:
-            page = orjson.loads(response.content)
+            page = orjson.loads(body)
         except ValueError:
             page = None
         if not isinstance(page, dict):
             raise StoreUnreachable(f"Loggly at {self._host} answered with something else than JSON.")
         return page
 
-    def _ask(self, url: str, parameters: dict[str, Any] | None) -> requests.Response:
+    def _ask(self, url: str, parameters: dict[str, Any] | None) -> tuple[requests.Response, bytes]:
         try:
-            return self._session.get(url, params=parameters, timeout=_TIMEOUT_S, allow_redirects=False)
-        except requests.RequestException as error:
+            response = self._session.get(
+                url,
+                params=parameters,
+                timeout=(self._timeouts.connect_s, self._timeouts.answer_s),
+                allow_redirects=False,
+                stream=True,
+            )
+            return response, read_answer(response)
+        except AnswerTooLargeError:
+            raise _TooMuch from None
+        except (requests.RequestException, HTTPError, OSError) as error:
             kind = type(error).__name__
         raise StoreUnreachable(f"Loggly at {self._host} gave no answer ({kind}). Is LOGGLY_SUBDOMAIN right?")
 
-    def _judge(self, response: requests.Response, *, is_next: bool) -> None:
+    def _judge(self, response: requests.Response, body: bytes, *, is_next: bool) -> None:
         status = response.status_code
         if status == 200:
             return
-        if status == 504 or (status == 500 and b"timeout" in response.content.lower().replace(b" ", b"")):
+        if status == 504 or (status == 500 and b"timeout" in body.lower().replace(b" ", b"")):
             raise _TooMuch
         if status in {401, 403}:
             raise StoreUnreachable(f"Loggly at {self._host} answered {status}: LOGGLY_API_TOKEN may not search there.")
         if is_next and 400 <= status < 500:
             raise _Forgotten
         hint = " With LOGGLY_SEARCH=complete only known forms are asked." if status == 400 and self._quick else ""
-        told = response.text[:200].strip()
-        raise StoreUnreachable(f"Loggly at {self._host} answered {status}: {told}.{hint}")
+        text = body[:200].decode(errors="replace").strip()
+        raise StoreUnreachable(f"Loggly at {self._host} answered {status}: {text}.{hint}")
 
     def close(self) -> None:
         """Close the connections."""

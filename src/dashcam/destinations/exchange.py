@@ -1,0 +1,140 @@
+"""HTTP exchanges that end: one time for a whole answer, and one size for it after decoding.
+
+requests bounds only the wait for the next byte, so a server that trickles, or sends `100 Continue` without an end,
+would hold a caller for ever; and it decodes whatever comes, so a small answer could become gigabytes.
+"""
+
+import io
+import time
+import zlib
+from typing import Any, cast
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+MAX_ANSWER_BYTES = 16 << 20  # a page of 1,000 events of 16 kB; who asks for more asks for smaller pages
+CHUNK_BYTES = 64 << 10
+
+
+class AnswerTooLargeError(requests.RequestException):
+    """The answer is larger than it may be."""
+
+
+def new_session(connections: int = 1) -> requests.Session:
+    """Return a session whose read timeout bounds a whole answer, head and body; `connections` are kept for each host.
+
+    Ask with `stream=True` and read the body by `read_answer`.
+    """
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=connections))
+    return session
+
+
+def read_answer(response: requests.Response, max_bytes: int = MAX_ANSWER_BYTES) -> bytes:
+    """Return the body of an answer, decoded.
+
+    Raises `AnswerTooLargeError`, or what requests and urllib3 raise for an answer that ends early or comes too late.
+    """
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding in {"gzip", "x-gzip", "deflate"}:
+        decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, whichever it is
+    elif encoding in {"identity", ""}:
+        decoder = None
+    else:
+        raise requests.exceptions.ContentDecodingError(f"the answer is encoded as {encoding!r:.40}")
+    body = bytearray()
+    try:
+        while part := response.raw.read(CHUNK_BYTES, decode_content=False):
+            body += decoder.decompress(part, max_bytes + 1 - len(body)) if decoder else part
+            if len(body) > max_bytes:
+                raise AnswerTooLargeError(f"the answer is larger than {max_bytes >> 20} MiB")
+    except zlib.error as fault:
+        raise requests.exceptions.ContentDecodingError(f"the answer is not {encoding}: {fault}") from None
+    finally:
+        response.close()
+    return bytes(body)
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads a socket until a moment of the monotonic clock, however often something comes."""
+
+    def __init__(self, sock: Any, deadline_s: float) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)  # keeps the socket open until the body is read
+        self._deadline_s = deadline_s
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left_s = self._deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the answer is not complete in time")
+        self._sock.settimeout(left_s)
+        return cast("int | None", self._raw.readinto(buffer))
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedSocket:
+    """A connected socket as `http.client` reads it; everything else is the socket's own."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self.deadline_s = float("inf")
+
+    def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self._sock, self.deadline_s))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def _begin_answer(connection: HTTPConnection) -> None:
+    # urllib3 has put the read timeout here just before it asks for the answer.
+    if connection.sock is not None and isinstance(connection.timeout, int | float):
+        cast("Any", connection.sock).deadline_s = time.monotonic() + connection.timeout
+
+
+class _Connection(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock = cast("Any", _TimedSocket(self.sock))
+
+    def getresponse(self) -> Any:
+        _begin_answer(self)
+        return super().getresponse()
+
+
+class _SecureConnection(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock = cast("Any", _TimedSocket(self.sock))
+
+    def getresponse(self) -> Any:
+        _begin_answer(self)
+        return super().getresponse()
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        return manager

@@ -1,0 +1,155 @@
+"""Every client against servers that never end, or answer far too much: each exchange ends in time, in little memory."""
+
+import socket
+import threading
+import tracemalloc
+import zlib
+from contextlib import closing, contextmanager, suppress
+
+import pytest
+
+from dashcam.destinations.elasticsearch.backend import Elasticsearch
+from dashcam.destinations.elasticsearch.client import Client
+from dashcam.destinations.elasticsearch.options import Options
+from dashcam.destinations.elasticsearch.store import ElasticsearchStore
+from dashcam.destinations.loggly.backend import Loggly
+from dashcam.destinations.loggly.store import LogglyStore, Timeouts
+from dashcam.errors import BackendUnavailable, StoreUnreachable
+from dashcam.find.query import Query
+from dashcam.settings import Secret, load
+from dashcam.testing.backend_contract import line
+
+TIMEOUT_S = 0.5
+MAX_BYTES = 64 << 20
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def trickled_head(is_over):
+    yield b"HTTP/1.1 200 OK\r\n"
+    while not is_over.wait(0.05):
+        yield b"X-More: yes\r\n"
+
+
+def trickled_status(is_over):
+    yield b"HTTP/1.1 200 "
+    while not is_over.wait(0.05):
+        yield b"O"
+
+
+def trickled_body(is_over):
+    yield HEAD + b"Content-Length: 100000\r\n\r\n"
+    while not is_over.wait(0.05):
+        yield b" "
+
+
+def trickled_chunks(is_over):
+    yield HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    while not is_over.wait(0.05):
+        yield b"1\r\n \r\n"
+
+
+def always_continue(is_over):
+    while not is_over.is_set():
+        yield b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def silence(is_over):
+    is_over.wait()
+    yield b""
+
+
+def a_gigabyte(is_over):
+    yield HEAD + b"Content-Length: 1000000000\r\n\r\n"
+    part = b" " * (1 << 20)
+    for _ in range(1000):
+        if is_over.is_set():
+            return
+        yield part
+
+
+def a_bomb(is_over):
+    press = zlib.compressobj(9, zlib.DEFLATED, 31)
+    zeros = b" " * (1 << 20)
+    body = b"".join(press.compress(zeros) for _ in range(512)) + press.flush()
+    yield HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def broken_gzip(is_over):
+    yield HEAD + b"Content-Encoding: gzip\r\nContent-Length: 10\r\n\r\n0123456789"
+
+
+def another_encoding(is_over):
+    yield HEAD + b"Content-Encoding: br\r\nContent-Length: 10\r\n\r\n0123456789"
+
+
+SERVERS = [
+    trickled_status,
+    trickled_head,
+    trickled_body,
+    trickled_chunks,
+    always_continue,
+    silence,
+    a_gigabyte,
+    a_bomb,
+    broken_gzip,
+    another_encoding,
+]
+
+
+@contextmanager
+def serving(answer):
+    """A server that gives each connection the same answer, after it has read some of the request."""
+    is_over = threading.Event()
+    threads = []
+
+    def serve(connection):
+        with connection, suppress(OSError):
+            connection.settimeout(5)
+            connection.recv(65536)
+            for part in answer(is_over):
+                connection.sendall(part)
+
+    def accept():
+        with suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                threads.append(threading.Thread(target=serve, args=[connection]))
+                threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        is_over.set()
+        server.shutdown(socket.SHUT_RDWR)
+        accepting.join()
+        for thread in threads:
+            thread.join()
+
+
+def engine(url):
+    return Client(load(Options, {"ELASTICSEARCH_URL": url}), answer_timeout_s=TIMEOUT_S)
+
+
+CLIENTS = {
+    "elasticsearch backend": lambda url: Elasticsearch(engine(url), "default"),
+    "elasticsearch store": lambda url: ElasticsearchStore(engine(url), "default"),
+    "loggly backend": lambda url: Loggly(url, Secret("token"), timeout_s=TIMEOUT_S),
+    "loggly store": lambda url: LogglyStore(url, Secret("token"), timeouts=Timeouts(answer_s=TIMEOUT_S)),
+}
+
+
+@pytest.mark.parametrize("answer", SERVERS, ids=lambda answer: answer.__name__)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_an_exchange_ends(client, answer):
+    """In its time, with an error that says what is the matter, and without keeping what came."""
+    with serving(answer) as url, closing(CLIENTS[client](url)) as opened:
+        tracemalloc.start()
+        try:
+            with pytest.raises((BackendUnavailable, StoreUnreachable), match=r"127\.0\.0\.1"):
+                opened.ship([line(1)]) if "backend" in client else list(opened.find(Query()))
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert peak_bytes < MAX_BYTES
