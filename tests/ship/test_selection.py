@@ -51,7 +51,7 @@ def test_requests_that_were_open_are_told_as_aborted(tmp_path):
     assert orjson.loads(first.data) == {
         "@timestamp": "2026-11-24T01:35:01.250000Z",
         "log.level": "error",
-        "message": "request aborted: POST /cars, open for 1.250 s when its process ended",
+        "message": "request aborted: POST /cars, open for at least 1.250 s; last sign of life 2026-11-24T01:35:01.250000Z",
         "http": {"request": {"id": "golf-a", "method": "POST"}, "route": "/cars"},
         "trace": {"id": "ta"},
         "span": {"id": "a"},
@@ -73,6 +73,26 @@ def test_requests_that_were_open_are_told_as_aborted(tmp_path):
     }
     assert not first.is_span
     assert orjson.loads(second.data)["event"]["duration"] == 750_000_000
+
+
+def test_one_sign_of_life(tmp_path):
+    """A process that was killed before its second event says nothing of how long the request was open."""
+    _killed(
+        tmp_path,
+        """
+writer.append(start_line(1, "a"))
+writer.append(log_line(700))
+os.kill(os.getpid(), signal.SIGKILL)
+""",
+    )
+
+    (aborted,) = _epilogue(tmp_path)
+
+    message = orjson.loads(aborted.data)["message"]
+    assert (
+        message
+        == "request aborted: POST /cars, open for at least 699 µs; last sign of life 2026-11-24T01:35:00.000700Z"
+    )
 
 
 def test_every_reading_tells_the_same(tmp_path):

@@ -93,7 +93,8 @@ def test_an_aborted_request_is_one_line():
     aborted = next(event for event in events.aborted() if event.get("event.action"))
 
     assert draw_event(aborted, Style()) == (
-        "2026-11-24 01:35:46.135  ERROR  parts     POST /parts aborted after 7.30 ms  request=" + events.REQUEST_ID
+        "2026-11-24 01:35:46.135  ERROR  parts     POST /parts aborted after at least 7.30 ms  request="
+        + events.REQUEST_ID
     )
 
 

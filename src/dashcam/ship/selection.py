@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from dashcam.event import EncodedEvent
+from dashcam.event import NS_PER_S, EncodedEvent, format_time
 from dashcam.spool.line import LineExpander, is_span, is_start, time_of
 from dashcam.spool.reader import SegmentReader
 from dashcam.spool.segment import Header
@@ -25,7 +25,8 @@ def is_shipped(line: bytes) -> bool:
 def synthesized_events(reader: SegmentReader) -> list[EncodedEvent]:
     """The events that a final segment's end gives rise to; the same ones, with the same ids, at every reading.
 
-    A request that was open when its process died is told as aborted, and events that were dropped are told by count.
+    A request that was open when its process died is reported as aborted, with the last sign of life that the process
+    gave: how much longer it was open is unknown. Events that were dropped are reported by count.
     """
     header = reader.refresh()
     aborted = [] if header.is_sealed else [_aborted(header, *found) for found in _open_requests(reader)]
@@ -60,12 +61,17 @@ def _aborted(header: Header, start: dict[str, Any], number: int, last_ns: int) -
     event: dict[str, Any] = {
         "time_ns": last_ns,
         "log.level": "error",
-        "message": f"request aborted: {start['message']}, open for {age_ns / 1e9:.3f} s when its process ended",
+        "message": f"request aborted: {start['message']}, open for at least {_seconds(age_ns)}; "
+        f"last sign of life {format_time(last_ns)}",
         **kept,
         "log": {"logger": "dashcam.ship"},
         "event": {"kind": "event", "action": "request-aborted", "outcome": "failure", "duration": age_ns},
     }
     return _derived(header, event, f"aborted-{number:08d}", number)
+
+
+def _seconds(duration_ns: int) -> str:
+    return f"{duration_ns / 1e9:.3f} s" if duration_ns >= NS_PER_S // 1000 else f"{duration_ns // 1000} µs"
 
 
 def _dropped(header: Header) -> EncodedEvent:

@@ -109,7 +109,7 @@ def _asked(story: Story, style: Style) -> Iterator[StyledText]:
     yield StyledText(node.title, BOLD)
     yield from _answer(node, style)
     if node.duration_ns is not None:
-        yield StyledText(f" {'after' if node.state == ABORTED else 'in'} {format_duration(node.duration_ns)}")
+        yield StyledText(f" {'after at least' if node.state == ABORTED else 'in'} {format_duration(node.duration_ns)}")
 
 
 def _sum_up(story: Story) -> str:
@@ -312,7 +312,7 @@ def draw_event(event: Event, style: Style) -> str:
 
 def _ended(event: Event) -> Iterator[StyledText]:
     if accessors.is_aborted(event):
-        yield StyledText(f" aborted after {format_duration(accessors.duration_ns(event))}", f"{BOLD};{RED}")
+        yield StyledText(f" aborted after at least {format_duration(accessors.duration_ns(event))}", f"{BOLD};{RED}")
     elif event.is_span:
         yield StyledText(f" in {format_duration(accessors.duration_ns(event))}")
     elif said := accessors.error(event):
