@@ -84,6 +84,21 @@ def test_a_trace_leads_on_by_the_request_id():
     assert find_related_events(_List(torn), "a") == torn
 
 
+def test_a_lost_id_is_found_by_way_of_the_others():
+    """A trace leads to a request ID, that one to a trace that has none of the ID asked for, and this to all of it."""
+    ties = [
+        {"span": {"id": "s"}, "trace": {"id": "a"}},
+        {"trace": {"id": "a"}, "http": {"request": {"id": "r"}}},
+        {"trace": {"id": "b"}, "http": {"request": {"id": "r"}}},
+        {"trace": {"id": "b"}},
+    ]
+    torn = [
+        Event({"@timestamp": "2026-11-24T00:00:00Z", "event": {"id": f"e-{n}"}, **tie}) for n, tie in enumerate(ties)
+    ]
+
+    assert find_related_events(_List(torn), "s") == torn
+
+
 def test_a_request_id_may_look_like_a_label():
     """The sign = is allowed in a request ID."""
     event = Event({"@timestamp": "2026-11-24T00:00:00Z", "event": {"id": "e"}, "http": {"request": {"id": "a=b="}}})

@@ -73,6 +73,8 @@ def test_words_are_runs_of_letters_and_digits(text, words):
         (["timed", "out"], False, True),
         (["timed"], False, True),
         (["time"], False, False),
+        (["imed"], False, False),
+        (["ection"], False, False),
         (["time"], True, True),
         (["timed", "o"], True, True),
         (["connection", "out"], False, False),

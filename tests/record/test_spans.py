@@ -2,6 +2,8 @@
 
 import contextvars
 import math
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -358,3 +360,30 @@ def test_what_ends_a_process(recording, way, expected):
     told = [(event.get("log.level"), event.get("message"), event.get("error.type")) for event in recording.events()]
     assert told == expected
     assert ("ZeroDivisionError" in printed) == bool(expected)
+
+
+KILLED = """
+import os, signal, sys
+import dashcam
+from flask import Flask
+
+app = Flask("cars")
+dashcam.init_app(app)
+
+@app.get("/<way>")
+def handle(way):
+    if way == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return way
+
+for way in ("first", "second", "killed"):
+    app.test_client().get(f"/{way}", headers={"X-Request-ID": way})
+"""
+
+
+def test_a_request_that_was_open_when_its_process_was_killed(recording):
+    """It is reported as aborted, and only it: those before had ended."""
+    subprocess.run([sys.executable, "-c", KILLED], env=recording.environment, check=False)
+
+    found = [(event.get("http.request.id"), event.get("event.action")) for event in recording.events()]
+    assert sorted(found, key=str) == [("first", None), ("killed", "request-aborted"), ("second", None)]
