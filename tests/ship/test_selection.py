@@ -51,7 +51,8 @@ def test_requests_that_were_open_are_told_as_aborted(tmp_path):
     assert orjson.loads(first.data) == {
         "@timestamp": "2026-11-24T01:35:01.250000Z",
         "log.level": "error",
-        "message": "request aborted: POST /cars, open for at least 1.250 s; last sign of life 2026-11-24T01:35:01.250000Z",
+        "message": "request aborted: POST /cars, open for at least 1.250 s; "
+        "last sign of life 2026-11-24T01:35:01.250000Z",
         "http": {"request": {"id": "golf-a", "method": "POST"}, "route": "/cars"},
         "trace": {"id": "ta"},
         "span": {"id": "a"},
