@@ -2,7 +2,7 @@
 
 
 class DashcamError(Exception):
-    """What every error of Dashcam is."""
+    """The base of every error of Dashcam."""
 
 
 class SettingsError(DashcamError):

@@ -64,12 +64,12 @@ class Event:
 
     @property
     def is_span(self) -> bool:
-        """Whether this is a finished span (a transaction is the span of a served request) and not a log line."""
+        """True for a finished span (a transaction is the span of a served request), false for a log record."""
         return self.get("processor.event") in ("transaction", "span")
 
     @property
     def labels(self) -> dict[str, Any]:
-        """What the caller added."""
+        """The fields that the caller added."""
         labels = self.get("labels")
         return labels if isinstance(labels, dict) else {}
 

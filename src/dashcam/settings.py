@@ -170,7 +170,7 @@ def retention() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class RecordSettings:
-    """What recording needs, in the process of a service."""
+    """The settings of recording, in the process of a service."""
 
     level: str = setting("LOG_LEVEL", "INFO", _read_level, "The lowest level that is recorded.")
     dir: Path = folder()
@@ -185,7 +185,7 @@ class RecordSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command needs, whichever destination it ships to or searches."""
+    """The settings of the command, whichever destination it ships to or searches."""
 
     routes: tuple[str, ...] = setting(
         "LOG_BACKEND",
@@ -249,7 +249,7 @@ def without_credentials(text: str) -> str:
 
 
 def wants_no_colour() -> bool:
-    """Whether `NO_COLOR` is set to anything (no-color.org)."""
+    """Return whether `NO_COLOR` is set to anything (no-color.org)."""
     return bool(os.environ.get("NO_COLOR"))
 
 

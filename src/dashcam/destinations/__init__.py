@@ -1,1 +1,1 @@
-"""Where events are shipped to and found again: one folder a destination, one registry."""
+"""The places that events are shipped to and found in: one folder a destination, one registry."""

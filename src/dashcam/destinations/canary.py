@@ -56,7 +56,7 @@ def wait_for(store: Store, canary: EncodedEvent, sent_s: float, wait_s: float, f
 
 
 def _search(store: Store, query: Query) -> tuple[list[Event], str]:
-    """What the store finds, or why it cannot look now: a stream that is new answers before it is whole."""
+    """Return what the store finds, or why it cannot look now: a new stream answers before it is complete."""
     try:
         return list(store.find(query)), ""
     except StoreUnreachable as fault:

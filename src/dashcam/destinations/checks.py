@@ -26,7 +26,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found at a hop, and how long looking took."""
+    """The result of one check, and the seconds it took."""
 
     way: str
     hop: str
@@ -37,7 +37,7 @@ class Finding:
 
 
 def examine(hops: Iterable[Check]) -> Iterator[Finding]:
-    """What is found hop by hop, up to and with the first that is broken: those behind it can tell nothing."""
+    """Yield the finding of each check, up to and with the first that is broken: later ones can say nothing."""
     for hop in hops:
         began_s = time.monotonic()
         try:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class StoryReference(Protocol):
-    """What a link to a story is made of: its ids, and when it was, in nanoseconds (since the epoch)."""
+    """The parts of a story that a link is made of: its ids, and its time in nanoseconds since the epoch."""
 
     @property
     def trace_ids(self) -> Sequence[str]:
@@ -25,11 +25,11 @@ class StoryReference(Protocol):
 
     @property
     def start_ns(self) -> int:
-        """When it began."""
+        """Its start."""
 
     @property
     def duration_ns(self) -> int:
-        """How long it was."""
+        """Its length."""
 
 
 @dataclass(frozen=True, slots=True)

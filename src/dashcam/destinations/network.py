@@ -38,7 +38,7 @@ def endpoint(url: str) -> tuple[str, int]:
 
 
 def resolve(host: str, port: int, named: str) -> str:
-    """What a name stands for."""
+    """Resolve a host name."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as fault:
@@ -50,7 +50,7 @@ def resolve(host: str, port: int, named: str) -> str:
 
 
 def reach(host: str, port: int, named: str) -> str:
-    """Whether something listens there."""
+    """Connect to a host and port."""
     try:
         socket.create_connection((host, port), TIMEOUT_S).close()
     except OSError as fault:
@@ -62,7 +62,7 @@ def reach(host: str, port: int, named: str) -> str:
 
 
 def secure(host: str, port: int, named: str, context: ssl.SSLContext) -> str:
-    """Whether it speaks TLS with a certificate that is trusted for its name."""
+    """Check that a host speaks TLS with a certificate that is trusted for its name."""
     try:
         with (
             socket.create_connection((host, port), TIMEOUT_S) as plain,
@@ -80,7 +80,7 @@ def secure(host: str, port: int, named: str, context: ssl.SSLContext) -> str:
 
 
 def agree(theirs_s: float, whose: str) -> str:
-    """Whether this machine's clock agrees with another one's, in seconds since the epoch."""
+    """Check that this machine's clock agrees with another one's, in seconds since the epoch."""
     ahead_s = time.time() - theirs_s
     if abs(ahead_s) > MAX_DRIFT_S:
         raise Broken(

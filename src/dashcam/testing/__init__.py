@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """What was recorded since the test began, by this process and those started with `environment`."""
+    """The events recorded since the test began, by this process and those started with `environment`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -157,7 +157,7 @@ _services: list[Service] = []  # of applications that outlive a test
 
 @pytest.fixture
 def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
-    """What the test's application records, in a folder of its own."""
+    """Records what the test's application does, in a folder of its own."""
     global _services
     folder = tmp_path / "dashcam"
     monkeypatch.setenv("DASHCAM_DIR", str(folder))

@@ -17,7 +17,7 @@ from dashcam.ship.batch import Backend
 
 
 class Receiver(Protocol):
-    """Where a backend's events arrive, for real or played by a server of the test."""
+    """The place that a backend's events arrive at, real or played by a server of the test."""
 
     def connect(self) -> Backend:
         """A new backend for this destination."""
@@ -53,7 +53,7 @@ def span(number: int) -> EncodedEvent:
 
 
 class BackendContract:
-    """What is accepted arrives once and whole; what is not is reported."""
+    """Accepted events arrive once and whole; others are reported."""
 
     @pytest.fixture
     def destination(self) -> Receiver:
@@ -115,7 +115,7 @@ class BackendContract:
         assert _numbers(destination) == [1, 2, 3]
 
     def test_another_backend_goes_on(self, destination):
-        """What one shipper sent, the next one may send again and go on from."""
+        """A second shipper may send again what the first one sent, and go on."""
         for numbers in ([1, 2], [2, 3]):
             backend = destination.connect()
             backend.ship([line(number) for number in numbers])
@@ -142,7 +142,7 @@ class BackendContract:
         assert destination.arrived() == []
 
     def test_a_dead_destination_is_unavailable(self, backend, destination):
-        """When nothing can be taken the shipper is told to come again."""
+        """A destination that accepts nothing makes the shipper try again."""
         destination.stop()
 
         with pytest.raises(BackendUnavailable):

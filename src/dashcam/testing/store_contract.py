@@ -89,7 +89,7 @@ class StoreContract:
         assert [event.labels["tick"] for event in found] == list(range(23, 30))
 
     def test_an_iterator_may_be_left(self, store):
-        """Who takes only the first event leaves the store as good as before."""
+        """A caller that reads only the first event leaves the store usable."""
         assert next(iter(store.find(Query()))) == EVENTS[0]
 
         assert _ids(store.find(Query(limit=3))) == _ids(EVENTS)[-3:]

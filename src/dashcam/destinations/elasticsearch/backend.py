@@ -83,7 +83,7 @@ class Elasticsearch:
 
     @cached_property
     def _params(self) -> Mapping[str, str]:
-        """What the product knows of the guards of a request; where it cannot be asked for, none."""
+        """Return the guards that the product knows for a request; none if it cannot be asked."""
         product = self._client.product()
         params = {"filter_path": _SEEN_IN_ITEMS}
         if product and product.is_at_least(8, 18):
@@ -148,7 +148,7 @@ class Elasticsearch:
 
 
 def _items(body: Any) -> Sequence[Mapping[str, Any]]:
-    """What an answer says of each event, in order; nothing where it is not of the form an answer has."""
+    """Return the result of each event, in order; nothing if the answer has another form."""
     items = body.get("items") if isinstance(body, dict) else None
     if not isinstance(items, list):
         return []

@@ -1,4 +1,4 @@
-"""How Elasticsearch and OpenSearch are talked to: an address, credentials, the streams that events are in.
+"""A client of Elasticsearch and OpenSearch: an address, credentials, the streams that events are in.
 
 Both speak plain JSON over HTTP, so no client library stands between: each of those refuses the other product, or
 the version before its own.
@@ -46,7 +46,7 @@ def dead_letters_stream(namespace: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What stands at the address, and its version."""
+    """The product at an address, and its version."""
 
     is_opensearch: bool
     version: tuple[int, int]
@@ -56,7 +56,7 @@ class Product:
         return f"{name} {self.version[0]}.{self.version[1]}"
 
     def is_at_least(self, *version: int) -> bool:
-        """Whether this is Elasticsearch of this version or later."""
+        """Return whether this is Elasticsearch of this version or later."""
         return not self.is_opensearch and self.version >= version
 
 
@@ -70,22 +70,22 @@ class Response:
 
     @property
     def is_ok(self) -> bool:
-        """Whether the request was carried out, with an answer in JSON."""
+        """True if the request was carried out, with an answer in JSON."""
         return self.status in {200, 201} and self.body is not None
 
     @property
     def has_no_handler(self) -> bool:
-        """Whether the product does not know the request at all: another product, a version, a missing plugin."""
+        """True if the product does not know the request: another product, a version, a missing plugin."""
         return self.status in {405, 410} or (self.status == 400 and "no handler found" in self.reason)
 
     @property
     def reason(self) -> str:
-        """What the answer says about a failure, as `type: reason`."""
+        """The failure that the answer reports, as `type: reason`."""
         return reason_of(self.body.get("error") if isinstance(self.body, dict) else None) or "without a reason"
 
     @property
     def retry_after_s(self) -> float | None:
-        """How long the server asks to be left alone."""
+        """The seconds that the server asks to be left alone, if it does."""
         text = self.headers.get("Retry-After", "")
         return float(text) if text.isdecimal() else None
 
@@ -177,7 +177,7 @@ class Client:
         return product
 
     def explain(self, answer: Response, right: str = "") -> str:
-        """What an answer that is no success means and what to do; `right` names what the request asks for."""
+        """Explain an answer that is not a success, and what to do; `right` names the privilege it needs."""
         seen = f"{self.address} answered {answer.status}"
         if answer.status == 401:
             return f"{seen}: {self._credentials()}."
@@ -226,7 +226,7 @@ class Client:
 
 
 def _auth(key: Secret, user: str | None, password: str | None) -> Callable[[requests.PreparedRequest], Any]:
-    """What signs a request; always something, or requests would look into ~/.netrc."""
+    """Return what signs a request; without it requests would look into ~/.netrc."""
     if not key.isascii() or not key.isprintable() or " " in key:
         raise SettingsError("ELASTICSEARCH_API_KEY='***' cannot be used: it takes a key in its encoded form.")
     pair = f"{unquote(user or '')}:{unquote(password or '')}".encode()

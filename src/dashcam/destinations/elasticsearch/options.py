@@ -16,7 +16,7 @@ def _read_namespace(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where the engine and Kibana are, who asks, and what the streams are called."""
+    """The addresses of the engine and Kibana, the credentials, and the streams' namespace."""
 
     namespace: str = setting("DASHCAM_NAMESPACE", "default", _read_namespace, "The last part of the streams' names.")
     retention_days: int = retention()

@@ -1,4 +1,4 @@
-"""What a self-hosted stack needs before the first event: templates, life cycle, streams, keys, Kibana's objects.
+"""Sets up a self-hosted stack for the first event: templates, life cycle, streams, keys, Kibana's objects.
 
 All of it may be done again at any time: what is there is brought to the present form, and events stay as they are.
 """

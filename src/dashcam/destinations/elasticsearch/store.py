@@ -140,7 +140,7 @@ class ElasticsearchStore:
         return self._part(answer, "pit_id", kind=str)
 
     def _kinds(self, fields: Iterable[str]) -> Kinds | None:
-        """How the engine holds each of these fields, as far as it does so everywhere; `None` without any stream."""
+        """Return the type of each field that has one type everywhere; `None` without any stream."""
         names = ",".join(sorted({"@timestamp"}.union(*(_with_parents(field) for field in fields))))
         names = names if len(names) <= _MAX_NAMES_CHARACTERS else "*"
         params = {"fields": names, "include_unmapped": "true", "ignore_unavailable": "true"}
@@ -160,7 +160,7 @@ class ElasticsearchStore:
         return self._part({"answer": answer.body}, "answer", kind=dict)
 
     def _part(self, answer: Dsl, *names: str, kind: type[T]) -> T:
-        """What an answer holds by these names; whatever answers in another form is not an engine we know."""
+        """Return the part of an answer by these names; an answer of another form is not from a known engine."""
         value: Json = answer
         for name in names:
             value = value.get(name) if isinstance(value, dict) else None

@@ -61,12 +61,12 @@ def _fitted(component: dict[str, Any], product: Product) -> dict[str, Any]:
 
 
 def _has_ilm(product: Product) -> bool:
-    """Whether a policy keeps the time; data streams of later versions do it themselves."""
+    """Return whether a policy deletes old events; data streams of later versions do it themselves."""
     return not product.is_opensearch and not product.is_at_least(8, 14)
 
 
 def _kept(product: Product, retention: str) -> dict[str, Any]:
-    """What an index template says of keeping: how long, and that a refused event is not kept aside in the engine.
+    """Return an index template's retention, and that the engine keeps no rejected event.
 
     The shipper has a place of its own for those, with the reason.
     """
@@ -119,7 +119,7 @@ def _set_up_stream(client: Client, product: Product, stream: str, retention: str
 
 
 def _is_outdated(answer: Response) -> bool:
-    """Whether no index of a stream has the present fields; then not even the newest one, which is written to."""
+    """Return whether no index of a stream has the present fields, not even the one that is written to."""
     version = read_json("templates/fields.json")["template"]["mappings"]["_meta"]
     indices = answer.body.values() if answer.is_ok else []
     return bool(indices) and all(index["mappings"].get("_meta") != version for index in indices)

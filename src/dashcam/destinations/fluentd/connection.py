@@ -58,7 +58,7 @@ class Connection:
         self._sock.close()
 
     def is_usable(self) -> bool:
-        """Whether an idle connection can be used again: nothing came in, neither its end nor an answer too late."""
+        """Return whether an idle connection can be used again: neither its end nor a late answer came in."""
         waiting = select.poll()
         waiting.register(self._sock, select.POLLIN)
         return not waiting.poll(0)

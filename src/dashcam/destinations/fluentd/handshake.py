@@ -1,4 +1,4 @@
-"""Who a client and a server are to each other: both prove a shared key, and the client a user.
+"""The handshake: client and server prove a shared key, and the client a user.
 
 Source: section "Handshake Messages" (HELO, PING, PONG). Nothing secret goes over the wire, only SHA-512 of it.
 """
@@ -14,7 +14,7 @@ from dashcam.errors import BackendUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Helo:
-    """What a server says first: salts for the key and for the password, and whether it keeps connections open."""
+    """The server's first message: salts for the key and the password, and whether it keeps connections open."""
 
     nonce: bytes
     auth_salt: bytes

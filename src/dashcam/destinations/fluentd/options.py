@@ -14,7 +14,7 @@ def _read_forward(value: str) -> tuple[Address, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Options(ElasticsearchOptions):
-    """Where fluentd is, and what its `<security>` asks for."""
+    """The addresses of fluentd, and the credentials of its `<security>`."""
 
     fluentd_urls: tuple[Address, ...] = setting(
         "FLUENTD_URL",

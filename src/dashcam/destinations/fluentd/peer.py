@@ -40,7 +40,7 @@ class Peer:
 
     @property
     def is_near(self) -> bool:
-        """Whether the server is on this machine, where compressing costs more than it saves."""
+        """True if the server is on this machine, where compressing costs more than it saves."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
@@ -48,10 +48,10 @@ class Peer:
 
     @property
     def wants_handshake(self) -> bool:
-        """Whether the server greets first: a client cannot see it, so the configuration says it by a key or a user."""
+        """True if the server greets first: a client cannot see it, so a key or a user in the configuration says it."""
         return bool(self.shared_key or self.user)
 
     @property
     def doubt(self) -> str:
-        """What to do when the server speaks another protocol."""
+        """Advice for a server that speaks another protocol."""
         return f"check that a forward server {'with' if self.tls else 'without'} TLS listens at {self}."

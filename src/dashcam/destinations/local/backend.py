@@ -35,7 +35,7 @@ DAY_NS = 86_400 * NS_PER_S
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much a file keeps: bytes on disk, nanoseconds back from now, and events in one shelf."""
+    """The limits of a file: bytes on disk, nanoseconds back from now, and events in one partition."""
 
     bytes: int
     age_ns: int
@@ -43,7 +43,7 @@ class Bounds:
 
     @classmethod
     def of(cls, options: Options) -> "Bounds":
-        """What the options allow."""
+        """Return the limits that the options allow."""
         shelf_events = options.limit_bytes // SHELVES // EVENT_BYTES
         return cls(options.limit_bytes, options.retention_days * DAY_NS, max(shelf_events, 1))
 
@@ -193,7 +193,7 @@ def _writers(db: sqlite3.Connection, rows: list[_Row]) -> dict[bytes, int]:
 
 
 def _place(db: sqlite3.Connection, row: _Row, writer: int) -> int | None:
-    """Where the event was put, or `None` if it is there already."""
+    """Insert an event; return its rowid, or `None` if it is there already."""
     stretch = 1
     while True:
         # A stretch that doubles finds room soon, however many events have the same time, and a resend the same place.

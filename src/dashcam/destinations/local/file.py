@@ -87,12 +87,12 @@ _PRESS = zlib.compressobj(3, zlib.DEFLATED, -12, 6, zlib.Z_DEFAULT_STRATEGY, SAM
 
 
 def path_of(options: Options) -> Path:
-    """Where the file is."""
+    """Return the path of the file."""
     return options.dir / "events.db"
 
 
 def is_blank(db: sqlite3.Connection) -> bool:
-    """Whether a file is new; raises `sqlite3.DatabaseError` when it is not one of these, or not of this version."""
+    """Return whether a file is new; raises `sqlite3.DatabaseError` for another program's, or another version."""
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if application_id == 0 and not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
@@ -105,7 +105,7 @@ def is_blank(db: sqlite3.Connection) -> bool:
 
 
 def reason_of(path: Path, fault: sqlite3.Error) -> str:
-    """What went wrong with the file, and what to do about it."""
+    """Return the fault of the file, and what to do about it."""
     # An extended name such as SQLITE_BUSY_SNAPSHOT begins with that of its kind; a fault of our own finding has none.
     match getattr(fault, "sqlite_errorname", "SQLITE_NOTADB").split("_")[1]:
         case "NOTADB" | "CORRUPT":
@@ -146,29 +146,29 @@ def packed_id(event_id: str) -> bytes | str:
 
 
 def word_term(word: str) -> str:
-    """What a word is found by."""
+    """Return the term that finds a word."""
     return word[:_MAX_WORD]
 
 
 def name_term(field: str) -> str:
-    """What an event that has a label is found by."""
+    """Return the term that finds events with a label."""
     return _hashed(field)
 
 
 def value_term(field: str, text: str) -> str:
-    """What an event with a value, as `text_of` writes it, in an `INDEXED` field or a label is found by."""
+    """Return the term that finds a value, as `text_of` writes it, of an `INDEXED` field or a label."""
     return _hashed(f"{field}={text}")
 
 
 def size_terms(field: str, low: float | None, high: float | None) -> list[str]:
-    """What events with a number within bounds in a `MEASURED` field or a label are found by, and some others."""
+    """Return the terms that find numbers within bounds of a `MEASURED` field or a label, and some others."""
     least = -_MAX_SIZE if low is None else _size(low)
     most = _MAX_SIZE if high is None else _size(high)
     return [_hashed(f"{field}~{size}") for size in range(least, most + 1)]
 
 
 def is_label(field: str) -> bool:
-    """Whether a field is the caller's."""
+    """Return whether a field is the caller's."""
     return field.startswith("labels.")
 
 
@@ -196,6 +196,6 @@ def _hashed(text: str) -> str:
 
 
 def _size(number: float) -> int:
-    """Where a number stands among the powers of two: the same or more for a greater number."""
+    """Return a number's place among the powers of two: the same or more for a greater number."""
     size = min(int(abs(number)).bit_length(), _MAX_SIZE)
     return size if number >= 0 else -size

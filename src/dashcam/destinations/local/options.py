@@ -15,7 +15,7 @@ def _read_limit(value: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where the file is, and how much it keeps."""
+    """The folder of the file, and its limits."""
 
     dir: Path = folder()
     limit_bytes: int = setting(

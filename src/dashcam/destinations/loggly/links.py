@@ -13,7 +13,7 @@ _MAX_IDS = 20  # a link of more than 2,000 characters is cut by some programs
 
 
 def story_link(story: StoryReference, subdomain: str) -> str:
-    """Where Loggly shows the events of a story, by its traces or else its request IDs.
+    """Return the address that shows a story's events, by its traces or else its request IDs.
 
     Up to now, because Loggly may have stamped events that came late with the time they came.
     """
@@ -22,7 +22,7 @@ def story_link(story: StoryReference, subdomain: str) -> str:
 
 
 def search_link(subdomain: str, terms: str, since: str, until: str = "now") -> str:
-    """Where Loggly shows what a query finds; the times are ISO 8601 with ms, or relative, such as `-1h`."""
+    """Return the address that shows a query's events; times are ISO 8601 with ms, or relative, such as `-1h`."""
     return (
         f"https://{subdomain}.loggly.com/search#terms={quote(terms, safe='')}"
         f"&from={quote(since, safe='')}&until={quote(until, safe='')}&source_group="

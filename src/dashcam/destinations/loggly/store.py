@@ -71,7 +71,7 @@ def open_store(options: Options) -> "LogglyStore":
 
 
 def address_of(options: Options) -> str:
-    """Where the account is searched."""
+    """Return the address that the account is searched at."""
     return options.api_url or f"https://{options.subdomain}.loggly.com"
 
 
@@ -264,7 +264,7 @@ class _Hits:
         self._db.executemany("INSERT OR IGNORE INTO hit VALUES (?, ?, ?)", rows)
 
     def are_enough(self, since_ns: int) -> bool:
-        """Whether a limit is reached by events as young as this, so that no older one can be among them."""
+        """Return whether events as young as this reach the limit, so that no older one can be among them."""
         if not self._limit:
             return False
         count = self._db.execute("SELECT count(*) FROM hit WHERE time_ns >= ?", (since_ns,)).fetchone()[0]
@@ -333,7 +333,7 @@ def loggly_query(expression: ask.Expression, *, quick: bool = False) -> str:
 
 
 def _asked(expression: ask.Expression, quick: bool) -> str:  # noqa: FBT001
-    """What to ask for an expression; nothing where that would be all events."""
+    """Return the query for an expression; empty where it would find all events."""
     match expression:
         case ask.And(parts):
             return _joined(" AND ", [text for part in parts if (text := _asked(part, quick))])

@@ -87,7 +87,7 @@ class StandIn:
         return self.archive.lines()
 
     def answers(self) -> dict[str, int]:
-        """How many requests got which status or fault."""
+        """The number of requests by status or fault."""
         return dict(self._service.answers)
 
     def __enter__(self) -> Self:

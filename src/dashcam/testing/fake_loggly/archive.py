@@ -1,4 +1,4 @@
-"""What the stand-in was sent: kept as it came, parsed when it is first searched."""
+"""The bodies that were sent: kept as they came, parsed by the first search."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""How the stand-in behaves: the limits Loggly states, and a switch for each thing its documentation leaves open."""
+"""The behaviour of the stand-in: the limits Loggly states, and a switch for what its documentation leaves open."""
 
 from dataclasses import dataclass
 

@@ -20,7 +20,7 @@ class BadQuery(ValueError):
 
 
 def read_query(text: str, habits: Habits) -> Wanted:
-    """What decides whether an event is wanted; raises `BadQuery` for what these habits do not understand."""
+    """Return the predicate of a query; raises `BadQuery` for what this behaviour does not understand."""
     if text.strip() == "*":
         return _everything
     try:

@@ -26,7 +26,7 @@ _MAX_OF_A_SEARCH = 5000  # events that the two-step interface gives in all
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asks; the names of `headers` are in lower case, `place` is what its path held."""
+    """A client's request; the names of `headers` are in lower case, `place` holds the parts of its path."""
 
     method: str
     path: str
@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What it gets."""
+    """The answer to a request."""
 
     body: bytes
     status: int = 200
@@ -177,7 +177,7 @@ class Service:
         return _json({"total_events": len(found), "page": page, "events": events})
 
     def count(self, request: Request) -> Response:
-        """How many events a query finds."""
+        """Return the number of events that a query finds."""
         self._let_in(request)
         return _json({"count": len(self._found(request))})
 
@@ -233,7 +233,7 @@ class Service:
         return Response(b"\n".join(self.archive.lines()), content_type="text/plain")
 
     def counts(self, _: Request) -> Response:
-        """How many requests got which answer, and how many events there are."""
+        """Return the number of requests by answer, and of events."""
         return _json({"events": len(self.archive.lines()), "answers": dict(self.answers)})
 
     def trouble(self, request: Request) -> Response:
