@@ -2,7 +2,7 @@
 
 `events` holds the lines. A row's number, its `place`, is the event's time in microseconds or, where that is taken, a
 free one soon after, at most `about.longest_shift` later: rows, and what points at them, lie in the order of time. The
-end of a line, which all events of a process share, is in `writers`; the rest is compressed against `SAMPLE`.
+end of a line, which all events of a process share, is in `writers`; the rest is compressed against `ZLIB_DICTIONARY`.
 
 `terms_N` are full-text indexes (FTS5) without a copy of their text. They hold an event's words and, hashed, what its
 fields hold. Each is a shelf that is filled for some time and dropped as a whole, because taking single events out of
@@ -63,7 +63,7 @@ _MAX_SIZE = 64  # greater numbers are one size
 _MAX_WORD = 64  # characters of a word that are indexed
 
 _ENDING = b',"ecs.version":'
-SAMPLE = (
+ZLIB_DICTIONARY = (
     b'"error":{"type":"","message":"","stack_trace":"Traceback (most recent call last):\\n  File \\"'
     b'"db":{"system":"postgresql","name":"","statement":"SELECT INSERT INTO "},"tags":["cut"'
     b'{"@timestamp":"2026-","processor":{"event":"span"},"log.level":"info","message":"INSERT","span":{"id":"",'
@@ -83,7 +83,7 @@ SAMPLE = (
 
 
 # Small tables, because setting up large ones takes longer than compressing a line; copied, for that takes less again.
-_PRESS = zlib.compressobj(3, zlib.DEFLATED, -12, 6, zlib.Z_DEFAULT_STRATEGY, SAMPLE)
+_PRESS = zlib.compressobj(3, zlib.DEFLATED, -12, 6, zlib.Z_DEFAULT_STRATEGY, ZLIB_DICTIONARY)
 
 
 def path_of(options: Options) -> Path:
@@ -133,7 +133,7 @@ def pack(data: bytes) -> tuple[bytes, bytes]:
 
 def unpack(own: bytes, ending: bytes) -> bytes:
     """The line that was packed."""
-    return zlib.decompressobj(-12, SAMPLE).decompress(own) + ending
+    return zlib.decompressobj(-12, ZLIB_DICTIONARY).decompress(own) + ending
 
 
 def packed_id(event_id: str) -> bytes | str:
