@@ -33,7 +33,7 @@ OURS, PICOLOGGING, NULL = "dashcam", "picologging + orjson", "logging to a NullH
 
 
 def by_dashcam(folder: Path) -> Callable[[], None]:
-    dashcam.init("bench", settings=RecordSettings(dir=folder, spool_limit_bytes=1 << 40))
+    dashcam.init("bench", settings=RecordSettings(dir=folder, spool_limit_bytes=1 << 40, console="off"))
     logging.setLogRecordFactory(logging.LogRecord)  # the other ways are to have records as they come
     return with_keywords(dashcam.get_logger("cars").info)
 

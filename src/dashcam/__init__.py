@@ -9,17 +9,29 @@ from typing import TYPE_CHECKING, Any
 from dashcam.version import __version__
 
 if TYPE_CHECKING:
+    from dashcam.record.console import EcsFormatter
     from dashcam.record.correlation import request_id
-    from dashcam.record.handler import EcsFormatter
-    from dashcam.record.logger import Logger, get_logger
+    from dashcam.record.logger import Logger, context, get_logger
     from dashcam.record.setup import add, init, init_app, wsgi
 
-__all__ = ["EcsFormatter", "Logger", "__version__", "add", "get_logger", "init", "init_app", "request_id", "wsgi"]
+__all__ = [
+    "EcsFormatter",
+    "Logger",
+    "__version__",
+    "add",
+    "context",
+    "get_logger",
+    "init",
+    "init_app",
+    "request_id",
+    "wsgi",
+]
 
 _HOMES = {
-    "EcsFormatter": "handler",
+    "EcsFormatter": "console",
     "Logger": "logger",
     "add": "setup",
+    "context": "logger",
     "get_logger": "logger",
     "init": "setup",
     "init_app": "setup",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from dashcam.errors import SettingsError
@@ -121,6 +121,12 @@ def read_file(value: str) -> Path:
     return Path(value)
 
 
+def _read_console(value: str) -> str:
+    if value not in {"auto", "text", "json", "off"}:
+        raise ValueError("auto, text, json or off")
+    return value
+
+
 def _read_trust(value: str) -> bool:
     return read_choice("always", "never")(value) == "always"
 
@@ -173,6 +179,12 @@ class RecordSettings:
     """The settings of recording, in the process of a service."""
 
     level: str = setting("LOG_LEVEL", "INFO", _read_level, "The lowest level that is recorded.")
+    console: Literal["auto", "text", "json", "off"] = setting(
+        "DASHCAM_CONSOLE",
+        "auto",
+        _read_console,
+        "How log calls that no handler takes are printed: text on a terminal, else JSON (auto), text, json, or off.",
+    )
     dir: Path = folder()
     trust_request_id: bool = setting(
         "DASHCAM_TRUST_REQUEST_ID",

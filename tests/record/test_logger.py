@@ -1,8 +1,14 @@
 """Log calls with fields."""
 
+import asyncio
+import copy
+import io
+import logging
 import os
+import pickle
 import platform
 import time
+import unittest
 
 import orjson
 import pytest
@@ -93,6 +99,249 @@ def test_any_value_reaches_the_spool(cars, name):
     as_label, as_message = cars.events()
     assert "value" in as_label.labels
     assert as_message.get("message")
+
+
+def test_arguments(cars):
+    """As in `logging`: `%`-arguments, one mapping, and fields besides."""
+    log.info("%d cars of %s", 7, "VW", car_id=8)
+    log.info("%(count)d cars", {"count": 7})
+    log.info("100%")
+
+    assert [event.get("message") for event in cars.events()] == ["7 cars of VW", "7 cars", "100%"]
+    assert cars.events()[0].labels == {"car_id": 8}
+
+
+MISUSES = {
+    "one argument too many": (("x", 1), {}, "('x', (1,))"),
+    "one too few": (("%s and %s", 1), {}, "('%s and %s', (1,))"),
+    "of another type": (("%d", "seven"), {}, "('%d', ('seven',))"),
+    "no message": ((), {"car_id": 7}, ""),
+    "a message that is not a text": (({"a": 1},), {}, "{'a': 1}"),
+    "a stack level that is not a number": (("m",), {"stacklevel": "2"}, "m"),
+    "a stack level beyond the stack": (("m",), {"stacklevel": 1000}, "m"),
+    "an extra that is not a mapping": (("m",), {"extra": 7}, "m"),
+    "an extra that `logging` refuses": (("m",), {"extra": {"message": 1, "args": 2}}, "m"),
+    "an exception that is none": (("m",), {"exc_info": (ValueError, "boom", None)}, "m"),
+    "an exception that is a text": (("m",), {"exc_info": "boom"}, "m"),
+}
+
+
+@pytest.mark.parametrize("name", MISUSES)
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error", "critical"])
+def test_misuse_is_recorded(recording, monkeypatch, level, name):
+    """With all that was given, whatever level; nothing is raised, and pytest's own handler has nothing to raise."""
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    dashcam.init("cars")
+    arguments, fields, expected = MISUSES[name]
+    getattr(log, level)(*arguments, **fields)
+
+    (event,) = recording.events()
+    assert (event.get("message"), event.get("log.level")) == (expected, level)
+
+
+@pytest.mark.parametrize(("level", "expected"), [(25, "info"), ("WARNING", "warning"), ("no level", "info")])
+def test_log(cars, level, expected):
+    """Any level, by number or name."""
+    log.log(level, "%d cars", 7, car_id=8)
+
+    (event,) = cars.events()
+    assert (event.get("message"), event.get("log.level"), event.labels) == ("7 cars", expected, {"car_id": 8})
+
+
+def test_warn_and_fatal(cars):
+    """The short names, without a warning of their own."""
+    log.warning("w")
+    log.fatal("f")
+
+    assert [event.get("log.level") for event in cars.events()] == ["warning", "critical"]
+
+
+def test_extra(cars):
+    """Fields like the others."""
+    log.info("m", extra={"car_id": 7, "model": "Polo"}, model="Golf")
+
+    assert cars.events()[0].labels == {"car_id": 7, "model": "Golf"}
+
+
+def test_the_stack(cars):
+    """`stack_info` is where the call stands."""
+    log.info("m", stack_info=True)
+    log.info("m", stack_info=True, exc_info=ValueError("v"))
+
+    plain, with_error = cars.events()
+    assert "test_the_stack" in plain.get("error.stack_trace")
+    assert with_error.get("error.type") == "ValueError"
+
+
+def test_bound_fields(cars):
+    """Each call of the bound logger has them; a call's own go first, and the logger itself stays as it is."""
+    bound = log.bind(car_id=7, model="Golf").bind(bay="north")
+    bound.info("%d wheels", 4, model="Polo")
+    bound.exception("none", exc_info=None)
+    bound.log(logging.INFO, "m")
+    bound.getChild("part").info("m")
+    log.info("m")
+
+    events = cars.events()
+    assert events[0].labels == {"car_id": 7, "model": "Polo", "bay": "north"}
+    assert [event.labels for event in events[1:4]] == [{"car_id": 7, "model": "Golf", "bay": "north"}] * 3
+    assert events[3].get("log.logger") == "cars.api.part"
+    assert events[4].labels == {}
+
+
+def test_context_fields(cars):
+    """On every call within, of any logger; the call's own go first."""
+    with dashcam.context(tenant="acme", bay="south"):
+        with dashcam.context(bay="north"):
+            log.info("m", car_id=7)
+            logging.getLogger("library").warning("m", extra={"tenant": "other"})
+        log.bind(car_id=8).info("m")
+    log.info("m")
+
+    assert [event.labels for event in cars.events()] == [
+        {"tenant": "acme", "bay": "north", "car_id": 7},
+        {"tenant": "other", "bay": "north"},
+        {"tenant": "acme", "bay": "south", "car_id": 8},
+        {},
+    ]
+
+
+def test_context_fields_in_tasks_and_threads(cars):
+    """They go where the context goes, and nowhere else."""
+
+    async def work(tenant):
+        with dashcam.context(tenant=tenant):
+            await asyncio.sleep(0)
+            log.info("task")
+            await asyncio.to_thread(log.info, "thread")
+
+    async def both():
+        await asyncio.gather(work("a"), work("b"))
+
+    asyncio.run(both())
+
+    found = sorted((event.get("message"), event.labels["tenant"]) for event in cars.events())
+    assert found == [("task", "a"), ("task", "b"), ("thread", "a"), ("thread", "b")]
+
+
+def test_it_is_a_logger_of_logging(cars):
+    """For `isinstance`, and with the state of the logger of the same name."""
+    same = logging.getLogger("cars.api")
+
+    assert isinstance(log, logging.Logger)
+    assert (log.name, log.level, log.propagate, log.parent) == (same.name, same.level, same.propagate, same.parent)
+    assert log.handlers is same.handlers
+    assert log.hasHandlers()
+    assert log.getEffectiveLevel() == logging.INFO
+    assert log.getChild("part").name == "cars.api.part"
+    assert pickle.loads(pickle.dumps(log)).name == "cars.api"
+    assert copy.deepcopy(log.bind(a=1)).bound == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["cars.api", "cars"])
+def test_a_level_of_its_own(cars, name):
+    """Set on the logger of `logging` or on one above, it holds for both ways to log; `isEnabledFor` knows."""
+    logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        log.warning("no")
+        log.error("yes")
+        enabled = log.isEnabledFor(logging.WARNING), log.isEnabledFor(logging.ERROR)
+    finally:
+        log.setLevel(logging.NOTSET)
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    log.warning("again")
+
+    assert enabled == (False, True)
+    assert [event.get("message") for event in cars.events()] == ["yes", "again"]
+
+
+def test_the_level_of_the_root_logger_is_for_handlers(cars, caplog):
+    """`LOG_LEVEL` says what is recorded, also where a program lets its handlers have only errors."""
+    with caplog.at_level(logging.ERROR):
+        log.info("recorded")
+        log.error("printed, too")
+
+    assert [event.get("message") for event in cars.events()] == ["recorded", "printed, too"]
+    assert caplog.messages == ["printed, too"]
+
+
+def test_logging_disable(cars):
+    """It silences this logger like any other."""
+    logging.disable(logging.WARNING)
+    try:
+        log.warning("no")
+        log.error("yes")
+    finally:
+        logging.disable(logging.NOTSET)
+
+    assert [event.get("message") for event in cars.events()] == ["yes"]
+
+
+def test_caplog_sees_a_call(cars, caplog):
+    """With message, level, the place of the call, and fields as attributes; a name of its own gets an underscore."""
+    log.info("%d cars", 7, car_id=8, name="Golf")
+
+    (record,) = caplog.records
+    assert (record.message, record.levelname, record.name) == ("7 cars", "INFO", "cars.api")
+    assert (record.filename, record.funcName) == ("test_logger.py", "test_caplog_sees_a_call")
+    assert (record.car_id, record.name_) == (8, "Golf")
+    assert vars(record).keys() - vars(logging.makeLogRecord({})).keys() == {"car_id", "name_", "message"}
+    assert cars.events()[0].labels == {"car_id": 8, "name": "Golf"}
+
+
+@pytest.mark.parametrize("call", ["info", "exception", "log"])
+def test_the_place_of_a_call(cars, caplog, call):
+    """`stacklevel` counts as in `logging`, for each way to call."""
+    arguments = (logging.INFO,) if call == "log" else ()
+
+    def helper():
+        getattr(log, call)(*arguments, "m", stacklevel=2)
+
+    def caller():
+        helper()
+
+    caller()
+
+    assert [record.funcName for record in caplog.records] == ["caller"]
+
+
+def test_assert_logs(cars):
+    """unittest's own check takes it for a logger."""
+    case = unittest.TestCase()
+    with case.assertLogs(log, "INFO") as seen:
+        log.info("m %d", 7)
+    with case.assertLogs("cars.api", "INFO") as by_name:
+        log.info("n")
+
+    assert seen.output == ["INFO:cars.api:m 7"]
+    assert by_name.output == ["INFO:cars.api:n"]
+
+
+def test_without_init_it_logs_like_any_logger():
+    """A module that is tested, or a script without Dashcam's `init`: handlers get calls at the root logger's level."""
+    code = """
+import logging, sys
+import dashcam
+log = dashcam.get_logger("cars")
+logging.basicConfig(format="%(levelname)s %(message)s %(car_id)s", stream=sys.stdout)
+log.info("no", car_id=7)
+log.warning("%s", "yes", car_id=7)
+"""
+    assert run(code).splitlines() == ["WARNING yes 7"]
+
+
+def test_a_handler_of_its_own(cars):
+    """Added to this logger or to the one of `logging`, it gets calls of both."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    log.addHandler(handler)
+    try:
+        log.info("ours")
+        logging.getLogger("cars.api").warning("theirs")
+    finally:
+        log.removeHandler(handler)
+
+    assert stream.getvalue() == "ours\ntheirs\n"
 
 
 def test_a_value_that_logs(cars):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.record.handler import items_after
 from dashcam.record.masking import looks_plain
+from dashcam.record.stdlib import items_after
 
 from ..processes import run
 from .test_gate import texts
@@ -80,9 +80,9 @@ import sys
 sys.modules["dashcam.record._speedups"] = None  # as where it could not be compiled
 import logging
 import dashcam
-from dashcam.record import handler, masking
+from dashcam.record import stdlib, masking
 assert masking.is_plain is masking.looks_plain
-assert handler._items_after is handler.items_after
+assert stdlib._items_after is stdlib.items_after
 dashcam.init("cars")
 dashcam.get_logger("cars").info("car created", car_id=7, note="password=hunter2")
 logging.getLogger("library").info("a wheel", extra={"size": 17})

@@ -1,6 +1,6 @@
 /* What every log call does, in C: the look for what masking or mending could change, and the fields of a record.
 
-   The module is optional: where there is no compiler for it, masking.py and handler.py do the same in Python, and a log
+   The module is optional: where there is no compiler for it, masking.py and stdlib.py do the same in Python, and a log
    call takes half a microsecond longer. tests/record/test_speedups.py holds the two together. */
 
 #define PY_SSIZE_T_CLEAN

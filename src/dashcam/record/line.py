@@ -2,31 +2,43 @@
 
 import sys
 from math import isfinite
-from typing import Any
+from typing import Any, Final, cast
 
 import orjson
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, create_key, get_current
 
 from dashcam.record.correlation import ids_in
 from dashcam.record.masking import has_secret, is_plain, is_secret_name
 from dashcam.record.sanitizer import MAX_ITEMS, MAX_LABEL_BYTES, MAX_NAME_BYTES, Sanitizer
 
+CONTEXT_FIELDS: Final = create_key("dashcam-fields")  # what `dashcam.context` puts on every log call
 MAX_NAMES_REMEMBERED = 10_000  # harmless field names; a caller that makes names up cannot fill the memory
 
 _dumps = orjson.dumps
 _harmless: set[str] = set()
 _is_harmless = _harmless.issuperset
-_last: tuple[Context | None, bytes] = (None, b"")
+_last: tuple[Context | None, bytes, dict[str, Any] | None] = (None, b"", None)
+_NO_LABELS = frozenset({"exc_info", "stack_info"})
 
 
 def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any], tail: bytes) -> bytes:
     """The line of a log call: when, at which level, what, in which request, and the `tail` of its logger's lines.
 
     Fields become `labels`. `exc_info` among them is what it is for `logging`: an exception, `True` for the one being
-    handled, or the triple of `sys.exc_info()`. Takes any values and masks secrets; what it had to replace or cut is in
-    `tags`. The one thing here that a caller always waits for, hence in one piece.
+    handled, or the triple of `sys.exc_info()`; `stack_info` is a text. Takes any values and masks secrets; what it had
+    to replace or cut is in `tags`. The one thing here that a caller always waits for, hence in one piece.
     """
     global _last
+    # A context never changes, so what is in the last one is kept; its identity is enough to know it again.
+    context = get_current()
+    known, ids, context_fields = _last
+    if known is not context:
+        ids = ids_in(context)
+        context_fields = cast("dict[str, Any] | None", context.get(CONTEXT_FIELDS))
+        _last = (context, ids, context_fields)
+    if context_fields:
+        fields = {**context_fields, **fields}
+
     try:
         if fields:
             body = _dumps({"time_ns": time_ns, "log.level": level, "message": message, "labels": fields})
@@ -43,12 +55,6 @@ def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any
         ) and not _is_fit_call(body, message, fields):
             body = _sanitized(time_ns, level, message, fields)
 
-    # A context never changes, so the last one's ids are kept; its identity is enough to know it again.
-    context = get_current()
-    known, ids = _last
-    if known is not context:
-        ids = ids_in(context)
-        _last = (context, ids)
     return body[:-1] + ids + tail
 
 
@@ -75,7 +81,7 @@ def _is_fit_call(body: bytes, message: object, fields: dict[str, Any]) -> bool:
 
 def _is_fit_name(name: str) -> bool:
     is_plain = len(name) <= MAX_NAME_BYTES // 4 and "\0" not in name
-    return is_plain and name != "exc_info" and not is_secret_name(name) and not has_secret(name)
+    return is_plain and name not in _NO_LABELS and not is_secret_name(name) and not has_secret(name)
 
 
 def _is_fit(value: object) -> bool:
@@ -90,18 +96,19 @@ def _is_fit(value: object) -> bool:
 
 def _sanitized(time_ns: int, level: str, message: object, fields: dict[str, Any]) -> bytes:
     sanitizer = Sanitizer()
-    error = _error_of(fields.get("exc_info"))
     body: dict[str, Any] = {"time_ns": time_ns, "log.level": level, "message": sanitizer.text(message)}
-    if labels := sanitizer.fields({name: value for name, value in fields.items() if name != "exc_info"}):
+    if labels := sanitizer.fields({name: value for name, value in fields.items() if name not in _NO_LABELS}):
         body["labels"] = labels
-    if error:
+    if error := error_of(fields.get("exc_info")):
         body["error"] = sanitizer.error(error)
+    if stack := fields.get("stack_info"):
+        body.setdefault("error", {}).setdefault("stack_trace", sanitizer.text(stack))
     if sanitizer.tags:
         body["tags"] = sorted(sanitizer.tags)
     return _dumps(body)
 
 
-def _error_of(exc_info: Any) -> BaseException | None:
+def error_of(exc_info: Any) -> BaseException | None:
     """The exception that a caller's `exc_info` means, if any."""
     if isinstance(exc_info, tuple):
         exc_info = exc_info[1] if len(exc_info) == 3 else None

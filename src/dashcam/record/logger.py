@@ -1,23 +1,47 @@
-"""Log calls with keyword fields: `get_logger(__name__).info("car created", car_id=car.id)`."""
+"""Loggers of the standard library that also take fields: `get_logger(__name__).info("car created", car_id=car.id)`."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self, cast
+
+from opentelemetry import context as otel_context
 
 from dashcam.record import recorder
-from dashcam.record.line import encode_call
+from dashcam.record.line import CONTEXT_FIELDS, encode_call, error_of
 from dashcam.record.sanitizer import MAX_NAME_BYTES, Sanitizer
 from dashcam.spool.line import encode_suffix
 
+ExcInfo = bool | BaseException | tuple[type[BaseException], BaseException, TracebackType | None] | None
+FIELDS = "_dashcam_fields"  # on a record of ours until it is recorded: all its fields, also those named like `name`
+
 _time_ns = time.time_ns
+_OWN_FRAMES = 2  # between the caller and `findCaller`: the log call, and `_emit`
+_RECORD_ATTRIBUTES = frozenset({*logging.LogRecord("", 0, "", 0, "", (), None).__dict__, "message", "asctime"})
+_OPTIONS = ("exc_info", "extra", "stack_info", "stacklevel")
+_OFF, _RECORDED, _HANDED_ON = range(3)
 
 
 class LogCall(Protocol):
-    """A call that records a message and any fields. Never raises; values of any kind will do."""
+    """A log call: `%`-arguments and options as in `logging`, and any fields besides.
 
-    def __call__(self, message: object, /, **fields: Any) -> None: ...
+    Never raises. Values of any kind are accepted. Arguments that do not fit the message are recorded with it.
+    """
+
+    def __call__(
+        self,
+        message: object = "",
+        /,
+        *args: object,
+        exc_info: ExcInfo = None,
+        stack_info: bool = False,
+        stacklevel: int = 1,
+        extra: Mapping[str, object] | None = None,
+        **fields: Any,
+    ) -> None: ...
 
 
 def sanitized_name(logger: str) -> str:
@@ -30,44 +54,224 @@ def line_suffix(logger: str) -> bytes:
     return encode_suffix(sanitized_name(logger))
 
 
-def _call(level: int, tail: bytes) -> LogCall:
-    name = logging.getLevelName(level).lower()
+def level_name(level: int) -> str:
+    """Return the `log.level` of a numeric level: the next lower standard one for a custom level."""
+    names = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
+    return names[max(10, min(50, level // 10 * 10))]
+
+
+def message_of(message: object, args: Any) -> object:
+    """Return a message with its `%`-arguments; both, if they do not fit together.
+
+    >>> message_of("%d cars", ("seven",))
+    ('%d cars', ('seven',))
+    """
+    if not args:
+        return message
+    try:
+        is_named = isinstance(args, tuple) and len(args) == 1 and isinstance(args[0], Mapping) and args[0]
+        return str(message) % (args[0] if is_named else args)
+    except Exception:  # noqa: BLE001 — arguments that do not fit are no reason to lose them
+        return message, args
+
+
+def spool_call(level: int, logger: str) -> Callable[..., None]:
+    """Return a log call that only records: for what another program prints already."""
+    name, suffix = level_name(level), line_suffix(logger)
 
     def call(message: object, /, **fields: Any) -> None:
         active = recorder.current()
         if level < active.min_level:
             return
         try:
-            active.append(encode_call(_time_ns(), name, message, fields, tail))
+            active.append(encode_call(_time_ns(), name, message, fields, suffix))
         except Exception:  # noqa: BLE001 — a log call never fails its caller
             recorder.drop("error")
 
     return call
 
 
-class Logger:
-    """The log calls of one name, `log.logger` in its events.
+def _make_call(logger: "Logger", level: int) -> LogCall:
+    name, suffix, bound, loggers = level_name(level), line_suffix(logger.name), logger.bound, logger.loggers
+    key, verdicts = f"dashcam {level}", logger.verdicts
 
-    Fields become `labels`. `exc_info=True`, or an exception, adds `error.*` with the stack trace.
+    def call(message: object = "", /, *args: object, **fields: Any) -> None:
+        if (verdict := verdicts.get(key)) is None:
+            verdict = verdicts[key] = logger.verdict_on(level)
+        if verdict == _OFF:
+            return
+        active = recorder.current()
+        is_plain = not (args or bound or "extra" in fields or "stack_info" in fields or "stacklevel" in fields)
+        if is_plain and active.console is None and level >= active.min_level:
+            for each in loggers:
+                if each.handlers:
+                    break
+            else:
+                try:
+                    active.append(encode_call(_time_ns(), name, message, fields, suffix))
+                except Exception:  # noqa: BLE001 — a log call never fails its caller
+                    recorder.drop("error")
+                return
+        logger._emit(level, message, args, fields)  # noqa: SLF001 — the two are one
+
+    return cast("LogCall", call)
+
+
+class Logger(logging.Logger):
+    """The logger of `logging` that has the same name, with log calls that take fields.
+
+    Level, handlers, filters and `propagate` are those of `logging.getLogger(name)`. Without a level of its own or of a
+    logger above it, `LOG_LEVEL` says what is recorded; the root logger's level says what handlers get.
+
+    >>> log = get_logger("cars").bind(car_id=7)
+    >>> log.info("%d wheels", 4, colour="red")
     """
 
-    __slots__ = ("critical", "debug", "error", "info", "name", "warning")
+    debug: LogCall  # type: ignore[assignment]
+    info: LogCall  # type: ignore[assignment]
+    warning: LogCall  # type: ignore[assignment]
+    warn: LogCall  # type: ignore[assignment]
+    error: LogCall  # type: ignore[assignment]
+    critical: LogCall  # type: ignore[assignment]
+    fatal: LogCall  # type: ignore[assignment]
+    bound: Mapping[str, Any]
+    loggers: tuple[logging.Logger, ...]
+    verdicts: dict[Any, Any]
 
-    def __init__(self, name: str) -> None:
-        tail = line_suffix(name)
-        self.name = name
-        self.debug: LogCall = _call(logging.DEBUG, tail)
-        self.info: LogCall = _call(logging.INFO, tail)
-        self.warning: LogCall = _call(logging.WARNING, tail)
-        self.error: LogCall = _call(logging.ERROR, tail)
-        self.critical: LogCall = _call(logging.CRITICAL, tail)
+    def __init__(self, name: str, bound: Mapping[str, Any] | None = None) -> None:
+        # Not the parent's: all that it sets is the state of the logger in `logging`.
+        own = self.__dict__
+        own["name"] = name
+        own["bound"] = bound or {}
+        own["loggers"] = tuple(_loggers_up(name))
+        # `logging` empties its cache of levels whenever one changes; without the cache every call looks.
+        known = getattr(own["loggers"][0], "_cache", None)
+        own["verdicts"] = _Forgetful() if known is None else known
+        for level, names in _NAMES.items():
+            own |= dict.fromkeys(names, _make_call(self, level))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["loggers"][0], name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self.loggers[0], name, value)
 
     def __repr__(self) -> str:
         return f"<Logger {self.name}>"
 
-    def exception(self, message: object, /, **fields: Any) -> None:
+    def __reduce__(self) -> tuple[Callable[..., "Logger"], tuple[Any, ...]]:
+        return Logger, (self.name, self.bound)
+
+    def bind(self, **fields: Any) -> Self:
+        """Return the same logger with fields that each of its calls has."""
+        return type(self)(self.name, {**self.bound, **fields})
+
+    def exception(  # type: ignore[override]
+        self, message: object = "", /, *args: object, exc_info: ExcInfo = True, **fields: Any
+    ) -> None:
         """Record an error with the exception that is being handled."""
-        self.error(message, exc_info=True, **fields)
+        if self.isEnabledFor(logging.ERROR):
+            self._emit(logging.ERROR, message, args, fields | {"exc_info": exc_info})
+
+    def log(self, level: int, message: object = "", /, *args: object, **fields: Any) -> None:  # type: ignore[override]
+        """Record at any level; a name such as "INFO" is accepted, too."""
+        known = (
+            level if isinstance(level, int) else logging.getLevelNamesMapping().get(str(level).upper(), logging.INFO)
+        )
+        if self.isEnabledFor(known):
+            self._emit(known, message, args, fields)
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 — the name is the standard library's
+        """Return true if calls of this level are recorded or handed to handlers."""
+        verdict = self.verdict_on(level)
+        return verdict == _HANDED_ON or (verdict == _RECORDED and level >= recorder.current().min_level)
+
+    def getEffectiveLevel(self) -> int:  # noqa: N802 — the name is the standard library's
+        """Return the level from which on calls are recorded or handed to handlers."""
+        root_level = self.root.level
+        return self._named_level() or min(root_level, recorder.current().min_level)
+
+    def getChild(self, suffix: str) -> "Logger":  # noqa: N802 — the name is the standard library's
+        """Return the logger below this one that `suffix` names, with the same bound fields."""
+        return Logger(suffix if self.name in {"", "root"} else f"{self.name}.{suffix}", self.bound)
+
+    def verdict_on(self, level: int) -> int:
+        """Return what becomes of a level as far as `logging` is concerned: nothing, recorded, handed to handlers."""
+        named = self._named_level()
+        if level <= self.manager.disable or level < named:
+            return _OFF
+        return _HANDED_ON if named or level >= self.root.level else _RECORDED
+
+    def _named_level(self) -> int:
+        """Return the level of the nearest logger that has one, the root logger aside; else 0."""
+        return next((each.level for each in self.loggers if each.level and each is not self.root), 0)
+
+    def _emit(self, level: int, message: object, args: tuple[object, ...], fields: dict[str, Any]) -> None:
+        """Record a call that has arguments, options or listeners, and hand it to handlers and console."""
+        options = {name: fields.pop(name) for name in _OPTIONS if name in fields}
+        extra, stacklevel = options.get("extra"), options.get("stacklevel")
+        fields = {**self.bound, **(extra if isinstance(extra, Mapping) else {}), **fields}
+        stacklevel = (stacklevel if isinstance(stacklevel, int) else 1) + _OWN_FRAMES
+        path, line, function, stack = self.findCaller(bool(options.get("stack_info")), stacklevel)
+        error = error_of(options.get("exc_info"))
+        exc_info = (type(error), error, error.__traceback__) if error else None
+        whole = message_of(message, args)
+        if not isinstance(whole, str):  # a handler may raise for what has no text, or for arguments that do not fit
+            whole, args = Sanitizer().text(whole), ()
+            message = whole
+        if self.verdict_on(level) == _RECORDED or self.disabled:
+            fields |= {"exc_info": exc_info, "stack_info": stack}
+            spool_call(level, self.name)(whole, **fields)
+            return
+        record = self.makeRecord(self.name, level, path, line, message, args, exc_info, function, None, stack)
+        names = {f"{name}_" if name in _RECORD_ATTRIBUTES else name: fields[name] for name in fields}
+        record.__dict__.update(names, **{FIELDS: fields})
+        self.handle(record)
 
 
-get_logger: Callable[[str], Logger] = cache(Logger)
+class _Forgetful(dict[Any, Any]):
+    """A cache that keeps nothing."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Discard the value."""
+
+
+_NAMES = {
+    logging.DEBUG: ("debug",),
+    logging.INFO: ("info",),
+    logging.WARNING: ("warning", "warn"),
+    logging.ERROR: ("error",),
+    logging.CRITICAL: ("critical", "fatal"),
+}
+
+
+def _loggers_up(name: str) -> Iterator[logging.Logger]:
+    """Yield the logger of a name and those above it; all are made, so that none comes between them later."""
+    while name:
+        yield logging.getLogger(name)
+        name = name.rpartition(".")[0]
+    yield logging.getLogger()
+
+
+@cache
+def get_logger(name: str = "") -> Logger:
+    """Return the logger of a name: that of `logging`, with calls that take fields.
+
+    >>> get_logger("cars.api").info("car created", car_id=7)
+    """
+    return Logger(name)
+
+
+@contextmanager
+def context(**fields: Any) -> Iterator[None]:
+    """Put fields on every log call within, of any logger, wherever the context goes: tasks, threads, callbacks.
+
+    >>> with context(tenant="acme"):
+    ...     get_logger("cars").info("car created")
+    """
+    known = cast("Mapping[str, Any]", otel_context.get_value(CONTEXT_FIELDS) or {})
+    token = otel_context.attach(otel_context.set_value(CONTEXT_FIELDS, {**known, **fields}))
+    try:
+        yield
+    finally:
+        otel_context.detach(token)

@@ -6,7 +6,7 @@ import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import get_value
 
@@ -17,6 +17,9 @@ from dashcam.settings import RecordSettings, service_identity
 from dashcam.spool.segment import service_folder
 from dashcam.spool.writer import Writer
 from dashcam.version import __version__
+
+if TYPE_CHECKING:
+    from dashcam.record.console import Console
 
 OFF = logging.CRITICAL + 1
 
@@ -43,8 +46,9 @@ class Service:
 class Recorder:
     """Keeps lines in the spool of one service; `append` takes a line as bytes, newline included."""
 
-    def __init__(self, service: Service, settings: RecordSettings) -> None:
+    def __init__(self, service: Service, settings: RecordSettings, console: "Console | None" = None) -> None:
         self.service = service
+        self.console = console
         self.min_level: int = logging.getLevelNamesMapping()[settings.level]
         host = platform.node() or "localhost"
         self.spool = Writer(
@@ -72,6 +76,7 @@ class _NullRecorder:
     """The recorder before `init` and after `stop`: it keeps nothing."""
 
     min_level = OFF
+    console = None
 
     def append(self, line: bytes) -> None:
         """Discard the line."""

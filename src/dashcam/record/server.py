@@ -14,6 +14,7 @@ finally:
     server.end()  # when the last byte of the body has been sent
 """
 
+import logging
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
@@ -40,12 +41,12 @@ from dashcam.record.correlation import (
     new_request_id,
     open_spans,
 )
-from dashcam.record.logger import get_logger
+from dashcam.record.logger import spool_call
 from dashcam.record.recorder import Service
 from dashcam.record.spans import mark_request
 
 _CarrierT = TypeVar("_CarrierT")
-_log = get_logger("dashcam.requests")
+_warn = spool_call(logging.WARNING, "dashcam.requests")
 
 
 class RequestId(NamedTuple):
@@ -121,7 +122,7 @@ class ServerSpan:
         """Record that the caller's request ID was replaced; nothing of it is recorded but its length."""
         if request_id.rejected_length is not None:
             token = attach(self.context)
-            _log.warning("X-Request-ID not accepted, a new one given", length=request_id.rejected_length)
+            _warn("X-Request-ID not accepted, a new one given", length=request_id.rejected_length)
             detach(token)
 
     def set_route(self, name: str, route: str) -> None:

@@ -1,20 +1,17 @@
 """Starts recording in a process: `init` and, for Flask, `init_app`."""
 
 import logging
-import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
-from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 from opentelemetry.propagate import set_global_textmap
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from dashcam.extras import missing_extra
-from dashcam.record import log_record, recorder, unhandled
+from dashcam.record import instrument, log_record, recorder, stdlib, unhandled
+from dashcam.record.console import Console
 from dashcam.record.correlation import PROPAGATORS, current_request
-from dashcam.record.handler import Handler
 from dashcam.record.recorder import Recorder, Service
 from dashcam.record.spans import SpoolProcessor, processors_of, record_unsampled
 from dashcam.settings import RecordSettings, load, prefer_stable_conventions
@@ -22,28 +19,23 @@ from dashcam.settings import RecordSettings, load, prefer_stable_conventions
 if TYPE_CHECKING:
     import flask
     from _typeshed.wsgi import WSGIApplication
-    from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-# A library's instrumentor is imported only in a service that has imported the library.
-_INSTRUMENTORS = {
-    "psycopg2": ("opentelemetry.instrumentation.psycopg2", "Psycopg2Instrumentor"),
-    "requests": ("opentelemetry.instrumentation.requests", "RequestsInstrumentor"),
-}
-
-_handler = Handler()
 _processor = SpoolProcessor()
 
 
 def init(service: str = "", version: str = "", settings: RecordSettings | None = None) -> None:
     """Record this process: its log calls, spans and unhandled exceptions, into the spool.
 
-    `OTEL_SERVICE_NAME` goes before `service`. Call it after the imports: libraries that are loaded by then (`requests`,
-    `psycopg2`) get spans. A second call goes on in another spool. Raises `SettingsError` for a bad environment.
+    `OTEL_SERVICE_NAME` goes before `service`. Calls of client libraries get spans and carry the request ID, whether the
+    library is imported before or after. A second call goes on in another spool. Raises `SettingsError` for a bad
+    environment.
     """
     settings = settings or load(RecordSettings)
     identity = Service.of_process(service, version)
-    recorder.start(Recorder(identity, settings))
-    _record_logging(settings.level)
+    recorder.start(_recorder(identity, settings))
+    if logging.getLogRecordFactory() is logging.LogRecord and log_record.is_known:
+        logging.setLogRecordFactory(log_record.make_record)
+    stdlib.hook(settings.level)
     _record_spans(identity)
     unhandled.hook()
 
@@ -88,24 +80,18 @@ def _join(name: str, version: str, settings: RecordSettings) -> Service:
     elif not version and (same := [each for each in running if each.name == own.name]):
         return same[0]
     elif own not in running:
-        recorder.add(Recorder(own, settings))
+        recorder.add(_recorder(own, settings))
     return own
+
+
+def _recorder(service: Service, settings: RecordSettings) -> Recorder:
+    return Recorder(service, settings, None if settings.console == "off" else Console(settings.console, service))
 
 
 def add(**fields: Any) -> None:
     """Put fields on the request that is being served: labels of its span. Outside of a request it does nothing."""
     if request := current_request():
         request.labels.update(fields)
-
-
-def _record_logging(level: str) -> None:
-    if logging.getLogRecordFactory() is logging.LogRecord and log_record.is_known:
-        logging.setLogRecordFactory(log_record.make_record)
-    root = logging.getLogger()
-    if _handler not in root.handlers:
-        root.addHandler(_handler)
-    if root.level == logging.WARNING:  # its default, which would keep a library's INFO from us
-        root.setLevel(level)
 
 
 def _record_spans(service: Service) -> None:
@@ -118,12 +104,4 @@ def _record_spans(service: Service) -> None:
     if _processor not in processors_of(provider):
         provider.add_span_processor(_processor)
     set_global_textmap(PROPAGATORS)
-    _instrument(ThreadingInstrumentor())
-    for library, (module, name) in _INSTRUMENTORS.items():
-        if library in sys.modules:
-            _instrument(getattr(import_module(module), name)())
-
-
-def _instrument(instrumentor: "BaseInstrumentor") -> None:
-    if not instrumentor.is_instrumented_by_opentelemetry:
-        instrumentor.instrument()
+    instrument.start()

@@ -1,18 +1,22 @@
 """Exceptions that nobody handled: each is recorded once, though frameworks, servers and hooks all report it."""
 
+import logging
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from opentelemetry.context import Context, attach, detach
 
 from dashcam.record.correlation import current_transaction
-from dashcam.record.logger import LogCall, get_logger
+from dashcam.record.logger import spool_call
 
 _MARK = "_is_recorded_by_dashcam"
 _is_hooked = False
-_log = get_logger("dashcam.unhandled")
+# Only recorded: the framework, or Python itself, prints it.
+_error = spool_call(logging.ERROR, "dashcam.unhandled")
+_critical = spool_call(logging.CRITICAL, "dashcam.unhandled")
 
 
 def is_recorded(error: object) -> bool:
@@ -20,7 +24,7 @@ def is_recorded(error: object) -> bool:
     return isinstance(error, BaseException) and _MARK in _attributes_of(error)
 
 
-def record(error: object, message: str = "unhandled exception", call: LogCall = _log.error) -> None:
+def record(error: object, message: str = "unhandled exception", call: Callable[..., None] = _error) -> None:
     """Record an exception that nobody handled, unless it was before; never raises.
 
     Some report only its class: then it is the exception that is being handled, if there is one. Some raise one and the
@@ -52,7 +56,7 @@ def hook() -> None:
 
     def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if not isinstance(error, KeyboardInterrupt):
-            record(error, call=_log.critical)
+            record(error, call=_critical)
         former(kind, error, trace)
 
     def on_thread_exception(args: threading.ExceptHookArgs) -> None:

@@ -1,6 +1,7 @@
 """Every error a service answers is a problem details object (RFC 9457) that carries the request ID."""
 
 import json
+from typing import Any
 
 from flask import Flask
 from werkzeug import Response
@@ -27,7 +28,7 @@ def problem(error: HTTPException) -> Response:
 def _answer(error: HTTPException) -> Response:
     # An unhandled exception, which Flask wraps in an InternalServerError, is recorded by `dashcam.init_app`.
     if (error.code or 0) >= 500 and not isinstance(error, InternalServerError):
-        cause = {"cause": repr(error.__cause__)} if error.__cause__ else {}
+        cause: dict[str, Any] = {"cause": repr(error.__cause__)} if error.__cause__ else {}
         log.error(str(error.description), status=error.code, **cause)
     return problem(error)
 

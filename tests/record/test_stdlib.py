@@ -11,7 +11,10 @@ import pytest
 
 import dashcam
 from dashcam.event import Event
-from dashcam.record.handler import level_name
+from dashcam.record.logger import level_name
+from dashcam.record.stdlib import record_log
+
+from ..processes import run
 
 library = logging.getLogger("library.part")
 
@@ -21,14 +24,11 @@ def _only(recording):
     return event
 
 
-def _handler():
-    (handler,) = [each for each in logging.getLogger().handlers if type(each).__module__ == "dashcam.record.handler"]
-    return handler
-
-
-def _hand_over(message, arguments):
-    """Log past pytest's own handler, which raises what is wrong with a call."""
-    _handler().handle(logging.LogRecord("library", logging.WARNING, "part.py", 1, message, arguments, None))
+def _hand_over(message, arguments, **attributes):
+    """Log past pytest's own handlers, which raise what is wrong with a call."""
+    record = logging.LogRecord("library", logging.WARNING, "part.py", 1, message, arguments, None)
+    record.__dict__.update(attributes)
+    record_log(record)
 
 
 def test_a_call_is_an_event(cars):
@@ -139,18 +139,32 @@ def test_formatters_of_others(cars):
     assert _only(cars).labels == {"car_id": 7}
 
 
-def test_a_filter_on_the_handler(cars):
-    """It keeps a record back, as on any handler."""
-    handler = _handler()
+def test_a_filter_on_the_logger(cars):
+    """What it keeps back is not recorded."""
     keep_back = lambda record: "secret" not in record.msg  # noqa: E731
-    handler.addFilter(keep_back)
+    library.addFilter(keep_back)
     try:
         library.warning("a secret")
         library.warning("a car")
     finally:
-        handler.removeFilter(keep_back)
+        library.removeFilter(keep_back)
 
     assert _only(cars).get("message") == "a car"
+
+
+def test_the_stack(cars):
+    """`stack_info` is the stack trace, and follows the one of an exception only where there is none."""
+    library.warning("where", stack_info=True)
+
+    assert "test_the_stack" in _only(cars).get("error.stack_trace")
+
+
+@pytest.mark.parametrize("exc_info", ["text", (ValueError, "boom", None), (1, 2, 3), ("a",), [], 7])
+def test_an_exc_info_that_is_none(cars, exc_info):
+    """It is recorded without an error; nothing is raised."""
+    _hand_over("m", (), exc_info=exc_info)
+
+    assert _only(cars).get("message") == "m"
 
 
 def test_records_made_by_others(cars):
@@ -216,10 +230,75 @@ def test_the_formatter_without_a_spool():
 @pytest.mark.parametrize("created", [-1.0, 1e300, float("nan"), "yesterday", None])
 def test_a_record_of_no_time(cars, created):
     """Anybody can make one: it is recorded as of now."""
-    record = logging.LogRecord("library", logging.WARNING, "part.py", 1, "odd", (), None)
-    record.created = created
     before_ns = time.time_ns() // 1000 * 1000
 
-    _handler().handle(record)
+    _hand_over("odd", (), created=created)
 
     assert before_ns <= _only(cars).time_ns <= time.time_ns()
+
+
+CONFIGURED = """
+import logging, logging.config, sys
+import dashcam
+before = logging.getLogger("before")
+dashcam.init("cars")
+{configure}
+logging.getLogger("after").warning("%d cars", 7)
+before.warning("of before")
+apart = logging.getLogger("gunicorn.error")
+apart.propagate = False
+apart.addHandler(logging.StreamHandler(sys.stdout))
+apart.setLevel("INFO")
+apart.info("not propagated")
+"""
+CONFIGURATIONS = {
+    "nothing": "",
+    "basicConfig": "logging.basicConfig(format='own %(message)s', stream=sys.stdout)",
+    "basicConfig, forced": "logging.basicConfig(format='own %(message)s', stream=sys.stdout, force=True)",
+    "dictConfig": "logging.config.dictConfig({'version': 1, 'disable_existing_loggers': False, 'handlers': {'own': "
+    "{'class': 'logging.StreamHandler', 'stream': 'ext://sys.stdout', 'formatter': 'own'}}, 'formatters': {'own': "
+    "{'format': 'own %(message)s'}}, 'root': {'handlers': ['own'], 'level': 'INFO'}})",
+    "all handlers removed": "logging.getLogger().handlers.clear()",
+}
+
+
+@pytest.mark.parametrize("way", CONFIGURATIONS)
+def test_logging_that_is_configured_after_init(recording, way):
+    """Everything is recorded all the same, once, and the program's own handlers print as they would without Dashcam."""
+    printed = run(CONFIGURED.format(configure=CONFIGURATIONS[way]), env=recording.environment)
+
+    assert [event.get("message") for event in recording.events()] == ["7 cars", "of before", "not propagated"]
+    own = ["own 7 cars", "own of before"] if "own" in CONFIGURATIONS[way] else []
+    assert printed.splitlines() == [*own, "not propagated"]
+
+
+def test_a_configuration_that_disables_loggers(recording):
+    """What `dictConfig` silences by default is not silenced without a word: a warning says which, and what to do."""
+    code = CONFIGURED.format(configure="logging.config.dictConfig({'version': 1})")
+    run(code, env=recording.environment)
+
+    found = {event.get("message"): event for event in recording.events()}
+    warning = found["logging configuration disabled loggers: their calls are not recorded"]
+    assert warning.get("log.level") == "warning"
+    assert "before" in warning.labels["loggers"]
+    assert "disable_existing_loggers" in warning.labels["fix"]
+    assert {"7 cars", "not propagated"} <= found.keys()
+
+
+def test_others_handlers_get_what_they_got_before(recording):
+    """The level that Dashcam gives the root logger is for the record; a program's file does not get longer by it."""
+    code = """
+import logging, sys
+logging.basicConfig(format="own %(levelname)s %(message)s", stream=sys.stdout)
+import dashcam
+dashcam.init("cars")
+logging.getLogger("library").info("an info")
+logging.getLogger("library").warning("a warning")
+chosen = logging.getLogger("chosen")
+chosen.setLevel("INFO")
+chosen.info("an info that was asked for")
+"""
+    printed = run(code, env=recording.environment)
+
+    assert printed.splitlines() == ["own WARNING a warning", "own INFO an info that was asked for"]
+    assert len(recording.events()) == 3

@@ -1,0 +1,82 @@
+"""Spans and IDs for the calls of client libraries, from the moment that a program imports one."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import wrapt
+from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+
+from dashcam.record import recorder, stdlib
+from dashcam.record.logger import spool_call
+
+if TYPE_CHECKING:
+    from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+
+
+class Instrumented(NamedTuple):
+    """OpenTelemetry's package for a library, and the extra of Dashcam that installs it."""
+
+    package: str
+    instrumentor: str
+    extra: str
+    is_named_if_missing: bool = True  # false for what others import without the program's own doing
+
+
+LIBRARIES: Final = {
+    "aiohttp": Instrumented("aiohttp_client", "AioHttpClientInstrumentor", "aiohttp"),
+    "celery": Instrumented("celery", "CeleryInstrumentor", "celery"),
+    "httpx": Instrumented("httpx", "HTTPXClientInstrumentor", "httpx"),
+    "psycopg": Instrumented("psycopg", "PsycopgInstrumentor", "psycopg"),
+    "psycopg2": Instrumented("psycopg2", "Psycopg2Instrumentor", "psycopg2"),
+    "redis": Instrumented("redis", "RedisInstrumentor", "redis"),
+    "requests": Instrumented("requests", "RequestsInstrumentor", "requests"),
+    "sqlalchemy": Instrumented("sqlalchemy", "SQLAlchemyInstrumentor", "sqlalchemy"),
+    "urllib.request": Instrumented("urllib", "URLLibInstrumentor", "urllib", is_named_if_missing=False),
+    "urllib3": Instrumented("urllib3", "URLLib3Instrumentor", "urllib3", is_named_if_missing=False),
+}
+
+_warn = spool_call(logging.WARNING, "dashcam.instrument")
+_is_started = False
+
+
+def start() -> None:
+    """Instrument threads now, and each library when it is imported, or now if it is already.
+
+    A library whose package is missing is named once in the record; nothing is raised into the program's import.
+    """
+    global _is_started
+    if _is_started:
+        return
+    _is_started = True
+    _instrument(ThreadingInstrumentor())
+    for name, library in LIBRARIES.items():
+        wrapt.register_post_import_hook(partial(_never_raise, partial(_instrument_library, name, library)), name)
+    wrapt.register_post_import_hook(partial(_never_raise, stdlib.warn_of_disabled_loggers), "logging.config")
+
+
+def _never_raise(hook: Callable[[ModuleType], None], module: ModuleType) -> None:
+    try:
+        hook(module)
+    except Exception as fault:  # noqa: BLE001 — the program's import works as it would without us
+        _warn("a library is not instrumented", library=module.__name__, exc_info=fault)
+        recorder.drop("error")
+
+
+def _instrument_library(name: str, library: Instrumented, _: ModuleType) -> None:
+    try:
+        package = import_module(f"opentelemetry.instrumentation.{library.package}")
+    except ModuleNotFoundError:
+        if library.is_named_if_missing:
+            fix = f"pip install 'dashcam[{library.extra}]'"
+            _warn(f"calls of {name} carry no request ID and have no span", library=name, fix=fix)
+        return
+    _instrument(getattr(package, library.instrumentor)())
+
+
+def _instrument(instrumentor: "BaseInstrumentor") -> None:
+    if not instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.instrument()

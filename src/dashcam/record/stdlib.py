@@ -1,0 +1,148 @@
+"""The log calls of the standard library, recorded whatever handlers a program gives them."""
+
+import logging
+from functools import lru_cache
+from itertools import islice
+from time import time_ns
+from typing import Any
+
+from dashcam.record import recorder
+from dashcam.record.line import encode_call, error_of
+from dashcam.record.logger import FIELDS, Logger, level_name, line_suffix, message_of, spool_call
+from dashcam.record.unhandled import is_recorded
+from dashcam.spool.line import MAX_TIME_NS
+
+# A record's own attributes come first in its dictionary, in an order that never changes; what follows is `extra`.
+_OWN = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+_ROOT_DEFAULT = logging.WARNING
+
+_warn = spool_call(logging.WARNING, "dashcam.logging")
+_is_hooked = False
+
+
+def items_after(items: dict[str, Any], count: int) -> dict[str, Any]:
+    """Return the items of a dictionary without the first `count`."""
+    return dict(islice(items.items(), count, None))
+
+
+try:
+    from dashcam.record._speedups import items_after as _items_after
+except ImportError:  # there was no compiler to build it
+    _items_after = items_after
+
+
+class RootLevel(int):
+    """A level of the root logger that the program did not choose: `LOG_LEVEL`, in place of Python's default."""
+
+
+@lru_cache(maxsize=4096)
+def _level_and_suffix(level: int, logger: str) -> tuple[str, bytes]:
+    return level_name(level), line_suffix(logger)
+
+
+def encode_record(record: logging.LogRecord, fields: dict[str, Any] | None = None) -> bytes:
+    """Return the line of a record; `fields` are its labels if they are not its `extra`."""
+    values = record.__dict__
+    if fields is None:
+        fields = _items_after(values, _OWN) if len(values) > _OWN else {}
+        if "message" in fields or "asctime" in fields:  # a formatter's
+            fields.pop("message", None)
+            fields.pop("asctime", None)
+    if values["exc_info"] or values["stack_info"]:
+        fields = fields | {name: values[name] for name in ("exc_info", "stack_info") if values[name]}
+    try:
+        created_ns = int(values["created"] * 1e9)
+    except (TypeError, ValueError, OverflowError):
+        created_ns = -1
+    if not 0 <= created_ns <= MAX_TIME_NS:
+        created_ns = time_ns()  # anybody can make a record, of any time
+    level, suffix = _level_and_suffix(values["levelno"], values["name"])
+    args = values["args"]
+    return encode_call(created_ns, level, message_of(values["msg"], args) if args else values["msg"], fields, suffix)
+
+
+def record_log(record: logging.LogRecord, fields: dict[str, Any] | None = None) -> None:
+    """Record one log call; never raises."""
+    active = recorder.current()
+    try:
+        if record.levelno < active.min_level or (record.exc_info and is_recorded(error_of(record.exc_info))):
+            return
+        active.append(encode_record(record, fields))
+    except Exception:  # noqa: BLE001 — a log call never fails its caller
+        recorder.drop("error")
+
+
+def hook(level: str) -> None:
+    """Record every log call of the process, and let those of `level` through that Python's default would not.
+
+    Replaces `logging.Logger.callHandlers`, which gets each call that passes level and filters. A handler on the root
+    logger would be taken away by `dictConfig`, would make `basicConfig` do nothing and keep Flask from adding its own.
+    It would also never see a logger that does not propagate, such as gunicorn's.
+    """
+    global _is_hooked
+    root = logging.getLogger()
+    if root.level == _ROOT_DEFAULT or isinstance(root.level, RootLevel):
+        root.setLevel(RootLevel(logging.getLevelNamesMapping()[level]))
+    if _is_hooked:
+        return
+    _is_hooked = True
+    call_handlers = logging.Logger.callHandlers
+
+    def record_and_call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+        active, fields = recorder.current(), record.__dict__.pop(FIELDS, None)
+        record_log(record, fields)
+        if active.min_level == recorder.OFF:
+            call_handlers(logger, record)
+        elif _has_handlers(logger):
+            if not _is_let_through_by_us(logger, record):
+                call_handlers(logger, record)
+        elif active.console:
+            active.console.write(record, fields)
+        elif fields is None:  # Python prints warnings, as it would without us
+            call_handlers(logger, record)
+
+    logging.Logger.callHandlers = record_and_call_handlers  # type: ignore[assignment, method-assign]
+
+
+def warn_of_disabled_loggers(config: Any) -> None:
+    """Record a warning when `dictConfig` disables loggers, as it does by default with all that it does not name."""
+
+    class Configurator(config.dictConfigClass):  # type: ignore[misc]
+        def configure(self) -> None:
+            before = _disabled_loggers()
+            super().configure()
+            if disabled := sorted(_disabled_loggers() - before):
+                _warn(
+                    "logging configuration disabled loggers: their calls are not recorded",
+                    loggers=disabled,
+                    fix="set disable_existing_loggers to False in the configuration",
+                )
+
+    config.dictConfigClass = Configurator
+
+
+def _disabled_loggers() -> set[str]:
+    known = logging.root.manager.loggerDict.copy()
+    return {name for name, logger in known.items() if getattr(logger, "disabled", False)}
+
+
+def _has_handlers(logger: logging.Logger | None) -> bool:
+    """Return true if a record comes to a handler that does anything."""
+    while logger:
+        for each in logger.handlers:
+            if not isinstance(each, logging.NullHandler):
+                return True
+        logger = logger.parent if logger.propagate else None
+    return False
+
+
+def _is_let_through_by_us(logger: logging.Logger, record: logging.LogRecord) -> bool:
+    """Return true if the program's handlers get this record only for the level that we gave the root logger."""
+    if record.levelno >= _ROOT_DEFAULT or not isinstance(logging.root.level, RootLevel) or isinstance(logger, Logger):
+        return False
+    above: logging.Logger | None = logger
+    while above is not logging.root and above is not None:
+        if above.level:
+            return False
+        above = above.parent
+    return True
