@@ -22,10 +22,22 @@ def test_the_page_of_settings_is_generated():
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path):
-    """Each link to a file of the repository finds it."""
-    links = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", path.read_text())
+    """Each link to a file of the repository finds it, and the heading that it names."""
+    links = re.findall(r"\]\((?!https?://|mailto:)([^)#\s]*)#?([^)\s]*)\)", path.read_text())
 
-    assert [link for link in links if not (path.parent / link).exists()] == []
+    assert [link for link, _ in links if not (path.parent / link).exists()] == []
+    assert [
+        f"{link}#{anchor}"
+        for link, anchor in links
+        if anchor and anchor not in anchors(path.parent / link if link else path)
+    ] == []
+
+
+def anchors(page):
+    """The anchors that GitHub gives the headings of a page, or of a folder's README."""
+    page = page / "README.md" if page.is_dir() else page
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_index_names_each_page():

@@ -5,6 +5,7 @@ import json
 from dashcam.spool.reader import segment_files
 
 from ..processes import dashcam, run
+from ..spool.spools import ids_in
 from .recorded import numbers, record
 
 
@@ -18,7 +19,9 @@ def test_every_event(tmp_path):
     assert done.returncode == 0
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["labels"]["number"] for event in events] == [0, 1, 2]
-    assert [event["event"]["sequence"] for event in events] == [1, 2, 3]
+    (path,) = segment_files(tmp_path / "spool")
+    assert [event["event"]["id"] for event in events] == ids_in(path)
+    assert [int(event["event"]["id"][25:]) for event in events] == [event["event"]["sequence"] for event in events]
 
 
 def test_raw_lines(tmp_path):

@@ -66,7 +66,7 @@ def test_json(tmp_path):
 
     assert account["recorded"] == 5
     assert account["services"] == {"cars": 5}
-    assert account["dropped"] == {"limit": 0, "disk": 0, "error": 0}
+    assert account["dropped"] == {"limit": 0, "disk": 0, "access": 0, "system": 0, "error": 0}
     assert account["routes"] == {
         "stdout": {"delivered": 5, "waiting": 0, "dead": 0, "damaged": 0, "trouble": None},
     }

@@ -134,7 +134,7 @@ def test_two_hand_over_to_one(tmp_path):
     right = Checkpoint({"a": SegmentOffset(100, 1), "b": SegmentOffset(200, 2, is_done=True)}, delivered=3)
     _known(tmp_path, loggly=left, elk=right)
 
-    progress = checkpoint.hand_over(tmp_path, ["local"], lambda marks: sum(mark.lines for mark in marks.values()))[
+    progress = checkpoint.hand_over(tmp_path, ["local"], lambda marks: sum(mark.sequence for mark in marks.values()))[
         "local"
     ]
 

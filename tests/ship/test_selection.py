@@ -8,7 +8,7 @@ import pytest
 from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.spool.reader import SegmentReader, segment_files
 
-from ..spool.spools import log_line, run_writer, span_line, start_line, write_to
+from ..spool.spools import ids_in, log_line, run_writer, span_line, start_line, write_to
 
 
 def _epilogue(spool):
@@ -47,7 +47,8 @@ def test_requests_that_were_open_are_told_as_aborted(tmp_path):
     first, second = _epilogue(tmp_path)
 
     (path,) = segment_files(tmp_path)
-    assert (first.id, second.id) == (f"{path.stem}-aborted-00000001", f"{path.stem}-aborted-00000005")
+    offsets = [line_id[-8:] for line_id in ids_in(path)]
+    assert (first.id, second.id) == (f"{path.stem}-aborted-{offsets[0]}", f"{path.stem}-aborted-{offsets[4]}")
     assert orjson.loads(first.data) == {
         "@timestamp": "2026-11-24T01:35:01.250000Z",
         "log.level": "error",
@@ -65,7 +66,7 @@ def test_requests_that_were_open_are_told_as_aborted(tmp_path):
             "outcome": "failure",
             "duration": 1_249_999_000,
             "id": first.id,
-            "sequence": 1,
+            "sequence": int(offsets[0]),
             "dataset": "cars",
         },
         "ecs.version": "8.17.0",

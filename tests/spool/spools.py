@@ -95,6 +95,13 @@ def read_spool(spool):
     return [line + b"\n" for path in segment_files(spool) for line in read_segment(path)[0]]
 
 
+def ids_in(path):
+    """The id of each line of a segment, by its offset; the numbers of `log_line` follow their order."""
+    data = path.read_bytes()
+    ends = [offset + 1 for offset, byte in enumerate(data) if byte == 10]
+    return [f"{path.stem}-{offset:08d}" for offset in ends[:-1]]
+
+
 def dropped(spool):
     """How many events all segments say were dropped, by reason."""
     total = {}

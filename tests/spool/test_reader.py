@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dashcam.spool.reader import READ_BYTES, Position, SegmentReader, orphaned_files, segment_files, segment_ids
 
 from ..processes import running
-from .spools import log_line, read_segment, write_to
+from .spools import ids_in, log_line, read_segment, write_to
 
 COUNT = 20
 
@@ -135,14 +135,14 @@ def test_a_live_segment_ends_at_the_first_zero(tmp_path, whole):
 
 
 def test_reading_goes_on_where_it_was(tmp_path):
-    """From the position after any line, the rest follows, numbered on."""
+    """From the position after any line, the rest follows; each position knows the offset of the line before it."""
     writer = write_to(tmp_path)
     for number in range(10):
         writer.append(log_line(number))
     (path,) = segment_files(tmp_path)
     with SegmentReader(path) as reader:
         passage = reader.read()
-        assert [after.lines for _, after in passage.lines] == list(range(1, 11))
+        assert [f"{path.stem}-{after.sequence:08d}" for _, after in passage.lines] == ids_in(path)
         rest = reader.read(passage.lines[3][1])
         assert (_numbers(line for line, _ in rest.lines), rest.after) == ([4, 5, 6, 7, 8, 9], passage.after)
 
@@ -150,7 +150,7 @@ def test_reading_goes_on_where_it_was(tmp_path):
         writer.append(log_line(10))
         (new,) = reader.read(passage.after).lines
 
-    assert new == (log_line(10)[:-1], Position(passage.after.offset + len(log_line(10)), 11))
+    assert new == (log_line(10)[:-1], Position(passage.after.offset + len(log_line(10)), passage.after.offset))
 
 
 def test_a_passage_has_its_bounds(tmp_path):

@@ -1,10 +1,18 @@
 """The bytes of a segment, and what they mean."""
 
+import zlib
+from pathlib import Path
+
 import pytest
 
 from dashcam.spool.segment import (
     DROP_REASONS,
+    GIVEN_UP,
+    LINES_AT,
+    OPEN,
+    SEALED,
     SEALED_AT,
+    boot_id,
     count_at,
     decode_header,
     encode_count,
@@ -16,24 +24,29 @@ from dashcam.spool.segment import (
 SEGMENT = "0193a1b2c3d4e5f601020304"
 STARTED_NS = 1795484146123456789
 SHARED = {"ecs.version": "8.17.0", "service": {"name": "cars"}}
+BOOT = "5a9c4d57-5a3f-4a2e-8a0c-0d9a7b6c5e4f"
 HEADER = (
-    b'{"spool":2,"sealed":0,"dropped":{"limit":         0,"disk":         0,"error":         0},'
-    b'"segment":"0193a1b2c3d4e5f601020304","pid":4242,"started":"2026-11-24T01:35:46.123456Z",'
-    b'"shared":{"ecs.version":"8.17.0","service":{"name":"cars"}}}\n'
+    b'{"spool":3,"sealed":0,"lines":         0,"dropped":{"limit":         0,"disk":         0,"access":         0,'
+    b'"system":         0,"error":         0},"check":"1c27da4d",'
+    b'"segment":"0193a1b2c3d4e5f601020304","pid":4242,"boot":"5a9c4d57-5a3f-4a2e-8a0c-0d9a7b6c5e4f",'
+    b'"started":"2026-11-24T01:35:46.123456Z","shared":{"ecs.version":"8.17.0","service":{"name":"cars"}}}\n'
 )
+NO_DROPS = {"limit": 0, "disk": 0, "access": 0, "system": 0, "error": 0}
+STATIC_AT = HEADER.index(b'"segment"')
 
 
 def test_a_header_as_it_stands_in_the_file():
     """Readers of other versions, and people with `head -1`, meet these bytes."""
-    assert encode_header(SEGMENT, 4242, SHARED, STARTED_NS) == HEADER
+    assert encode_header(SEGMENT, 4242, SHARED, STARTED_NS, BOOT) == HEADER
 
 
 def test_a_header_is_read_again():
     """Everything comes back; nothing is sealed or dropped yet."""
     header = decode_header(HEADER)
 
-    assert (header.segment, header.pid, header.is_sealed) == (SEGMENT, 4242, False)
-    assert header.dropped == {"limit": 0, "disk": 0, "error": 0}
+    assert (header.format, header.segment, header.pid, header.boot) == (3, SEGMENT, 4242, BOOT)
+    assert (header.is_sealed, header.is_given_up, header.lines) == (False, False, 0)
+    assert header.dropped == NO_DROPS
     assert header.shared == SHARED
     assert header.service == "cars"
 
@@ -43,18 +56,40 @@ def test_a_header_is_read_again():
 def test_a_count_changes_in_place(reason, count):
     """The number of a reason has its own place: no other byte of the header moves."""
     changed = bytearray(HEADER)
-    changed[count_at(reason)] = encode_count(count)
+    changed[count_at(reason) : count_at(reason) + 10] = encode_count(count)
 
     assert len(changed) == len(HEADER)
-    assert decode_header(bytes(changed)).dropped == dict.fromkeys(DROP_REASONS, 0) | {reason: count}
+    assert decode_header(bytes(changed)).dropped == NO_DROPS | {reason: count}
 
 
-def test_sealing_changes_one_byte():
-    """A digit in the header says that the writer went on to another segment."""
+@pytest.mark.parametrize(
+    ("digit", "flags"), [(OPEN, (False, False)), (SEALED, (True, False)), (GIVEN_UP, (True, True))]
+)
+def test_sealing_changes_in_place(digit, flags):
+    """A digit in the header says that the writer went on to another segment; the number of lines stands beside it."""
     sealed = bytearray(HEADER)
-    sealed[SEALED_AT : SEALED_AT + 1] = b"1"
+    sealed[SEALED_AT : SEALED_AT + 1] = digit
+    sealed[LINES_AT : LINES_AT + 10] = encode_count(123)
 
-    assert decode_header(bytes(sealed)).is_sealed
+    header = decode_header(bytes(sealed))
+
+    assert (header.is_sealed, header.is_given_up, header.lines) == (*flags, 123)
+
+
+@pytest.mark.parametrize("offset", range(STATIC_AT, len(HEADER) - 1))
+def test_a_changed_byte_in_a_header_is_noticed(offset):
+    """Else events would appear under another service, or another id."""
+    changed = bytearray(HEADER)
+    changed[offset] ^= 1
+
+    with pytest.raises(ValueError):  # noqa: PT011 — the sentence is the JSON parser's or ours
+        decode_header(bytes(changed))
+
+
+def _with_check(header):
+    """A header with the checksum that fits it, as somebody who knows the format would forge it."""
+    head, _, rest = header.partition(b'},"check":"')
+    return head + b'},"check":"%08x' % zlib.crc32(rest[8:]) + rest[8:]
 
 
 @pytest.mark.parametrize(
@@ -65,17 +100,31 @@ def test_sealing_changes_one_byte():
         b"[]",
         b"{}",
         b'{"spool":1}',
-        b'{"spool":2}',
+        b'{"spool":3}',
+        b'{"spool":[]}',
         b"GIF89a",
         HEADER[: len(HEADER) // 2],
         HEADER.replace(b'"service":{"name":"cars"}', b'"service":7'),
-        HEADER.replace(b'"shared":{', b'"shared":[],"other":{'),
+        _with_check(HEADER.replace(b'"service":{"name":"cars"}', b'"service":7')),
+        _with_check(HEADER.replace(b'"name":"cars"', b'"name":7')),
+        _with_check(HEADER.replace(b'"shared":{', b'"shared":[],"other":{')),
+        _with_check(HEADER.replace(b"4242", b'"42"')),
+        _with_check(HEADER.replace(b'"0193a1', b'"../3a1')),
+        _with_check(HEADER.replace(b'"0193a1b2c3d4e5f601020304"', b"[1]")),
+        HEADER.replace(b'"disk":         0', b'"disk":        -1'),
+        HEADER.replace(b'"disk":         0', b'"disk":      null'),
+        HEADER.replace(b'"lines":         0', b'"lines":        []'),
     ],
 )
-def test_what_is_no_header_is_said_to_be_none(line):
-    """Another file, another format, the half of a header: one error for all."""
+def test_what_is_not_a_header_is_rejected(line):
+    """Another file, another format, half of a header, a wrong type: one error for all."""
     with pytest.raises(ValueError):  # noqa: PT011 — the sentence is the JSON parser's or ours
         decode_header(line)
+
+
+def test_this_run_of_the_machine_has_an_id():
+    """It is the same for all processes until the machine is started again."""
+    assert boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def test_ids_sort_by_time():

@@ -48,5 +48,5 @@ def _print_segment(path: Path, *, is_raw: bool) -> int:
                 if is_raw:
                     print(line.decode(errors="replace"))
                 elif not is_start(line):
-                    print(expander.expand(line, after.lines).data.decode(errors="replace"))
+                    print(expander.expand(line, after.sequence).data.decode(errors="replace"))
     return damaged

@@ -70,5 +70,7 @@ def _told(account: "SpoolStats", folder: str) -> Iterator[str]:
 REASONS = {
     "limit": "the spool was full (DASHCAM_SPOOL_LIMIT)",
     "disk": "the disk was full or failed",
+    "access": "the spool could not be written: check who owns DASHCAM_DIR, and its mode",
+    "system": "the process had no file descriptor or no memory left",
     "error": "the event could not be written as a line",
 }

@@ -107,7 +107,7 @@ def _furthest(accounts: list[Checkpoint], count_before: Callable[[Mapping[str, S
 def _is_before(event_id: str, marks: Mapping[str, SegmentOffset]) -> bool:
     """Whether marks have passed an event, by its place in its segment; one told at a segment's end has none."""
     segment, _, number = event_id.rpartition("-")
-    return number.isdecimal() and int(number) <= marks.get(segment, SegmentOffset()).lines
+    return number.isdecimal() and int(number) <= marks.get(segment, SegmentOffset()).sequence
 
 
 def _read(path: Path) -> Checkpoint:

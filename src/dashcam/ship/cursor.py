@@ -20,7 +20,7 @@ class SegmentOffset(NamedTuple):
     """How far a route has come in a segment: in its lines, then in what its end tells; `is_done` when it has it all."""
 
     offset: int = 0
-    lines: int = 0
+    sequence: int = 0
     is_done: bool = False
     synthesized: int = 0
 
@@ -94,11 +94,11 @@ class SpoolCursor:
             self._end(segment, mark)
             return
         is_final = reader.is_final()  # asked before reading: what is final then is read to its end
-        passage = reader.read(Position(mark.offset, mark.lines), is_final=is_final)
+        passage = reader.read(Position(mark.offset, mark.sequence), is_final=is_final)
         self._damaged += passage.damaged
         expand = expander.expand
         self._waiting.extend(
-            (expand(line, after.lines), segment, after) for line, after in passage.lines if is_shipped(line)
+            (expand(line, after.sequence), segment, after) for line, after in passage.lines if is_shipped(line)
         )
         self._at[segment] = mark = SegmentOffset(*passage.after, synthesized=mark.synthesized)
         if is_final and not passage.lines and not passage.damaged:

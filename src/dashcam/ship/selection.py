@@ -44,11 +44,11 @@ def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int,
             if is_span(line):
                 fields = orjson.loads(line)
                 if is_start(line):
-                    starts[fields["span"]["id"]] = (fields, after.lines)
+                    starts[fields["span"]["id"]] = (fields, after.sequence)
                 else:
                     starts.pop(fields["span"]["id"], None)
         except (ValueError, KeyError, TypeError) as fault:
-            _log.debug("%s: line %d is damaged: %s", reader.path, after.lines, fault)
+            _log.debug("%s: line %d is damaged: %s", reader.path, after.sequence, fault)
     for fields, number in starts.values():
         yield fields, number, last_ns
 

@@ -70,7 +70,10 @@ class LineExpander:
         self._tail = b',"dataset":' + dataset + b"}," + orjson.dumps(dict(header.shared))[1:]
 
     def expand(self, line: bytes, sequence: int) -> EncodedEvent:
-        """Return the event of a line (without its newline) that is the `sequence`th of its segment, from 1."""
+        """Return the event of a line (without its newline); `sequence` is the offset of the line in its segment.
+
+        In a segment of format 2, `sequence` is the number of the line, from 1.
+        """
         time_end = line.index(b",")
         seconds, rest_ns = divmod(int(line[_TIME_AT:time_end]), NS_PER_S)
         data = b'%b.%06dZ"%b%b%08d","sequence":%d%b' % (

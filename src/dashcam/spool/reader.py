@@ -19,16 +19,19 @@ _IS_HALF_MADE = re.compile(r"\.[0-9a-f]{24}")
 
 
 class Position(NamedTuple):
-    """How far a segment was read: the next byte, and the number of lines before it, the header not counted."""
+    """How far a segment was read: the offset of the next byte, and the `sequence` of the line before it.
+
+    The sequence of a line is its offset; in a segment of format 2 its number, from 1, where damage counts as a line.
+    """
 
     offset: int = 0
-    lines: int = 0
+    sequence: int = 0
 
 
 class ReadResult(NamedTuple):
     """Lines read in one go, each with the position after it, and the position after all of them.
 
-    `damaged` counts places where something stood that is no line; each takes a number all the same.
+    `damaged` counts the places where something stands that is not a line.
     """
 
     lines: list[tuple[bytes, Position]]
@@ -127,10 +130,11 @@ class SegmentReader:
         block = self._block(start, is_final=is_final)
         end = block.rfind(b"\n") + 1
         if is_final and not end:
-            return self._skip(start, position.lines)
-        return _parse(block[:end], start, position.lines)
+            return self._skip(start, position.sequence)
+        parse = _parse if self.header.format > 2 else _parse_numbered
+        return parse(block[:end], start, position.sequence)
 
-    def _skip(self, start: int, number: int) -> ReadResult:
+    def _skip(self, start: int, sequence: int) -> ReadResult:
         """Go behind the next newline, or to the file's end; what lies before it is longer than any line, or half one.
 
         Zeros up to the end are none of it: nothing was written there.
@@ -142,7 +146,9 @@ class SegmentReader:
             start += end or len(block)
             if end:
                 break
-        return ReadResult([], Position(start, number + is_damaged), damaged=int(is_damaged))
+        if self.header.format == 2:
+            sequence += is_damaged
+        return ReadResult([], Position(start, sequence), damaged=int(is_damaged))
 
     def passages(self, *, is_final: bool) -> Iterator[ReadResult]:
         """All that the segment holds now, passage by passage."""
@@ -159,14 +165,29 @@ class SegmentReader:
         return block if zero < 0 else block[:zero]
 
 
-def _parse(text: bytes, start: int, number: int) -> ReadResult:
+def _parse(text: bytes, offset: int, sequence: int) -> ReadResult:
     lines = []
     damaged = 0
     for line in text.split(b"\n")[:-1]:
-        start += len(line) + 1
-        number += 1
+        end = offset + len(line) + 1
         if is_line(line):
-            lines.append((line, Position(start, number)))
+            sequence = offset
+            lines.append((line, Position(end, sequence)))
         else:
             damaged += 1
-    return ReadResult(lines, Position(start, number), damaged)
+        offset = end
+    return ReadResult(lines, Position(offset, sequence), damaged)
+
+
+def _parse_numbered(text: bytes, offset: int, number: int) -> ReadResult:
+    """Parse lines of format 2, where each line and each damaged place has a number."""
+    lines = []
+    damaged = 0
+    for line in text.split(b"\n")[:-1]:
+        offset += len(line) + 1
+        number += 1
+        if is_line(line):
+            lines.append((line, Position(offset, number)))
+        else:
+            damaged += 1
+    return ReadResult(lines, Position(offset, number), damaged)

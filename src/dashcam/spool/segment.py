@@ -2,14 +2,22 @@
 
 A segment is a file that one process fills front to back; what is not filled yet is zero bytes. Its first line is the
 header, one JSON object that starts with numbers of fixed width, so that they can be changed in place. Each further line
-is one event without what all events of the segment share, which the header has once (`spool/line.py`).
+is one event without what all events of the segment share, which the header has once (`spool/line.py`). The id of an
+event is its place: the id of the segment and the offset of the line, in bytes, so damage moves no other id.
 
-    {"spool":2,"sealed":0,"dropped":{"limit":         0,"disk":         0,"error":         0},"segment":"…",…}
+    {"spool":3,"sealed":0,"lines":         0,"dropped":{"limit":         0,…},"check":"0193a1b2","segment":"…",…}
+
+`sealed` is 1 when the writer finished the segment, and 2 when it gave the segment up because somebody changed the file.
+`lines` is the number of lines at that moment, and `check` the CRC-32 of all that follows it. Format 2 had neither, and
+its ids count the lines.
 """
 
+import re
 import secrets
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,86 +26,136 @@ import orjson
 
 from dashcam.event import format_time
 
-FORMAT = 2
+FORMAT = 3
+READABLE_FORMATS = (2, 3)
 SEGMENT_BYTES = 2 << 20  # a new file every few thousand events; what is touched of it counts as the service's memory
 LINE_BYTES = 256 << 10  # the most one line takes, newline included: any destination takes that much in one event
 SUFFIX = ".segment"
 FILE_NAME_BYTES = 200  # file systems take 255; names so long that they are cut share a folder, which does no harm
 
-DROP_REASONS = ("limit", "disk", "error")  # the spool is full; the disk is; the event could not be written as a line
+# The spool is full; the disk is, or fails; the spool may not be written; the process has no descriptor or memory left;
+# the event could not be written as a line.
+DROP_REASONS = ("limit", "disk", "access", "system", "error")
+OPEN, SEALED, GIVEN_UP = b"0", b"1", b"2"
 
-_SEALED = b'{"spool":%d,"sealed":' % FORMAT
-SEALED_AT = len(_SEALED)
 _COUNT_WIDTH = 10
-_COUNTS_AT = {
-    reason: SEALED_AT
-    + len('0,"dropped":{')
-    + sum(len(r) + 4 + _COUNT_WIDTH for r in DROP_REASONS[:place])
-    + len(reason)
-    + 3
-    for place, reason in enumerate(DROP_REASONS)
-}
+_BEFORE_SEALED = b'{"spool":%d,"sealed":' % FORMAT
+_BEFORE_LINES = b',"lines":'
+_BEFORE_CHECK = b'},"check":"'
+SEALED_AT = len(_BEFORE_SEALED)
+LINES_AT = SEALED_AT + 1 + len(_BEFORE_LINES)
+_SEGMENT_ID = re.compile(r"[0-9a-f]{24}")
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a segment says of itself.
+    """The header of a segment.
 
-    `shared` is what every event of it has besides its own fields, the name of its `service` among that. A segment
-    `is_sealed` when its writer went on to another one; one that is not, and whose writer is gone, is where a process
-    died or ended.
+    `shared` is what every event of it has besides its own fields, the name of its `service` among that. A segment that
+    neither `is_sealed` nor has a living writer is where a process died or ended; `lines` is 0 until it is sealed.
+    `boot` identifies the run of the machine, and is empty where it is unknown.
     """
 
+    format: int
     segment: str
     pid: int
     is_sealed: bool
+    is_given_up: bool
+    lines: int
     dropped: Mapping[str, int]
+    boot: str
     shared: Mapping[str, Any]
     service: str
 
 
 def new_segment_id(now_ns: int) -> str:
-    """An id of 24 hexadecimal digits that sorts by time: 48 bits of milliseconds, 16 of 16 ns, 32 random ones."""
+    """Return an id of 24 hexadecimal digits that sorts by time: 48 bits of ms, 16 of 16 ns, 32 random ones."""
     milliseconds, rest_ns = divmod(now_ns, 1_000_000)
     return f"{milliseconds:012x}{rest_ns // 16:04x}{secrets.token_hex(4)}"
 
 
-def encode_header(segment: str, pid: int, shared: Mapping[str, Any], now_ns: int) -> bytes:
-    """The first line of a segment, newline included."""
+def encode_header(segment: str, pid: int, shared: Mapping[str, Any], now_ns: int, boot: str = "") -> bytes:
+    """Return the first line of a segment, newline included."""
     counts = ",".join(f'"{reason}":{0:{_COUNT_WIDTH}d}' for reason in DROP_REASONS)
-    rest = orjson.dumps({"segment": segment, "pid": pid, "started": format_time(now_ns), "shared": dict(shared)})
-    return _SEALED + b'0,"dropped":{' + counts.encode() + b"}," + rest[1:] + b"\n"
+    fields = {"segment": segment, "pid": pid, "boot": boot, "started": format_time(now_ns), "shared": dict(shared)}
+    rest = b'",' + orjson.dumps(fields)[1:] + b"\n"
+    head = _BEFORE_SEALED + OPEN + _BEFORE_LINES + encode_count(0) + b',"dropped":{' + counts.encode()
+    return head + _BEFORE_CHECK + b"%08x" % zlib.crc32(rest) + rest
 
 
 def decode_header(line: bytes) -> Header:
-    """The header of a segment's first line; raises `ValueError` when the line is none, or of another format."""
+    """Return the header of a segment's first line, newline included.
+
+    Raises `ValueError` if the line is not a header, is damaged, or has a format that this version does not read.
+    """
     fields = orjson.loads(line)
-    if not isinstance(fields, dict) or fields.get("spool") != FORMAT:
-        raise ValueError(f"the first line is not the header of a spool of format {FORMAT}")
+    if not isinstance(fields, dict) or fields.get("spool") not in READABLE_FORMATS:
+        raise ValueError("the first line is not the header of a segment of format 2 or 3")
+    if fields["spool"] == FORMAT and not _is_unchanged(line):
+        raise ValueError("the header is damaged: its checksum does not match")
     try:
-        service = str(fields["shared"]["service"]["name"])
-        fixed = fields["segment"], fields["pid"], bool(fields["sealed"]), fields["dropped"]
-        return Header(*fixed, fields["shared"], service)
+        header = Header(
+            format=fields["spool"],
+            segment=fields["segment"],
+            pid=fields["pid"],
+            is_sealed=fields["sealed"] in (1, 2),
+            is_given_up=fields["sealed"] == 2,
+            lines=fields.get("lines", 0),
+            dropped=fields["dropped"],
+            boot=fields.get("boot", ""),
+            shared=fields["shared"],
+            service=fields["shared"]["service"]["name"],
+        )
     except (KeyError, TypeError) as fault:
-        raise ValueError(f"the header is not whole: {fault}") from fault
+        raise ValueError(f"the header is not whole: {fault}") from None
+    _check_types(header)
+    return header
 
 
-def count_at(reason: str) -> slice:
-    """Where in the file the number of events dropped for a reason stands."""
-    return slice(_COUNTS_AT[reason], _COUNTS_AT[reason] + _COUNT_WIDTH)
+def _is_unchanged(line: bytes) -> bool:
+    _, _, rest = line.partition(_BEFORE_CHECK)
+    return rest[:8] == b"%08x" % zlib.crc32(rest[8:])
+
+
+def _check_types(header: Header) -> None:
+    if not isinstance(header.segment, str) or not _SEGMENT_ID.fullmatch(header.segment):
+        raise ValueError("the header has no segment ID of 24 hexadecimal digits")
+    if not isinstance(header.shared, dict) or not isinstance(header.dropped, dict):
+        raise ValueError("the header has no objects `shared` and `dropped`")
+    if not all(isinstance(text, str) for text in (header.service, header.boot)):
+        raise ValueError("the names in the header are not text")
+    numbers = (header.pid, header.lines, *header.dropped.values())
+    if not all(isinstance(number, int) and number >= 0 for number in numbers):
+        raise ValueError("the counts in the header are not whole numbers")
+
+
+@cache
+def count_at(reason: str) -> int:
+    """Return the offset of the number of events dropped for a reason."""
+    before = "".join(f'"{each}":{0:{_COUNT_WIDTH}d},' for each in DROP_REASONS[: DROP_REASONS.index(reason)])
+    return LINES_AT + _COUNT_WIDTH + len(f',"dropped":{{{before}"{reason}":')
+
+
+@cache
+def boot_id() -> str:
+    """Return what identifies the run of this machine since it was started; empty where there is no such thing."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def encode_count(count: int) -> bytes:
-    """A number of dropped events as it stands in the header."""
+    """Return a number as it stands in the header."""
     return b"%*d" % (_COUNT_WIDTH, count)
 
 
 def service_folder(spool: Path, host: str, service: str) -> Path:
-    """The folder of one service's segments: hosts that share a disk do not share a folder, nor do services."""
+    """Return the folder of one service's segments: hosts that share a disk do not share a folder, nor do services."""
     return spool / (_file_name(host) or "host") / (_file_name(service) or "service")
 
 
 def _file_name(text: str) -> str:
-    """A text as the name of a file that is not hidden and can be made."""
+    """Return a text as the name of a file that is not hidden and can be made."""
     quoted = quote(text, safe="", errors="replace")[:FILE_NAME_BYTES]
     return "%2E" + quoted[1:] if quoted.startswith(".") else quoted

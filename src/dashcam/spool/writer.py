@@ -13,9 +13,12 @@ from typing import Any
 from dashcam.spool.segment import (
     DROP_REASONS,
     LINE_BYTES,
+    LINES_AT,
+    SEALED,
     SEALED_AT,
     SEGMENT_BYTES,
     SUFFIX,
+    boot_id,
     count_at,
     encode_count,
     encode_header,
@@ -42,7 +45,7 @@ class _Segment:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _allocate(self._file, size)
             self.map = mmap.mmap(self._file, size)
-            self.map.write(encode_header(segment, os.getpid(), shared, now_ns))
+            self.map.write(encode_header(segment, os.getpid(), shared, now_ns, boot_id()))
             # The name comes last: a reader that sees the file finds it locked and with its header.
             hidden.rename(folder / f"{segment}{SUFFIX}")
         except BaseException:
@@ -51,13 +54,16 @@ class _Segment:
             raise
 
     def set_dropped(self, reason: str, dropped: int) -> None:
-        self.map[count_at(reason)] = encode_count(dropped)
+        at, count = count_at(reason), encode_count(dropped)
+        self.map[at : at + len(count)] = count
 
     def seal(self) -> None:
         # From here each write finds no room; only then is the end of the last line known.
         self.map.seek(0, os.SEEK_END)
-        self.map[SEALED_AT : SEALED_AT + 1] = b"1"
         end = self.map.rfind(b"\n", 0) + 1
+        lines = encode_count(self.map[:end].count(b"\n") - 1)
+        self.map[LINES_AT : LINES_AT + len(lines)] = lines
+        self.map[SEALED_AT : SEALED_AT + 1] = SEALED
         self.map.close()
         os.ftruncate(self._file, end)
         os.close(self._file)

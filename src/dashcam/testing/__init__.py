@@ -126,7 +126,7 @@ def _events_in(path: Path) -> Iterator[Event]:
         is_final = reader.is_final()
         for line, after in (each for passage in reader.passages(is_final=is_final) for each in passage.lines):
             if is_shipped(line):
-                yield Event.from_json(expander.expand(line, after.lines).data)
+                yield Event.from_json(expander.expand(line, after.sequence).data)
         if is_final:
             yield from (Event.from_json(line.data) for line in synthesized_events(reader))
 
