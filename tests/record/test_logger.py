@@ -32,13 +32,14 @@ def test_a_log_call_is_an_event(cars):
     (event,) = cars.events()
     assert before_ns <= event.time_ns <= after_ns
     (path,) = segment_files(cars.folder / "spool")
+    offset = path.read_bytes().index(b"\n") + 1
     del event.fields["@timestamp"]
     assert event.fields == {
         "log.level": "info",
         "message": "car created",
         "labels": {"car_id": 7, "model": "Golf"},
         "log": {"logger": "cars.api"},
-        "event": {"kind": "event", "id": f"{path.stem}-00000001", "sequence": 1, "dataset": "cars"},
+        "event": {"kind": "event", "id": f"{path.stem}-{offset:08d}", "sequence": offset, "dataset": "cars"},
         "ecs.version": "8.17.0",
         "service": {"name": "cars", "version": "1.0.0", "node": {"name": platform.node()}},
         "process": {"pid": os.getpid()},
