@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psutil
 import pytest
 
 CONFIGURATION = Path(__file__).parents[2] / "logging" / "fluentd" / "fluent.conf"
@@ -63,6 +64,11 @@ class Fluentd:
         except (URLError, ConnectionError):
             return False
 
+    @property
+    def worker(self):
+        """The number of the process that does the work: another one after it died."""
+        return next(child.pid for child in psutil.Process(self._process.pid).children() if child.is_running())
+
     def plugins(self):
         """What monitor_agent tells, by plugin id."""
         with urlopen(f"http://127.0.0.1:{self.monitor_port}/api/plugins.json", timeout=5) as answer:
@@ -80,7 +86,10 @@ class Fluentd:
     def dead_letters(self):
         """The events of the dead-letter files."""
         files = sorted((self.folder / "dead-letters").glob("*.log"))
-        return [json.loads(line) for file in files for line in file.read_text(errors="replace").splitlines()]
+        # Up to the last line end: fluentd may be writing the next one.
+        return [
+            json.loads(line) for file in files for line in file.read_bytes().rpartition(b"\n")[0].split(b"\n") if line
+        ]
 
 
 def free_ports(count):

@@ -30,7 +30,7 @@ def test_every_section_ends(name):
 
 def test_every_label_that_is_used_is_there():
     """A label nobody defines stops fluentd at its start."""
-    used = set(re.findall(r"^\s*@label (@\w+)", ALL, re.MULTILINE))
+    used = set(re.findall(r"^\s*(?:@|timeout_)label (@\w+)", ALL, re.MULTILINE))
     defined = set(re.findall(r"^<label (@\w+)>", ALL, re.MULTILINE))
 
     assert used <= defined
@@ -119,11 +119,12 @@ def test_the_image_holds_what_the_configuration_needs():
     assert re.findall(r"(fluent-plugin-\w+):(\d+\.\d+\.\d+)", image) == [
         ("fluent-plugin-elasticsearch", "6.0.0"),
         ("fluent-plugin-opensearch", "1.1.6"),
+        ("fluent-plugin-concat", "2.6.2"),
     ]
     assert set(re.findall(r"^COPY (\S+)", image, re.MULTILINE)) == {name.split("/")[0] for name in TEXTS}
     ports = re.findall(r"_PORT'\] \|\| (\d+)", ALL)
     assert sorted(re.search(r"^EXPOSE (.+)$", image, re.MULTILINE)[1].split()) == sorted(ports)
-    assert image.rindex("USER 10001") > image.rindex("USER root")
+    assert image.rindex("USER 10001:10001") > image.rindex("USER root")
 
 
 def test_every_variable_is_documented():

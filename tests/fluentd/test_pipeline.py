@@ -5,13 +5,14 @@ import struct
 import threading
 import urllib.request
 import uuid
+from itertools import zip_longest
 from urllib.error import HTTPError
 
 import msgpack
 import orjson
 import pytest
 import trustme
-from fluent.sender import FluentSender
+from fluent.sender import EventTime, FluentSender
 
 from dashcam.destinations.elasticsearch import streams
 from dashcam.destinations.elasticsearch.client import Client
@@ -80,6 +81,10 @@ class Stack:
                 raise
             return {}
         return {hit["_id"]: hit["_source"] for hit in answer["hits"]["hits"]}
+
+    def of_container(self, container_id):
+        """The documents of what a container printed."""
+        return [e for e in self.found().values() if e.get("labels", {}).get("container_id") == container_id]
 
     def wait_for(self, *ids, stream="logs-dashcam-{}"):
         """Those documents, once all are there."""
@@ -155,7 +160,8 @@ def test_what_cannot_be_indexed_is_told_and_stops_nobody(stack):
 
 
 def kept(stack, start):
-    return [event for event in stack.fluentd.dead_letters() if str(event.get("@timestamp")).startswith(start)]
+    records = [letter["record"] for letter in stack.fluentd.dead_letters()]
+    return [record for record in records if str(record.get("@timestamp")).startswith(start)]
 
 
 def test_what_no_encoder_of_ours_would_send_goes_around_in_no_circle(stack):
@@ -193,13 +199,49 @@ def test_a_container_that_is_not_ours_is_a_service_too(stack):
         for time, text in lines:
             sender.emit_with_time("postgres", time, {**record, "log": text})
 
-    found = wait_until(lambda: [e for e in stack.found().values() if e.get("service") == {"name": "postgres"}][1:])
-    found = sorted((e for e in stack.found().values() if "service" in e), key=lambda event: event["@timestamp"])
+    wait_until(lambda: len(stack.of_container("4c1f")) == 2)
+    found = sorted(stack.of_container("4c1f"), key=lambda event: event["@timestamp"])
+    assert {event["service"]["name"] for event in found} == {"postgres"}
     assert [(event["log.level"], event["message"].split("] ")[1]) for event in found] == [
         ("info", "LOG:  database system is ready"),
         ("critical", "FATAL:  role x does not exist"),
     ]
     assert found[0]["labels"] == {"container_id": "4c1f", "container_name": "dashcam-postgres-1"}
+
+
+def parts_of(texts, part_id):
+    """A long line as Docker's log driver sends it."""
+    for ordinal, part in enumerate(texts, 1):
+        marks = {"partial_message": "true", "partial_id": part_id, "partial_ordinal": str(ordinal)}
+        yield {"log": part, **marks, "partial_last": str(ordinal == len(texts)).lower()}
+
+
+def test_the_parts_of_a_long_line_are_one(stack):
+    """Equal ones too, in their order, with others between them, and one that misses its end after a while."""
+    container = {"container_id": uuid.uuid4().hex, "container_name": "/x", "source": "stdout"}
+    equal, counted, unfinished = ["abc"] * 3, [f"{number}," for number in range(1, 201)], ["no", " end", "!"]
+    streams = [list(parts_of(*each)) for each in ((equal, "1"), (counted[:100], "2"), (unfinished, "3"))]
+    mixed = [part for each in zip_longest(*streams[:2]) for part in each if part] + streams[2][:2]
+    with FluentSender("docker", port=stack.fluentd.containers_port) as sender:
+        for part in mixed:
+            sender.emit_with_time("other", 1795484146, {**container, **part})
+
+    def lines():
+        return sorted(event["message"] for event in stack.of_container(container["container_id"]))
+
+    assert wait_until(lambda: (found := lines()) and len(found) == 3 and found) == sorted(
+        ["abcabcabc", "".join(counted[:100]), "no end"]
+    )
+
+
+def test_equal_lines_of_one_second_are_told_apart(stack):
+    """By the parts of a second that Docker sends when it is asked to."""
+    container = {"container_id": uuid.uuid4().hex, "container_name": "/x", "source": "stdout", "log": "again"}
+    with FluentSender("docker", port=stack.fluentd.containers_port) as sender:
+        for number in range(5):
+            sender.emit_with_time("other", EventTime(1795484146 + number / 1000), container)
+
+    wait_until(lambda: len(stack.of_container(container["container_id"])) == 5)
 
 
 def test_the_shared_key_is_asked_for_and_kept_secret(stack):
