@@ -16,6 +16,8 @@ import psutil
 import pytest
 
 from dashcam.cli import main
+from dashcam.cli.demo import check_installed
+from dashcam.errors import DashcamError
 
 
 @pytest.fixture
@@ -136,9 +138,7 @@ def test_a_backend_that_finds_nothing_is_refused(monkeypatch, capsys):
     assert "LOG_BACKEND='stdout'" in capsys.readouterr().err
 
 
-def test_what_is_not_installed_is_named(monkeypatch, capsys):
+def test_what_is_not_installed_is_named():
     """Without the services there is no demo, and it says how to get them."""
-    monkeypatch.setattr("dashcam.cli.demo.NEEDED", ("json", "no_such_service"))
-
-    assert main(["demo"]) == 1
-    assert "the demo needs no_such_service: run `make demo`" in capsys.readouterr().err
+    with pytest.raises(DashcamError, match=r"^the demo needs no_such_service: run `make demo`"):
+        check_installed(["json", "no_such_service"])

@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,10 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the stories as one JSON object a line")
 
 
+def check_installed(names: Iterable[str] = NEEDED) -> None:
+    """Raise `DashcamError` with the modules of the demo that cannot be imported, if there are any."""
+    if missing := [name for name in names if not find_spec(name)]:
+        raise DashcamError(f"the demo needs {', '.join(missing)}: run `make demo` in a checkout of Dashcam")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Start everything, tell both stories, and stay."""
-    if missing := [name for name in NEEDED if not find_spec(name)]:
-        raise DashcamError(f"the demo needs {', '.join(missing)}: run `make demo` in a checkout of Dashcam")
+    check_installed()
     from dashcam.demo.stage import set_up
 
     folder = Path(tempfile.mkdtemp(prefix="dashcam-demo-"))
