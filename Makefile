@@ -89,8 +89,8 @@ images:
 lock: venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile $(LOCK) --output-file deploy/requirements/tools.txt deploy/requirements/tools.in
-	$(BIN)/uv pip compile $(LOCK) --output-file deploy/requirements/shipper.txt pyproject.toml
-	$(BIN)/uv pip compile $(LOCK) --output-file deploy/requirements/services.txt pyproject.toml deploy/requirements/services.in
+	$(BIN)/uv pip compile $(LOCK) --output-file deploy/requirements/shipper.txt --extra loggly --extra elk --extra view pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --output-file deploy/requirements/services.txt --extra flask --extra psycopg2 --extra requests pyproject.toml deploy/requirements/services.in
 LOCK := --quiet --upgrade --generate-hashes --python-version 3.13 --no-header --no-annotate
 
 # Builds and starts everything in containers, and breaks it in many ways; needs Docker, or root and Debian to get it.
