@@ -119,6 +119,18 @@ def test_a_drop_shows_at_once(tmp_path, reason):
     assert dropped(tmp_path) == {reason: 2}
 
 
+def test_a_drop_is_counted_once(tmp_path):
+    """In the header of the segment that was open then, and in no later one."""
+    writer = write_to(tmp_path)
+    writer.append(log_line(0))
+    writer.drop("error")
+    for number in range(1, 500):
+        writer.append(log_line(number))
+
+    assert len(segment_files(tmp_path)) > 2
+    assert dropped(tmp_path) == {"error": 1}
+
+
 def test_a_drop_before_the_first_segment_is_told_by_it(tmp_path):
     """The count waits for a header to stand in."""
     writer = write_to(tmp_path)
