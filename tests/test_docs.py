@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import dashcam
 from dashcam.cli import COMMANDS
 from dashcam.cli.settings import page
 from dashcam.spool.segment import DROP_REASONS
@@ -46,6 +47,15 @@ def test_the_index_names_each_page():
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
 
     assert sorted(page for page in pages if f"]({page})" not in index) == []
+
+
+def test_the_api_page_has_every_public_name():
+    """docs/api.md has a section for each name of `dashcam.__all__`, with an example, and for no other."""
+    sections = re.split(r"^### `", (ROOT / "docs" / "api.md").read_text(), flags=re.MULTILINE)[1:]
+    names = {re.match(r"\w+", section).group(): section for section in sections}
+
+    assert sorted(names) == sorted(dashcam.__all__)
+    assert [name for name, section in names.items() if "```python" not in section and name != "__version__"] == []
 
 
 def test_the_glossary_names_what_there_is():
@@ -92,12 +102,12 @@ def test_the_readme_claims_what_was_measured():
     claimed = re.search(r"takes ([\d.]+) ms more of CPU.*?, and ([\d.]+) ms with", README, re.DOTALL).groups()
     section = (ROOT / "docs" / "benchmarks.md").read_text().partition("## flask_request")[2].partition("\n## ")[0]
     served = section.partition("under gunicorn")[2]
-    plain, package, dashcam = (
+    plain, package, recorded = (
         float(re.search(rf"^{way} +([\d.]+) \[", served, re.MULTILINE).group(1)) / 1000
         for way in ("plain", "instrumented", "recorded")
     )
 
-    assert [float(figure) for figure in claimed] == pytest.approx([dashcam - plain, package - plain], abs=0.03)
+    assert [float(figure) for figure in claimed] == pytest.approx([recorded - plain, package - plain], abs=0.03)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
