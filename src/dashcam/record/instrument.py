@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Instrumented(NamedTuple):
-    """OpenTelemetry's package for a library, and the extra of Dashcam that installs it."""
+    """OpenTelemetry's package for a library, or ours around it, and the extra of Dashcam that installs it."""
 
     package: str
     instrumentor: str
@@ -31,7 +31,7 @@ LIBRARIES: Final = {
     "celery": Instrumented("celery", "CeleryInstrumentor", "celery"),
     "httpx": Instrumented("httpx", "HTTPXClientInstrumentor", "httpx"),
     "psycopg": Instrumented("psycopg", "PsycopgInstrumentor", "psycopg"),
-    "psycopg2": Instrumented("psycopg2", "Psycopg2Instrumentor", "psycopg2"),
+    "psycopg2": Instrumented("dashcam.record.psycopg2", "Psycopg2Instrumentor", "psycopg2"),
     "redis": Instrumented("redis", "RedisInstrumentor", "redis"),
     "requests": Instrumented("requests", "RequestsInstrumentor", "requests"),
     "sqlalchemy": Instrumented("sqlalchemy", "SQLAlchemyInstrumentor", "sqlalchemy"),
@@ -68,7 +68,8 @@ def _never_raise(hook: Callable[[ModuleType], None], module: ModuleType) -> None
 
 def _instrument_library(name: str, library: Instrumented, _: ModuleType) -> None:
     try:
-        package = import_module(f"opentelemetry.instrumentation.{library.package}")
+        is_own = library.package.startswith("dashcam.")
+        package = import_module(library.package if is_own else f"opentelemetry.instrumentation.{library.package}")
     except ModuleNotFoundError:
         if library.is_named_if_missing:
             fix = f"pip install 'dashcam[{library.extra}]'"

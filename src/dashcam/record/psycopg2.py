@@ -1,0 +1,166 @@
+"""Spans for the statements of psycopg2, with the names and attributes of `opentelemetry-instrumentation-psycopg2`.
+
+That package puts a cursor factory of its own into each connection: one whose class makes other cursors, such as
+`RealDictConnection`, then gives other rows, and a cursor of an explicit factory is not seen. Here a connection and its
+cursors are instances of subclasses of what the program asked for, and nothing else of them changes.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache, partial, wraps
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+import psycopg2
+from opentelemetry.instrumentation import dbapi
+from opentelemetry.instrumentation import psycopg2 as package
+from opentelemetry.instrumentation.psycopg2.version import __version__ as package_version
+from psycopg2.extensions import connection as plain_connection
+from psycopg2.extensions import cursor as plain_cursor
+from psycopg2.sql import Composable
+
+from dashcam.record import recorder
+
+MAX_CLASSES = 256  # kept of those that a program makes connections and cursors of
+_CONNECTION_ATTRIBUTES = {"database": "info.dbname", "port": "info.port", "host": "info.host", "user": "info.user"}
+
+STATEMENT_METHODS = ("execute", "executemany", "callproc")
+
+_cursor_classes: WeakSet[type] = WeakSet()  # ours
+_tracers: "WeakKeyDictionary[plain_connection, _StatementTracer]" = WeakKeyDictionary()
+
+
+class Psycopg2Instrumentor(package.Psycopg2Instrumentor):
+    """Instruments `psycopg2.connect`, unless the package itself has done so."""
+
+    _instance = None  # not the package's, of which there is one
+
+    def _instrument(self, **kwargs: Any) -> None:
+        if package.Psycopg2Instrumentor().is_instrumented_by_opentelemetry:
+            return
+        dbapi.wrap_connect(
+            package.__name__,
+            psycopg2,  # type: ignore[arg-type]
+            "connect",
+            "postgresql",
+            _CONNECTION_ATTRIBUTES,
+            version=package_version,
+            db_api_integration_factory=_Integration,
+            **kwargs,
+        )
+
+
+class _Integration(package.DatabaseApiIntegration):
+    def wrapped_connection(
+        self, connect_method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if len(args) > 1:
+            args = (args[0], _recorded_connection(args[1]), *args[2:])
+        else:
+            kwargs = kwargs | {"connection_factory": _recorded_connection(kwargs.get("connection_factory"))}
+        connection = connect_method(*args, **kwargs)
+        try:
+            self.get_connection_attributes(connection)
+            _tracers[connection] = _StatementTracer(self)
+        except Exception:  # noqa: BLE001 — a connection is one, whatever is known of it
+            recorder.drop("error")
+        return connection
+
+
+class _StatementTracer(package.CursorTracer):
+    """Makes spans as the package does, also of statements that are objects, or passed by name."""
+
+    def trace(
+        self, cursor: plain_cursor, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if not args and "query" in kwargs:
+            args = (kwargs["query"],)
+            kwargs = {name: value for name, value in kwargs.items() if name != "query"}
+        return self.traced_execution(cursor, call, *args, **kwargs)
+
+    def get_statement(self, cursor: plain_cursor, args: Sequence[Any]) -> str:
+        return _text_of(args[0], cursor) if args else ""
+
+    def get_operation_name(self, cursor: plain_cursor, args: Sequence[Any]) -> str:
+        statement = (self.get_statement(cursor, args),)
+        return str(super().get_operation_name(cursor, statement))  # type: ignore[no-untyped-call]
+
+
+def _text_of(statement: object, cursor: plain_cursor) -> str:
+    try:
+        if isinstance(statement, Composable):
+            return statement.as_string(cursor)
+        return statement.decode("utf-8", "replace") if isinstance(statement, bytes) else str(statement)
+    except Exception:  # noqa: BLE001 — psycopg2 says what is wrong with a statement
+        return ""
+
+
+class _RecordedConnection(plain_connection):
+    """A connection whose cursors are recorded, whatever its class and the caller make them of."""
+
+    __slots__ = ()
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        if len(args) > 1:
+            return super().cursor(args[0], _recorded_cursor(args[1] or self.cursor_factory), *args[2:], **kwargs)
+        factory = kwargs.pop("cursor_factory", None) or self.cursor_factory
+        return super().cursor(*args, cursor_factory=_recorded_cursor(factory), **kwargs)
+
+
+def _recorded_connection(factory: Any) -> Any:
+    """Return a factory of the same connections, except that their cursors are recorded."""
+    return _recorded(plain_connection if factory is None else factory, _connection_class)
+
+
+def _recorded_cursor(factory: Any) -> Any:
+    """Return a factory of the same cursors, except that their statements are recorded."""
+    return _recorded(plain_cursor if factory is None else factory, _cursor_class)
+
+
+def _recorded(factory: Any, subclass: Callable[[type], type]) -> Any:
+    if isinstance(factory, type):
+        return subclass(factory)
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        made = factory(*args, **kwargs)
+        with suppress(TypeError):  # a class of C stays what it is
+            made.__class__ = subclass(type(made))
+        return made
+
+    return make
+
+
+@lru_cache(MAX_CLASSES)
+def _connection_class(base: type) -> type:
+    """Return a subclass that calls our `cursor` last, after all that its own classes do."""
+    if issubclass(base, _RecordedConnection):
+        return base
+    bases = (_RecordedConnection,) if base is plain_connection else (base, _RecordedConnection)
+    return _subclass(base, bases, {})
+
+
+@lru_cache(MAX_CLASSES)
+def _cursor_class(base: type) -> type:
+    """Return a subclass that makes a span of each statement."""
+    if base in _cursor_classes:
+        return base
+    methods: dict[str, Any] = {name: _traced(getattr(base, name, None)) for name in STATEMENT_METHODS}
+    made = _subclass(base, (base,), methods)
+    _cursor_classes.add(made)
+    return made
+
+
+def _traced(method: Any) -> Any:
+    def traced(self: plain_cursor, *args: Any, **kwargs: Any) -> Any:
+        tracer, call = _tracers.get(self.connection), partial(method, self)
+        return tracer.trace(self, call, args, kwargs) if tracer else call(*args, **kwargs)
+
+    return wraps(method)(traced) if callable(method) else method
+
+
+def _subclass(base: type, bases: tuple[type, ...], methods: dict[str, Any]) -> type:
+    try:
+        namespace = {"__slots__": (), "__module__": base.__module__, "__doc__": base.__doc__}
+        return type(base.__name__, bases, namespace | methods)
+    except TypeError:  # it may forbid subclasses
+        return base
