@@ -54,7 +54,6 @@ VENDORS = re.compile(r"loggly|elastic|fluent|kibana|opensearch", re.IGNORECASE)
 EDGES = {
     "opentelemetry": {"record"},
     "flask": {"record", "show"},
-    "luqum": {"find"},
     "sqlite3": {"destinations"},
 }
 
@@ -180,7 +179,7 @@ def look_up(tmp_path_factory):
     return {name.split(".")[0] for name in done.stderr.split()}
 
 
-@pytest.mark.parametrize("heavy", ["flask", "opentelemetry", "requests", "luqum"])
+@pytest.mark.parametrize("heavy", ["flask", "opentelemetry", "requests"])
 def test_a_look_up_starts_light(heavy, look_up):
     """`dashcam trace` finds and draws a story of the local store without these."""
     assert "sqlite3" in look_up

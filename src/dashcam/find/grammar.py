@@ -1,14 +1,15 @@
-"""A search text as luqum's tree of a Lucene query, and the only place that knows how to get one."""
+"""A search text as the tree of a Lucene query: what Lucene's signs mean in a search of Dashcam."""
 
 import re
 from typing import Any
 
 from dashcam.errors import QueryError
-from dashcam.find.lucene import ParseError, parse, tree
+from dashcam.find import lucene as tree
+from dashcam.find.lucene import NestingError, ParseError, parse
 
 __all__ = ["parse_tree", "tree", "unescape"]
 
-MAX_TEXT = 8_000  # characters; the parser's time grows with the square of the parts
+MAX_TEXT = 8_000  # characters
 
 # A word that begins with a sign the grammar has for regular expressions, single quotes or exclusion is plain text here.
 # Lone surrogates, which no text may hold, stand for these signs while the grammar looks, so that positions stay true.
@@ -37,10 +38,10 @@ def parse_tree(text: str) -> Any:
         raise QueryError("This is no character.", surrogate.start())
     try:
         return parse(_PARTS.sub(_hide, text))
+    except NestingError as fault:
+        raise QueryError("A search has too many brackets and signs within each other.", fault.position) from None
     except ParseError as fault:
-        place = re.search(r"at position (\d+)!?\Z", str(fault))
-        position = int(place[1]) if place else len(text)
-        raise QueryError(_reason(text, position), position) from None
+        raise QueryError(_reason(text, fault.position), fault.position) from None
 
 
 def unescape(text: str) -> str:

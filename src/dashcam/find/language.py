@@ -134,7 +134,7 @@ def _range(node: Node, field: str, _depth: int) -> Expression:
 def _bound(node: Node, field: str) -> float | None:
     text = _unquoted(node) if isinstance(node, tree.Phrase) else _literal(unescape(getattr(node, "value", "")))
     if isinstance(node, tree.Prohibit):
-        text = f"-{_literal(unescape(node.a.value))}"
+        text = f"-{_literal(unescape(getattr(node.a, 'value', '')))}"
     if text == "*":
         return None
     if field == "log.level":

@@ -6,7 +6,8 @@ from fnmatch import translate
 from functools import lru_cache, partial
 from typing import Any
 
-from dashcam.find.lucene import ParseError, parse, tree
+from dashcam.find import lucene as tree
+from dashcam.find.lucene import ParseError, parse
 from dashcam.testing.fake_loggly.archive import Stored, words_of
 from dashcam.testing.fake_loggly.behaviour import Habits
 
@@ -37,9 +38,9 @@ def _everything(_: Stored) -> bool:
 def _wanted(node: Any, habits: Habits) -> Wanted:
     match node:
         case tree.AndOperation() | tree.UnknownOperation():
-            return partial(_all, [_wanted(child, habits) for child in node.children])
+            return partial(_all, [_wanted(child, habits) for child in node.operands])
         case tree.OrOperation():
-            return partial(_any, [_wanted(child, habits) for child in node.children])
+            return partial(_any, [_wanted(child, habits) for child in node.operands])
         case tree.Group():
             return _wanted(node.expr, habits)
         case tree.Prohibit() | tree.Not() if habits.lucene or _is_seen(node):
