@@ -30,7 +30,10 @@ logconfig_dict = {
     "disable_existing_loggers": False,
     "formatters": {"ecs": {"()": "dashcam.EcsFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ecs"}},
-    "loggers": {"gunicorn.error": {"handlers": ["stderr"], "level": "INFO", "propagate": True}},
+    "loggers": {
+        "gunicorn.error": {"handlers": ["stderr"], "level": "INFO", "propagate": True},
+        "gunicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False},  # a request's span is its line
+    },
     "root": {"handlers": [], "level": "WARNING"},
 }
 
