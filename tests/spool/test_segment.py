@@ -103,6 +103,7 @@ def _with_check(header):
         b'{"spool":3}',
         b'{"spool":[]}',
         b"GIF89a",
+        b'{"spool":9' + HEADER.removeprefix(b'{"spool":3'),
         HEADER[: len(HEADER) // 2],
         HEADER.replace(b'"service":{"name":"cars"}', b'"service":7'),
         _with_check(HEADER.replace(b'"service":{"name":"cars"}', b'"service":7')),
