@@ -2,6 +2,7 @@
 
 import re
 
+import flask
 import pytest
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -287,6 +288,15 @@ def test_errors_of_flask_restful(recording, client, method, errors):
     client.open("/resource", method=method)
 
     assert [event.get("error.type") for event in _lines(recording) if event.get("error")] == errors
+
+
+@pytest.mark.parametrize("given", [{"exception": KeyError}, {"exception": None}, {}, {"exception": "no wheel"}])
+def test_a_signal_of_any_form(recording, client, given):
+    """Whoever sends that signal gets nothing back; an error that only a class tells of is one of that class."""
+    flask.got_request_exception.send(client.application, **given)
+
+    errors = [event.get("error.type") for event in _lines(recording) if event.get("error")]
+    assert errors == (["KeyError"] if given.get("exception") is KeyError else [])
 
 
 @pytest.mark.parametrize("path", ["/refuse", "/abort?status=404", "/abort?status=503"])

@@ -234,6 +234,16 @@ def test_the_exception_that_is_being_handled():
     assert encoded("fine", {"exc_info": True}) == {"message": "fine"}
 
 
+@pytest.mark.parametrize(
+    ("exc_info", "message"), [((ValueError, "boom", None), "boom"), ((ValueError, None, None), ""), (ValueError, "")]
+)
+def test_an_exception_that_is_only_a_class(exc_info, message):
+    """With a text or without, as some put `exc_info` together by hand: it is an error of that class."""
+    error = encoded("failed", {"exc_info": exc_info})["error"]
+
+    assert (error["type"], error.get("message", "")) == ("ValueError", message)
+
+
 @pytest.mark.parametrize("exc_info", [None, False, 0, (), (None, None, None), "yes", Nasty()])
 def test_no_exception(exc_info):
     """Whatever else is given means none, and is no label either."""

@@ -130,6 +130,18 @@ def test_a_call_that_nobody_answers(cars):
     assert event.get("error.type") == "ConnectionError"
 
 
+@pytest.mark.parametrize("request_", [requests.Request("GET", "http://127.0.0.1"), requests.PreparedRequest(), None])
+def test_a_call_that_is_not_prepared(cars, request_):
+    """Fails as it does without us."""
+    with requests.Session() as session:
+        with pytest.raises(Exception, match=r".") as expected:
+            requests.Session.send.__wrapped__(session, request_)
+        with pytest.raises(expected.type) as raised:
+            session.send(request_)
+
+    assert str(raised.value) == str(expected.value)
+
+
 def test_outside_of_a_request_no_id_goes_out(cars, neighbour):
     """There is none."""
     requests.get(f"http://127.0.0.1:{neighbour.server_port}/200", timeout=10)

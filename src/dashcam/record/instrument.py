@@ -33,7 +33,7 @@ LIBRARIES: Final = {
     "psycopg": Instrumented("psycopg", "PsycopgInstrumentor", "psycopg"),
     "psycopg2": Instrumented("dashcam.record.psycopg2", "Psycopg2Instrumentor", "psycopg2"),
     "redis": Instrumented("redis", "RedisInstrumentor", "redis"),
-    "requests": Instrumented("requests", "RequestsInstrumentor", "requests"),
+    "requests": Instrumented("dashcam.record.requests", "RequestsInstrumentor", "requests"),
     "sqlalchemy": Instrumented("sqlalchemy", "SQLAlchemyInstrumentor", "sqlalchemy"),
     "urllib.request": Instrumented("urllib", "URLLibInstrumentor", "urllib", is_named_if_missing=False),
     "urllib3": Instrumented("urllib3", "URLLib3Instrumentor", "urllib3", is_named_if_missing=False),

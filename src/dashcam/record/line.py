@@ -109,9 +109,17 @@ def _sanitized(time_ns: int, level: str, message: object, fields: dict[str, Any]
 
 
 def error_of(exc_info: Any) -> BaseException | None:
-    """The exception that a caller's `exc_info` means, if any."""
+    """Return the exception that a caller's `exc_info` means, if any; a class, or one with a text, is made to one."""
+    arguments: tuple[object, ...] = ()
     if isinstance(exc_info, tuple):
-        exc_info = exc_info[1] if len(exc_info) == 3 else None
+        kind, error, _ = exc_info if len(exc_info) == 3 else (None, None, None)
+        exc_info = error if isinstance(error, BaseException) else kind
+        arguments = () if error is None else (error,)
     elif isinstance(exc_info, int) and exc_info:
         exc_info = sys.exception()
+    if isinstance(exc_info, type) and issubclass(exc_info, BaseException):
+        try:
+            return exc_info.__new__(exc_info, *arguments)
+        except Exception:  # noqa: BLE001 — a class may ask for more than that
+            return None
     return exc_info if isinstance(exc_info, BaseException) else None

@@ -81,7 +81,8 @@ def make_record(  # noqa: PLR0913, PLR0917 — the parameters are the standard l
     values["stack_info"] = sinfo
     values["levelname"] = logging.getLevelName(level)  # `logging.addLevelName` can change it
     values["created"] = created_s = now_ns / 1e9
-    values["msecs"] = now_ns // 1_000_000 % 1000 + 0.0
+    # Of the rounded time: 100 ns before a full second, that is the second, and 999 ms would be of the next one.
+    values["msecs"] = int((created_s - int(created_s)) * 1000) + 0.0
     values["relativeCreated"] = (created_s - _started_s) * 1000
     values["thread"] = threading.get_ident()
     values["threadName"] = threading.current_thread().name
