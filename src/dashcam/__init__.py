@@ -11,6 +11,7 @@ from dashcam.version import __version__
 if TYPE_CHECKING:
     from dashcam.record.console import EcsFormatter
     from dashcam.record.correlation import request_id
+    from dashcam.record.jobs import headers, job, span
     from dashcam.record.logger import Logger, context, get_logger
     from dashcam.record.setup import add, init, init_app, wsgi
 
@@ -21,9 +22,12 @@ __all__ = [
     "add",
     "context",
     "get_logger",
+    "headers",
     "init",
     "init_app",
+    "job",
     "request_id",
+    "span",
     "wsgi",
 ]
 
@@ -33,9 +37,12 @@ _HOMES = {
     "add": "setup",
     "context": "logger",
     "get_logger": "logger",
+    "headers": "jobs",
     "init": "setup",
     "init_app": "setup",
+    "job": "jobs",
     "request_id": "correlation",
+    "span": "jobs",
     "wsgi": "setup",
 }
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 HEADER: Final = "X-Request-ID"
 REQUEST_ID: Final = otel_context.create_key("dashcam-request-id")
+JOB: Final = otel_context.create_key("dashcam-job")  # marks the root span of a job while it is begun
 SERVICE: Final = otel_context.create_key("dashcam-service")  # the service that a request is served for
 
 _VALID = re.compile(r"[A-Za-z0-9._+/=-]{1,200}")

@@ -55,7 +55,14 @@ def start() -> None:
     _instrument(ThreadingInstrumentor())
     for name, library in LIBRARIES.items():
         wrapt.register_post_import_hook(partial(_never_raise, partial(_instrument_library, name, library)), name)
+    wrapt.register_post_import_hook(partial(_never_raise, _carry_into_processes), "concurrent.futures.process")
     wrapt.register_post_import_hook(partial(_never_raise, stdlib.warn_of_disabled_loggers), "logging.config")
+
+
+def _carry_into_processes(module: ModuleType) -> None:
+    from dashcam.record.jobs import carry_into_processes  # it calls `init`, which calls us
+
+    carry_into_processes(module)
 
 
 def _never_raise(hook: Callable[[ModuleType], None], module: ModuleType) -> None:

@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
 from opentelemetry.util.types import Attributes
 
 from dashcam.record import recorder
-from dashcam.record.correlation import REQUEST_ID, SERVICE, OpenSpan, ServerRequest, open_spans
+from dashcam.record.correlation import JOB, REQUEST_ID, SERVICE, OpenSpan, ServerRequest, open_spans
 from dashcam.record.line import are_fit
 from dashcam.record.masking import mask_text
 from dashcam.record.sanitizer import MAX_LABEL_BYTES, Sanitizer
@@ -81,6 +81,8 @@ _FIELD_PATHS = {name: (path[0], path[1:-1], path[-1], FREE_TEXT.get(name)) for n
 MAX_CLOCK_LAG_NS = 10_000_000  # the most between a time that the SDK takes and our look at it
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
 _SERVER, _ERROR = SpanKind.SERVER, StatusCode.ERROR
+_ROOT_KINDS = {SpanKind.SERVER, SpanKind.CONSUMER}  # a consumer takes a message from a queue, as a Celery worker does
+_TRANSACTION_TYPES = {SpanKind.SERVER: "request", SpanKind.CLIENT: "request", SpanKind.CONSUMER: "messaging"}
 _KINDS = {kind: kind.name.lower() for kind in SpanKind}
 
 
@@ -109,7 +111,7 @@ class SpoolProcessor(SpanProcessor):
 def mark_request(span: trace.Span) -> None:
     """Mark a served request as open in the spool; a later mark, which says more, stands for the former."""
     open_span = open_spans.get(span.get_span_context().span_id)
-    if open_span and open_span.served and isinstance(span, Span) and span.kind is _SERVER:
+    if open_span and open_span.served and isinstance(span, Span) and _is_root(open_span):
         open_span.served.start = _start_line(span, open_span, open_span.served)
         recorder.current(open_span.service).append(open_span.served.start)
 
@@ -157,15 +159,20 @@ def processors_of(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
 
 def _open(span: Span, context: Context) -> OpenSpan:
     identity = span.get_span_context()
-    is_server = span.kind is _SERVER
+    is_root = span.kind in _ROOT_KINDS or JOB in context
     parent = open_spans.get(span.parent.span_id) if span.parent and not span.parent.is_remote else None
     trace_id, span_id = f"{identity.trace_id:032x}", f"{identity.span_id:016x}"
     request = str(context.get(REQUEST_ID) or (parent.request_id if parent else ""))
-    transaction = parent.transaction if parent and not is_server else span_id
-    served = ServerRequest() if is_server else (parent.served if parent else None)
+    transaction = parent.transaction if parent and not is_root else span_id
+    served = ServerRequest() if is_root else (parent.served if parent else None)
     ids = encode_ids(request, trace_id, span_id, transaction)
     service = cast("recorder.Service | None", context.get(SERVICE)) or (parent.service if parent else None)
     return OpenSpan(ids, request, trace_id, span_id, transaction, served, _monotonic_start_ns(span), service)
+
+
+def _is_root(open_span: OpenSpan) -> bool:
+    """Return true for the span of a served request or a job, false for the parts of one."""
+    return open_span.served is not None and open_span.transaction == open_span.span_id
 
 
 def _monotonic_start_ns(span: Span) -> int:
@@ -195,13 +202,14 @@ def _start_line(span: Span, open_span: OpenSpan, served: ServerRequest) -> bytes
 
 
 def _end_line(span: ReadableSpan, open_span: OpenSpan) -> bytes:
-    served = open_span.served if span.kind is _SERVER else None
+    served = open_span.served if _is_root(open_span) else None
     if served:
         fields = served.fields
         labels = _add_attributes(fields, _changed_since(_attributes_of(span), served.attributes)) | served.labels
         if fields["message"] != span.name:
             fields["message"] = _mask_repeated(span.name)
-        _add_request(fields, served)
+        if span.kind is _SERVER:
+            _add_request(fields, served)
     else:
         fields = _ids_of(span, open_span)
         labels = _add_attributes(fields, _attributes_of(span))
@@ -290,7 +298,7 @@ def _add_span_fields(fields: dict[str, Any], span: ReadableSpan, us: int, result
     name, duration = fields["message"], {"us": us}
     fields["span"].update(name=name, kind=_KINDS[span.kind])
     if fields["transaction"]["id"] == fields["span"]["id"]:
-        fields["transaction"].update(name=name, type="request", duration=duration)
+        fields["transaction"].update(name=name, type=_TRANSACTION_TYPES.get(span.kind, "job"), duration=duration)
         if result:
             fields["transaction"]["result"] = result
     else:

@@ -74,8 +74,9 @@ def kind(event: Event) -> str:
 
 
 def is_served(event: Event) -> bool:
-    """Whether it is the span of a request that was served here; an aborted request is one too."""
-    return is_aborted(event) or (event.is_span and kind(event) in SERVER_KINDS)
+    """Return true for the span of a request that was served here, or of a job; an aborted one too."""
+    is_job = text(event, "transaction.type") == "job"
+    return is_aborted(event) or (event.is_span and (is_job or kind(event) in SERVER_KINDS))
 
 
 def is_aborted(event: Event) -> bool:

@@ -1,0 +1,189 @@
+"""Stories of what is not a request, `with job("nightly import"):`, and parts of any story, `with span("parse"):`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from types import ModuleType, TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, cast
+
+import orjson
+import wrapt
+from opentelemetry import trace
+from opentelemetry.context import Context, attach, detach, get_current, get_value
+from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.util.types import AttributeValue
+
+from dashcam.record import recorder, unhandled
+from dashcam.record.correlation import HEADER, JOB, PROPAGATORS, REQUEST_ID, SERVICE, new_request_id, open_spans
+from dashcam.record.line import CONTEXT_FIELDS
+from dashcam.record.sanitizer import Sanitizer
+from dashcam.record.setup import init
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_TRACER = "dashcam"
+
+
+class Block:
+    """A part of a program that is recorded as a span: a context manager, and a decorator of a function or coroutine.
+
+    `job` and `span` return it. An exception that leaves it is a failure, but for `sys.exit(0)`.
+    """
+
+    __slots__ = ("_arguments", "_span", "_start", "_token")
+
+    def __init__(self, start: Callable[..., tuple[Span, Context]], *arguments: Any) -> None:
+        self._start = start
+        self._arguments = arguments
+
+    def __enter__(self) -> Self:
+        self._span, context = self._start(*self._arguments)
+        self._token = attach(context)
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        try:
+            if error is not None and not (isinstance(error, SystemExit) and not error.code):
+                _fail(self._span, error)
+        finally:
+            detach(self._token)
+            self._span.end()
+
+    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        """Return the function with each of its calls recorded."""
+        if isgeneratorfunction(function) or isasyncgenfunction(function):
+            raise TypeError(f"{function.__qualname__} is a generator: put the `with` inside")
+        if iscoroutinefunction(function):
+
+            @wraps(function)
+            async def recorded_coroutine(*args: _P.args, **kwargs: _P.kwargs) -> Any:
+                with Block(self._start, *self._arguments):
+                    return await function(*args, **kwargs)
+
+            return cast("Callable[_P, _R]", recorded_coroutine)
+
+        @wraps(function)
+        def recorded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            with Block(self._start, *self._arguments):
+                return function(*args, **kwargs)
+
+        return recorded
+
+
+def job(name: str, headers: Mapping[str, str] | None = None, /, **fields: Any) -> Block:
+    """Record a script, a cron job or a worker's message as a story: an ID, a root span, and what happens within.
+
+    With the `headers` of a message, which `headers()` gave to its sender, it goes on with the sender's story. Within a
+    request or another job it is a part of that one. A process that records nothing yet begins to, as with `init()`.
+
+        with dashcam.job("nightly import", source="garage"):
+            ...
+    """
+    return Block(_start_job, name, headers, fields)
+
+
+def span(name: str, /, **fields: Any) -> Block:
+    """Record a part of a request or a job with how long it took.
+
+    with dashcam.span("parse", rows=3):
+        ...
+    """
+    return Block(_start_span, name, fields)
+
+
+def headers() -> dict[str, str]:
+    """Return the headers that carry the current story to whoever gets a message, empty outside of any.
+
+    queue.send(body, headers=dashcam.headers())
+    """
+    carrier: dict[str, str] = {}
+    PROPAGATORS.inject(carrier)
+    return carrier
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """A call in another process, in the context of its submitter; also where the process was not there before."""
+
+    service: recorder.Service | None
+    headers: dict[str, str]
+    fields: dict[str, Any]
+
+    def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self.service and not recorder.running():
+            init(self.service.name, self.service.version)
+        context = extract(self.headers, Context())
+        token = attach(Context({**context, CONTEXT_FIELDS: self.fields}) if self.fields else context)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            detach(token)
+
+
+def carry_into_processes(module: ModuleType) -> None:
+    """Have each call that a `ProcessPoolExecutor` gets belong to the story of its submitter, and to no other.
+
+    A worker that is forked in a request would else log under that request's ID for as long as it lives.
+    """
+
+    def submit(submit: Callable[..., Any], _: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        active = recorder.current()
+        fields = Sanitizer().fields(cast("dict[str, Any]", get_value(CONTEXT_FIELDS) or {}))
+        service = active.service if isinstance(active, recorder.Recorder) else None
+        return submit(_Carried(service, headers(), fields), *args, **kwargs)
+
+    wrapt.wrap_function_wrapper(module, "ProcessPoolExecutor.submit", submit)
+
+
+def _start_job(name: str, given: Mapping[str, str] | None, fields: dict[str, Any]) -> tuple[Span, Context]:
+    if not recorder.running():
+        init()
+    context = get_current()
+    if trace.get_current_span(context).get_span_context().span_id in open_spans:
+        return _start_span(name, fields)
+    context = extract(given or {}, context)
+    context = Context({**context, REQUEST_ID: context.get(REQUEST_ID) or new_request_id()})
+    attributes, others = _attributes(fields)
+    span = trace.get_tracer(_TRACER).start_span(name, Context({**context, JOB: True}), attributes=attributes)
+    open_span = open_spans.get(span.get_span_context().span_id)
+    if open_span and open_span.served:
+        open_span.served.labels.update(others)
+    return span, trace.set_span_in_context(span, context)
+
+
+def extract(given: Mapping[str, str], context: Context) -> Context:
+    """Return the context of whoever sent these headers: its request ID and trace, as far as the headers have them."""
+    found = {str(name).lower(): value for name, value in given.items()}
+    carrier = {name: found[name.lower()] for name in (HEADER, "traceparent", "tracestate") if name.lower() in found}
+    kept = Context({name: value for name, value in context.items() if name == SERVICE})
+    return PROPAGATORS.extract(carrier, kept)
+
+
+def _start_span(name: str, fields: dict[str, Any]) -> tuple[Span, Context]:
+    attributes, others = _attributes(fields)
+    texts = {each: orjson.dumps(Sanitizer().value(value)).decode() for each, value in others.items()}
+    span = trace.get_tracer(_TRACER).start_span(name, attributes={**attributes, **texts})
+    return span, trace.set_span_in_context(span)
+
+
+def _attributes(fields: Mapping[str, Any]) -> tuple[dict[str, AttributeValue], dict[str, Any]]:
+    """Part the fields into those that a span can have as attributes, and all others."""
+    plain: dict[str, AttributeValue] = {
+        name: value for name, value in fields.items() if isinstance(value, str | bool | int | float)
+    }
+    return plain, {name: value for name, value in fields.items() if name not in plain}
+
+
+def _fail(span: Span, error: BaseException) -> None:
+    open_span = open_spans.get(span.get_span_context().span_id)
+    is_job = open_span is not None and open_span.served is not None and open_span.transaction == open_span.span_id
+    if is_job and open_span and open_span.served:
+        open_span.served.error = error
+        unhandled.record(error)
+    try:
+        span.set_attribute("error.type", type(error).__qualname__)
+        span.record_exception(error)
+        span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+    except Exception:  # noqa: BLE001 — an exception's own `__str__` may raise
+        recorder.drop("error")

@@ -1,0 +1,264 @@
+"""Stories of what is not a request."""
+
+import asyncio
+import multiprocessing
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import dashcam
+
+log = dashcam.get_logger("nightly")
+
+
+def _only_span(recording, name):
+    (event,) = [event for event in recording.events() if event.get("span.name") == name]
+    return event
+
+
+def test_a_job_is_a_story(cars):
+    """One ID and one root span, its fields, those that `add` put there, and the log calls within."""
+    with dashcam.job("nightly import", source="garage", rows=[1, 2]):
+        request_id = dashcam.request_id()
+        log.info("started")
+        dashcam.add(imported=3)
+        with dashcam.span("parse", rows=3, files=["a", "b"]):
+            log.info("parsing")
+
+    assert dashcam.request_id() == ""
+    story = cars.assert_one_story(request_id, services=["cars"])
+    assert [entry.title for entry in story.entries] == ["nightly import", "started", "parse", "parsing"]
+    root, part = _only_span(cars, "nightly import"), _only_span(cars, "parse")
+    assert root.labels == {"source": "garage", "rows": [1, 2], "imported": 3}
+    assert (root.get("transaction.type"), root.get("event.outcome")) == ("job", "success")
+    assert root.get("url") is None
+    assert part.labels == {"rows": 3, "files": '["a","b"]'}
+    assert part.get("parent.id") == root.get("span.id")
+    assert part.get("transaction.id") == root.get("transaction.id")
+
+
+def test_jobs_are_stories_of_their_own(cars):
+    """One after another; one within another is a part of it."""
+    ids = []
+    for _ in range(2):
+        with dashcam.job("outer"):
+            ids.append(dashcam.request_id())
+            with dashcam.job("inner"):
+                assert dashcam.request_id() == ids[-1]
+
+    assert len(set(ids)) == 2
+    assert len(cars.story(ids[0]).entries) == 2
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("v"), KeyboardInterrupt(), SystemExit(3), SystemExit("no"), asyncio.CancelledError()]
+)
+def test_a_failure_is_a_failure(cars, error):
+    """Any exception that leaves the job: once as an event, and the span says so; the program gets it as it is."""
+    with pytest.raises(type(error)) as raised, dashcam.job("nightly"), dashcam.span("parse"):
+        raise error
+
+    assert raised.value is error
+    assert {_only_span(cars, name).get("event.outcome") for name in ("nightly", "parse")} == {"failure"}
+    (event,) = [event for event in cars.events() if event.get("error.stack_trace")]
+    assert event.get("error.type") == type(error).__name__
+    assert event.get("transaction.id") == _only_span(cars, "nightly").get("transaction.id")
+
+
+@pytest.mark.parametrize("code", [None, 0])
+def test_the_end_of_a_script_is_no_failure(cars, code):
+    """`sys.exit()` is how many scripts end."""
+    with pytest.raises(SystemExit), dashcam.job("nightly"):
+        sys.exit(code)
+
+    assert [event.get("event.outcome") for event in cars.events()] == ["success"]
+
+
+def test_a_handled_error_in_a_span(cars):
+    """The span failed, the job did not."""
+    with dashcam.job("nightly"):
+        try:
+            with dashcam.span("parse"):
+                int("four")
+        except ValueError:
+            pass
+
+    assert _only_span(cars, "parse").get("event.outcome") == "failure"
+    assert _only_span(cars, "nightly").get("event.outcome") == "success"
+
+
+def test_decorators(cars):
+    """Each call of a function or coroutine is a job; its result is what it was."""
+
+    @dashcam.job("import", kind="function")
+    def plain(number):
+        """Import."""
+        log.info("in it")
+        return number + 1
+
+    @dashcam.job("import", kind="coroutine")
+    async def later(number):
+        await asyncio.sleep(0)
+        log.info("in it")
+        return number + 1
+
+    assert (plain(1), plain(2), asyncio.run(later(3))) == (2, 3, 4)
+    assert (plain.__name__, plain.__doc__) == ("plain", "Import.")
+    spans = [event for event in cars.events() if event.get("span.name") == "import"]
+    assert [event.labels["kind"] for event in spans] == ["function", "function", "coroutine"]
+    assert len({event.get("http.request.id") for event in cars.events()}) == 3
+
+
+def test_a_decorated_generator():
+    """Its calls are over before its work begins: that is said where it is written."""
+    with pytest.raises(TypeError, match="put the `with` inside"):
+        dashcam.job("import")(lambda: (yield))
+
+
+def test_tasks_and_threads(cars):
+    """What a job starts belongs to it."""
+
+    async def work():
+        await asyncio.gather(*(asyncio.to_thread(log.info, "in a thread of a task") for _ in range(2)))
+
+    with dashcam.job("nightly"):
+        request_id = dashcam.request_id()
+        asyncio.run(work())
+        with ThreadPoolExecutor(2) as executor:
+            executor.submit(log.info, "in an executor")
+        thread = threading.Thread(target=log.info, args=("in a thread",))
+        thread.start()
+        thread.join()
+
+    cars.assert_one_story(request_id, services=["cars"])
+    assert len(cars.story(request_id).entries) == 5
+
+
+def _log_in_a_process(number):
+    log.info("in a process", number=number)
+
+
+PROCESSES = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+import dashcam
+
+log = dashcam.get_logger("nightly")
+
+def work(number):
+    log.info("in a process", number=number)
+
+if __name__ == "__main__":
+    dashcam.init("cars")
+    with ProcessPoolExecutor(1, multiprocessing.get_context(sys.argv[1])) as executor:
+        for number in range(2):
+            with dashcam.job("nightly"), dashcam.context(tenant="acme"):
+                print(dashcam.request_id())
+                executor.submit(work, number).result()
+        executor.submit(work, 2).result()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_an_executor_of_processes(recording, tmp_path, method):
+    """Each call belongs to the job that submitted it, whatever the worker did before and however it was started."""
+    (tmp_path / "script.py").write_text(PROCESSES)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py", method],
+        env=recording.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+    )
+
+    first, second = done.stdout.split()
+    found = [event for event in recording.events() if event.get("message") == "in a process"]
+    assert [(event.labels.pop("number"), event.get("http.request.id"), event.labels) for event in found] == [
+        (0, first, {"tenant": "acme"}),
+        (1, second, {"tenant": "acme"}),
+        (2, None, {}),
+    ]
+    assert {event.get("service.name") for event in found} == {"cars"}
+
+
+def test_a_forked_process(cars):
+    """It goes on with the story of the job it was forked in, and does not end it."""
+    with dashcam.job("nightly"):
+        request_id = dashcam.request_id()
+        process = multiprocessing.get_context("fork").Process(target=_log_in_a_process, args=(0,))
+        process.start()
+        process.join()
+
+    cars.assert_one_story(request_id, services=["cars"])
+    assert [entry.title for entry in cars.story(request_id).entries] == ["nightly", "in a process"]
+
+
+def test_a_message_of_a_queue(cars):
+    """Who sends the headers along, and who takes the message with them, tell one story."""
+    with dashcam.job("order"):
+        request_id, message = dashcam.request_id(), dashcam.headers()
+    with dashcam.job("deliver", {name.lower(): value for name, value in message.items()}, queue="orders"):
+        log.info("delivered")
+
+    story = cars.assert_one_story(request_id, services=["cars"])
+    assert [entry.title for entry in story.entries] == ["order", "deliver", "delivered"]
+    assert dashcam.headers() == {}
+
+
+@pytest.mark.parametrize("given", [{}, {"X-Request-ID": "no no"}, {"traceparent": "garbage"}])
+def test_a_message_without_a_story(cars, given):
+    """It gets an ID of its own."""
+    with dashcam.job("deliver", given):
+        assert len(dashcam.request_id()) == 36
+
+
+KILLED = """
+import os, signal
+import dashcam
+dashcam.init("nightly")
+with dashcam.job("nightly import"):
+    dashcam.get_logger("nightly").info("started")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_an_abort_is_an_abort(recording):
+    """A job whose process was killed is not lost."""
+    done = subprocess.run([sys.executable, "-c", KILLED], env=recording.environment, check=False, timeout=100)
+
+    assert done.returncode == -signal.SIGKILL
+    (aborted,) = [event for event in recording.events() if event.get("event.action") == "request-aborted"]
+    assert "nightly import" in aborted.get("message")
+    assert recording.story(aborted.get("http.request.id")).outcome == "aborted"
+
+
+SCRIPT = """
+import sys
+import dashcam
+with dashcam.job("nightly import"):
+    dashcam.get_logger("nightly").info("started")
+    {}["no"]
+"""
+
+
+def test_a_script_that_does_not_call_init(recording):
+    """`job` begins to record by itself; the exception that ends the script is there once, and printed once."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env=recording.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.count("KeyError: 'no'") == 1
+    errors = [event for event in recording.events() if event.get("error.stack_trace")]
+    assert [event.get("error.type") for event in errors] == ["KeyError"]
+    recording.assert_one_story(errors[0].get("http.request.id"))
