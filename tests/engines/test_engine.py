@@ -1,6 +1,9 @@
 """The engines start, answer, and end; one that does not start says why."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import requests
@@ -54,3 +57,23 @@ def test_a_node_ends_with_the_process_that_started_it(tmp_path, pytestconfig):
     node.process.stdin.close()
 
     assert node.process.wait(engine.STOP_TIMEOUT_S) == 0
+
+
+def test_without_a_registry_the_summary_has_one_line(tmp_path):
+    """Hundreds of tests need an engine; a machine without Maven Central learns so once, and how to change it."""
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    tests = ["tests/engines/test_engine.py::test_elasticsearch_names_its_version", "tests/kibana/test_searches.py"]
+    options = ["-q", "-p", "no:randomly", "-o", f"cache_dir={tmp_path}/cache", f"--basetemp={tmp_path}/base"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *tests, "tests/destinations/elasticsearch/test_streams.py"],
+        env={**os.environ, **nowhere, "HOME": str(tmp_path), "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    skipped = [line for line in done.stdout.splitlines() if line.startswith("SKIPPED")]
+    assert done.returncode == 0, done.stdout
+    assert len(skipped) == 1
+    assert "Maven Central, which cannot be reached" in skipped[0]
