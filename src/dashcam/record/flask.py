@@ -89,7 +89,7 @@ class _Steps:
         began_at, token = environ.get(_OPEN, (tuple, None))
         if began_at() is not at:  # a copy, for another thread: the request goes on
             return
-        if error is not None:
+        if error is not None and not isinstance(error, GeneratorExit):  # how a body ends that nobody wants any more
             environ[SERVER_SPAN].fail(error)
         if token:
             detach(token)
