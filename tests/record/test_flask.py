@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import dashcam
 from dashcam.record.correlation import is_request_id
 
+from ..processes import run
 from .garage import create_app
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -359,3 +360,25 @@ def test_a_second_init_app_changes_nothing(recording):
 def test_request_ids(text, expected):
     """Letters, digits and a few signs, nothing behind them."""
     assert is_request_id(text) is expected
+
+
+TWO = """
+import flask, dashcam
+
+log = dashcam.get_logger("two")
+apps = [flask.Flask(name) for name in ("cars", "parts")]
+for app in apps:
+    dashcam.init_app(app)
+    app.add_url_rule("/", view_func=lambda: log.info("serves") or "ok", endpoint="serve")
+for app in (*apps, apps[0]):
+    app.test_client().get("/")
+"""
+
+
+def test_two_applications_of_one_process(recording):
+    """Each has the service that its package names."""
+    run(TWO, env=recording.environment)
+
+    events = recording.events()
+    assert [event.get("service.name") for event in events if event.is_span] == ["cars", "parts", "cars"]
+    assert [event.get("service.name") for event in _lines(recording)] == ["cars", "parts", "cars"]
