@@ -104,7 +104,6 @@ def test_garbage_is_no_event(tmp_path, spool):
 def test_pruning_keeps_to_the_limit(tmp_path, spool):
     """The oldest of the segments that are done go; the account keeps what they held."""
     _fill(spool, 2000)
-    write_to(spool).drop("limit")
     paths = segment_files(spool)
     before = collect_stats(tmp_path)
 
@@ -112,8 +111,24 @@ def test_pruning_keeps_to_the_limit(tmp_path, spool):
 
     assert segment_files(spool) == paths[5:]
     after = collect_stats(tmp_path)
-    assert (after.recorded, after.dropped) == (before.recorded, before.dropped)
+    assert after.recorded == before.recorded == 2000
     assert after.bytes < before.bytes
+
+
+def test_drops_of_pruned_segments_stay_in_the_account(tmp_path, spool):
+    """One segment after the other goes; what each says was dropped is still counted, by reason."""
+    for reason in ("limit", "disk", "limit"):
+        writer = write_to(spool)
+        writer.append(log_line(1))
+        writer.drop(reason)
+        writer.close()
+
+    for path in segment_files(spool):
+        prune(tmp_path, {path.stem}, limit_bytes=0)
+
+    assert segment_files(spool) == []
+    dropped = collect_stats(tmp_path).dropped
+    assert {reason: count for reason, count in dropped.items() if count} == {"limit": 2, "disk": 1}
 
 
 def test_what_is_not_done_is_not_pruned(tmp_path, spool):
