@@ -13,9 +13,9 @@ MS_NS = 1_000_000
 CARS, PARTS = Term("service.name", "cars"), Term("service.name", "parts")
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "*", "(*)"])
+@pytest.mark.parametrize("text", ["", "  \n", "*", "(*)", "*:*"])
 def test_everything(text):
-    """A blank text and a star mean every event."""
+    """A blank text, a star and two mean every event."""
     assert parse(text) == MatchAll()
 
 
@@ -70,11 +70,37 @@ def test_words(text, expression):
         ("error:*", Exists("error.type")),
         ("level:Warn", Term("log.level", "warning")),
         ("duration:1.5ms", Term("event.duration", "1500000")),
+        ("outcome:aborted", Term("event.action", "request-aborted")),
     ],
 )
 def test_fields(text, expression):
     """A short name stands for its field, any other name for a label."""
     assert parse(text) == expression
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("request_id", "http.request.id"),
+        ("requestId", "http.request.id"),
+        ("X-Request-ID", "http.request.id"),
+        ("trace_id", "trace.id"),
+        ("traceId", "trace.id"),
+        ("span_id", "span.id"),
+        ("message_id", "event.id"),
+        ("status_code", "http.response.status_code"),
+        ("service_name", "service.name"),
+    ],
+)
+def test_usual_spellings(name, field):
+    """Another usual name of a field finds it, and the label of that name."""
+    assert parse(f"{name}:7") == Or((Term(field, "7"), Term(f"labels.{name}", "7")))
+    assert parse(f"{name}:*") == Or((Exists(field), Exists(f"labels.{name}")))
+
+
+def test_a_message_by_a_short_name():
+    """It is searched for words, as the message is."""
+    assert parse('msg:"timed out"') == Or((Phrase("timed out", "message"), Term("labels.msg", "timed out")))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +135,9 @@ def test_ranges(text, expression):
         ("NOT a", Not(Phrase("a"))),
         ("-a", Not(Phrase("a"))),
         ("a -b", And((Phrase("a"), Not(Phrase("b"))))),
+        ("!a", Not(Phrase("a"))),
+        ("!level:info", Not(Term("log.level", "info"))),
+        ("a && b || !c", Or((And((Phrase("a"), Phrase("b"))), Not(Phrase("c"))))),
         ("+a", Phrase("a")),
         ("a or b", And((Phrase("a"), Phrase("or"), Phrase("b")))),
         ("a b OR c", And((Phrase("a"), Or((Phrase("b"), Phrase("c")))))),
@@ -143,14 +172,20 @@ def test_operators(text, expression):
         ("duration:>250", 10, "number with a unit, such as 250ms"),
         ("duration:>9parsecs", 10, "number with a unit"),
         ("duration:-", 10, "ends where"),
-        ("status:>many", 8, "'many' is none"),
-        ("status:[1 TO x]", 13, "'x' is none"),
+        ("status:>many", 8, "'many' is not a number; a range needs numbers."),
+        ("status:[1 TO x]", 13, "'x' is not a number"),
+        ("status:[1 x]", 10, "'x' is not expected"),
+        ("status:abc", 7, "'abc' is not a value of http.response.status_code"),
+        ("pid:self", 4, "labels.NAME"),
+        ("kind:servant", 5, "Known: client, consumer, internal, producer, server."),
+        ("outcome:failed", 8, "Known: aborted, failure, success, unknown."),
+        ("*:x", 0, "* is not a field"),
         (">5", 0, "needs a field"),
         ("*out", 0, "'*out' has no field"),
-        ("&&", 0, "no letter or digit"),
+        ("&&", 0, "'&&' is not expected"),
         ('"..."', 0, "no letter or digit"),
         ("@timestamp:>5", 0, "--since"),
-        ("a \ud83d", 2, "no character"),
+        ("a \ud83d", 2, "not a character"),
         ("a" * 8001, 8000, "at most 8000 characters"),
         ("(" * 60 + "a" + ")" * 60, 51, "at most 50 deep"),
         ("-" * 60 + "a", 51, "at most 50 deep"),

@@ -26,6 +26,48 @@ SHORT = {
 }
 """Short names a person types, and the field each stands for."""
 
+SPELLINGS = {
+    "client_ip": "client.ip",
+    "environment": "service.environment",
+    "error_message": "error.message",
+    "error_type": "error.type",
+    "event_id": "event.id",
+    "exception": "error.type",
+    "hostname": "host.name",
+    "http_method": "http.request.method",
+    "http_status": "http.response.status_code",
+    "log_level": "log.level",
+    "logger_name": "log.logger",
+    "loglevel": "log.level",
+    "message_id": "event.id",
+    "msg": "message",
+    "parent_id": "parent.id",
+    "parent_span_id": "parent.id",
+    "process_id": "process.pid",
+    "request_id": "http.request.id",
+    "requestid": "http.request.id",
+    "service_name": "service.name",
+    "severity": "log.level",
+    "span_id": "span.id",
+    "spanid": "span.id",
+    "stack_trace": "error.stack_trace",
+    "status_code": "http.response.status_code",
+    "trace_id": "trace.id",
+    "traceid": "trace.id",
+    "x_request_id": "http.request.id",
+}
+"""Other usual names of these fields, in small letters and with `_` for `-`. A label may have such a name, too: a search
+by one finds both."""
+
+WHOLE_NUMBERS = frozenset({"http.response.status_code", "process.pid"})
+"""The fields of a short name that hold whole numbers and nothing else."""
+
+KNOWN_VALUES = {
+    "event.outcome": ("aborted", "failure", "success", "unknown"),
+    "span.kind": ("client", "consumer", "internal", "producer", "server"),
+}
+"""The fields that hold one of a few values, and these."""
+
 _ROOT = re.compile(
     r"(agent|client|db|ecs|error|event|host|http|labels|log|parent|process|processor|service|span|timestamp|trace"
     r"|transaction|url|user_agent)\."
@@ -45,12 +87,24 @@ _NORMALIZERS: dict[str, Callable[[str], str]] = {
 
 
 def field_of(name: str) -> str:
-    """The dotted name of the field a search means by a name; `car_id` is the label `labels.car_id`."""
+    """Return the dotted name of the field a search means by a name; `car_id` is the label `labels.car_id`."""
+    return fields_of(name)[0]
+
+
+def fields_of(name: str) -> tuple[str, ...]:
+    """Return the fields a name stands for, a field of ours before the label of the same name.
+
+    >>> fields_of("service"), fields_of("car_id"), fields_of("request_id")
+    (('service.name',), ('labels.car_id',), ('http.request.id', 'labels.request_id'))
+    """
     if name in _WHOLE or _ROOT.match(name):
-        return name
-    return SHORT.get(name, f"labels.{name}")
+        return (name,)
+    if name in SHORT:
+        return (SHORT[name],)
+    usual = SPELLINGS.get(name.lower().replace("-", "_"))
+    return (usual, f"labels.{name}") if usual else (f"labels.{name}",)
 
 
 def normalize(field: str, value: str) -> str:
-    """A value in the capitals its field is written in, where the field has a rule: `post` is POST as a method."""
+    """Return a value in the case its field is written in, where the field has a rule: `post` is POST as a method."""
     return _NORMALIZERS.get(field, str)(value)

@@ -1,68 +1,80 @@
-"""A search text as the tree of a Lucene query: what Lucene's signs mean in a search of Dashcam."""
+"""The tokens of a search text.
+
+A value, a field's name and an operator are one token each; where a quote or a bracket may stand is decided here, and
+what the tokens mean in `language`.
+"""
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from dashcam.errors import QueryError
-from dashcam.find import lucene as tree
-from dashcam.find.lucene import NestingError, ParseError, parse
 
-__all__ = ["parse_tree", "tree", "unescape"]
+MAX_TEXT = 8_000  # characters; more is no longer typed by a person
 
-MAX_TEXT = 8_000  # characters
+WORD, PHRASE, COMPARE, END = "word", "phrase", "compare", "end"
 
-# A word that begins with a sign the grammar has for regular expressions, single quotes or exclusion is plain text here.
-# Lone surrogates, which no text may hold, stand for these signs while the grammar looks, so that positions stay true.
-_HIDDEN = {"/": "\ud800", "'": "\ud801", "-": "\ud802"}
-_SHOWN = str.maketrans({hidden: sign for sign, hidden in _HIDDEN.items()})
-_PARTS = re.compile(
+_OPERATORS = {"AND": "AND", "&&": "AND", "OR": "OR", "||": "OR", "NOT": "NOT", "-": "NOT", "!": "NOT", "+": "+"}
+
+_TOKEN = re.compile(
     r"""
-    "(?:[^"\\]|\\.)*"
-    | (?P<first> [^\s:^~(){}\[\]"+\-\\<>] | (?<=[:<>=])-(?=\d) | \\. )
-      (?P<rest> (?: [^\s:^~(){}\[\]"\\] | \\. )* )
-      (?P<inner> "? )
-    | (?P<fault> ["~^] )
+    \s*(?:
+      (?P<phrase> " (?: [^"\\] | \\. )* " )
+    | (?P<compare> [<>]=? )
+    | (?P<sign> [()\[\]{}:+!-] )
+    | (?P<word> (?: [^\s:^~(){}\[\]"\\] | \\. )+ )
+    | (?P<fault> . )
+    | (?P<end> \Z )
+    )
     """,
     re.DOTALL | re.VERBOSE,
 )
+_NEGATIVE = re.compile(r"\s*(?P<word>-\d(?:[^\s:^~(){}\[\]\"\\]|\\.)*)")
 
 
-def parse_tree(text: str) -> Any:
-    """The tree of a text that is not blank; the texts in it are read by `unescape`, each node's `pos` counts from 0.
+class Token(NamedTuple):
+    """A part of a search text as it is written; `kind` is `word`, `phrase`, `compare`, `end`, or the operator itself.
 
-    Raises `QueryError` with the position of what cannot be read.
+    `position` counts characters from 0.
     """
+
+    kind: str
+    text: str
+    position: int
+
+
+def tokenize(text: str) -> Iterator[Token]:
+    """Yield the tokens of a search text, the last one an `end`; raise `QueryError` at what is not a token."""
     if len(text) > MAX_TEXT:
         raise QueryError(f"A search has at most {MAX_TEXT} characters, not {len(text)}.", MAX_TEXT)
     if surrogate := re.search("[\ud800-\udfff]", text):
-        raise QueryError("This is no character.", surrogate.start())
-    try:
-        return parse(_PARTS.sub(_hide, text))
-    except NestingError as fault:
-        raise QueryError("A search has too many brackets and signs within each other.", fault.position) from None
-    except ParseError as fault:
-        raise QueryError(_reason(text, fault.position), fault.position) from None
+        raise QueryError("Half of a surrogate pair is not a character.", surrogate.start())
+    token, at = Token("", "", 0), 0
+    while token.kind != END:
+        # A minus is the sign of a number where a value is expected, else it negates.
+        takes_number = token.kind in {":", "[", "{", COMPARE} or token.text == "TO"
+        match = (takes_number and _NEGATIVE.match(text, at)) or _TOKEN.match(text, at)
+        if match is None:  # the pattern matches anywhere
+            raise AssertionError
+        token, at = _token(match), match.end()
+        if token.kind == WORD and text[at : at + 1] == '"':
+            raise QueryError('A quote begins a value; within a word it is written \\".', at)
+        yield token
 
 
-def unescape(text: str) -> str:
-    """A text out of the tree as it was written."""
-    return text.translate(_SHOWN)
+def _token(match: re.Match[str]) -> Token:
+    group = match.lastgroup or END
+    text, position = match[group], match.start(group)
+    if group == "fault":
+        raise QueryError(_fault(text), position)
+    if group in {"sign", WORD}:
+        return Token(_OPERATORS.get(text, text if group == "sign" else WORD), text, position)
+    return Token(group, text, position)
 
 
-def _hide(match: re.Match[str]) -> str:
-    if match["fault"] == '"':
-        raise QueryError("This quote is never closed.", match.start())
-    if match["fault"]:
-        raise QueryError(f"{match[0]} has no meaning here; put the text that holds it in quotes.", match.start())
-    if match["inner"]:
-        raise QueryError('A quote begins a value; within a word it is written \\".', match.end() - 1)
-    return f"{_HIDDEN.get(match['first'], match['first'])}{match['rest']}" if match["first"] else match[0]
-
-
-def _reason(text: str, position: int) -> str:
-    if position >= len(text):
-        return "The search ends where a value or a closing bracket is expected."
-    if text[position] == "\\":
-        return "A backslash stands before the sign whose meaning it takes, not at the end."
-    word = re.match(r"\w+|.", text[position:], re.DOTALL)
-    return f"{word and word[0]!r} is not expected here. Text that holds : ( ) [ ] {{ }} < > is put in quotes."
+def _fault(character: str) -> str:
+    if character == '"':
+        return "This quote is never closed."
+    if character == "\\":
+        return "Nothing to escape after the last backslash."
+    return f"{character} has no meaning here; put the text that holds it in quotes."

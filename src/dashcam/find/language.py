@@ -1,13 +1,13 @@
 r"""The search language: a text such as `level:error service:parts "timed out" duration:>250ms` as an expression.
 
-- `timed`, `"timed out"`, `time*`: words of a message or an error, the last one the beginning of a word
+- `timed`, `"timed out"`, `time*`: words of a message, an error or a label, the last one the beginning of a word; an ID
 - `service:parts`, `path:/cars/*`, `name:"VW Golf"`: a field's whole value; in message and error, words of it
 - `status:>=500`, `status:[500 TO 599]`, `status:5xx`, `duration:>250ms`, `level:>=warning`: ranges; `{` and `}` leave
-  the bound out, `*` is no bound
-- `error:*`: the field is there; `*` alone: every event
-- `a b` and `a AND b`, `a OR b`, `NOT a` and `-a`, `( )`, `service:(cars OR parts)`. AND binds closer than OR, and OR
-  closer than a blank: `service:cars level:error OR status:5xx` asks for cars, and of it for either
-- `\` takes the meaning of the sign after it
+  the bound out, `*` is an open bound
+- `error:*`: the field has a value; `*` alone, or `*:*`: every event
+- `a b` and `a AND b`, `a OR b`, `NOT a`, `-a` and `!a`, `( )`, `service:(cars OR parts)`. AND binds closer than OR, and
+  OR closer than a blank: `service:cars level:error OR status:5xx` asks for cars, and of it for either
+- `\` escapes the next character
 
 `fields` has the names; one it does not know is a label: `car_id:7`.
 """
@@ -15,11 +15,10 @@ r"""The search language: a text such as `level:error service:parts "timed out" d
 import re
 from collections.abc import Callable
 from reprlib import repr as shortened
-from typing import Any as Node
 
 from dashcam.errors import QueryError
-from dashcam.find.fields import field_of, normalize
-from dashcam.find.grammar import parse_tree, tree, unescape
+from dashcam.find.fields import KNOWN_VALUES, WHOLE_NUMBERS, fields_of, normalize
+from dashcam.find.grammar import COMPARE, END, PHRASE, WORD, Token, tokenize
 from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Range, Term, Wildcard
 from dashcam.find.values import SEARCHED, words_of
 from dashcam.settings import LEVELS
@@ -30,73 +29,154 @@ _RANKS = {level.lower(): rank for rank, level in enumerate(LEVELS)}
 _LEVEL_NAMES = {"warn": "warning", "err": "error", "fatal": "critical"} | {level: level for level in _RANKS}
 _UNITS_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
+Fields = tuple[str, ...]
+"""The fields that one name of a search stands for, in each of which a value may be; none for words anywhere."""
+
+Bound = tuple[Token | None, bool]
+"""A bound of a range, `None` for an open one, and whether it is within the range itself."""
+
 
 def parse(text: str) -> Expression:
-    """The expression a text means; a blank one means every event.
+    """Return the expression that a text means; a blank one means every event.
 
     Raises `QueryError`, and nothing else, with the position of what cannot be read.
+
+    >>> parse("level:error created")
+    And(parts=(Term(field='log.level', value='error'), Phrase(text='created', field='', prefix=False)))
     """
-    return _read(parse_tree(text), "", 0) if text.strip() else MatchAll()
+    return _Parser(text).parse() if text.strip() else MatchAll()
 
 
-def _read(node: Node, field: str, depth: int) -> Expression:
-    if depth > MAX_NESTING:
-        raise QueryError(f"A search is nested at most {MAX_NESTING} deep.", node.pos or 0)
-    return _READERS[type(node)](node, field, depth + 1)
+class _Parser:
+    """Reads tokens by recursive descent: a method for each binding strength, the weakest first."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = list(tokenize(text))
+        self._at = 0
+
+    def parse(self) -> Expression:
+        expression = self._blanks((), 0)
+        self._expect(END)
+        return expression
+
+    @property
+    def _next(self) -> Token:
+        return self._tokens[self._at]
+
+    def _take(self) -> Token:
+        token = self._next
+        self._at = min(self._at + 1, len(self._tokens) - 1)
+        return token
+
+    def _expect(self, *kinds: str) -> Token:
+        if self._next.kind not in kinds:
+            raise self._unexpected()
+        return self._take()
+
+    def _unexpected(self) -> QueryError:
+        if self._next.kind == END:
+            return QueryError("The search ends where a value or a closing bracket is expected.", self._next.position)
+        seen = shortened(self._next.text)
+        reason = f"{seen} is not expected here. Put text that holds : ( ) [ ] {{ }} < > in quotes."
+        return QueryError(reason, self._next.position)
+
+    def _blanks(self, fields: Fields, depth: int) -> Expression:
+        parts = [self._ors(fields, depth)]
+        while self._next.kind not in {")", END}:
+            parts.append(self._ors(fields, depth))
+        return And(tuple(parts)) if len(parts) > 1 else parts[0]
+
+    def _ors(self, fields: Fields, depth: int) -> Expression:
+        parts = [self._ands(fields, depth)]
+        while self._next.kind == "OR":
+            self._take()
+            parts.append(self._ands(fields, depth))
+        return Or(tuple(parts)) if len(parts) > 1 else parts[0]
+
+    def _ands(self, fields: Fields, depth: int) -> Expression:
+        parts = [self._one(fields, depth)]
+        while self._next.kind == "AND":
+            self._take()
+            parts.append(self._one(fields, depth))
+        return And(tuple(parts)) if len(parts) > 1 else parts[0]
+
+    def _one(self, fields: Fields, depth: int) -> Expression:
+        if depth > MAX_NESTING:
+            raise QueryError(f"A search is nested at most {MAX_NESTING} deep.", self._next.position)
+        token = self._expect("NOT", "+", "(", "[", "{", COMPARE, PHRASE, WORD)
+        match token.kind:
+            case "NOT":
+                return Not(self._one(fields, depth + 1))
+            case "+":
+                return self._one(fields, depth + 1)
+            case "(":
+                inner = self._blanks(fields, depth + 1)
+                self._expect(")")
+                return inner
+            case "[" | "{" | "compare":
+                return self._range(token, fields)
+            case "phrase":
+                return _in_each(fields, lambda field: _value(_unquoted(token.text), field, token.position))
+        if self._next.kind == ":" and self._next.position == token.position + len(token.text):
+            self._take()
+            return self._named(token, fields, depth)
+        return _in_each(fields, lambda field: _word(token, field))
+
+    def _named(self, name: Token, outer: Fields, depth: int) -> Expression:
+        text = _literal(name.text)
+        if outer:
+            raise QueryError(
+                f"{shortened(text)} names a field within another field's value; put a value that holds ':' in quotes.",
+                name.position,
+            )
+        if text == "@timestamp":
+            raise QueryError("The time is not searched for; choose it with --since and --until.", name.position)
+        if name.text == "*":
+            if self._next.text == "*":
+                self._take()
+                return MatchAll()
+            raise QueryError("* is not a field. A text without a field is searched for in all texts.", name.position)
+        return self._one(fields_of(text), depth + 1)
+
+    def _range(self, opening: Token, fields: Fields) -> Expression:
+        if not fields:
+            raise QueryError("A range needs a field, as in status:>=500.", opening.position)
+        bound = self._expect(WORD, PHRASE)
+        if opening.kind == COMPARE:
+            limit, is_open = (bound, opening.text.endswith("=")), (None, True)
+            low, high = (limit, is_open) if opening.text[0] == ">" else (is_open, limit)
+        else:
+            if self._next.text != "TO":
+                raise self._unexpected()
+            self._take()
+            upper, closing = self._expect(WORD, PHRASE), self._expect("]", "}")
+            low, high = (bound, opening.kind == "["), (upper, closing.kind == "]")
+        return _in_each(fields, lambda field: _between(field, low, high))
 
 
-def _all(node: Node, field: str, depth: int) -> Expression:
-    return And(tuple(_read(part, field, depth) for part in node.operands))
+def _in_each(fields: Fields, leaf: Callable[[str], Expression]) -> Expression:
+    """Return an expression that is met in one of some fields, or, without a field, in any text."""
+    parts = tuple(map(leaf, fields)) or (leaf(""),)
+    return parts[0] if len(parts) == 1 else Or(parts)
 
 
-def _any(node: Node, field: str, depth: int) -> Expression:
-    return Or(tuple(_read(part, field, depth) for part in node.operands))
-
-
-def _not(node: Node, field: str, depth: int) -> Expression:
-    return Not(_read(node.a, field, depth))
-
-
-def _inner(node: Node, field: str, depth: int) -> Expression:
-    return _read(node.children[0], field, depth)
-
-
-def _named(node: Node, field: str, depth: int) -> Expression:
-    return _read(node.expr, _field(node, field), depth)
-
-
-def _field(node: Node, outer: str) -> str:
-    name = _literal(unescape(node.name))
-    if outer:
-        raise QueryError(
-            f"{shortened(name)} names a field within another field's value; put a value that holds ':' in quotes.",
-            node.pos,
-        )
-    if name == "@timestamp":
-        raise QueryError("The time is not searched for; choose it with --since and --until.", node.pos)
-    return field_of(name)
-
-
-def _word(node: Node, field: str, _depth: int) -> Expression:
-    text = unescape(node.value)
+def _word(token: Token, field: str) -> Expression:
+    text = token.text
     wildcards = [sign for sign in re.findall(r"\\?.", text, re.DOTALL) if sign in {"*", "?"}]
     if text == "*":
         return Exists(field) if field else MatchAll()
     if field == "http.response.status_code" and re.fullmatch("[1-5]xx", text):
         return Range(field, int(text[0]) * 100, int(text[0]) * 100 + 99)
     if not wildcards:
-        return _value(_literal(text), field, node.pos)
+        return _value(_literal(text), field, token.position)
     if (not field or field in SEARCHED) and wildcards == ["*"] and text[-2].isalnum() and text.endswith("*"):
-        return _words(_literal(text[:-1]), field, node.pos, prefix=True)
+        return _words(_literal(text[:-1]), field, token.position, prefix=True)
     if not field:
         raise QueryError(
-            f"{shortened(text)} has no field: there a * ends a word, as in time*, or it is put in quotes.", node.pos
+            f"{shortened(text)} has no field: there a * ends a word, as in time*, or it is put in quotes.",
+            token.position,
         )
     return Wildcard(field, normalize(field, re.sub(r"\\([^*?\\])", r"\1", text)))
-
-
-def _phrase(node: Node, field: str, _depth: int) -> Expression:
-    return _value(_unquoted(node), field, node.pos)
 
 
 def _value(text: str, field: str, position: int) -> Expression:
@@ -106,7 +186,21 @@ def _value(text: str, field: str, position: int) -> Expression:
         return Term(field, _level(text, position))
     if field == "event.duration":
         return Term(field, str(_duration_ns(text, position)))
+    if (field, text.lower()) == ("event.outcome", "aborted"):
+        return Term("event.action", "request-aborted")
+    _check_possible(text, field, position)
     return Term(field, normalize(field, text))
+
+
+def _check_possible(text: str, field: str, position: int) -> None:
+    known = KNOWN_VALUES.get(field, ())
+    if known and normalize(field, text) not in known:
+        raise QueryError(f"{shortened(text)} is not a value of {field}. Known: {', '.join(known)}.", position)
+    if field in WHOLE_NUMBERS and not re.fullmatch("-?[0-9]{1,18}", text):
+        raise QueryError(
+            f"{shortened(text)} is not a value of {field}, which is a number. A label is searched for as labels.NAME.",
+            position,
+        )
 
 
 def _words(text: str, field: str, position: int, *, prefix: bool = False) -> Expression:
@@ -115,35 +209,24 @@ def _words(text: str, field: str, position: int, *, prefix: bool = False) -> Exp
     return Phrase(text, field, prefix)
 
 
-def _range(node: Node, field: str, _depth: int) -> Expression:
-    if not field:
-        raise QueryError("A range needs a field, as in status:>=500.", node.pos)
-    match node:
-        case tree.From():
-            wanted = Range(field, low=_bound(node.a, field), low_inclusive=node.include)
-        case tree.To():
-            wanted = Range(field, high=_bound(node.a, field), high_inclusive=node.include)
-        case _:
-            bounds = _bound(node.low, field), _bound(node.high, field)
-            wanted = Range(field, *bounds, node.include_low, node.include_high)
+def _between(field: str, low: Bound, high: Bound) -> Expression:
+    wanted = Range(field, low[0] and _bound(low[0], field), high[0] and _bound(high[0], field), low[1], high[1])
     if field == "log.level":
         return Or(tuple(Term(field, level) for level, rank in _RANKS.items() if wanted.holds(rank)))
     return wanted
 
 
-def _bound(node: Node, field: str) -> float | None:
-    text = _unquoted(node) if isinstance(node, tree.Phrase) else _literal(unescape(getattr(node, "value", "")))
-    if isinstance(node, tree.Prohibit):
-        text = f"-{_literal(unescape(getattr(node.a, 'value', '')))}"
+def _bound(token: Token, field: str) -> float | None:
+    text = _unquoted(token.text) if token.kind == PHRASE else _literal(token.text)
     if text == "*":
         return None
     if field == "log.level":
-        return _RANKS[_level(text, node.pos)]
+        return _RANKS[_level(text, token.position)]
     if field == "event.duration":
-        return _duration_ns(text, node.pos)
+        return _duration_ns(text, token.position)
     number = _number(text)
     if number is None:
-        raise QueryError(f"A range compares numbers, and {shortened(text)} is none.", node.pos)
+        raise QueryError(f"{shortened(text)} is not a number; a range needs numbers.", token.position)
     return number
 
 
@@ -171,23 +254,5 @@ def _literal(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
 
 
-def _unquoted(node: Node) -> str:
-    return re.sub(r'\\(["\\])', r"\1", node.value[1:-1])
-
-
-_READERS: dict[type, Callable[[Node, str, int], Expression]] = {
-    tree.AndOperation: _all,
-    tree.FieldGroup: _inner,
-    tree.From: _range,
-    tree.Group: _inner,
-    tree.Not: _not,
-    tree.OrOperation: _any,
-    tree.Phrase: _phrase,
-    tree.Plus: _inner,
-    tree.Prohibit: _not,
-    tree.Range: _range,
-    tree.SearchField: _named,
-    tree.To: _range,
-    tree.UnknownOperation: _all,  # a blank
-    tree.Word: _word,
-}
+def _unquoted(text: str) -> str:
+    return re.sub(r'\\(["\\])', r"\1", text[1:-1])

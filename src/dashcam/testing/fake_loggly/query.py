@@ -6,10 +6,10 @@ from fnmatch import translate
 from functools import lru_cache, partial
 from typing import Any
 
-from dashcam.find import lucene as tree
-from dashcam.find.lucene import ParseError, parse
+from dashcam.testing.fake_loggly import lucene as tree
 from dashcam.testing.fake_loggly.archive import Stored, words_of
 from dashcam.testing.fake_loggly.behaviour import Habits
+from dashcam.testing.fake_loggly.lucene import ParseError, parse
 
 Wanted = Callable[[Stored], bool]
 

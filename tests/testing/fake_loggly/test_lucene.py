@@ -2,8 +2,8 @@
 
 import pytest
 
-from dashcam.find import lucene
-from dashcam.find.lucene import (
+from dashcam.testing.fake_loggly import lucene
+from dashcam.testing.fake_loggly.lucene import (
     AndOperation,
     FieldGroup,
     From,
