@@ -55,6 +55,33 @@ def test_what_a_segments_end_tells_is_recorded_too(tmp_path, spool):
     assert (account.recorded, account.dropped) == (2, dict.fromkeys(DROP_REASONS, 0) | {"disk": 1})
 
 
+def test_what_was_delivered_ahead_does_not_wait(tmp_path, spool):
+    """A stop fell between two batches under way: the later one is delivered, before the mark can move."""
+    _fill(spool, 10)
+    (path,) = segment_files(spool)
+    with SegmentReader(path) as reader:
+        lines = reader.read(is_final=True).lines
+    ahead = frozenset(f"{path.stem}-{after.sequence:08d}" for _, after in lines[5:8])
+    marks = {path.stem: SegmentOffset(*lines[4][1])}
+    checkpoint.save(tmp_path / "positions", "loggly", Checkpoint(marks=marks, delivered=8, ahead=ahead))
+
+    assert collect_stats(tmp_path).routes["loggly"].waiting == 2
+
+
+@pytest.mark.parametrize(("synthesized", "waiting"), [(0, 2), (1, 1), (2, 0)])
+def test_what_a_segments_end_tells_waits_until_it_is_delivered(tmp_path, spool, synthesized, waiting):
+    """The aborted request and the drops, each by itself."""
+    with pytest.raises(AssertionError):
+        run_writer("writer.append(start_line(1, 'a'))\nwriter.drop('disk')\nos.kill(os.getpid(), 9)", spool)
+    (path,) = segment_files(spool)
+    with SegmentReader(path) as reader:
+        after = reader.read(is_final=True).after
+    marks = {path.stem: SegmentOffset(*after, synthesized=synthesized)}
+    checkpoint.save(tmp_path / "positions", "loggly", Checkpoint(marks=marks, delivered=synthesized))
+
+    assert collect_stats(tmp_path).routes["loggly"].waiting == waiting
+
+
 def test_each_route_has_its_share(tmp_path, spool):
     """What lies behind its marks waits."""
     _fill(spool)
