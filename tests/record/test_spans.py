@@ -10,10 +10,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import requests
+from flask import Flask
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 import dashcam
+from dashcam.record.correlation import open_requests
 from dashcam.record.sanitizer import MAX_LABEL_BYTES
 
 from ..processes import run
@@ -399,3 +401,13 @@ def test_a_request_that_was_open_when_its_process_was_killed(recording):
 
     found = [(event.get("http.request.id"), event.get("event.action")) for event in recording.events()]
     assert sorted(found, key=str) == [("first", None), ("killed", "request-aborted"), ("second", None)]
+
+
+def test_a_request_that_ended_is_not_open_any_more(recording):
+    """Only what is open is carried over into the next segment, and reported as aborted when the process dies."""
+    app = Flask("cars")
+    dashcam.init_app(app)
+    app.get("/")(lambda: str(len(list(open_requests(lambda _: True)))))
+
+    assert app.test_client().get("/").text == "1"
+    assert list(open_requests(lambda _: True)) == []
