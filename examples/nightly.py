@@ -1,4 +1,4 @@
-"""A script whose ordinary `logging` calls are recorded: `dashcam run -- python nightly.py`."""
+"""A script whose ordinary `logging` calls become one story: `dashcam run -- python nightly.py`."""
 
 import csv
 import io
@@ -10,8 +10,8 @@ ROWS = "id,wheels\n7,4\n8,four\n9,3\n"
 log = logging.getLogger("nightly")
 
 
+@dashcam.job("nightly import")
 def main():
-    dashcam.init("nightly")
     for row in csv.DictReader(io.StringIO(ROWS)):
         try:
             log.info("car %s has %d wheels", row["id"], int(row["wheels"]), extra={"car_id": int(row["id"])})
@@ -20,4 +20,5 @@ def main():
 
 
 if __name__ == "__main__":
+    dashcam.init("nightly")
     main()

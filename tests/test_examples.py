@@ -79,18 +79,20 @@ def without_times(story):
     return [line.split() for line in story.splitlines()]
 
 
-def test_the_script_records_ordinary_logging_calls(tmp_path):
-    """`logging` calls of a script are found again, fields and exception included."""
-    script = [sys.executable, EXAMPLES / "nightly.py"]
-    ran = dashcam("run", "--", *script, folder=tmp_path, LOG_BACKEND="local")
-    found = dashcam("search", "service:nightly", folder=tmp_path, LOG_BACKEND="local")
+def test_ordinary_logging_calls_of_a_script_are_one_story(tmp_path):
+    """The job, and the `logging` calls in it with their fields and the exception."""
+    ran = dashcam("run", "--", sys.executable, EXAMPLES / "nightly.py", folder=tmp_path, LOG_BACKEND="local")
+    drawn = dashcam("trace", "service=nightly", folder=tmp_path, LOG_BACKEND="local")
 
     assert ran.returncode == 0, ran.stderr
-    assert [re.sub(" +", " ", line.partition("nightly")[2].strip()) for line in found.stdout.splitlines()] == [
-        "car 7 has 4 wheels car_id=7",
-        "car 8 left out ValueError: invalid literal for int() with base 10: 'four' car_id=8",
-        "car 9 has 3 wheels car_id=9",
+    rows = [re.sub(" +", " ", line.partition("nightly ")[2].strip()) for line in drawn.stdout.splitlines()[5:]]
+    assert [row for row in rows if row] == [
+        "nightly import",
+        "├╴INFO car 7 has 4 wheels car_id=7",
+        "├╴ERROR car 8 left out car_id=8",
+        "└╴INFO car 9 has 3 wheels car_id=9",
     ]
+    assert "ValueError: invalid literal for int() with base 10: 'four'" in drawn.stdout
 
 
 def test_the_test_of_the_quickstart_passes(tmp_path):
