@@ -1,0 +1,258 @@
+"""The rules: where the value of a secret stands, given a word that can begin one.
+
+Each rule gets a text as UTF-8 and the place of the word, and looks at a bounded part around it, so that masking takes a
+time in proportion to the length of the text. It returns where the value stands, or None where no secret is.
+"""
+
+import re
+from typing import Final
+
+from dashcam.record import secret_values as values
+from dashcam.record.secret_words import MAX_NAME_BYTES
+
+Span = tuple[int, int]
+
+_HEAD = re.compile(rb"[\w-]*\Z")
+_ASSIGNMENT = re.compile(
+    rb"(?P<tail>[\w-]{0,48})(?P<between>(?:[\s\"'`)\]*]|\\.){0,16})(?P<sign>={1,3}>?|:=|:(?!:)|,|\()?(?P<blank>\s{0,8})",
+    re.DOTALL,
+)
+# Up to the quote it began with: `password=…`, `"password": "…"`, `\"password\": \"…`, `b'password': b'…`.
+_QUOTED = re.compile(rb"[bBrRuUfF]{0,2}(?P<quote>\\*[\"'`])(?P<value>(?:\\.|[^\\\n])*?)(?=(?P=quote)|\n|\Z)", re.DOTALL)
+_BARE = re.compile(rb"(?P<value>(?:(?i:bearer|basic|digest|token|negotiate|apikey)[ \t]+)?[^\s\"'&,;]+)")
+_COOKIE = rb"(?:[\w!#$%&*.^|~+-]+=(?:\\*\"[^\"\n\\]*\\*\"|[^\s\"',;]*)|[^\s\"',;=]+)"
+_COOKIES = re.compile(rb"(?P<value>%b(?:;[ ]?%b)*)" % (_COOKIE, _COOKIE))
+_CREDENTIALS = re.compile(
+    rb"(?P<value>(?i:digest|aws4-|oauth|hawk|signature|mac\b|scram)[\w-]*[ \t]+[^\n\"']*(?:\"[^\"\n]*\"[^\n\"']*)*"
+    rb"|(?:[A-Za-z][\w-]{1,30}[ \t]+)?[^\s\"',;]+)"
+)
+_BRACKET = re.compile(rb"[\[\](){}]|(?P<quote>\\*[\"'])(?:\\.|[^\\])*?(?P=quote)", re.DOTALL)
+_STRING = re.compile(rb"(?P<quote>\\*[\"'])(?P<value>(?:\\.|[^\\])*?)(?P=quote)", re.DOTALL)
+_MAX_CONTAINER_BYTES = 4_000
+_XML = re.compile(rb"[\w.-]{0,48}(?:\s[^<>]{0,200})?>(?:<!\[CDATA\[)?(?P<value>[^<]{1,2000}?)(?=\]\]>|<|\Z)")
+_PLIST = re.compile(rb"[\w.-]{0,48}</\w{1,20}>\s{0,20}<(?:string|value)[^<>]{0,80}>(?P<value>[^<]{1,2000})")
+_COLUMNS = re.compile(rb"(?:\s?,[\w\" ]{1,200})?\)=\((?P<value>[^()\n]{1,2000})")
+_SQL = re.compile(rb"\s{1,4}(?:is\s|was\s|by\s)?\\*'(?P<value>[^'\n]{1,2000}?)(?=\\*')", re.IGNORECASE)
+_OPTION = re.compile(rb"[\\\"']{0,4}[,\s]{1,4}\\*(?P<value>(?<=[\"'\\])[^\"'\n\\]{1,2000}|[^\s\"'&,;-][^\s\"'&,;]*)")
+_OPTION_QUOTED = re.compile(rb"[\\\"']{0,4}[,\s]{1,4}\\*[\"'](?P<value>[^\"'\n\\]{1,2000})")
+_PROSE = re.compile(
+    rb"\s{1,4}(?P<verb>(?:is|was|code|of|code is)\s{1,4})?(?P<value>[^\s\"'`,;()]{4,200})", re.IGNORECASE
+)
+_NAME_VALUE = re.compile(
+    rb"\\*[\"']\s{0,4},?\s{0,4}\\*[\"']?value\\*[\"']?\s{0,4}[=:]\s{0,4}\\*[\"'](?P<value>(?:[^\"'\\\n]|\\[^\"'])*)",
+    re.IGNORECASE,
+)
+_USER = re.compile(
+    rb"(?P<value>[^\s/?#\"'<>]*[^\s/?#\"'<>:]|[^\s/@:\[\"'<>]*:(?!\d{1,5}(?:[/?#]|\Z))[^\s\"'<>@]{1,400})@(?=\S)"
+)
+_SCHEME = re.compile(rb"\s{1,8}(?P<value>[\w.~+/=-]{6,})")
+_ODD_WORD = re.compile(rb"\d|[a-z][A-Z]|.{20}")
+_PEM = re.compile(
+    rb"(?i:-{2,5} ?begin)[A-Z0-9 +_]{1,40}PRIVATE[ +_]KEY(?:[ +_]BLOCK)?[ ]?-{4,5}(?P<value>.+?)(?=-{4,5} ?END|\Z)",
+    re.DOTALL,
+)
+_PUTTY = re.compile(
+    rb"-file.{0,4000}?private-lines:[ ]?\d{1,3}(?P<value>.+?)(?=private-mac|\Z)", re.IGNORECASE | re.DOTALL
+)
+_IDENTIFIED = re.compile(
+    rb"\s{1,4}(?:with\s{1,4}\S{1,40}\s{1,4})?(?:by|as)\s{1,4}(?:password\s{1,4})?\\*['\"](?P<value>[^'\"\\\n]{1,2000})",
+    re.IGNORECASE,
+)
+_COOKIE_OBJECT = re.compile(rb"\s{1,4}[\w.-]{1,100}=(?P<value>[^\s>;,]{1,4000})")
+# A parser's token, a file, the resource name of a secret.
+_SAYS_OTHERWISE = re.compile(
+    rb"(?i:(?:unexpected|syntax|expected|next|current|last|lexer|parse|eof|illegal|unknown|near|invalid)[ _-]?token"
+    rb"|/etc/passwd|arn:aws[\w-]{0,20}:secretsmanager:[\w-]{0,20}:\d{0,12}:secret)\Z"
+)
+_PLURAL = re.compile(rb"(?i:s(?:[_-].*)?)\Z")
+_PATH = re.compile(rb"[/~.]|[A-Za-z]:\\|[A-Za-z]:/|%2[fF]")
+_IDENTIFIER = re.compile(rb"[A-Za-z_]+")
+_IS_HEADER = re.compile(rb"(?i:-|authorization|cookie)")
+_PASSWORD = re.compile(rb"(?i:passw(?:or)?d|pwd|passphrase)\Z")
+_SPEAKS = re.compile(rb"(?i:secret|cookie|credential|auth|code)")
+
+
+class Name:
+    """A name in a text, with what is assigned to it."""
+
+    __slots__ = ("data", "end", "head", "is_weak", "tail", "text", "word")
+
+    def __init__(self, data: bytes, begin: int, end: int, *, is_weak: bool) -> None:
+        head = _HEAD.search(data, max(0, begin - MAX_NAME_BYTES), begin)
+        after = _ASSIGNMENT.match(data, end)
+        self.data, self.is_weak = data, is_weak
+        self.head = head.start() if head else begin
+        self.tail = after["tail"] if after else b""
+        self.end = end + len(self.tail)
+        self.word, self.text = data[begin:end], data[self.head : self.end]
+
+    def is_secret(self, value: bytes) -> bool:
+        """Return True unless a value is a count of many, a flag, a placeholder, or not shaped as a secret."""
+        if values.is_harmless(value) or (self.is_weak and not values.is_shaped(self.word, value)):
+            return False
+        if values.is_number(value.rstrip(b".,;:)]}")):
+            return self.holds_numbers()
+        is_folder = self.word.lower() == b"pwd" and _PATH.match(value) is not None
+        return not is_folder
+
+    def holds_numbers(self) -> bool:
+        """Return True if a number can be the secret: of one password, but not of `tokens` or `token_count`."""
+        return not self.tail or self.tail.isdigit() or self.tail.lower().endswith(b"code")
+
+
+def named(data: bytes, begin: int, end: int, *, is_weak: bool) -> Span | None:
+    """Find the value of a name in any notation: an assignment, a pair, XML, an option, SQL, prose."""
+    name = Name(data, begin, end, is_weak=is_weak)
+    if values.is_named_harmless(name.text) or _SAYS_OTHERWISE.search(data, max(0, name.head - 80), name.end):
+        return None
+    for notation in (_assigned, _in_xml, _paired, _of_option, _in_sql, _in_prose):
+        if span := notation(name):
+            return span
+    return None
+
+
+def _assigned(name: Name) -> Span | None:
+    match = _ASSIGNMENT.match(name.data, name.end)
+    if match is None or not match["sign"] or match["sign"] in b",(":
+        return None
+    if b")" in match["between"] and (columns := _COLUMNS.match(name.data, name.end)):
+        return columns.span("value")
+    at = match.end()
+    if name.data[at : at + 1] in {b"[", b"{", b"("}:
+        return _container(name, at)
+    if quoted := _QUOTED.match(name.data, at):
+        value = quoted["value"]
+        return quoted.span("value") if name.is_secret(value) and not values.is_message(value) else None
+    folded = name.text.lower()
+    pattern = _CREDENTIALS if b"authorization" in folded else _COOKIES if b"cookie" in folded else _BARE
+    bare = pattern.match(name.data, at)
+    return bare.span("value") if bare and _is_bare_secret(name, bare, match["sign"], match["blank"]) else None
+
+
+def _is_bare_secret(name: Name, bare: re.Match[bytes], sign: bytes, blank: bytes) -> bool:
+    value = bare["value"]
+    first, _, rest = value.partition(b" ")
+    if values.is_code(value) or (rest and values.is_harmless(rest)) or not name.is_secret(value):
+        return False
+    if values.is_prose(first, is_sentence=sign == b":"):
+        return False
+    is_argument = name.data[bare.end() : bare.end() + 1] in {b",", b""} or value.endswith(b")")
+    if is_argument and value.rstrip(b")").lower() == name.text.lower():
+        return False  # `connect(password=password)`
+    has_digit = any(byte in b"0123456789" for byte in value)
+    is_list = sign == b":" and _PLURAL.match(name.tail) is not None and b"cookie" not in name.text.lower()
+    if is_list and b"=" in value:
+        return False  # `Tokens: prompt=12, completion=40`
+    return has_digit or not (is_list or (sign == b":" and b"\n" in blank))
+
+
+def _container(name: Name, at: int) -> Span | None:
+    """Return where a list or an object stands, unless it holds only numbers, types or messages."""
+    depth, end = 0, min(len(name.data), at + _MAX_CONTAINER_BYTES)
+    for bracket in _BRACKET.finditer(name.data, at, end):
+        depth += (bracket[0] in b"[({") - (bracket[0] in b"])}")
+        if depth == 0:
+            end = bracket.end()
+            break
+    inside = name.data[at:end]
+    # The names of an object are followed by a colon; what it holds is not.
+    texts = [
+        string["value"] for string in _STRING.finditer(inside) if not inside[string.end() :].lstrip().startswith(b":")
+    ]
+    is_secret = any(not (values.is_harmless(text) or values.is_message(text)) for text in texts)
+    if not texts:
+        is_secret = any(values.is_mixed(word) for word in re.split(rb"[\s,=:()\[\]{}]+", inside))
+    return (at, end) if is_secret else None
+
+
+def _paired(name: Name) -> Span | None:
+    """Find the value in `('X-Api-Key', '…')`, `["--password", "…"]`, `{"name": "API_KEY", "value": "…"}`."""
+    if match := _NAME_VALUE.match(name.data, name.end):
+        return match.span("value") if name.is_secret(match["value"]) else None
+    comma = _ASSIGNMENT.match(name.data, name.end)
+    if comma is None or comma["sign"] != b"," or not any(quote in comma["between"] for quote in (b'"', b"'", b"`")):
+        return None
+    quoted = _QUOTED.match(name.data, comma.end())
+    if quoted is None or not name.is_secret(quoted["value"]):
+        return None
+    opener = name.data[max(0, name.head - 8) : name.head].rstrip(b"\\\"'`").rstrip(b"bB")[-1:]
+    if _IDENTIFIER.fullmatch(quoted["value"]):
+        is_secret = opener == b"(" and is_header(name.text)
+    else:
+        is_secret = opener in {b"(", b"["} or values.is_mixed(quoted["value"])
+    return quoted.span("value") if is_secret or name.text.startswith(b"--") else None
+
+
+def is_header(name: bytes) -> bool:
+    """Return True if a name is that of an HTTP header, not of a field."""
+    return _IS_HEADER.search(name) is not None
+
+
+def _in_xml(name: Name) -> Span | None:
+    before = name.data[max(0, name.head - MAX_NAME_BYTES) : name.head]
+    is_element = before.endswith((b"<", b".")) or (before.endswith(b":") and b"<" in before)
+    match = (_XML.match(name.data, name.end) if is_element else None) or _PLIST.match(name.data, name.end)
+    return match.span("value") if match and name.is_secret(match["value"]) else None
+
+
+def _of_option(name: Name) -> Span | None:
+    if not name.text.startswith(b"--"):
+        return None
+    match = _OPTION_QUOTED.match(name.data, name.end) or _OPTION.match(name.data, name.end)
+    if match is None or not name.is_secret(match["value"]) or values.is_prose(match["value"], is_sentence=True):
+        return None
+    is_example = match["value"].rstrip(b"].,)").replace(b"_", b"").isalpha() and match["value"].isupper()
+    return None if is_example else match.span("value")  # `[--password PASSWORD]`
+
+
+def _in_sql(name: Name) -> Span | None:
+    if match := re.compile(rb"\s?\(\\*'(?P<value>[^'\n]{1,2000}?)(?=\\*')").match(name.data, name.end):
+        return match.span("value") if name.is_secret(match["value"]) else None
+    match = _SQL.match(name.data, name.end)
+    if match is None or not name.is_secret(match["value"]):
+        return None
+    return match.span("value") if _PASSWORD.search(name.text) or values.is_mixed(match["value"]) else None
+
+
+def _in_prose(name: Name) -> Span | None:
+    """Find the value in "the password is k3jd8f2" and "token 7f0c1d2e expired"."""
+    match = _PROSE.match(name.data, name.end)
+    if match is None or not name.is_secret(match["value"]):
+        return None
+    value = match["value"].rstrip(b".:!?")
+    if name.is_weak:
+        return match.span("value") if value.isdigit() else None
+    if match["verb"]:
+        return match.span("value") if values.is_mixed(value) else None
+    is_one = values.is_mixed(value) and len(value) >= 8 and not any(sign in value for sign in (b"=", b":", b"/", b"."))
+    return match.span("value") if is_one and not _SPEAKS.search(name.text) else None
+
+
+def address(data: bytes, _: int, end: int) -> Span | None:
+    """Find user and password in an address."""
+    match = _USER.match(data, end)
+    return match.span("value") if match else None
+
+
+def scheme(data: bytes, begin: int, end: int) -> Span | None:
+    """Find what follows `Bearer` or `Basic`; a token has a digit, capitals in the middle, or is longer than a word."""
+    match = _SCHEME.match(data, end)
+    is_word = data[begin - 1 : begin].isalnum() if begin else False
+    return match.span("value") if match and not is_word and _ODD_WORD.search(match["value"]) else None
+
+
+_ANYWHERE: Final = {
+    b"---begin": _PEM,
+    b"-- begin": _PEM,
+    b"putty-user-key": _PUTTY,
+    b"identified": _IDENTIFIED,
+    b"<cookie": _COOKIE_OBJECT,
+    b"morsel:": _COOKIE_OBJECT,
+}
+
+
+def anywhere(data: bytes, begin: int, end: int) -> Span | None:
+    """Find a private key, a password of SQL, or the value of a cookie that Python shows."""
+    pattern = _ANYWHERE[data[begin:end].lower()]
+    match = pattern.match(data, begin if pattern is _PEM else end)
+    return match.span("value") if match else None
