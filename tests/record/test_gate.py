@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.record.masking import has_secret, looks_plain, mask_text
+from dashcam.record.masking import has_word, is_secret, mask_text
 
 from .bodies import encoded
 
@@ -79,4 +79,10 @@ def test_sees_whatever_masking_would_change(message, value):
     """When the quick look finds nothing, masking finds nothing either."""
     body = orjson.dumps({"message": message, "labels": {"note": value}}, default=str)
 
-    assert not looks_plain(body, 3) or not (has_secret(message) or has_secret(value))
+    assert has_word(body) or (mask_text(message), mask_text(value)) == (message, value)
+
+
+@given(texts, st.integers(0, 2**60) | texts | st.lists(texts, max_size=2))
+def test_sees_whatever_is_a_secret_by_its_name(name, value):
+    """A field that is masked by its name is found in the JSON of the fields."""
+    assert has_word(orjson.dumps({name: value}, option=orjson.OPT_PASSTHROUGH_SUBCLASS)) or not is_secret(name, value)

@@ -4,7 +4,10 @@ import time
 
 import pytest
 
-from dashcam.record.masking import is_secret, is_secret_name, mask_text
+from dashcam.record.masking import is_secret, is_secret_name, mask_text, mask_value
+
+from .masking_corpus import PLANTED, PLANTED_HARDER, PLANTED_NAMED, PLANTED_SHAPED
+from .ordinary_corpus import ORDINARY
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
@@ -108,6 +111,44 @@ def test_what_only_looks_like_a_secret_stays(text):
     assert mask_text(text) == text
 
 
+def _leaked(planted):
+    return [(text, secret) for _, text, secret in planted if secret in mask_text(text)]
+
+
+def test_no_secret_with_a_name_leaks():
+    """None of more than 700: the common names, in assignments, headers, JSON, queries."""
+    assert len(PLANTED_NAMED) >= 700
+    assert _leaked(PLANTED_NAMED) == []
+
+
+def test_no_token_of_a_known_shape_leaks():
+    """None of more than 100: the prefixes of vendors, whatever stands around them."""
+    assert len(PLANTED_SHAPED) >= 100
+    assert _leaked(PLANTED_SHAPED) == []
+
+
+def test_few_of_the_harder_ones_leak():
+    """At most 3 %: pairs, lists, XML, SQL, options, encoded and signed addresses, cookies, blocks, short names."""
+    assert len(PLANTED) >= 1200
+    assert len(_leaked(PLANTED_HARDER)) <= 0.03 * len(PLANTED_HARDER)
+
+
+def test_few_ordinary_messages_are_changed():
+    """At most 2 % of more than 700 that hold a word of masking and no secret."""
+    changed = [(text, mask_text(text)) for text in ORDINARY if mask_text(text) != text]
+
+    assert len(ORDINARY) >= 700
+    assert len(changed) <= 0.02 * len(ORDINARY), changed
+
+
+@pytest.mark.parametrize("corpus", [ORDINARY, [text for _, text, _ in PLANTED]], ids=["ordinary", "planted"])
+def test_masking_again_changes_nothing(corpus):
+    """A reader that masks once more sees what was recorded."""
+    once = [mask_text(text) for text in corpus]
+
+    assert [text for text in once if mask_text(text) != text] == []
+
+
 NAMES = ["password", "DB_PASSWORD", "dbPassword", "passwd", "user_pwd", "passphrase", "client_secret", "secretKey"]
 NAMES += ["token", "access_token", "refreshToken", "api_key", "X-Api-Key", "apikey", "Authorization", "Cookie"]
 NAMES += ["Set-Cookie", "aws_credentials", "private_key", "http.request.header.authorization"]
@@ -138,11 +179,39 @@ def test_a_name_of_none(name):
         ("max_tokens", 512, False),
         ("token_count", 7, False),
         ("car_id", "hunter2", False),
+        ("session_id", "k3jd8f2a9", True),
+        ("userPin", "4821", True),
+        ("pin", 4821, True),
+        ("pin", 13, False),
+        ("spinning", "4821", False),
+        ("otp_code", 482913, True),
+        ("tokens", [1, 2], False),
+        ("credentials", {"user": "ann", "key": "hunter2"}, True),
+        ("password", ["This field is required."], False),
+        ("password", "********", False),
+        ("password", "", False),
+        ("token_type", "bearer", False),
+        ("password_file", "/run/secrets/db", False),
     ],
 )
 def test_a_value_is_a_secret_by_its_name(name, value, expected):
     """A number of one is a PIN; a number of many is a count, and a flag is no secret."""
     assert is_secret(name, value) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([["X-Api-Key", "hunter2"], ["Accept", "*/*"]], [["X-Api-Key", "***"], ["Accept", "*/*"]]),
+        ([("authorization", "Token x7")], [["authorization", "***"]]),
+        ({"name": "API_KEY", "value": "hunter2"}, {"name": "API_KEY", "value": "***"}),
+        (["password", "email"], ["password", "email"]),
+        ({"name": "car", "value": "Golf"}, {"name": "car", "value": "Golf"}),
+    ],
+)
+def test_a_name_beside_its_value(value, expected):
+    """As lists of headers and of variables have it."""
+    assert mask_value(value) == expected
 
 
 PIECES = ["a.", "token", "eyJ-", "token ", "token=", "://", "://a@", "bearer ", "bearer\n", "-----BEGIN ", "cookie=;"]

@@ -1,59 +1,120 @@
 """What is done in C, where there is a compiler, is what is done in Python where there is none."""
 
+from uuid import UUID
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.record.masking import looks_plain
+from dashcam.record.masking import WORDS
+from dashcam.record.plain import LEAVES, python_verdict
+from dashcam.record.secret_words import PythonSearch
 from dashcam.record.stdlib import items_after
 
 from ..processes import run
-from .test_gate import texts
+from .masking_corpus import PLANTED
+from .ordinary_corpus import ORDINARY
+
+_MISSING = "not compiled: needs a C compiler, then pip install"
 
 
 @pytest.fixture(scope="module")
 def compiled():
     """The module in C."""
-    return pytest.importorskip(
-        "dashcam.record._speedups", reason="not compiled: needs a C compiler, then pip install", exc_type=ImportError
-    )
+    return pytest.importorskip("dashcam.record._speedups", reason=_MISSING, exc_type=ImportError)
 
 
-@given(st.one_of(st.binary(), texts.map(str.encode), texts.map(orjson.dumps)), st.integers(-1, 5))
-def test_any_text(compiled, body, colons):
-    """Plain for one is plain for the other."""
-    body = body.decode("utf-8", "replace").encode()
+@pytest.fixture(scope="module")
+def searches():
+    """The search in Python, and the one in C."""
+    module = pytest.importorskip("dashcam.record._words", reason=_MISSING, exc_type=ImportError)
+    return PythonSearch(WORDS), module.Search(WORDS)
 
-    assert compiled.is_plain(body, colons) == looks_plain(body, colons)
+
+signs = st.sampled_from(
+    [*" =:'\"\\,()<>%@-_.\n/1aZ`*[]{}", "</", "--", '":"', '","', "value", "null", "***", "\\u001b"]
+)
+pieces = st.sampled_from([word for word, _ in WORDS]) | signs | st.text(max_size=3)
+texts = st.lists(pieces, max_size=9).map("".join)
 
 
-PIECES = [
-    "eyJ",
-    "yJ",
-    "J",
-    "KEY",
-    "PRIVATE KEY",
-    "PRIVATE KE",
-    "K",
-    "asic ",
-    "earer ",
-    "', ",
-    "'",
-    ":n",
-    "n:",
-    "BASIC ",
+def _agree(searches, data, start=0):
+    slow, fast = searches
+    return slow.find(data, start) == fast.find(data, start) and slow.in_json(data) == fast.in_json(data)
+
+
+@given(texts | st.text(), st.integers(-1, 12))
+def test_any_text(searches, text, start):
+    """The first word of one search is the first word of the other, in a text and in JSON."""
+    assert _agree(searches, text.encode(), start)
+    assert _agree(searches, orjson.dumps({text: text, "a": [text, 1]}), start)
+
+
+@given(st.binary())
+def test_any_bytes(searches, data):
+    """Not only UTF-8."""
+    assert _agree(searches, data)
+
+
+@pytest.mark.parametrize("word", [word for word, _ in WORDS])
+def test_the_ends_of_a_text(searches, word):
+    """Nothing is looked for before the first letter or behind the last, at whatever place a word stands."""
+    for before in ("", "a", " " * 7, "b" * 8, "%41", "\\n", "-" * 60):
+        for after in ("", "=", "=x", ": 1", "a" * 60 + "=", "9" * 8, "@", "aB3456789", '": ', "'\\"):
+            for shift in range(9):
+                data = (" " * shift + before + word + after).encode()
+                assert _agree(searches, data), data
+
+
+def test_the_corpora(searches):
+    """The same for each planted secret and each ordinary message."""
+    for text in [*(text for _, text, _ in PLANTED), *ORDINARY]:
+        assert _agree(searches, text.encode()), text
+
+
+@pytest.mark.parametrize(
+    "words", [None, 1, [1], [("ab", 0)], [("abc", 9)], [("a" * 33, 0)], [("abc",)], [("abc", 0)] * 5000]
+)
+def test_words_that_it_does_not_take(searches, words):
+    """An error, as of any function."""
+    with pytest.raises((TypeError, ValueError)):
+        type(searches[1])(words)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.uuids(),
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+WIDE = [
+    ["x" * 8000],
+    ["x" * 8001],
+    ["é" * 2000],
+    ["é" * 2001],
+    [0] * 500,
+    [0] * 501,
+    {"x" * 64: 0},
+    {"x" * 65: 0},
+    {"\0": 0},
 ]
 
 
-@pytest.mark.parametrize("piece", PIECES)
-@pytest.mark.parametrize(("before", "after"), [("", ""), ("a", ""), ("", "b"), ("e", "Y"), ("B", ","), (":", "n")])
-def test_the_ends_of_a_text(compiled, before, piece, after):
-    """Nothing is looked for before its first letter or behind its last."""
-    body = (before + piece + after).encode()
+@given(st.dictionaries(st.text(), values | st.sampled_from(WIDE)))
+def test_any_fields(compiled, fields):
+    """Plain for one is plain for the other; what C does not know it leaves to Python."""
+    assert compiled.is_plain(fields, LEAVES) in {python_verdict(fields, LEAVES), None}
 
-    for colons in (0, 1, 2):
-        assert compiled.is_plain(body, colons) == looks_plain(body, colons)
+
+@pytest.mark.parametrize("value", WIDE)
+@pytest.mark.parametrize("depth", [0, 8, 9, 10, 11])
+def test_the_limits(compiled, value, depth):
+    """Lengths, numbers of items and depths: the last one that is plain, and the first one that is not."""
+    for _ in range(depth):
+        value = {"down": value, "id": UUID(int=7)}
+
+    verdict = compiled.is_plain({"value": value}, LEAVES)
+    assert verdict in {python_verdict({"value": value}, LEAVES), None}
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text()), st.integers(-1, 10))
@@ -66,7 +127,7 @@ def test_the_items_after_some(compiled, items, count):
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), (b"",), ("text", 1), (b"", "1"), (b"", 1, 1), (b"", 10**30), ({}, "1"), ({},)]
+    "arguments", [(), (b"",), ("text", 1), (b"", "1"), (b"", 1, 1), (b"", 10**30), ({}, "1"), ({},), ([], frozenset())]
 )
 @pytest.mark.parametrize("name", ["is_plain", "items_after"])
 def test_what_it_does_not_take(compiled, name, arguments):
@@ -77,11 +138,13 @@ def test_what_it_does_not_take(compiled, name, arguments):
 
 WITHOUT = """
 import sys
-sys.modules["dashcam.record._speedups"] = None  # as where it could not be compiled
+sys.modules["dashcam.record._speedups"] = None  # as where they could not be compiled
+sys.modules["dashcam.record._words"] = None
 import logging
 import dashcam
-from dashcam.record import stdlib, masking
-assert masking.is_plain is masking.looks_plain
+from dashcam.record import masking, plain, secret_words, stdlib
+assert plain.fast_verdict is plain.python_verdict
+assert secret_words.compile_words is secret_words.PythonSearch
 assert stdlib._items_after is stdlib.items_after
 dashcam.init("cars")
 dashcam.get_logger("cars").info("car created", car_id=7, note="password=hunter2")

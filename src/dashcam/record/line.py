@@ -1,32 +1,30 @@
-"""How a log call becomes a line of the spool."""
+"""Encodes a log call as a line of the spool."""
 
 import sys
-from math import isfinite
 from typing import Any, Final, cast
 
 import orjson
 from opentelemetry.context import Context, create_key, get_current
 
 from dashcam.record.correlation import ids_in
-from dashcam.record.masking import has_secret, is_plain, is_secret_name
-from dashcam.record.sanitizer import MAX_ITEMS, MAX_LABEL_BYTES, MAX_NAME_BYTES, Sanitizer
+from dashcam.record.masking import MASK, has_word, is_secret, is_secret_name, mask_value
+from dashcam.record.plain import LEAVES, MAX_PLAIN_BYTES, MENDED, OPTIONS, convert, dumps, fast_verdict, is_plain
+from dashcam.record.sanitizer import Sanitizer
 
 CONTEXT_FIELDS: Final = create_key("dashcam-fields")  # what `dashcam.context` puts on every log call
-MAX_NAMES_REMEMBERED = 10_000  # harmless field names; a caller that makes names up cannot fill the memory
+MAX_ERROR_BYTES = 100_000  # of an exception beside a short message: more has to share the line
 
 _dumps = orjson.dumps
-_harmless: set[str] = set()
-_is_harmless = _harmless.issuperset
 _last: tuple[Context | None, bytes, dict[str, Any] | None] = (None, b"", None)
 _NO_LABELS = frozenset({"exc_info", "stack_info"})
 
 
 def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any], tail: bytes) -> bytes:
-    """The line of a log call: when, at which level, what, in which request, and the `tail` of its logger's lines.
+    """Return the line of a log call: time, level, message, fields, request, and the `tail` of its logger's lines.
 
     Fields become `labels`. `exc_info` among them is what it is for `logging`: an exception, `True` for the one being
-    handled, or the triple of `sys.exc_info()`; `stack_info` is a text. Takes any values and masks secrets; what it had
-    to replace or cut is in `tags`. The one thing here that a caller always waits for, hence in one piece.
+    handled, or the triple of `sys.exc_info()`; `stack_info` is a text. Any values are accepted, secrets are masked, and
+    `tags` says that a value was replaced or cut. The one thing here that a caller always waits for, hence in one piece.
     """
     global _last
     # A context never changes, so what is in the last one is kept; its identity is enough to know it again.
@@ -39,59 +37,69 @@ def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any
     if context_fields:
         fields = {**context_fields, **fields}
 
+    if "exc_info" in fields or "stack_info" in fields:
+        return _encode_error_call(time_ns, level, message, fields)[:-1] + ids + tail
+    head = {"time_ns": time_ns, "log.level": level, "message": message}
     try:
         if fields:
-            body = _dumps({"time_ns": time_ns, "log.level": level, "message": message, "labels": fields})
+            head["labels"] = fields
+            body = _dumps(head, convert, OPTIONS)
+            is_short_way = fast_verdict(fields, LEAVES)
+            if is_short_way is None:
+                is_short_way = is_plain(fields)
         else:
-            body = _dumps({"time_ns": time_ns, "log.level": level, "message": message})
-    except (TypeError, ValueError, RecursionError):
+            body, is_short_way = _dumps(head), True
+    except Exception:  # noqa: BLE001 — a caller's value can raise anything when its text is asked for
+        is_short_way = False
+    if not is_short_way or type(message) is not str or len(body) > MAX_PLAIN_BYTES:
         body = _sanitized(time_ns, level, message, fields)
     else:
-        if (
-            type(message) is not str
-            or len(body) > MAX_LABEL_BYTES
-            or not _is_harmless(fields)
-            or not is_plain(body, 4 + len(fields) if fields else 3)
-        ) and not _is_fit_call(body, message, fields):
-            body = _sanitized(time_ns, level, message, fields)
-
+        if has_word(body):
+            body = _mask(body, head)
+        if MENDED in body:
+            body = _with_tags(body)
     return body[:-1] + ids + tail
 
 
-def are_fit(labels: dict[str, Any]) -> bool:
-    """Whether labels can be recorded as JSON has them: nothing in them is to be masked, cut or mended."""
+def encode_plain(document: dict[str, Any]) -> bytes:
+    """Return a document as JSON if it can be recorded as it is, with no secret in it; else nothing."""
     try:
-        body = _dumps(labels)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    is_plainly_fit = len(body) <= MAX_LABEL_BYTES and _is_harmless(labels) and is_plain(body, len(labels))
-    return is_plainly_fit or _is_fit_call(body, "", labels)
+        body = dumps(document)
+    except Exception:  # noqa: BLE001 — a caller's value can raise anything when its text is asked for
+        return b""
+    is_short_way = len(body) <= MAX_PLAIN_BYTES and MENDED not in body and is_plain(document) and not has_word(body)
+    return body if is_short_way else b""
 
 
-def _is_fit_call(body: bytes, message: object, fields: dict[str, Any]) -> bool:
-    """What a closer look finds of a call's message and fields, and of the JSON made of them."""
-    suspects = fields.keys() - _harmless
-    if not all(map(_is_fit_name, suspects)):
-        return False
-    if len(_harmless) < MAX_NAMES_REMEMBERED:
-        _harmless.update(suspects)
-    is_short = len(body) <= MAX_LABEL_BYTES and len(fields) <= MAX_ITEMS
-    return is_short and isinstance(message, str) and all(map(_is_fit, (message, *fields.values())))
+def _with_tags(body: bytes) -> bytes:
+    """Return JSON without its marks, and with the tag that says what they mark."""
+    return body.replace(MENDED, b"")[:-1] + b',"tags":["mended"]}' if MENDED in body else body
 
 
-def _is_fit_name(name: str) -> bool:
-    is_plain = len(name) <= MAX_NAME_BYTES // 4 and "\0" not in name
-    return is_plain and name not in _NO_LABELS and not is_secret_name(name) and not has_secret(name)
+def _mask(body: bytes, document: dict[str, Any]) -> bytes:
+    """Return the JSON of a call with its secrets masked."""
+    # Most secrets have a name of their own; texts are asked for once, so what had none keeps the one it got.
+    if (labels := document.get("labels")) and MENDED not in body and any(map(is_secret_name, labels)):
+        masked = {name: MASK if is_secret(name, value) else value for name, value in labels.items()}
+        body = dumps(document | {"labels": masked})
+        if not has_word(body):
+            return body
+    masked_body = orjson.dumps(mask_value(orjson.loads(body.replace(MENDED, b""))))
+    return masked_body[:-1] + MENDED + b"}" if MENDED in body else masked_body
 
 
-def _is_fit(value: object) -> bool:
-    """Whether a value can be recorded as JSON has it: a single one, no secret in it, and a number if it is one."""
-    match value:
-        case str():
-            return not has_secret(value)
-        case float():
-            return isfinite(value)
-    return value is None or isinstance(value, int)
+def _encode_error_call(time_ns: int, level: str, message: object, fields: dict[str, Any]) -> bytes:
+    """Return the JSON of a call with an exception or a stack."""
+    labels = {name: value for name, value in fields.items() if name not in _NO_LABELS}
+    sanitizer = Sanitizer()
+    error = _error_fields(sanitizer, error_of(fields.get("exc_info")), fields.get("stack_info"))
+    part = _dumps(error)
+    body = encode_plain(
+        {"time_ns": time_ns, "log.level": level, "message": message} | ({"labels": labels} if labels else {})
+    )
+    if not body or sanitizer.tags or len(part) > MAX_ERROR_BYTES or type(message) is not str:
+        return _sanitized(time_ns, level, message, fields)
+    return body[:-1] + b',"error":' + part + b"}" if error else body
 
 
 def _sanitized(time_ns: int, level: str, message: object, fields: dict[str, Any]) -> bytes:
@@ -99,13 +107,18 @@ def _sanitized(time_ns: int, level: str, message: object, fields: dict[str, Any]
     body: dict[str, Any] = {"time_ns": time_ns, "log.level": level, "message": sanitizer.text(message)}
     if labels := sanitizer.fields({name: value for name, value in fields.items() if name not in _NO_LABELS}):
         body["labels"] = labels
-    if error := error_of(fields.get("exc_info")):
-        body["error"] = sanitizer.error(error)
-    if stack := fields.get("stack_info"):
-        body.setdefault("error", {}).setdefault("stack_trace", sanitizer.text(stack))
+    if error := _error_fields(sanitizer, error_of(fields.get("exc_info")), fields.get("stack_info")):
+        body["error"] = error
     if sanitizer.tags:
         body["tags"] = sorted(sanitizer.tags)
     return _dumps(body)
+
+
+def _error_fields(sanitizer: Sanitizer, error: BaseException | None, stack: Any) -> dict[str, str]:
+    fields = sanitizer.error(error) if error else {}
+    if stack:
+        fields.setdefault("stack_trace", sanitizer.text(stack))
+    return fields
 
 
 def error_of(exc_info: Any) -> BaseException | None:

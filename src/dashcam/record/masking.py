@@ -1,129 +1,177 @@
-"""Finds secrets in what is about to be recorded, and puts `***` in their place."""
+"""Finds secrets in what is about to be recorded, and puts `***` in their place.
 
-import re
-from typing import Any
-from urllib.parse import unquote
+`secret_words` finds the words at which a secret can begin, `secret_rules` decides and says where its value stands.
+"""
+
+from functools import lru_cache
+from typing import Any, Final, cast
+from urllib.parse import unquote_to_bytes
 
 from dashcam.event import Event
-
-MASK = "***"
-
-# In letters of ASCII alone, so that a text's lower case shows what the patterns could find.
-_NAMES = r"passw(?:or)?d|passphrase|pwd|secret(?!ar)|token(?!i[sz])|api[-_]?key|authorization|cookie|credential"
-_NAMES += r"|private[-_]?key"
-_SECRET_NAME = re.compile(rf"(?ia){_NAMES}")
-_NAME_OF_ONE = re.compile(rf"(?ia)(?:{_NAMES})\Z")
-_SCHEMES = r"bearer|basic|digest|token|negotiate|apikey"
-
-# What stands between a name and its value: `password=…`, `"password": "…"`, `\"password\": \"…`, `b'password': b'…`.
-_IS = r"[\\\"']*\s*(?:=>?|:)\s*(?:b(?=[\"']))?"
-# Up to the quote it began with; else up to a blank, a quote, or what parts it from the next one.
-_VALUE = rf"(?P<quote>\\*[\"'])?(?(quote)(?:\\.|[^\\\n])*?(?=(?P=quote)|\n|\Z)|(?:(?:{_SCHEMES})\s+)?[^\s\"'&,;]+)"
-
-# Whatever the text, each takes a time in proportion to its length: no two repetitions can share what they match.
-# What a new one matches, `looks_plain` and `_speedups.c` have to see; tests/record/test_gate.py has an example of each.
-_PATTERNS = (
-    (re.compile(r"(-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).+?(?=-----END|\Z)", re.DOTALL), rf"\1{MASK}"),
-    (re.compile(r"(://)[^\s/?#\"'<>]*[^\s/?#\"'<>:]@(?=\S)"), rf"\1{MASK}@"),  # userinfo of a URL or DSN
-    # Words may follow, too; a token has a digit, capitals in the middle, or is longer than a word.
-    (
-        re.compile(
-            r"(\b(?:[Bb]earer|BEARER|[Bb]asic|BASIC)[ \t\r\n]+)(?=\S{0,99}(?:\d|[a-z][A-Z])|\S{20})[\w.~+/=-]{6,}",
-            re.ASCII,
-        ),
-        rf"\1{MASK}",
-    ),
-    (re.compile(r"(?<![\w-])eyJ[\w-]{4,}\.[\w-]{4,}(?:\.[\w-]*)?", re.ASCII), MASK),  # JSON web token
-    (re.compile(rf"(?ia)(cookie{_IS}\\*[\"']?)[^\s\"',;]+(?:;[ ]?[^\s\"',;]+)*"), rf"\1{MASK}"),
-    (re.compile(r"(?ia)((?:authorization|cookie)[\"'],\s*b?[\"'])[^\"']+"), rf"\1{MASK}"),  # a header as a pair
-    (re.compile(rf"(?ia)((?:{_NAMES})[\w-]{{0,40}}{_IS}){_VALUE}"), rf"\1\g<quote>{MASK}"),
+from dashcam.record import secret_rules
+from dashcam.record import secret_values as values
+from dashcam.record.secret_tokens import PREFIXES, token_at
+from dashcam.record.secret_words import (
+    ADDRESS,
+    ADDRESSES,
+    ANYWHERE,
+    ANYWHERES,
+    NAME,
+    NAMES,
+    SCHEME,
+    SCHEMES,
+    TOKEN,
+    WEAK_NAME,
+    WEAK_NAMES,
+    compile_words,
 )
-# What a text that a pattern matches has in it, whatever its case: ten times as fast to look for.
-_SUSPECT = re.compile(rf"-----begin|://[^\s/?#]*@|%3a%2f%2f|bearer|basic|eyj|{_NAMES}")
+
+MASK: Final = "***"
+_CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
+_MAX_DEPTH = 10
 _ENCODINGS = 2  # of a URL within a URL within a URL
 
-
-def is_secret_name(name: str) -> bool:
-    """Whether a field of this name holds a secret, as `db_password`, `X-Api-Key` or `Cookie` do."""
-    return _SECRET_NAME.search(name) is not None
-
-
-def is_secret(name: str, value: object) -> bool:
-    """Whether a value is a secret by its name. Flags never are, and numbers only of one: `max_tokens` is a count."""
-    if value is None or isinstance(value, bool) or not is_secret_name(name):
-        return False
-    return not isinstance(value, int | float) or _NAME_OF_ONE.search(name) is not None
+WORDS: Final = (
+    *((word, NAME) for word in NAMES),
+    *((word, WEAK_NAME) for word in WEAK_NAMES),
+    *((word, TOKEN) for word in PREFIXES),
+    *((word, ADDRESS) for word in ADDRESSES),
+    *((word, SCHEME) for word in SCHEMES),
+    *((word, ANYWHERE) for word in ANYWHERES),
+)
+_search = compile_words(WORDS)
+has_word = _search.in_json
+"""Return True if JSON, as orjson writes it, can hold a secret: all that a log call without one has to ask."""
 
 
 def mask_text(text: str) -> str:
-    """The text with passwords in addresses, `key=value` secrets, bearer tokens, JWTs and private keys masked.
-
-    A text with a secret that is percent-encoded comes back decoded.
-    """
-    if not _SUSPECT.search(text.lower()):
+    """Return a text with its secrets masked; one with a secret that is percent-encoded comes back decoded."""
+    data = text.encode("utf-8", "surrogatepass")
+    if _search.find(data, 0) is None:
         return text
-    masked = _mask(text)
-    plain = masked
-    for _ in range(_ENCODINGS if "%" in masked else 0):
-        plain = unquote(plain)
-        if (found := _mask(plain)) != plain:
+    masked = plain = _masked(data)
+    for _ in range(_ENCODINGS if b"%" in masked else 0):
+        plain = unquote_to_bytes(plain)
+        if (found := _masked(plain)) != plain:
             masked = plain = found
-    return masked
+    try:
+        return text if masked == data else masked.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:  # what was percent-encoded is no UTF-8
+        return masked.decode("utf-8", "replace")
 
 
-def _mask(text: str) -> str:
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
-    return text
+def _masked(data: bytes) -> bytes:
+    parts, done, start = [], 0, 0
+    while found := _search.find(data, start):
+        start = found[0] + 1
+        span = _span(data, *found)
+        if span and span[1] > done and not data.startswith(b"***", span[0]):
+            parts += [data[done : max(done, span[0])], MASK.encode()]
+            done = start = max(span[1], start)
+    return b"".join([*parts, data[done:]]) if parts else data
+
+
+def _span(data: bytes, begin: int, end: int, kind: int) -> secret_rules.Span | None:
+    if kind <= WEAK_NAME:
+        return secret_rules.named(data, begin, end, is_weak=kind == WEAK_NAME)
+    if kind == TOKEN:
+        return token_at(data, begin, end)
+    rule = {ADDRESS: secret_rules.address, SCHEME: secret_rules.scheme, ANYWHERE: secret_rules.anywhere}[kind]
+    return rule(data, begin, end)
+
+
+def is_secret_name(name: str) -> bool:
+    """Return True if a field of this name holds a secret, as `db_password`, `X-Api-Key` or `Cookie` do."""
+    return _named(name) is not None
+
+
+def is_secret(name: str, value: object) -> bool:
+    """Return True if a value is a secret by the name of its field.
+
+    A flag is not, a number only under a name of one secret: `max_tokens` is a count. Nor is a list or an object of
+    messages, as of a form's errors.
+
+    >>> is_secret("db_password", "hunter2"), is_secret("max_tokens", 512)
+    (True, False)
+    """
+    if value is None or isinstance(value, bool) or (named := _named(name)) is None:
+        return False
+    if isinstance(value, str):
+        text = value.encode("utf-8", "replace")
+        return named.is_secret(text) and not values.is_message(text)
+    if isinstance(value, int | float):
+        return named.is_secret(str(value).encode())
+    return _holds_secret(value, 0)
+
+
+def _holds_secret(value: object, depth: int) -> bool:
+    """Return True for a value that is no number, flag or message, and for a list or an object that holds one."""
+    if isinstance(value, str):
+        text = value.encode("utf-8", "replace")
+        return not values.is_harmless(text) and not values.is_message(text)
+    # Another class's own methods may raise anything; a circle has no end.
+    if type(value) in _CONTAINERS and depth < _MAX_DEPTH:
+        inner = value.values() if isinstance(value, dict) else cast("list[object]", value)
+        return any(_holds_secret(each, depth + 1) for each in inner)
+    return value is not None and not isinstance(value, int | float)
+
+
+@lru_cache(maxsize=4096)
+def _named(name: str) -> secret_rules.Name | None:
+    """Return the part of a name that says what it holds, if that is a secret."""
+    data, start = name.encode("utf-8", "replace") + b"=x", 0
+    while found := _search.find(data, start):
+        begin, end, kind = found
+        start = begin + 1
+        if kind <= WEAK_NAME:
+            named = secret_rules.Name(data, begin, end, is_weak=kind == WEAK_NAME)
+            is_last = len(data) - named.end <= 8 and not data[named.end : -2].strip(b" )]*")
+            if is_last and not values.is_named_harmless(named.text):
+                return named
+    return None
 
 
 def mask_event(event: Event) -> Event:
-    """The event with every secret masked, as when it is recorded: for what is handed on to others."""
-    return Event(_masked(event.fields))
+    """Return an event with every secret masked, as when it is recorded: for what is handed on to others."""
+    return Event(mask_value(event.fields))
 
 
-def _masked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: MASK if is_secret(name, inner) else _masked(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_masked(one) for one in value]
-    return mask_text(value) if isinstance(value, str) else value
+def mask_value(value: Any) -> Any:
+    """Return a value of JSON with every secret in it masked; raises `TypeError` for one that can hold others."""
+    match value:
+        case str():
+            return mask_text(value)
+        case dict():
+            masked = {
+                mask_name(name): MASK if is_secret(name, inner) else mask_value(inner) for name, inner in value.items()
+            }
+            return mask_named_value(masked)
+        case list() | tuple():
+            return mask_pair([mask_value(item) for item in value])
+        case None | int() | float():
+            return value
+    raise TypeError(f"{type(value).__name__} is not a value of JSON")
 
 
-def has_secret(text: str) -> bool:
-    """Whether masking changes a text."""
-    return mask_text(text) != text
+def mask_pair(items: list[Any]) -> list[Any]:
+    """Return a list; if it is a name and its value, such as `["X-Api-Key", "…"]`, the value is masked."""
+    if len(items) == 2 and isinstance(items[0], str) and isinstance(items[1], str) and is_secret(*items):
+        is_word = items[1].isidentifier() and items[1].isalpha()  # of a list of names
+        if not is_word or secret_rules.is_header(items[0].encode("utf-8", "replace")):
+            return [items[0], MASK]
+    return items
 
 
-def looks_plain(body: bytes, colons: int) -> bool:
-    """Whether encoded JSON with this many colons of its own holds nothing that masking or mending could change.
-
-    Costs a fraction of the search itself: each pattern needs a colon in a value, or one of these; a value's line breaks
-    are backslashes in JSON. What holds a list or a null, which is also what becomes of a number that is none, is not
-    plain either.
-    """
-    text = body.decode()
-    return not (
-        "=" in text
-        or "%" in text
-        or "@" in text
-        or "\\" in text
-        or "[" in text
-        or text.count(":") != colons
-        or ":n" in text
-        or "earer " in text
-        or "asic " in text
-        # Single letters go before the words they are rare letters of.
-        or ("'" in text and "'," in text)
-        or ("J" in text and "eyJ" in text)
-        or ("K" in text and "PRIVATE KEY" in text)
-        or ("B" in text and ("BEARER " in text or "BASIC " in text))
-    )
+def mask_named_value(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return an object; if it is a name and its value, such as `{"name": "API_KEY", "value": "…"}`, it is masked."""
+    if "value" in fields:
+        name = fields.get("name") or fields.get("key")
+        if isinstance(name, str) and is_secret(name, fields["value"]):
+            return fields | {"value": MASK}
+    return fields
 
 
-try:
-    from dashcam.record._speedups import is_plain
-except ImportError:  # there was no compiler to make it
-    is_plain = looks_plain
-
-__all__ = ["MASK", "has_secret", "is_plain", "is_secret", "is_secret_name", "looks_plain", "mask_event", "mask_text"]
+@lru_cache(maxsize=4096)
+def mask_name(name: str) -> str:
+    """Return a name with its secrets masked."""
+    return mask_text(name)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import orjson
 
-from dashcam.record.masking import MASK, is_secret, mask_text
+from dashcam.record.masking import MASK, is_secret, mask_named_value, mask_pair, mask_text
 
 MAX_LABEL_BYTES = 8_000  # Lucene accepts terms of at most 32,766 bytes, the key included
 MAX_TEXT_BYTES = 64 << 10  # of a message or a stack trace
@@ -79,7 +79,7 @@ class Sanitizer:
             case Mapping():
                 return self.fields(value, depth + 1)
             case list() | tuple() | set() | frozenset():
-                return [self.value(item, depth + 1) for item in self._first(value)]
+                return mask_pair([self.value(item, depth + 1) for item in self._first(value)])
         return self._sanitized(value)
 
     def fields(self, fields: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
@@ -87,8 +87,9 @@ class Sanitizer:
         sanitized = {}
         for name in self._first(fields):
             key, value = self._name(name), fields[name]
-            sanitized[key] = MASK if is_secret(key, value) else self.value(value, depth)
-        return sanitized
+            asked = name[:MAX_NAME_BYTES] if isinstance(name, str) else key
+            sanitized[key] = MASK if is_secret(asked, value) else self.value(value, depth)
+        return mask_named_value(sanitized)
 
     def error(self, error: BaseException) -> dict[str, str]:
         """Return the `error` object of ECS: type, message and stack trace."""

@@ -20,9 +20,9 @@ from opentelemetry.util.types import Attributes
 
 from dashcam.record import recorder
 from dashcam.record.correlation import JOB, REQUEST_ID, SERVICE, OpenSpan, ServerRequest, open_spans
-from dashcam.record.line import are_fit
+from dashcam.record.line import encode_plain
 from dashcam.record.masking import mask_text
-from dashcam.record.sanitizer import MAX_LABEL_BYTES, Sanitizer
+from dashcam.record.sanitizer import Sanitizer
 from dashcam.spool.line import MAX_TIME_NS, encode_ids, span_fields
 
 # The field that an attribute becomes; any other attribute becomes a label.
@@ -321,23 +321,9 @@ def _span_type(fields: Mapping[str, Any]) -> dict[str, str]:
 
 def _encode(event: dict[str, Any]) -> bytes:
     """Encode an event as a line, with whatever does not fit sanitized; the reader needs `event` last."""
-    if ("labels" not in event or are_fit(event["labels"])) and (body := _dumps_if_fit(event)):
-        return body
+    if body := encode_plain(event):
+        return body + b"\n"
     sanitizer = Sanitizer()
-    fit = event | {"labels": sanitizer.fields(event["labels"])} if "labels" in event else event
-    if (body := _dumps_if_fit(fit)) and not sanitizer.tags:
-        return body
-    if not body:
-        sanitizer = Sanitizer()
-        fit = sanitizer.fields(event)
+    fit = {name: sanitizer.fields(event[name]) if name == "labels" else sanitizer.value(event[name]) for name in event}
     end = {"event": fit.pop("event")}
     return orjson.dumps(fit | {"tags": sorted(sanitizer.tags)} | end if sanitizer.tags else fit | end, None, _NEWLINE)
-
-
-def _dumps_if_fit(event: dict[str, Any]) -> bytes:
-    """Encode the event as JSON if it fits a line, else return nothing."""
-    try:
-        body = orjson.dumps(event, None, _NEWLINE)
-    except (TypeError, ValueError):
-        return b""
-    return body if len(body) <= MAX_LABEL_BYTES else b""
