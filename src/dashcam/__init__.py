@@ -1,7 +1,7 @@
 """Follow one request through every service: structured logs and spans, never lost, found again in any backend.
 
-In a service: `init_app(app)` for Flask, `wsgi(app)` for another WSGI application, `init()` for any other process; then
-`get_logger(__name__)` and `add()`.
+In a service: `init_app(app)` for Flask, FastAPI and Starlette, `wsgi(app)` and `asgi(app)` for other applications. In
+any other process: `init()`, and `job(name)` around what it does. Then `get_logger(__name__)` and `add()`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from dashcam.record.correlation import request_id
     from dashcam.record.jobs import headers, job, span
     from dashcam.record.logger import Logger, context, get_logger
-    from dashcam.record.setup import add, init, init_app, wsgi
+    from dashcam.record.setup import add, asgi, init, init_app, wsgi
 
 __all__ = [
     "EcsFormatter",
     "Logger",
     "__version__",
     "add",
+    "asgi",
     "context",
     "get_logger",
     "headers",
@@ -35,6 +36,7 @@ _HOMES = {
     "EcsFormatter": "console",
     "Logger": "logger",
     "add": "setup",
+    "asgi": "setup",
     "context": "logger",
     "get_logger": "logger",
     "headers": "jobs",

@@ -126,10 +126,14 @@ class ServerSpan:
             detach(token)
 
     def set_route(self, name: str, route: str) -> None:
-        """Name the span by the route that the request took, such as `GET /cars/<id>`."""
+        """Name the span by the route that the request took, such as `GET /cars/<id>`; also if it is aborted."""
+        self.name_by_route(name, route)
+        mark_request(self.span)
+
+    def name_by_route(self, name: str, route: str) -> None:
+        """Name the span by the route, where it is known only when the request is about to end."""
         self.span.update_name(name)
         self.span.set_attribute(HTTP_ROUTE, route)
-        mark_request(self.span)
 
     def fail(self, error: BaseException) -> None:
         """Record the exception that ended the request, once: as an event of its own and on the span."""

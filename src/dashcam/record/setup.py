@@ -1,6 +1,9 @@
 """Starts recording in a process: `init` and, for Flask, `init_app`."""
 
 import logging
+import sys
+from importlib import import_module
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -17,10 +20,12 @@ from dashcam.record.spans import SpoolProcessor, processors_of, record_unsampled
 from dashcam.settings import RecordSettings, load, prefer_stable_conventions
 
 if TYPE_CHECKING:
-    import flask
     from _typeshed.wsgi import WSGIApplication
 
+    from dashcam.record.asgi import ASGIApp
+
 _processor = SpoolProcessor()
+_is_alone = False  # whether the tracer provider is ours: nobody else has set up OpenTelemetry
 
 
 def init(service: str = "", version: str = "", settings: RecordSettings | None = None) -> None:
@@ -40,19 +45,32 @@ def init(service: str = "", version: str = "", settings: RecordSettings | None =
     unhandled.hook()
 
 
-def init_app(app: "flask.Flask", service: str = "", version: str = "") -> None:
-    """Record a Flask application: `init`, and a span and a request ID for each request.
+def init_app(app: Any, service: str = "", version: str = "") -> Any:
+    """Record an application: `init`, and a span and a request ID for each request. Returns what is to be served.
 
-    The service is named by `OTEL_SERVICE_NAME`, `service`, or the application's package, in this order.
+    Flask, FastAPI, Starlette and Quart are recorded in place, so what is returned is `app`. For any other ASGI
+    application serve what is returned. The service is named by `OTEL_SERVICE_NAME`, `service`, or the module that calls
+    (for Flask the application's package), in this order. Raises `TypeError` for what is not such an application.
     """
-    try:
-        from dashcam.record import flask as flask_recording
-    except ModuleNotFoundError as error:
-        raise (missing_extra(error) or error) from error
-
     settings = load(RecordSettings)
-    own = _join(service or app.import_name.partition(".")[0], version, settings)
-    flask_recording.instrument(app, service=own, is_caller_trusted=settings.trust_request_id)
+    if hasattr(app, "import_name") and hasattr(app, "wsgi_app"):
+        own = _join(service or app.import_name.partition(".")[0], version, settings)
+        _recording("flask").instrument(app, service=own, is_caller_trusted=settings.trust_request_id)
+        return app
+    is_starlette, is_quart = hasattr(app, "build_middleware_stack"), hasattr(app, "asgi_app")
+    if not (is_starlette or is_quart or _is_asgi(app)):
+        raise TypeError(f"{app!r} is not a Flask or ASGI application; for WSGI there is dashcam.wsgi(app)")
+    own = _join(service or _caller(), version, settings)
+    package = type(app).__module__.partition(".")[0]
+    package = package if is_starlette else "asgi"
+    options = _recording("asgi").Options(own, settings.trust_request_id, package, _is_alone)
+    if is_starlette:
+        _recording("asgi").instrument(app, options)
+    elif is_quart:
+        app.asgi_app = _recording("asgi").record(app.asgi_app, options)
+    else:
+        return _recording("asgi").record(app, options)
+    return app
 
 
 def wsgi(app: "WSGIApplication", service: str = "", version: str = "") -> "WSGIApplication":
@@ -60,16 +78,49 @@ def wsgi(app: "WSGIApplication", service: str = "", version: str = "") -> "WSGIA
 
         application = dashcam.wsgi(get_wsgi_application(), "garage")
 
-    The service is named by `OTEL_SERVICE_NAME`, `service`, or the program, in this order.
+    The service is named by `OTEL_SERVICE_NAME`, `service`, or the module that calls, in this order.
     """
+    settings = load(RecordSettings)
+    own = _join(service or _caller(), version, settings)
+    recorded: WSGIApplication = _recording("wsgi").record(app, service=own, is_caller_trusted=settings.trust_request_id)
+    return recorded
+
+
+def asgi(app: "ASGIApp", service: str = "", version: str = "") -> "ASGIApp":
+    """Return an ASGI application, such as Django's, that records: `init`, and a span and an ID for each request.
+
+        application = dashcam.asgi(get_asgi_application(), "garage")
+
+    The service is named by `OTEL_SERVICE_NAME`, `service`, or the module that calls, in this order.
+    """
+    settings = load(RecordSettings)
+    own = _join(service or _caller(), version, settings)
+    recorded: ASGIApp = _recording("asgi").record(
+        app, _recording("asgi").Options(own, settings.trust_request_id, is_alone=_is_alone)
+    )
+    return recorded
+
+
+def _recording(kind: str) -> Any:
+    """Return the module that records a kind of application; it needs the libraries of an extra."""
     try:
-        from dashcam.record import wsgi as wsgi_recording
+        module = import_module(f"dashcam.record.{kind}")
     except ModuleNotFoundError as error:
         raise (missing_extra(error) or error) from error
+    stdlib.leave_out_access_logs()
+    return module
 
-    settings = load(RecordSettings)
-    own = _join(service, version, settings)
-    return wsgi_recording.record(app, service=own, is_caller_trusted=settings.trust_request_id)
+
+def _is_asgi(app: object) -> bool:
+    """Return true for a callable of ASGI 3: a coroutine function, or an object whose call is one."""
+    call = getattr(app, "__call__", None)  # noqa: B004 — it is looked at, not only for
+    return iscoroutinefunction(app) or iscoroutinefunction(call)
+
+
+def _caller() -> str:
+    """Return the package of the module that calls our caller, empty for a script: the program names that."""
+    name = str(sys._getframe(2).f_globals.get("__name__", ""))  # noqa: SLF001 — as `logging` finds its caller
+    return "" if name.startswith("__") else name.partition(".")[0]
 
 
 def _join(name: str, version: str, settings: RecordSettings) -> Service:
@@ -96,10 +147,12 @@ def add(**fields: Any) -> None:
 
 def _record_spans(service: Service) -> None:
     prefer_stable_conventions()
+    global _is_alone
     provider = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider):
         provider = TracerProvider(resource=Resource.create({"service.name": service.name}))
         trace.set_tracer_provider(provider)
+        _is_alone = True
     record_unsampled(provider)
     if _processor not in processors_of(provider):
         provider.add_span_processor(_processor)

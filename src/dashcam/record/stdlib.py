@@ -17,7 +17,9 @@ _OWN = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 _ROOT_DEFAULT = logging.WARNING
 
 _warn = spool_call(logging.WARNING, "dashcam.logging")
+_ACCESS_LOGS = {"uvicorn.access", "gunicorn.access", "hypercorn.access"}
 _is_hooked = False
+_left_out: set[str] = set()
 
 
 def items_after(items: dict[str, Any], count: int) -> dict[str, Any]:
@@ -65,11 +67,20 @@ def record_log(record: logging.LogRecord, fields: dict[str, Any] | None = None) 
     """Record one log call; never raises."""
     active = recorder.current()
     try:
-        if record.levelno < active.min_level or (record.exc_info and is_recorded(error_of(record.exc_info))):
+        if (
+            record.levelno < active.min_level
+            or record.name in _left_out
+            or (record.exc_info and is_recorded(error_of(record.exc_info)))
+        ):
             return
         active.append(encode_record(record, fields))
     except Exception:  # noqa: BLE001 — a log call never fails its caller
         recorder.drop("error")
+
+
+def leave_out_access_logs() -> None:
+    """Leave out the servers' access logs: each request that is recorded has a server span that says more."""
+    _left_out.update(_ACCESS_LOGS)
 
 
 def hook(level: str) -> None:
