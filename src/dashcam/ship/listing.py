@@ -1,0 +1,115 @@
+"""The segments below a spool folder, listed again only where something has changed."""
+
+import errno
+import os
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from dashcam.spool.reader import SegmentReader
+from dashcam.spool.segment import SUFFIX, Header, decode_header
+
+COARSE_NS = 100_000_000  # a folder's time stamp may be that much older than its last change
+HEADER_BYTES = 16 << 10  # far more than a header takes
+MAX_SEGMENT_BYTES = 64 << 20  # far more than any version wrote
+
+
+def key_of(spool: Path, path: Path) -> str:
+    """Return the name that a segment goes by in checkpoints: `HOST/SERVICE/ID`."""
+    return str(path.relative_to(spool)).removesuffix(SUFFIX)
+
+
+@dataclass(slots=True)
+class _Folder:
+    """What a folder has, and its time stamp when that was listed; 0 when that was too soon after a change."""
+
+    names: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = ()
+    changed_ns: int = 0
+
+
+_NOTHING = _Folder()
+
+
+class SpoolListing:
+    """The segments of a spool, by key, oldest first. Not for use by several threads.
+
+    `refresh` asks each folder for its time stamp alone, while nothing comes and goes. `unreadable` has the folders that
+    cannot be listed, with the reason.
+    """
+
+    def __init__(self, spool: Path) -> None:
+        self._spool = spool
+        self._folders: dict[Path, _Folder] = {}
+        self.paths: dict[str, Path] = {}
+        self.unreadable: dict[Path, str] = {}
+
+    def refresh(self) -> bool:
+        """Look again; return whether `paths` has changed."""
+        self.unreadable = {}
+        former, self._folders = self._folders, {}
+        services = [
+            self._list(service, former)
+            for host in self._list(self._spool, former).paths
+            for service in self._list(host, former).paths
+        ]
+        if len(former) == len(self._folders) and all(former.get(path) is it for path, it in self._folders.items()):
+            return False
+        found = [path for service in services for path in service.paths if path.name.endswith(SUFFIX)]
+        self.paths = {key_of(self._spool, path): path for path in sorted(found, key=lambda path: path.name)}
+        return True
+
+    def _list(self, path: Path, former: dict[Path, _Folder]) -> _Folder:
+        """Return what a folder has, without names that begin with a dot; the same object while nothing changes."""
+        known = former.get(path, _NOTHING)
+        try:
+            changed_ns = path.stat().st_mtime_ns
+            if known is _NOTHING or known.changed_ns != changed_ns:
+                names = tuple(sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(".")))
+                if known is _NOTHING or known.names != names:
+                    is_sure = abs(time.time_ns() - changed_ns) > COARSE_NS
+                    known = _Folder(names, tuple(path / name for name in names), changed_ns if is_sure else 0)
+                elif abs(time.time_ns() - changed_ns) > COARSE_NS:
+                    known.changed_ns = changed_ns
+        except (FileNotFoundError, NotADirectoryError):
+            return _NOTHING
+        except OSError as fault:
+            self.unreadable[path] = fault.strerror or str(fault)
+            return _NOTHING
+        self._folders[path] = known
+        return known
+
+
+def open_segment(path: Path) -> SegmentReader:
+    """Open a segment. Raises `ValueError` when the file is not one, `OSError` when it cannot be read."""
+    status = path.lstat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a regular file")
+    if status.st_size > MAX_SEGMENT_BYTES:
+        raise ValueError(f"it is larger than any segment: {status.st_size:,} bytes")
+    reader = SegmentReader(path)
+    if f"{reader.header.segment}{SUFFIX}" != path.name:
+        reader.close()
+        raise ValueError(f"its header is that of segment {reader.header.segment}")
+    return reader
+
+
+class HeaderFields(NamedTuple):
+    """What a segment's first line says, and the size of the file."""
+
+    header: Header
+    bytes: int
+
+
+def read_header(path: Path) -> HeaderFields:
+    """Read the first line of a segment, and nothing else. Raises as `open_segment` does."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        start = os.pread(file, HEADER_BYTES, 0)
+        return HeaderFields(decode_header(start[: start.find(b"\n") + 1]), os.fstat(file).st_size)
+    finally:
+        os.close(file)
