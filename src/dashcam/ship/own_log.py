@@ -1,0 +1,34 @@
+"""The shipper's own log, on standard error; never through the recorder."""
+
+import logging
+import time
+
+QUIET_S = 20.0  # between two equal messages
+
+
+class RateLimitFilter(logging.Filter):
+    """Lets one message through at most once in 20 s, however often it comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log it now."""
+        now = time.monotonic()
+        text = record.msg % tuple(0.0 if isinstance(arg, float) else arg for arg in record.args or ())
+        is_due = now - self._last.get(text, -QUIET_S) >= QUIET_S
+        if is_due:
+            self._last = {said: at for said, at in self._last.items() if now - at < QUIET_S} | {text: now}
+        return is_due
+
+
+def log_to_stderr(level: int = logging.INFO, formatter: logging.Formatter | None = None) -> None:
+    """Log what the shipper does, one line each."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter or logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.addFilter(RateLimitFilter())
+    log = logging.getLogger("dashcam.ship")
+    log.addHandler(handler)
+    log.setLevel(level)
+    log.propagate = False
