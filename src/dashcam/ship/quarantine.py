@@ -1,0 +1,29 @@
+"""Files that damage has made unreadable, kept aside with the reason, so that everything else goes on."""
+
+import time
+from pathlib import Path
+
+from dashcam.event import format_time
+from dashcam.ship.journal import replace_file
+
+FOLDER = "quarantine"
+
+
+def quarantine(spool: Path, path: Path, reason: str) -> str:
+    """Move a file of the spool aside, with the reason beside it; return a sentence on what was done.
+
+    A file that cannot be moved stays where it is.
+    """
+    aside = spool.parent / FOLDER / path.relative_to(spool)
+    try:
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(aside)
+        replace_file(aside.with_suffix(".reason"), f"{format_time(time.time_ns())} {path}: {reason}\n".encode())
+    except OSError as fault:
+        return f"{reason}; it stays, and is left out ({fault.strerror})"
+    return f"{reason}; moved to {aside}"
+
+
+def quarantined(folder: Path) -> int:
+    """Return how many files below a `DASHCAM_DIR` were moved aside."""
+    return sum(path.suffix != ".reason" and path.is_file() for path in (folder / FOLDER).rglob("*"))
