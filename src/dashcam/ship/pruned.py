@@ -1,0 +1,83 @@
+"""The account of segments that were removed."""
+
+import errno
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from dashcam.ship.journal import decode_record, encode_record, replace_file
+
+NAME = "pruned"
+FORMER_NAME = "pruned.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """The events that removed segments held. The last ones that were removed may still be there after a kill."""
+
+    recorded: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    last: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """A segment that is to be removed, and what it counts for."""
+
+    key: str
+    path: Path
+    recorded: int
+    dropped: Mapping[str, int]
+
+
+def load_pruned(folder: Path) -> Pruned:
+    """Return the account below a `DASHCAM_DIR`; an empty one when nothing was removed, or the file is damaged."""
+    for line in _lines(folder / NAME):
+        try:
+            fields = decode_record(line)
+            return Pruned(fields["recorded"], fields["dropped"], tuple(fields["last"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return _load_former(folder)
+
+
+def remove(folder: Path, victims: Iterable[Victim]) -> None:
+    """Take segments into the account, then remove them; whoever is killed between the two counts them once.
+
+    Raises `OSError`. On a full disk the first ones go before they are counted: the account needs their room.
+    """
+    victims = list(victims)
+    pruned = load_pruned(folder)
+    dropped = Counter(pruned.dropped)
+    for victim in victims:
+        dropped.update(victim.dropped)
+    recorded = pruned.recorded + sum(victim.recorded for victim in victims)
+    record = encode_record(asdict(Pruned(recorded, dict(dropped), tuple(victim.key for victim in victims))))
+    try:
+        replace_file(folder / NAME, record * 2)  # twice, so that one damaged byte costs nothing
+    except OSError as fault:
+        if fault.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        victims[0].path.unlink(missing_ok=True)
+        replace_file(folder / NAME, record * 2)
+    for victim in victims:
+        victim.path.unlink(missing_ok=True)
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+
+
+def _load_former(folder: Path) -> Pruned:
+    """Return the account as the version before kept it."""
+    import orjson
+
+    try:
+        fields = orjson.loads((folder / FORMER_NAME).read_bytes())
+        return Pruned(fields["recorded"], fields["dropped"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Pruned()
