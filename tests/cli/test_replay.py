@@ -49,7 +49,7 @@ def test_what_is_refused_again_stays(loggly, tmp_path, capsys):
 
     assert main(["replay"]) == 1
 
-    assert [(letter.line.id, "400" in letter.reason) for letter in kept.read()] == [(line(0).id, True)]
+    assert [(letter.event.id, "400" in letter.reason) for letter in kept.read()] == [(line(0).id, True)]
     assert sorted(numbers_in(loggly.lines())) == [1, 2]
     assert capsys.readouterr().out == "loggly: 2 replayed, 1 left\n"
 

@@ -1,101 +1,182 @@
-"""How far each route has come, over restarts and switches."""
+"""How far each route has come, over restarts, switches, kills and damage."""
+
+from contextlib import closing
 
 import orjson
 import pytest
 
-from dashcam.ship import checkpoint
-from dashcam.ship.checkpoint import Checkpoint, Trouble
-from dashcam.ship.cursor import SegmentOffset
+from dashcam.ship import checkpoint, former
+from dashcam.ship.checkpoint import Checkpoint, CheckpointFile, SegmentOffset, Trouble
+from dashcam.spool.reader import segment_files
+
+from ..spool.spools import ids_in, log_line, write_to
 
 SOME = Checkpoint(
-    marks={"a": SegmentOffset(100, 2), "b": SegmentOffset(300, 5, is_done=True, synthesized=2)},
+    marks={"a": SegmentOffset(100, 2, events=2), "b": SegmentOffset(300, 5, is_done=True, synthesized=2, events=6)},
     delivered=6,
     dead=1,
     damaged=3,
+    earlier=7,
     trouble=Trouble("2026-11-24T01:35:46.123456Z", "down"),
-    ahead=frozenset({"a-00000007"}),
+    ahead={"a": frozenset({700, -1})},
 )
 
 
-def test_an_account_is_kept(tmp_path):
+@pytest.fixture
+def file(tmp_path):
+    with closing(CheckpointFile(tmp_path, "loggly", SOME)) as file:
+        file.rewrite()
+        yield file
+
+
+def kept(folder):
+    return checkpoint.load(folder)["loggly"]
+
+
+def test_a_checkpoint_is_kept(tmp_path):
     """All of it, by the route's name."""
     checkpoint.save(tmp_path, "loggly", SOME)
-    checkpoint.save(tmp_path, "elk", Checkpoint(), is_synced=True)
+    checkpoint.save(tmp_path, "elk", Checkpoint())
 
     assert checkpoint.load(tmp_path) == {"elk": Checkpoint(), "loggly": SOME}
 
 
-def test_no_account(tmp_path):
-    """A first start, without the folder even."""
+def test_a_first_start(tmp_path):
+    """There is no checkpoint, nor even the folder."""
     assert checkpoint.load(tmp_path / "absent") == {}
 
 
-def test_an_account_is_replaced_in_one_step(tmp_path):
-    """What a kill left of the next one is none."""
-    checkpoint.save(tmp_path, "loggly", SOME)
-    (tmp_path / ".loggly.new").write_bytes(b'{"marks":{"a":[')
+def test_changes_are_kept(tmp_path, file):
+    """Offsets are replaced one by one, counts are added, events ahead are kept until an offset passes them."""
+    file.change({"a": SegmentOffset(200, 4, events=4)}, delivered=2, dead=1, damaged=1, ahead={"c": [50, 90]})
+    file.save()
+    file.change({"c": SegmentOffset(60, 1, events=1)}, delivered=1)
+    file.set_trouble(None)
+    file.save()
 
-    assert checkpoint.load(tmp_path) == {"loggly": SOME}
+    assert kept(tmp_path) == file.checkpoint
+    assert file.checkpoint == Checkpoint(
+        SOME.marks | {"a": SegmentOffset(200, 4, events=4), "c": SegmentOffset(60, 1, events=1)},
+        *(9, 2, 4, 7),
+        ahead={"a": frozenset({700, -1}), "c": frozenset({90})},
+    )
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        b"",
-        b"\0" * 100,
-        b"[]",
-        b"7",
-        b"{}",
-        b'{"marks":7,"trouble":null}',
-        b'{"marks":{"a":[1]},"trouble":7}',
-        b'{"marks":{"a":7},"trouble":null}',
-        b'{"marks":{},"trouble":null,"of another version":1}',
-        orjson.dumps(SOME, default=tuple)[:-10],
-    ],
-)
-def test_a_damaged_account_begins_anew(tmp_path, damage):
-    """What was delivered comes again, under its old ids."""
-    (tmp_path / "loggly.json").write_bytes(damage)
+def test_a_segment_that_is_done_has_nothing_ahead(file):
+    """Its last offset passes all of it."""
+    file.change({"a": SegmentOffset(800, 9, is_done=True, synthesized=1, events=9)})
+
+    assert file.checkpoint.ahead == {}
+    assert file.done_segments() == {"a", "b"}
+
+
+@pytest.mark.parametrize("cut", range(2, 60, 7))
+def test_a_kill_within_a_record_costs_that_record_alone(tmp_path, file, cut):
+    """The rest of the checkpoint is as it was before it."""
+    file.change({"a": SegmentOffset(200, 4, events=4)}, delivered=2)
+    file.save()
+    path = tmp_path / "loggly.journal"
+    path.write_bytes(path.read_bytes()[:-cut])
+
+    assert kept(tmp_path) == SOME
+
+
+def test_one_changed_byte_costs_nothing(tmp_path, file):
+    """Wherever it is: each record has what the one before it changed, and the first one is there twice."""
+    for offset in (200, 300):
+        file.change({"a": SegmentOffset(offset, offset // 50, events=offset // 50)}, delivered=2)
+        file.save()
+    path = tmp_path / "loggly.journal"
+    whole = path.read_bytes()
+    last = whole.rstrip(b"\n").rfind(b"\n") + 1
+
+    for at in range(0, last, 5):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert kept(tmp_path) == file.checkpoint
+
+
+def test_damage_is_reported_and_a_copy_is_kept(tmp_path, file, caplog):
+    """It is counted with what was damaged in the spool."""
+    path = tmp_path / "loggly.journal"
+    path.write_bytes(path.read_bytes().replace(b'"delivered":6', b'"delivered":7', 1))
+
+    assert checkpoint.load_checked(tmp_path)["loggly"].damaged == SOME.damaged + 1
+    assert "1 damaged records are left out" in caplog.text
+    assert (tmp_path / "loggly.journal.damaged").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 100, b"[]\n", b"7", b"garbage\n" * 3])
+def test_a_checkpoint_that_is_all_damaged_begins_anew(tmp_path, damage):
+    """What was delivered is sent again, under its former IDs."""
+    (tmp_path / "loggly.journal").write_bytes(damage)
 
     assert checkpoint.load(tmp_path) == {"loggly": Checkpoint()}
 
 
-def test_an_account_of_the_version_before(tmp_path):
-    """Its marks said nothing of what a segment's end tells."""
-    old = b'{"marks":{"a":[100,2,false]},"delivered":2,"dead":0,"damaged":0,"trouble":null}'
-    (tmp_path / "loggly.json").write_bytes(old)
+def test_a_journal_does_not_grow_for_ever(tmp_path, file):
+    """It is written anew from time to time."""
+    many = {f"segment-{number}": SegmentOffset(1, 1, events=1) for number in range(100)}
+    for _ in range(300):
+        file.change(many)
+        file.save()
 
-    assert checkpoint.load(tmp_path) == {"loggly": Checkpoint(marks={"a": SegmentOffset(100, 2)}, delivered=2)}
-
-
-def test_an_account_advances():
-    """Marks are replaced one by one, numbers are added."""
-    advanced = Checkpoint({"a": SegmentOffset(1, 1), "b": SegmentOffset(2, 2)}, 3, 1).advanced(
-        {"b": SegmentOffset(5, 5), "c": SegmentOffset(1, 1)}, 4, 2, 1
-    )
-
-    assert advanced == Checkpoint(
-        {"a": SegmentOffset(1, 1), "b": SegmentOffset(5, 5), "c": SegmentOffset(1, 1)}, 7, 3, 1
-    )
+    assert (tmp_path / "loggly.journal").stat().st_size < 2 * checkpoint.MAX_JOURNAL_BYTES
+    assert kept(tmp_path) == file.checkpoint
 
 
-def test_marks_of_segments_that_are_gone():
-    """They go too, and the numbers stay."""
-    assert SOME.within({"a"}) == Checkpoint({"a": SegmentOffset(100, 2)}, 6, 1, 3, SOME.trouble, SOME.ahead)
+def test_offsets_of_segments_that_are_gone_go_too(tmp_path):
+    """The counts stay."""
+    marks = {str(number): SegmentOffset(1, 1, is_done=True, events=1) for number in range(500)}
+    with closing(CheckpointFile(tmp_path, "loggly", Checkpoint(marks, delivered=500))) as file:
+        file.rewrite()
+        file.sync(present={"7"})
+        file.rewrite()
+
+        assert file.done_segments() == {"7"}
+    assert kept(tmp_path) == Checkpoint({"7": marks["7"]}, delivered=500)
 
 
-def _known(folder, **accounts):
-    for route, account in accounts.items():
-        checkpoint.save(folder, route, account)
+def test_a_file_that_was_removed_is_written_again(tmp_path, file, caplog):
+    """Nothing of it is lost."""
+    (tmp_path / "loggly.journal").unlink()
+    file.change(delivered=1)
+    file.save()
+
+    file.sync()
+
+    assert kept(tmp_path).delivered == 7
+    assert "was removed, and is written again" in caplog.text
+
+
+def test_a_change_that_cannot_be_written_is_written_later(tmp_path, file):
+    """It is in memory meanwhile."""
+    path = tmp_path / "elsewhere"
+    tmp_path.joinpath("loggly.journal").rename(path)
+    with closing(CheckpointFile(tmp_path / "file" / "below", "loggly", SOME)) as stuck:
+        (tmp_path / "file").write_text("in the way")
+        stuck.change({"a": SegmentOffset(200, 4, events=4)}, delivered=2)
+        with pytest.raises(OSError, match="not"):
+            stuck.save()
+        assert not stuck.is_saved
+
+        (tmp_path / "file").unlink()
+        stuck.rewrite()
+
+        assert stuck.is_saved
+        assert checkpoint.load(tmp_path / "file" / "below")["loggly"].delivered == 8
+
+
+def _known(folder, **checkpoints):
+    for route, each in checkpoints.items():
+        checkpoint.save(folder, route, each)
 
 
 def _hand_over(folder, routes):
-    """Where the account of one of those before is right as it is, nothing is counted."""
-    return checkpoint.hand_over(folder, routes, lambda _: pytest.fail("counted"))
+    return checkpoint.hand_over(folder, routes, lambda marks: sum(mark.events for mark in marks.values()))
 
 
-LOW = Checkpoint({"a": SegmentOffset(100, 1), "b": SegmentOffset(0, 0)}, delivered=1)
-HIGH = Checkpoint({"a": SegmentOffset(300, 3), "b": SegmentOffset(200, 2)}, delivered=5)
+LOW = Checkpoint({"a": SegmentOffset(100, 1, events=1), "b": SegmentOffset()}, delivered=1)
+HIGH = Checkpoint({"a": SegmentOffset(300, 3, events=3), "b": SegmentOffset(200, 2, events=2)}, delivered=5)
 
 
 def test_the_first_route_begins_at_the_beginning(tmp_path):
@@ -105,60 +186,57 @@ def test_the_first_route_begins_at_the_beginning(tmp_path):
 
 
 def test_a_route_goes_on(tmp_path):
-    """From its own place, in trouble as it was, whatever stands beside it."""
+    """From its own checkpoint, in trouble as it was, whatever stands beside it."""
     _known(tmp_path, local=SOME, loggly=HIGH)
 
     assert _hand_over(tmp_path, ["loggly", "local"]) == {"local": SOME, "loggly": HIGH}
 
 
 def test_a_switch_hands_over(tmp_path):
-    """The new route goes on where the old one stood, without its trouble; the old one is at work no more."""
+    """The new route begins where the old one stood; what lies before is not its doing; the old one is gone."""
     _known(tmp_path, local=SOME)
 
-    progress = _hand_over(tmp_path, ["loggly"])
+    checkpoints = _hand_over(tmp_path, ["loggly"])
 
-    assert progress == {"loggly": Checkpoint(SOME.marks, 6, 1, 3, None, SOME.ahead)}
-    assert checkpoint.load(tmp_path) == progress
+    assert checkpoints == {"loggly": Checkpoint(SOME.marks, earlier=2 + 6 + 2, ahead=SOME.ahead)}
+    assert checkpoint.load(tmp_path) == checkpoints
 
 
 def test_a_second_route_joins(tmp_path):
     """It begins where the first one stands: what came before is in the first."""
     _known(tmp_path, local=HIGH)
 
-    assert _hand_over(tmp_path, ["local", "loggly"]) == {"local": HIGH, "loggly": HIGH}
+    assert _hand_over(tmp_path, ["local", "loggly"]) == {"local": HIGH, "loggly": Checkpoint(HIGH.marks, earlier=5)}
 
 
 def test_two_hand_over_to_one(tmp_path):
     """It goes on from the furthest of them, segment by segment: each event is in one of them at least."""
-    left = Checkpoint({"a": SegmentOffset(300, 3), "b": SegmentOffset(0, 0)}, delivered=3)
-    right = Checkpoint({"a": SegmentOffset(100, 1), "b": SegmentOffset(200, 2, is_done=True)}, delivered=3)
-    _known(tmp_path, loggly=left, elk=right)
-
-    progress = checkpoint.hand_over(tmp_path, ["local"], lambda marks: sum(mark.sequence for mark in marks.values()))[
-        "local"
-    ]
-
-    assert progress.marks == {"a": SegmentOffset(300, 3), "b": SegmentOffset(200, 2, is_done=True)}
-    assert (progress.delivered, progress.dead) == (5, 0)
-
-
-def test_events_ahead_that_another_has_passed(tmp_path):
-    """They are before its mark, and count once; those told at a segment's end have no place to be before."""
-    left = Checkpoint(
-        {"a": SegmentOffset(100, 1)}, delivered=3, ahead=frozenset({"a-00000002", "a-00000009", "a-aborted-00000002"})
+    left = Checkpoint({"a": SegmentOffset(300, 3, events=3), "b": SegmentOffset()}, delivered=3)
+    right = Checkpoint(
+        {"a": SegmentOffset(100, 1, events=1), "b": SegmentOffset(200, 2, is_done=True, events=2)}, delivered=3
     )
-    right = Checkpoint({"a": SegmentOffset(300, 3)}, delivered=2, dead=1)
     _known(tmp_path, loggly=left, elk=right)
 
-    progress = checkpoint.hand_over(tmp_path, ["local"], lambda _: 3)["local"]
+    local = _hand_over(tmp_path, ["local"])["local"]
 
-    assert progress.ahead == {"a-00000009", "a-aborted-00000002"}
-    assert progress.marks == {"a": SegmentOffset(300, 3)}
-    assert (progress.delivered, progress.dead) == (4, 1)
+    assert local.marks == {"a": SegmentOffset(300, 3, events=3), "b": SegmentOffset(200, 2, is_done=True, events=2)}
+    assert (local.delivered, local.dead, local.earlier) == (0, 0, 5)
+
+
+def test_events_ahead_that_another_route_has_passed(tmp_path):
+    """They lie before its offset, and count once."""
+    left = Checkpoint({"a": SegmentOffset(100, 1, events=1)}, delivered=4, ahead={"a": frozenset({200, 900, -1})})
+    right = Checkpoint({"a": SegmentOffset(300, 3, events=3)}, delivered=2, dead=1)
+    _known(tmp_path, loggly=left, elk=right)
+
+    local = _hand_over(tmp_path, ["local"])["local"]
+
+    assert local.ahead == {"a": frozenset({900, -1})}
+    assert (local.delivered, local.earlier) == (0, 5)
 
 
 def test_one_of_two_stays(tmp_path):
-    """It goes on from its own place; the other is at work no more."""
+    """It goes on from its own checkpoint; the other is at work no more."""
     _known(tmp_path, loggly=LOW, elk=HIGH)
 
     assert _hand_over(tmp_path, ["loggly"]) == {"loggly": LOW}
@@ -169,4 +247,43 @@ def test_one_of_two_is_replaced(tmp_path):
     """The new one follows the one that left, not the one that stays."""
     _known(tmp_path, loggly=LOW, elk=HIGH)
 
-    assert _hand_over(tmp_path, ["elk", "local"]) == {"elk": HIGH, "local": LOW}
+    assert _hand_over(tmp_path, ["elk", "local"]) == {"elk": HIGH, "local": Checkpoint(LOW.marks, earlier=1)}
+
+
+def test_the_version_before(tmp_path):
+    """Its checkpoint goes on where it was: segments by path, their events counted, events ahead by their offsets."""
+    writer = write_to(tmp_path / "spool")
+    for number in range(5):
+        writer.append(log_line(number))
+    writer.close()
+    (path,) = segment_files(tmp_path / "spool")
+    positions = tmp_path / "positions"
+    positions.mkdir()
+    ends = [path.read_bytes().find(b"\n%b" % log_line(number)) + 1 + len(log_line(number)) for number in range(5)]
+    old = {
+        "marks": {path.stem: [ends[1], 2, False], "gone": [7, 1, True, 0]},
+        "delivered": 3,
+        "dead": 1,
+        "damaged": 0,
+        "trouble": None,
+        "ahead": [ids_in(path)[3]],
+    }
+    (positions / "loggly.json").write_bytes(orjson.dumps(old))
+
+    former.convert(positions, tmp_path / "spool")
+
+    key = f"here/cars/{path.stem}"
+    assert checkpoint.load(positions) == {
+        "loggly": Checkpoint({key: SegmentOffset(ends[1], 2, events=2)}, 3, 1, ahead={key: frozenset({ends[3]})})
+    }
+    assert not (positions / "loggly.json").exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"marks":7,"trouble":null}', b'{"marks":{"a":7},"trouble":null}'])
+def test_a_damaged_checkpoint_of_the_version_before(tmp_path, damage):
+    """It begins anew."""
+    (tmp_path / "loggly.json").write_bytes(damage)
+
+    former.convert(tmp_path, tmp_path / "spool")
+
+    assert checkpoint.load(tmp_path) == {"loggly": Checkpoint()}

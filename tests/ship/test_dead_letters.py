@@ -18,7 +18,7 @@ LETTER = DeadLetter(
 
 
 def _letter(number):
-    return LETTER._replace(line=EncodedEvent(f"seg-{number:08d}", is_span=False, data=b"{}"))
+    return LETTER._replace(event=EncodedEvent(f"seg-{number:08d}", is_span=False, data=b"{}"))
 
 
 def test_a_letter_is_read_again(tmp_path):
@@ -65,9 +65,9 @@ def test_a_line_in_pieces(tmp_path):
 def test_bytes_that_are_no_text(tmp_path):
     """A letter is one line of JSON, whatever the event was."""
     letters = DeadLetters(tmp_path, "loggly")
-    letters.add([LETTER._replace(line=EncodedEvent("a", is_span=False, data=b"\xff{\n}"))])
+    letters.add([LETTER._replace(event=EncodedEvent("a", is_span=False, data=b"\xff{\n}"))])
 
-    assert [letter.line.data for letter in letters.read()] == ["\ufffd{\n}".encode()]
+    assert [letter.event.data for letter in letters.read()] == ["\ufffd{\n}".encode()]
     assert letters.path.read_bytes().count(b"\n") == 1
 
 
@@ -80,7 +80,7 @@ def test_threads_do_not_mix_their_letters(tmp_path):
     for thread in threads:
         thread.join()
 
-    assert sorted(letter.line.id for letter in letters.read()) == [f"seg-{number:08d}" for number in range(80)]
+    assert sorted(letter.event.id for letter in letters.read()) == [f"seg-{number:08d}" for number in range(80)]
 
 
 def test_what_a_replay_leaves_is_kept(tmp_path):
@@ -88,12 +88,12 @@ def test_what_a_replay_leaves_is_kept(tmp_path):
     letters = DeadLetters(tmp_path, "loggly")
     letters.add([_letter(1), _letter(2), _letter(3)])
 
-    with suppress(KeyboardInterrupt), letters.replay() as waiting:
-        del waiting[_letter(2).line.id]
+    with suppress(KeyboardInterrupt), letters.replay() as replay:
+        del replay.waiting[_letter(2).event.id]
         letters.add([_letter(4)])
         raise KeyboardInterrupt
 
-    assert sorted(letter.line.id[-1] for letter in letters.read()) == ["1", "3", "4"]
+    assert sorted(letter.event.id[-1] for letter in letters.read()) == ["1", "3", "4"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, to see that the file is open twice")
@@ -110,7 +110,7 @@ def test_a_letter_does_not_go_with_a_file_that_a_replay_takes_away(tmp_path):
         fcntl.flock(file, fcntl.LOCK_UN)
         adding.join()
 
-    assert [letter.line.id[-1] for letter in letters.read()] == ["2"]
+    assert [letter.event.id[-1] for letter in letters.read()] == ["2"]
 
 
 def _times_open(path):

@@ -8,7 +8,7 @@ import pytest
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.ship.batch import Limits, PartialResult
 from dashcam.ship.dead_letters import DeadLetters
-from dashcam.ship.delivery import MAX_PAUSE_S, Delivery, Outcome, _Backoff, batches
+from dashcam.ship.delivery import MAX_PAUSE_S, Backoff, Delivery, Outcome, batches
 
 from .played import Accepting, Played, events
 
@@ -31,7 +31,7 @@ class Stage:
             self._on_trouble(self)
 
     def dead(self):
-        return {letter.line.id: letter.reason for letter in self.dead_letters.read()}
+        return {letter.event.id: letter.reason for letter in self.dead_letters.read()}
 
 
 def test_a_batch_that_is_taken(tmp_path):
@@ -103,7 +103,7 @@ def test_events_that_are_to_come_again(tmp_path):
 
     assert stage.deliver(events(4)) == Outcome(3, 1, [])
     assert backend.attempts[1:] == [["seg-00000000", "seg-00000002"], ["seg-00000002"]]
-    assert stage.reported == ["2 of 4 events not taken yet", "1 of 2 events not taken yet", None]
+    assert stage.reported == ["2 of 4 events not accepted yet", "1 of 2 events not accepted yet", None]
 
 
 def test_an_event_that_cannot_be_buried_waits(tmp_path):
@@ -168,23 +168,23 @@ def test_whatever_happens_each_event_ends_once(tmp_path, seed):
 
 def test_pauses_grow():
     """Each is at most twice the one before, up to a bound within which a token set right is in use."""
-    pause = _Backoff(randomly=lambda _, longest: longest)
+    pause = Backoff(randomly=lambda _, longest: longest)
 
-    assert [pause.next(None) for _ in range(10)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.0, 25.0]
+    assert [pause.next_s(None) for _ in range(10)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.0, 25.0]
     assert MAX_PAUSE_S < 30
 
 
 def test_pauses_are_spread():
     """At random between half the bound and the bound, so that many shippers do not come back at once."""
-    assert _Backoff(randomly=lambda least, _: least).next(None) == 0.05
-    assert len({_Backoff().next(None) for _ in range(10)}) > 1
+    assert Backoff(randomly=lambda least, _: least).next_s() == 0.05
+    assert len({Backoff().next_s() for _ in range(10)}) > 1
 
 
 def test_a_pause_that_was_asked_for():
     """`Retry-After` is honoured, within the bound."""
-    pause = _Backoff()
+    pause = Backoff()
 
-    assert [pause.next(seconds) for seconds in (0.5, 7, 3600)] == [0.5, 7, MAX_PAUSE_S]
+    assert [pause.next_s(seconds) for seconds in (0.5, 7, 3600)] == [0.5, 7, MAX_PAUSE_S]
 
 
 @pytest.mark.parametrize(

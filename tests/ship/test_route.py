@@ -9,7 +9,7 @@ import pytest
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.ship import checkpoint
 from dashcam.ship.batch import Limits, PartialResult
-from dashcam.ship.checkpoint import Checkpoint
+from dashcam.ship.checkpoint import Checkpoint, CheckpointFile
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.route import Route
 from dashcam.ship.stats import collect_stats
@@ -23,9 +23,22 @@ SMALL = Limits(events=10, bytes=100_000)
 SEVERAL = Limits(events=10, bytes=100_000, in_flight=4)
 
 
+_files = []
+
+
+@pytest.fixture(autouse=True)
+def _files_are_closed():
+    yield
+    while _files:
+        _files.pop().close()
+
+
 def _route(folder, backend, stopping=None):
     progress = checkpoint.load(folder / "positions").get("played", Checkpoint())
-    return Route("played", backend, folder, progress, stopping or threading.Event())
+    file = CheckpointFile(folder / "positions", "played", progress)
+    file.rewrite()
+    _files.append(file)
+    return Route("played", backend, folder, file, stopping or threading.Event())
 
 
 def _fill(folder, count):
@@ -115,19 +128,6 @@ def test_trouble_began_with_its_first_reason(tmp_path):
     assert seen[1].since == seen[2].since
 
 
-def test_a_segment_that_is_gone_leaves_the_checkpoint(tmp_path):
-    """A file of positions that kept them all would grow for ever."""
-    _fill(tmp_path, 5)
-    _route(tmp_path, Played(limits=SMALL)).run(is_drain=True)
-    segment_files(tmp_path / "spool")[0].unlink()
-    _fill(tmp_path, 5)
-
-    _route(tmp_path, Played(limits=SMALL)).run(is_drain=True)
-
-    (last,) = segment_files(tmp_path / "spool")
-    assert checkpoint.load(tmp_path / "positions")["played"].marks.keys() == {last.stem}
-
-
 def test_a_later_batch_alone_moves_no_position(tmp_path):
     """Batches answered out of order: the position waits for the first, then takes them all."""
     first_id = _fill(tmp_path, 40)
@@ -143,7 +143,8 @@ def test_a_later_batch_alone_moves_no_position(tmp_path):
     thread.start()
     try:
         until(lambda: len(answered) == 3, "three answers")
-        assert checkpoint.load(tmp_path / "positions") == {}
+        kept = checkpoint.load(tmp_path / "positions")["played"]
+        assert (kept.marks, kept.delivered, [len(ahead) for ahead in kept.ahead.values()]) == ({}, 30, [30])
     finally:
         held.set()
         thread.join()
@@ -236,7 +237,7 @@ def test_the_account_holds_at_every_moment(tmp_path, in_flight):
             thread.join()
         process.communicate("\n")
 
-    buried = [letter.line.id for letter in DeadLetters(tmp_path / "dead-letters", "played").read()]
+    buried = [letter.event.id for letter in DeadLetters(tmp_path / "dead-letters", "played").read()]
     share = account.routes["played"]
     assert looks > 3
     assert len(buried) == share.dead

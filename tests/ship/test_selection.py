@@ -14,7 +14,7 @@ from ..spool.spools import ids_in, log_line, run_writer, span_line, start_line, 
 def _epilogue(spool):
     (path,) = segment_files(spool)
     with SegmentReader(path) as reader:
-        return synthesized_events(reader)
+        return synthesized_events(reader).events
 
 
 def test_all_but_the_marks_of_open_requests():

@@ -9,7 +9,9 @@ import pytest
 from dashcam.errors import BackendUnavailable, DashcamError
 from dashcam.settings import Settings, load
 from dashcam.ship.batch import Limits
-from dashcam.ship.shipper import RateLimitFilter, _exclusive, ship
+from dashcam.ship.heartbeat import exclusive
+from dashcam.ship.own_log import RateLimitFilter
+from dashcam.ship.shipper import ship
 from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
@@ -69,18 +71,20 @@ def test_a_route_that_breaks_stops_the_others(settings, caplog):
 
     stuck = Played(*[BackendUnavailable("down", 20)] * 1000)
 
-    ship(settings, {"fast": Broken(), "slow": stuck}.get, is_drain=True)
+    ending = ship(settings, {"fast": Broken(), "slow": stuck}.get, is_drain=True)
 
+    assert ending.fault == "fast: ZeroDivisionError: no way to close"
     assert "fast: ends" in caplog.text
     assert stuck.is_closed
 
 
 def test_the_folder_is_taken(tmp_path):
     """Another shipper holds the lock: its turn is waited for, but not for ever."""
+    going_on = threading.Event()
     with (
-        _exclusive(tmp_path),
+        exclusive(tmp_path, going_on),
         pytest.raises(DashcamError, match="another shipper works in"),
-        _exclusive(tmp_path, turn_s=0),
+        exclusive(tmp_path, going_on, turn_s=0),
     ):
         pytest.fail("two at once")
 

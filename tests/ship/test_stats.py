@@ -5,11 +5,13 @@ import pytest
 from dashcam.ship import checkpoint
 from dashcam.ship.checkpoint import Checkpoint
 from dashcam.ship.cursor import SegmentOffset
-from dashcam.ship.stats import RouteAccount, SpoolStats, _enter, collect_stats, count_before, prune
+from dashcam.ship.listing import key_of
+from dashcam.ship.pruned import NAME, Victim, remove
+from dashcam.ship.stats import RouteAccount, SpoolStats, collect_stats, count_before, count_segment
 from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import DROP_REASONS
 
-from ..spool.spools import SMALL, log_line, read_segment, run_writer, span_line, start_line, write_to
+from ..spool.spools import log_line, run_writer, span_line, start_line, write_to
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def _fill(spool, count=400):
 
 def test_an_empty_folder(tmp_path):
     """Nothing was recorded."""
-    assert collect_stats(tmp_path) == SpoolStats(0, {}, 0, {}, {})
+    assert collect_stats(tmp_path) == SpoolStats(0, {}, 0, {})
 
 
 def test_what_is_recorded_is_counted(tmp_path, spool):
@@ -61,8 +63,9 @@ def test_what_was_delivered_ahead_does_not_wait(tmp_path, spool):
     (path,) = segment_files(spool)
     with SegmentReader(path) as reader:
         lines = reader.read(is_final=True).lines
-    ahead = frozenset(f"{path.stem}-{after.sequence:08d}" for _, after in lines[5:8])
-    marks = {path.stem: SegmentOffset(*lines[4][1])}
+    key = key_of(spool, path)
+    ahead = {key: frozenset(after.offset for _, after in lines[5:8])}
+    marks = {key: SegmentOffset(*lines[4][1], events=5)}
     checkpoint.save(tmp_path / "positions", "loggly", Checkpoint(marks=marks, delivered=8, ahead=ahead))
 
     assert collect_stats(tmp_path).routes["loggly"].waiting == 2
@@ -76,48 +79,91 @@ def test_what_a_segments_end_tells_waits_until_it_is_delivered(tmp_path, spool, 
     (path,) = segment_files(spool)
     with SegmentReader(path) as reader:
         after = reader.read(is_final=True).after
-    marks = {path.stem: SegmentOffset(*after, synthesized=synthesized)}
+    marks = {key_of(spool, path): SegmentOffset(*after, synthesized=synthesized, events=synthesized)}
     checkpoint.save(tmp_path / "positions", "loggly", Checkpoint(marks=marks, delivered=synthesized))
 
     assert collect_stats(tmp_path).routes["loggly"].waiting == waiting
 
 
 def test_each_route_has_its_share(tmp_path, spool):
-    """What lies behind its marks waits."""
+    """What lies behind its offsets waits."""
     _fill(spool)
     first, *rest = segment_files(spool)
     with SegmentReader(first) as reader:
         lines = reader.read(is_final=True).lines
-    marks = {first.stem: SegmentOffset(*lines[9][1])}
+    marks = {key_of(spool, first): SegmentOffset(*lines[9][1], events=10)}
     checkpoint.save(tmp_path / "positions", "loggly", Checkpoint(marks, delivered=8, dead=2))
     checkpoint.save(tmp_path / "positions", "elk", Checkpoint())
-    done = {path.stem: SegmentOffset(1, 1, is_done=True) for path in [first, *rest]}
-    checkpoint.save(tmp_path / "positions", "local", Checkpoint(done, delivered=400))
+    done = {
+        key_of(spool, path): SegmentOffset(1, 1, is_done=True, events=count_segment(path).recorded)
+        for path in [first, *rest]
+    }
+    checkpoint.save(tmp_path / "positions", "local", Checkpoint(done, delivered=300, earlier=100))
 
     account = collect_stats(tmp_path)
 
-    assert account.recorded == 400
+    assert (account.recorded, account.services) == (400, {"cars": 400})
     assert account.routes == {
         "elk": RouteAccount(0, 400, 0, 0, None),
-        "local": RouteAccount(400, 0, 0, 0, None),
+        "local": RouteAccount(300, 0, 0, 0, None, earlier=100),
         "loggly": RouteAccount(8, 390, 2, 0, None),
     }
 
 
-def test_events_before_marks(tmp_path, spool):
-    """Those of segments that are gone, of segments that are done, and those up to a mark within one."""
+def test_events_before_offsets(tmp_path, spool):
+    """Those of segments that are gone, and those up to an offset within one."""
     _fill(spool, 2000)
     paths = segment_files(spool)
-    with SegmentReader(paths[2]) as reader:
-        lines = reader.read(is_final=True).lines
-    before = sum(len(read_segment(path)[0]) for path in paths[:2]) + 10
-    marks = {path.stem: SegmentOffset(is_done=True) for path in paths[:2]} | {
-        paths[2].stem: SegmentOffset(*lines[9][1])
+    counts = [count_segment(path).recorded for path in paths]
+    done = {
+        key_of(spool, path): SegmentOffset(is_done=True, events=count)
+        for path, count in zip(paths[:2], counts, strict=False)
     }
+    marks = done | {key_of(spool, paths[2]): SegmentOffset(500, 10, events=10)}
+    assert count_before(tmp_path, marks) == counts[0] + counts[1] + 10
 
-    assert count_before(tmp_path, marks) == before
-    prune(tmp_path, {paths[0].stem}, limit_bytes=0)
-    assert count_before(tmp_path, marks) == before
+    remove(tmp_path, [_victim(spool, paths[0])])
+
+    assert count_before(tmp_path, marks) == counts[0] + counts[1] + 10
+
+
+def test_what_a_power_cut_took_is_missing(tmp_path, spool):
+    """It was recorded and delivered by one route; the account never says fewer than that, and the other lacks it."""
+    _fill(spool, 10)
+    (path,) = segment_files(spool)
+    key, size = key_of(spool, path), path.stat().st_size
+    checkpoint.save(
+        tmp_path / "positions", "ahead", Checkpoint({key: SegmentOffset(size, 10, is_done=True, events=10)}, 10)
+    )
+    with path.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(bytes(size - size // 2))
+    left = count_segment(path).recorded
+    checkpoint.save(
+        tmp_path / "positions", "behind", Checkpoint({key: SegmentOffset(size, 9, is_done=True, events=left)}, left)
+    )
+
+    account = collect_stats(tmp_path)
+
+    assert 0 < left < 10
+    assert account.recorded == 10
+    assert account.routes["ahead"] == RouteAccount(10, 0, 0, 0, None)
+    assert account.routes["behind"] == RouteAccount(left, 0, 0, 0, None, missing=10 - left)
+
+
+def test_there_is_an_answer_in_time(tmp_path, spool):
+    """With no time left it says that it is not all."""
+    _fill(spool, 10)
+    clock = iter(range(100))
+
+    account = collect_stats(tmp_path, max_s=0.5, clock_s=lambda: next(clock))
+
+    assert (account.recorded, account.is_complete) == (0, False)
+
+
+def _victim(spool, path):
+    count = count_segment(path)
+    return Victim(key_of(spool, path), path, count.recorded, count.dropped)
 
 
 def test_garbage_is_no_event(tmp_path, spool):
@@ -128,74 +174,49 @@ def test_garbage_is_no_event(tmp_path, spool):
     assert collect_stats(tmp_path).recorded == 10
 
 
-def test_pruning_keeps_to_the_limit(tmp_path, spool):
-    """The oldest of the segments that are done go; the account keeps what they held."""
-    _fill(spool, 2000)
-    paths = segment_files(spool)
-    before = collect_stats(tmp_path)
-
-    prune(tmp_path, {path.stem for path in paths[:8]}, limit_bytes=(len(paths) - 5) * SMALL)
-
-    assert segment_files(spool) == paths[5:]
-    after = collect_stats(tmp_path)
-    assert after.recorded == before.recorded == 2000
-    assert after.bytes < before.bytes
-
-
-def test_drops_of_pruned_segments_stay_in_the_account(tmp_path, spool):
-    """One segment after the other goes; what each says was dropped is still counted, by reason."""
-    for reason in ("limit", "disk", "limit"):
-        writer = write_to(spool)
-        writer.append(log_line(1))
-        writer.drop(reason)
-        writer.close()
-
-    for path in segment_files(spool):
-        prune(tmp_path, {path.stem}, limit_bytes=0)
-
-    assert segment_files(spool) == []
-    dropped = collect_stats(tmp_path).dropped
-    assert {reason: count for reason, count in dropped.items() if count} == {"limit": 2, "disk": 1}
-
-
-def test_what_is_not_done_is_not_pruned(tmp_path, spool):
-    """However little room there is."""
-    _fill(spool, 2000)
-    paths = segment_files(spool)
-
-    prune(tmp_path, {paths[3].stem}, limit_bytes=0)
-
-    assert segment_files(spool) == [*paths[:3], *paths[4:]]
-
-
-def test_what_is_no_segment_stays(tmp_path):
-    """A file that cannot be read, of another version perhaps, is kept, whatever the need of room."""
-    foreign = tmp_path / "spool" / "host" / "service" / "01a20b52ffa8a1415010965e.segment"
-    foreign.parent.mkdir(parents=True, exist_ok=True)
-    foreign.write_bytes(b'{"spool":1,"sealed":0}\n')
-
-    prune(tmp_path, {foreign.stem}, limit_bytes=0)
-
-    assert foreign.exists()
-
-
-def test_a_kill_while_a_segment_is_pruned(tmp_path, spool):
-    """Between the entry into the account and the removal, the segment counts once; then it goes."""
+def test_a_kill_while_segments_are_removed(tmp_path, spool):
+    """Between the entry into the account and the removal, they count once; then they go."""
     _fill(spool, 1000)
-    first, *rest = segment_files(spool)
+    first, second, *rest = segment_files(spool)
+    data = first.read_bytes()
 
-    _enter(tmp_path, first)
+    remove(tmp_path, [_victim(spool, first), _victim(spool, second)])
+    first.write_bytes(data)  # as if the kill had come before it went
     assert collect_stats(tmp_path).recorded == 1000
 
-    prune(tmp_path, {first.stem}, limit_bytes=0)
+    first.unlink()
     assert segment_files(spool) == rest
     assert collect_stats(tmp_path).recorded == 1000
+
+
+def test_what_was_dropped_outlives_its_segment(tmp_path, spool):
+    """The account keeps it."""
+    writer = write_to(spool)
+    writer.append(log_line(1))
+    writer.drop("limit")
+    writer.close()
+
+    remove(tmp_path, [_victim(spool, segment_files(spool)[0])])
+
+    assert collect_stats(tmp_path).dropped["limit"] == 1
+
+
+def test_one_changed_byte_costs_nothing(tmp_path, spool):
+    """The account of what is gone is there twice."""
+    _fill(spool, 1000)
+    first, *_ = segment_files(spool)
+    remove(tmp_path, [_victim(spool, first)])
+    whole = (tmp_path / NAME).read_bytes()
+
+    for at in range(0, len(whole), 3):
+        (tmp_path / NAME).write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert collect_stats(tmp_path).recorded == 1000
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"recorded":1,"of another version":2}'])
 def test_a_damaged_entry_begins_anew(tmp_path, spool, damage):
     """What is there is counted."""
     _fill(spool, 10)
-    (tmp_path / "pruned.json").write_bytes(damage)
+    (tmp_path / NAME).write_bytes(damage)
 
     assert collect_stats(tmp_path).recorded == 10

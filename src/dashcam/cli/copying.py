@@ -123,7 +123,8 @@ def _copy(
 
     from dashcam.ship.dead_letters import DeadLetters
     from dashcam.ship.delivery import Delivery, batches
-    from dashcam.ship.shipper import log_to_stderr, set_by_signals
+    from dashcam.ship.own_log import log_to_stderr
+    from dashcam.ship.signals import set_by_signals
 
     log_to_stderr()
     stopping = threading.Event()

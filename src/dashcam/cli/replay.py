@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Replay; exit status 1 when some are left."""
     from dashcam.ship.dead_letters import names_in
-    from dashcam.ship.shipper import log_to_stderr, set_by_signals
+    from dashcam.ship.own_log import log_to_stderr
+    from dashcam.ship.signals import set_by_signals
 
     settings = load_settings()
     log_to_stderr()
@@ -43,18 +44,12 @@ def _replay(name: str, settings: Settings, stopping: threading.Event) -> tuple[i
     from dashcam.ship.delivery import Delivery, batches
 
     letters = DeadLetters(settings.dir / "dead-letters", name)
-    with closing(connect(name.removeprefix(COPIED))) as backend, letters.replay() as waiting:
+    with closing(connect(name.removeprefix(COPIED))) as backend, letters.replay() as replay:
         delivery = Delivery(name, backend, letters, stopping, lambda _: None)
-        taken = dead = 0
-        for batch in batches([letter.line for letter in waiting.values()], backend.limits):
-            outcome = delivery.deliver(batch)
-            taken += outcome.delivered
-            dead += outcome.dead
-            for id_ in {line.id for line in batch} - {line.id for line in outcome.rest}:
-                del waiting[id_]
-        if not name.startswith(COPIED):
-            letters.count_replayed(taken)
-        return taken, dead + len(waiting)
+        dead = 0
+        for batch in batches([letter.event for letter in replay.waiting.values()], backend.limits):
+            dead += delivery.deliver(batch, replay.settle).dead
+        return replay.delivered, dead + len(replay.waiting)
 
 
 def _tell(counts: dict[str, tuple[int, int]], *, is_json: bool) -> None:

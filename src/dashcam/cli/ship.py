@@ -9,7 +9,7 @@ import gc
 import logging
 import os
 
-from dashcam.cli import OK
+from dashcam.cli import NOT_FOUND, OK
 from dashcam.destinations.registry import connect, load_settings
 
 
@@ -22,14 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ship until told to stop."""
-    from dashcam.ship.shipper import log_to_stderr, ship
+    from dashcam.ship.own_log import log_to_stderr
+    from dashcam.ship.shipper import ship
 
     settings = load_settings()
     gc.set_threshold(100_000)  # lines hold no cycles: looking for some among them took a third of the time
     log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO, _formatter() if arguments.json else None)
-    if not ship(settings, connect, is_drain=arguments.drain):
-        os._exit(OK)  # a thread that waits for a backend's answer would be waited for
-    return OK
+    ending = ship(settings, connect, is_drain=arguments.drain)
+    status = NOT_FOUND if ending.fault else OK
+    if ending.is_hung:
+        os._exit(status)  # a thread that waits for a backend's answer would be waited for
+    return status
 
 
 def _formatter() -> logging.Formatter:

@@ -1,20 +1,48 @@
-"""How far each route has come, kept in a file a route, so that a shipper that was killed goes on where it was."""
+"""How far each route has come, kept in one journal a route, so that a killed shipper goes on where it was.
 
-import os
+The journal `positions/ROUTE.journal` begins with the whole checkpoint, twice, so that one damaged byte costs nothing.
+Each further record has what has changed: counts as they are then, the offsets of two changes, and the events that are
+done ahead of their turn. Saving takes the same time however many segments there are.
+"""
+
+import contextlib
+import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import orjson
+from dashcam.ship.journal import Journal, read_journal
 
-from dashcam.ship.cursor import SegmentOffset
+SUFFIX = ".journal"
+COUNTS = ("delivered", "dead", "damaged", "earlier")
+MAX_JOURNAL_BYTES = 1 << 20  # more than that, and more than twice the checkpoint itself, is rewritten
+
+_log = logging.getLogger("dashcam.ship")
+
+
+class SegmentOffset(NamedTuple):
+    """How far a route has come in a segment.
+
+    `offset` is that of the next byte, `sequence` that of the line before it. `synthesized` of the events at the end of
+    the segment are done, and `is_done` says that nothing is left. `events` counts the events up to here.
+    """
+
+    offset: int = 0
+    sequence: int = 0
+    is_done: bool = False
+    synthesized: int = 0
+    events: int = 0
+
+
+START = SegmentOffset()
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a route does not get on, and since when (`@timestamp` form)."""
+    """The reason that keeps a route from going on, and the time since when (`@timestamp` form)."""
 
     since: str
     reason: str
@@ -22,101 +50,247 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One route's account: its marks by segment id, and the events delivered and dead-lettered up to them.
+    """One route's offsets by segment, and the events that the route delivered and dead-lettered up to them.
 
-    `ahead` are the ids of events behind the marks that are dealt with all the same: a stop fell between batches that
-    were under way together.
+    `earlier` counts the events that were dealt with before the route began. `ahead` are events behind the offsets that
+    are dealt with all the same, by segment: batches under way together are answered in any order. Each is the offset
+    after its line, or minus its number among the events at the segment's end.
     """
 
     marks: Mapping[str, SegmentOffset] = field(default_factory=dict)
     delivered: int = 0
     dead: int = 0
     damaged: int = 0
+    earlier: int = 0
     trouble: Trouble | None = None
-    ahead: AbstractSet[str] = frozenset()
+    ahead: Mapping[str, AbstractSet[int]] = field(default_factory=dict)
 
-    def advanced(self, marks: Mapping[str, SegmentOffset], delivered: int, dead: int, damaged: int) -> "Checkpoint":
-        """The account after a batch was dealt with."""
-        return replace(
-            self,
-            marks={**self.marks, **marks},
-            delivered=self.delivered + delivered,
-            dead=self.dead + dead,
-            damaged=self.damaged + damaged,
-        )
 
-    def within(self, segments: AbstractSet[str]) -> "Checkpoint":
-        """The account with the marks of these segments only: others are gone, or never were."""
-        return replace(self, marks={name: mark for name, mark in self.marks.items() if name in segments})
+Ahead = Mapping[str, Iterable[int]]
 
 
 def load(folder: Path) -> dict[str, Checkpoint]:
-    """The account of every route that has one."""
-    return {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
+    """Return the checkpoint of every route that has one. Raises `OSError` when one cannot be read."""
+    return {path.stem: _read(path)[0] for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
-def save(folder: Path, route: str, progress: Checkpoint, *, is_synced: bool = False) -> None:
-    """Replace a route's account in one step; `is_synced` also brings it to the disk before."""
-    folder.mkdir(parents=True, exist_ok=True)
-    new = folder / f".{route}.new"
-    with new.open("wb") as file:
-        file.write(orjson.dumps(progress, default=tuple))  # orjson knows no named tuples and no sets
-        if is_synced:
-            file.flush()
-            os.fsync(file.fileno())
-    new.replace(folder / f"{route}.json")
+def save(folder: Path, route: str, checkpoint: Checkpoint) -> None:
+    """Write a route's checkpoint whole, synced. Raises `OSError`; the former one is kept then."""
+    with contextlib.closing(CheckpointFile(folder, route, checkpoint)) as file:
+        file.rewrite()
+
+
+class CheckpointFile:
+    """The checkpoint of a route at work, in memory and on the disk. May be used by several threads.
+
+    A change is in memory first. `is_saved` is false while the disk lacks it; `save` tries again.
+    """
+
+    def __init__(self, folder: Path, route: str, checkpoint: Checkpoint) -> None:
+        self.route = route
+        self._journal = Journal(folder / f"{route}{SUFFIX}")
+        self._marks = dict(checkpoint.marks)
+        self._ahead = {segment: set(events) for segment, events in checkpoint.ahead.items()}
+        self._counts = replace(checkpoint, marks={}, ahead={})
+        self._unsaved: dict[str, Any] | None = None
+        self._previous_marks: dict[str, SegmentOffset] = {}
+        self._done = {key for key, mark in self._marks.items() if mark.is_done}
+        self._snapshot_bytes = 0
+        self._changing = threading.RLock()
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint as it is now."""
+        with self._changing:
+            return replace(self._counts, marks=dict(self._marks), ahead=_frozen(self._ahead))
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The route's trouble, if any."""
+        return self._counts.trouble
+
+    @property
+    def is_saved(self) -> bool:
+        """False while the disk lacks a change."""
+        return self._unsaved is None
+
+    def done_segments(self) -> set[str]:
+        """Return the segments of which nothing is left."""
+        with self._changing:
+            return set(self._done)
+
+    def events_of(self, segment: str) -> int:
+        """Return how many events of a segment lie before the route's offset."""
+        return self._marks.get(segment, START).events
+
+    def is_ahead(self, segment: str, event: int) -> bool:
+        """Return whether an event is dealt with ahead of its turn."""
+        return event in self._ahead.get(segment, ())
+
+    def change(
+        self,
+        marks: Mapping[str, SegmentOffset] | None = None,
+        *,
+        delivered: int = 0,
+        dead: int = 0,
+        damaged: int = 0,
+        ahead: Ahead | None = None,
+    ) -> None:
+        """Move offsets and add to the counts; `ahead` are done ahead of their turn."""
+        with self._changing:
+            counts = self._counts
+            self._counts = replace(
+                counts,
+                delivered=counts.delivered + delivered,
+                dead=counts.dead + dead,
+                damaged=counts.damaged + damaged,
+            )
+            self._marks.update(marks or {})
+            self._done.update(key for key, mark in (marks or {}).items() if mark.is_done)
+            _merge(self._ahead, marks or {}, ahead or {})
+            self._note(marks or {}, ahead or {})
+
+    def set_trouble(self, trouble: Trouble | None) -> None:
+        """Say what is in the route's way now."""
+        with self._changing:
+            self._counts = replace(self._counts, trouble=trouble)
+            self._note({}, {})
+
+    def save(self) -> None:
+        """Bring the changes to the file. Raises `OSError`; they stay in memory then, for the next `save`."""
+        with self._changing:
+            if self._unsaved is None:
+                return
+            if self._journal.size_bytes > max(MAX_JOURNAL_BYTES, 2 * self._snapshot_bytes):
+                self.rewrite()
+                return
+            marks = self._unsaved["marks"]
+            self._journal.append(self._unsaved | self._count_fields() | {"marks": self._previous_marks | marks})
+            self._previous_marks, self._unsaved = marks, None
+
+    def rewrite(self) -> None:
+        """Write the file whole, synced. Raises `OSError`."""
+        with self._changing:
+            ahead = {segment: list(events) for segment, events in self._ahead.items()}
+            record = self._count_fields() | {"whole": True, "marks": self._marks, "ahead": ahead}
+            self._journal.rewrite([record, record])
+            self._snapshot_bytes = self._journal.size_bytes
+            self._previous_marks, self._unsaved = {}, None
+
+    def sync(self, present: AbstractSet[str] | None = None) -> None:
+        """Bring the file from the kernel's memory to the disk, made anew if somebody removed it. Raises `OSError`.
+
+        With `present`, offsets of other segments are left out of the next whole writing.
+        """
+        with self._changing:
+            if present is not None and len(self._marks) > 2 * len(present) + 100:
+                self._marks = {key: mark for key, mark in self._marks.items() if key in present}
+                self._done &= present
+            if not self._journal.is_in_place():
+                self.rewrite()
+                _log.warning("%s was removed, and is written again; nothing is lost", self._journal.path)
+            self._journal.sync()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._journal.close()
+
+    def _note(self, marks: Mapping[str, SegmentOffset], ahead: Ahead) -> None:
+        """Remember what the file lacks; several changes are saved as one record."""
+        unsaved = self._unsaved = self._unsaved or {"marks": {}, "ahead": {}}
+        unsaved["marks"].update(marks)
+        for segment, events in ahead.items():
+            unsaved["ahead"].setdefault(segment, []).extend(events)
+
+    def _count_fields(self) -> dict[str, Any]:
+        counts = self._counts
+        return {name: getattr(counts, name) for name in (*COUNTS, "trouble")}
 
 
 def hand_over(
     folder: Path, routes: Iterable[str], count_before: Callable[[Mapping[str, SegmentOffset]], int]
 ) -> dict[str, Checkpoint]:
-    """The accounts that a shipper for these routes begins with.
+    """Return the checkpoints that a shipper for these routes begins with, and make them the only ones.
 
-    A route that was at work goes on from its own. One that was not goes on where those left that are at work no more
-    (the furthest of them, segment by segment), so that an event is in one of them; or beside those that stay. Where
-    none of them was ahead everywhere, no account of theirs is that of all marks: `count_before` says how many events
-    lie before these.
+    A route that was at work goes on from its own. One that was not begins where those left that are at work no more
+    (the furthest of them, segment by segment), so that an event is in one of them; or beside those that stay. What
+    lies before is not its doing: `count_before` says how many events that are.
+
+    Raises `OSError` when they cannot be kept.
     """
     routes = list(routes)
-    known = load(folder)
-    former = [progress for name, progress in known.items() if name not in routes]
-    start = Checkpoint() if known.keys() >= set(routes) else _furthest(former or list(known.values()), count_before)
-    progress = {route: known.get(route, start) for route in routes}
+    known = load_checked(folder)
+    former = [checkpoint for name, checkpoint in known.items() if name not in routes]
+    checkpoints = {
+        route: known.get(route) or _furthest(former or list(known.values()), count_before) for route in routes
+    }
     for route in routes:
-        save(folder, route, progress[route], is_synced=True)
+        save(folder, route, checkpoints[route])
     for route in known.keys() - set(routes):
-        (folder / f"{route}.json").unlink()
-    return progress
+        (folder / f"{route}{SUFFIX}").unlink(missing_ok=True)
+    return checkpoints
 
 
-def _furthest(accounts: list[Checkpoint], count_before: Callable[[Mapping[str, SegmentOffset]], int]) -> Checkpoint:
+def load_checked(folder: Path) -> dict[str, Checkpoint]:
+    """Return every checkpoint as `load` does; a journal with damage is kept beside, and reported."""
+    checkpoints = load(folder)
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        if damaged := _read(path)[1]:
+            aside = path.with_suffix(f"{SUFFIX}.damaged")
+            aside.write_bytes(path.read_bytes())
+            _log.error("%s: %d damaged records are left out; a copy of the file is %s", path, damaged, aside)
+            checkpoint = checkpoints[path.stem]
+            checkpoints[path.stem] = replace(checkpoint, damaged=checkpoint.damaged + damaged)
+    return checkpoints
+
+
+def _furthest(checkpoints: list[Checkpoint], count_before: Callable[[Mapping[str, SegmentOffset]], int]) -> Checkpoint:
     marks: dict[str, SegmentOffset] = {}
-    for account in accounts:
-        for segment, mark in account.marks.items():
+    for checkpoint in checkpoints:
+        for segment, mark in checkpoint.marks.items():
             marks[segment] = max(
                 mark, marks.get(segment, mark), key=lambda each: (each.is_done, each.offset, each.synthesized)
             )
-    ahead = frozenset(id_ for account in accounts for id_ in account.ahead if not _is_before(id_, marks))
-    best = max(accounts, key=lambda account: account.delivered + account.dead, default=Checkpoint())
-    furthest = replace(best, marks=marks, trouble=None, ahead=ahead)
-    if any(account.marks == marks and account.ahead == ahead for account in accounts):
-        return furthest
-    return replace(furthest, delivered=count_before(marks) + len(ahead) - best.dead) if marks else furthest
+    ahead: dict[str, set[int]] = {}
+    for checkpoint in checkpoints:
+        _merge(ahead, marks, checkpoint.ahead)
+    earlier = count_before(marks) + sum(map(len, ahead.values())) if checkpoints else 0
+    return Checkpoint(marks, earlier=earlier, ahead=_frozen(ahead))
 
 
-def _is_before(event_id: str, marks: Mapping[str, SegmentOffset]) -> bool:
-    """Whether marks have passed an event, by its place in its segment; one told at a segment's end has none."""
-    segment, _, number = event_id.rpartition("-")
-    return number.isdecimal() and int(number) <= marks.get(segment, SegmentOffset()).sequence
+def _merge(into: dict[str, set[int]], marks: Mapping[str, SegmentOffset], ahead: Ahead) -> None:
+    """Add events that are ahead to others; leave out those that offsets have passed."""
+    for segment, events in ahead.items():
+        into.setdefault(segment, set()).update(events)
+    for segment in into.keys() & marks.keys():
+        mark = marks[segment]
+        left = {event for event in into[segment] if event > mark.offset or -event > mark.synthesized}
+        if left and not mark.is_done:
+            into[segment] = left
+        else:
+            del into[segment]
 
 
-def _read(path: Path) -> Checkpoint:
-    try:
-        fields: dict[str, Any] = orjson.loads(path.read_bytes())
-        marks = {segment: SegmentOffset(*mark) for segment, mark in fields.pop("marks").items()}
-        trouble = fields.pop("trouble")
-        ahead = frozenset(fields.pop("ahead", ()))
-        return Checkpoint(marks=marks, trouble=Trouble(**trouble) if trouble else None, ahead=ahead, **fields)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        # A file that a power cut left empty: begin anew; what was delivered comes again under its old ids.
-        return Checkpoint()
+def _frozen(ahead: Mapping[str, AbstractSet[int]]) -> dict[str, frozenset[int]]:
+    return {segment: frozenset(events) for segment, events in ahead.items()}
+
+
+def _read(path: Path) -> tuple[Checkpoint, int]:
+    """Return a journal's checkpoint, and how many of its records are damaged."""
+    records, damaged = read_journal(path)
+    checkpoint = Checkpoint()
+    marks: dict[str, SegmentOffset] = {}
+    ahead: dict[str, set[int]] = {}
+    for record in records:
+        try:
+            changed = {key: SegmentOffset(*mark) for key, mark in record["marks"].items()}
+            trouble = Trouble(**record["trouble"]) if record["trouble"] else None
+            delivered, dead, damaged_, earlier = (int(record[name]) for name in COUNTS)
+            if record.get("whole"):
+                marks, ahead = {}, {}
+            marks.update(changed)
+            _merge(ahead, changed, record["ahead"])
+            checkpoint = Checkpoint({}, delivered, dead, damaged_, earlier, trouble)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            damaged += 1
+    return replace(checkpoint, marks=marks, ahead=_frozen(ahead)), damaged

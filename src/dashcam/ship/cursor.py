@@ -1,118 +1,218 @@
 """One route's way through the spool: what comes next, and how far it has come."""
 
 import logging
-from collections import deque
-from collections.abc import Mapping
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from dashcam.event import EncodedEvent
 from dashcam.ship.batch import Limits
+from dashcam.ship.checkpoint import START, SegmentOffset
+from dashcam.ship.listing import SpoolListing, is_of_another_version, open_segment
+from dashcam.ship.quarantine import quarantine
 from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.spool.line import LineExpander
-from dashcam.spool.reader import Position, SegmentReader, segment_files
-from dashcam.spool.segment import SUFFIX
+from dashcam.spool.reader import Position, ReadResult, SegmentReader
+
+MAX_OPEN = 256  # segments; others are opened for each look at them
+FINAL_CHECK_S = 0.5  # between two questions whether the writer of a quiet segment is gone
 
 _log = logging.getLogger("dashcam.ship")
 
 
-class SegmentOffset(NamedTuple):
-    """How far a route has come in a segment: in its lines, then in what its end tells; `is_done` when it has it all."""
-
-    offset: int = 0
-    sequence: int = 0
-    is_done: bool = False
-    synthesized: int = 0
+# In a segment an event goes by the offset after its line, or by minus its number among those at the segment's end.
+EventKey = tuple[str, int]
 
 
 class PendingBatch(NamedTuple):
-    """Events to be shipped together, and the marks of their segments once they are. It can hold marks alone."""
+    """Events to be shipped together, their keys, and the offsets of their segments once they are shipped.
 
-    lines: list[EncodedEvent]
+    It can hold offsets alone.
+    """
+
+    events: list[EncodedEvent]
+    keys: list[EventKey]
     marks: dict[str, SegmentOffset]
     damaged: int = 0
 
 
-class SpoolCursor:
-    """Reads the spool from the given marks on, oldest segment first. Not for use by several threads."""
+@dataclass(slots=True)
+class _Segment:
+    """A segment that is not done: how far it is read, and when to ask again whether it is final."""
 
-    def __init__(self, spool: Path, marks: Mapping[str, SegmentOffset]) -> None:
+    key: str
+    path: Path
+    mark: SegmentOffset
+    is_final: bool = False
+    check_at_s: float = 0.0
+
+
+_Mark = tuple[int, int, bool, int, int]  # a `SegmentOffset`: there is one for each event
+
+
+class _Readers:
+    """Open segments, of which the one that was used longest ago is closed when there are too many."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: OrderedDict[str, tuple[SegmentReader, LineExpander]] = OrderedDict()
+
+    def get(self, segment: _Segment) -> tuple[SegmentReader, LineExpander]:
+        """Return a segment's reader. Raises as `SegmentReader` does."""
+        if found := self._open.get(segment.key):
+            self._open.move_to_end(segment.key)
+            return found
+        reader = open_segment(segment.path)
+        found = self._open[segment.key] = (reader, LineExpander(reader.header))
+        while len(self._open) > self._most:
+            self._open.popitem(last=False)[1][0].close()
+        return found
+
+    def close(self, key: str) -> None:
+        """Close one, if it is open."""
+        if found := self._open.pop(key, None):
+            found[0].close()
+
+    def close_all(self) -> None:
+        """Close all."""
+        for key in list(self._open):
+            self.close(key)
+
+
+class SpoolCursor:
+    """Reads the spool from the given offsets on, oldest segment first. Not for use by several threads.
+
+    `obstacles` has what cannot be read now, with the reason: folders, and segments.
+    """
+
+    def __init__(
+        self,
+        spool: Path,
+        marks: Mapping[str, SegmentOffset],
+        *,
+        max_open: int = MAX_OPEN,
+        final_check_s: float = 0.0,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._spool = spool
-        self._at = dict(marks)
-        self._open: dict[str, tuple[SegmentReader, LineExpander]] = {}
-        self._waiting: deque[tuple[EncodedEvent | None, str, Position | SegmentOffset]] = deque()
+        self._listing = SpoolListing(spool)
+        self._marks = dict(marks)
+        self._segments: dict[str, _Segment] = {}
+        self._readers = _Readers(max_open)
+        self._final_check_s = final_check_s
+        self._clock_s = clock_s
+        self._waiting: deque[tuple[EncodedEvent | None, EventKey, _Mark]] = deque()
         self._damaged = 0
+        self.obstacles: dict[Path, str] = {}
 
     def close(self) -> None:
         """Close the segments that are open."""
-        for reader, _ in self._open.values():
-            reader.close()
-        self._open.clear()
+        self._readers.close_all()
 
     def next_batch(self, limits: Limits) -> PendingBatch | None:
-        """The next events, as many as the limits allow and the spool has now; `None` when there is nothing new."""
+        """Return the next events, as many as the limits allow and the spool has now; `None` when nothing is new."""
         if len(self._waiting) < limits.events:
             self._read(limits.events)
-        if not self._waiting:
+        if not self._waiting and not self._damaged:
             return None
-        lines: list[EncodedEvent] = []
-        marks: dict[str, Position | SegmentOffset] = {}
+        batch = PendingBatch([], [], {}, self._damaged)
+        self._damaged = 0
+        marks: dict[str, _Mark] = {}
         room = limits.bytes
-        while self._waiting and len(lines) < limits.events:
-            line, segment, mark = self._waiting[0]
-            room -= len(line.data) + 1 if line else 0
-            if room < 0 and lines:
-                break
+        while self._waiting and len(batch.events) < limits.events:
+            event, key, mark = self._waiting[0]
+            if event:
+                room -= len(event.data) + 1
+                if room < 0 and batch.events:
+                    break
+                batch.events.append(event)
+                batch.keys.append(key)
             self._waiting.popleft()
-            marks[segment] = mark
-            if line:
-                lines.append(line)
-        damaged, self._damaged = self._damaged, 0
-        return PendingBatch(lines, {segment: SegmentOffset(*mark) for segment, mark in marks.items()}, damaged)
+            marks[key[0]] = mark
+        batch.marks.update((segment, SegmentOffset(*mark)) for segment, mark in marks.items())
+        return batch
 
     def _read(self, events: int) -> None:
-        present = segment_files(self._spool)
-        for path in present:
-            if len(self._waiting) >= events:
-                return
-            segment = path.name.removesuffix(SUFFIX)
-            if not self._at.get(segment, SegmentOffset()).is_done:
-                self._read_segment(segment, path)
+        if self._listing.refresh():
+            known = self._segments
+            self._segments = {
+                key: known.get(key) or _Segment(key, path, mark)
+                for key, path in self._listing.paths.items()
+                if not (mark := self._marks.get(key, START)).is_done
+            }
+            for key in known.keys() - self._segments.keys():
+                self._readers.close(key)
+        self.obstacles = dict(self._listing.unreadable)
+        for segment in list(self._segments.values()):
+            while len(self._waiting) < events and self._read_on(segment):
+                pass
 
-    def _read_segment(self, segment: str, path: Path) -> None:
-        mark = self._at.get(segment, SegmentOffset())
+    def _read_on(self, segment: _Segment) -> bool:
+        """Read what one look at a segment gives; return whether another look may give more."""
         try:
-            reader, expander = self._open.get(segment) or self._open_segment(segment, path)
+            reader, expander = self._readers.get(segment)
+            result = reader.read(Position(segment.mark.offset, segment.mark.sequence), is_final=segment.is_final)
         except FileNotFoundError:
-            return  # gone since it was listed
+            return False  # gone since it was listed
         except OSError as fault:
-            _log.warning("%s cannot be read: %s", path, fault.strerror)
-            return
-        except ValueError:
-            # No segment, or one of another version: nothing of it can be shipped, and it stays where it is.
-            self._damaged += 1
-            self._end(segment, mark)
-            return
-        is_final = reader.is_final()  # asked before reading: what is final then is read to its end
-        passage = reader.read(Position(mark.offset, mark.sequence), is_final=is_final)
-        self._damaged += passage.damaged
-        expand = expander.expand
-        self._waiting.extend(
-            (expand(line, after.sequence), segment, after) for line, after in passage.lines if is_shipped(line)
-        )
-        self._at[segment] = mark = SegmentOffset(*passage.after, synthesized=mark.synthesized)
-        if is_final and not passage.lines and not passage.damaged:
-            for number, event in enumerate(synthesized_events(reader), 1):
-                if number > mark.synthesized:
-                    self._waiting.append((event, segment, mark._replace(synthesized=number)))
-            self._end(segment, mark)
-            self._open.pop(segment)[0].close()
+            self.obstacles[segment.path] = fault.strerror or str(fault)
+            self._readers.close(segment.key)
+            return False
+        except ValueError as fault:
+            self._give_up(segment, str(fault))
+            return False
+        if result.lines or result.damaged:
+            self._add(segment, expander, result)
+            return True
+        if not segment.is_final:
+            return self._has_become_final(segment, reader)
+        derived = synthesized_events(reader)
+        self._damaged += derived.damaged
+        for number, event in enumerate(derived.events, 1):
+            if number > segment.mark.synthesized:
+                segment.mark = segment.mark._replace(synthesized=number, events=segment.mark.events + 1)
+                self._waiting.append((event, (segment.key, -number), segment.mark))
+        self._end(segment)
+        return False
 
-    def _open_segment(self, segment: str, path: Path) -> tuple[SegmentReader, LineExpander]:
-        reader = SegmentReader(path)
-        self._open[segment] = opened = (reader, LineExpander(reader.header))
-        return opened
+    def _add(self, segment: _Segment, expander: LineExpander, result: ReadResult) -> None:
+        events, synthesized = segment.mark.events, segment.mark.synthesized
+        key = segment.key
+        self._damaged += result.damaged
+        for line, (offset, sequence) in result.lines:
+            if is_shipped(line):
+                try:
+                    event = expander.expand(line, sequence)
+                except (ValueError, OverflowError, OSError) as fault:  # a time that is none
+                    _log.warning("%s: line %d is damaged: %s", segment.path, sequence, fault)
+                    self._damaged += 1
+                    continue
+                events += 1
+                self._waiting.append((event, (key, offset), (offset, sequence, False, synthesized, events)))
+        segment.mark = SegmentOffset(*result.after, is_done=False, synthesized=synthesized, events=events)
 
-    def _end(self, segment: str, mark: SegmentOffset) -> None:
-        self._at[segment] = done = mark._replace(is_done=True)
-        self._waiting.append((None, segment, done))
+    def _has_become_final(self, segment: _Segment, reader: SegmentReader) -> bool:
+        """Ask whether the writer is gone, if it was not asked a moment ago. What is final is then read to its end."""
+        if (now_s := self._clock_s()) >= segment.check_at_s:
+            segment.check_at_s = now_s + self._final_check_s
+            segment.is_final = reader.is_final()
+        return segment.is_final
+
+    def _give_up(self, segment: _Segment, reason: str) -> None:
+        """Leave out a file that is not a segment: nothing of it can be shipped. One of another version stays."""
+        self._damaged += 1
+        if is_of_another_version(segment.path):
+            _log.error("%s: %s; it stays, and is left out", segment.path, reason)
+        else:
+            _log.error("%s: %s", segment.path, quarantine(self._spool, segment.path, reason))
+        self._end(segment)
+
+    def _end(self, segment: _Segment) -> None:
+        done = segment.mark._replace(is_done=True)
+        self._waiting.append((None, (segment.key, 0), done))
+        self._marks[segment.key] = done
+        self._segments.pop(segment.key, None)
+        self._readers.close(segment.key)

@@ -1,27 +1,30 @@
-"""Events that their destination will never take: one JSON line each, with the reason, readable and replayable."""
+"""Events that their destination never accepts: one JSON line each, with the reason, readable and replayable."""
 
 import fcntl
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import orjson
 
+from dashcam.errors import DashcamError
 from dashcam.event import EncodedEvent
+from dashcam.ship.journal import Journal, read_journal
 
 LETTERS = ".jsonl"
 REPLAYING = ".replaying"
+REPLAYED = ".replayed"
 
 
 class DeadLetter(NamedTuple):
-    """An event that was refused, when and why."""
+    """An event that was rejected, when and why."""
 
     time: str
     reason: str
-    line: EncodedEvent
+    event: EncodedEvent
 
 
 class DeadLetters:
@@ -37,62 +40,96 @@ class DeadLetters:
         with self._adding:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._locked() as file:
-                file.write(text)
-                file.flush()
+                # A full disk or a kill may have left a letter in pieces; the next one begins a line of its own.
+                is_torn = file.seek(0, os.SEEK_END) > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+                _write_all(file.fileno(), b"\n" + text if is_torn else text)
                 os.fsync(file.fileno())
 
     @contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
         """The file, opened for appending: a replay of another process does not take it away meanwhile."""
         while True:
-            with self.path.open("ab") as file:
+            with self.path.open("ab+", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if _is_at(file, self.path):
                     yield file
                     return
 
     def read(self) -> Iterator[DeadLetter]:
-        """The letters, oldest first, an event that was refused twice only once; none when there is no file."""
+        """Yield the letters, oldest first, an event that was rejected twice only once; none when there is no file."""
         return iter(_read(self.path).values())
 
     @contextmanager
-    def replay(self) -> Iterator[dict[str, DeadLetter]]:
-        """The letters by the ids of their events, taken out of the file; what is left of them is put back."""
-        aside = self.path.with_suffix(REPLAYING)
-        if aside.exists():  # a replay was killed
-            self.add(_read(aside).values())
-            aside.unlink()
-        if self.path.exists():
-            self.path.rename(aside)
-        waiting = _read(aside)
-        try:
-            yield waiting
-        finally:
-            if waiting:
-                self.add(waiting.values())
-            aside.unlink(missing_ok=True)
+    def replay(self) -> Iterator["Replay"]:
+        """Take the letters out of the file; those that are left in the end are put back.
 
-    def count_replayed(self, events: int) -> None:
-        """Take so many events out of the account of dead ones."""
-        counts = dict(replayed(self.path.parent))
-        counts[self.path.stem] = counts.get(self.path.stem, 0) + events
-        new = self.path.with_name(".replayed.new")
-        new.write_bytes(orjson.dumps(counts))
-        new.replace(self.path.with_name("replayed.json"))
+        Raises `DashcamError` when another replay is at work on them.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.path.with_suffix(REPLAYING)
+        with self.path.with_suffix(".lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DashcamError(f"{self.path} is being replayed by another process; wait for it") from None
+            counted = self.path.with_suffix(REPLAYED)
+            total, done = _read_replayed(counted)
+            if aside.exists():  # a replay was killed
+                self.add(letter for id_, letter in _read(aside).items() if id_ not in done)
+                aside.unlink()
+            with closing(Journal(counted)) as journal:
+                journal.rewrite([{"count": total}])
+                if self.path.exists():
+                    self.path.rename(aside)
+                replay = Replay(_read(aside), journal)
+                try:
+                    yield replay
+                finally:
+                    if replay.waiting:
+                        self.add(replay.waiting.values())
+                    aside.unlink(missing_ok=True)
+                    journal.rewrite([{"count": total + replay.delivered}])
+
+
+class Replay:
+    """Letters that are being sent once more, `waiting` by the IDs of their events."""
+
+    def __init__(self, waiting: dict[str, DeadLetter], journal: Journal) -> None:
+        self.waiting = waiting
+        self.delivered = 0
+        self._journal = journal
+
+    def settle(self, events: Sequence[EncodedEvent], delivered: int, _dead: int) -> None:
+        """Take events out that are delivered, or are letters again; a killed replay does not send them once more."""
+        self._journal.append({"ids": [event.id for event in events], "count": delivered})
+        self._journal.sync()
+        self.delivered += delivered
+        for event in events:
+            del self.waiting[event.id]
 
 
 def names_in(folder: Path) -> list[str]:
-    """Those that have letters."""
+    """Return the names that have letters."""
     return sorted({path.stem for path in folder.glob("*") if path.suffix in {LETTERS, REPLAYING}})
 
 
-def replayed(folder: Path) -> Mapping[str, int]:
-    """How many letters were delivered after all, by name."""
-    try:
-        counts: Mapping[str, int] = orjson.loads((folder / "replayed.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return counts
+def count_replayed(folder: Path, name: str) -> int:
+    """Return how many letters of a name were delivered after all."""
+    return _read_replayed(folder / f"{name}{REPLAYED}")[0]
+
+
+def _read_replayed(path: Path) -> tuple[int, set[str]]:
+    """Return how many letters were delivered, and the IDs that the last replay is done with, if it was killed."""
+    total, done = 0, set()
+    for record in read_journal(path).records:
+        total += record.get("count", 0)
+        done.update(record.get("ids", ()))
+    return total, done
+
+
+def _write_all(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
@@ -111,20 +148,20 @@ def _read(path: Path) -> dict[str, DeadLetter]:
     found: dict[str, DeadLetter] = {}
     for letter in letters:
         if letter:
-            found.setdefault(letter.line.id, letter)
+            found.setdefault(letter.event.id, letter)
     return found
 
 
 def _encode(letter: DeadLetter) -> bytes:
-    head = {"time": letter.time, "reason": letter.reason, "id": letter.line.id, "is_span": letter.line.is_span}
-    return orjson.dumps(head | {"event": letter.line.data.decode("utf-8", "replace")})
+    head = {"time": letter.time, "reason": letter.reason, "id": letter.event.id, "is_span": letter.event.is_span}
+    return orjson.dumps(head | {"event": letter.event.data.decode("utf-8", "replace")})
 
 
 def _decode(text: bytes) -> DeadLetter | None:
-    """A letter of a line; `None` for a line that a full disk or a kill left in pieces."""
+    """Return the letter of a line; `None` for a line that a full disk or a kill left in pieces."""
     try:
         fields = orjson.loads(text)
-        line = EncodedEvent(fields["id"], fields["is_span"], fields["event"].encode())
-        return DeadLetter(fields["time"], fields["reason"], line)
+        event = EncodedEvent(fields["id"], fields["is_span"], fields["event"].encode())
+        return DeadLetter(fields["time"], fields["reason"], event)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

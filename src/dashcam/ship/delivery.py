@@ -1,4 +1,4 @@
-"""Gets a batch across: sent until every event of it is delivered or dead-lettered, or until it is told to stop."""
+"""Gets a batch across: sent until every event of it is delivered or dead-lettered, or until the shipper stops."""
 
 import logging
 import random
@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import orjson
+
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend, Batch, Limits, PartialResult
@@ -16,11 +18,13 @@ from dashcam.ship.dead_letters import DeadLetter, DeadLetters
 FIRST_PAUSE_S = 0.1
 MAX_PAUSE_S = 25.0  # a token or certificate that was set right is in use within 30 s
 
+Settled = Callable[[Sequence[EncodedEvent], int, int], None]
+
 _log = logging.getLogger("dashcam.ship")
 
 
 class Outcome(NamedTuple):
-    """What became of a batch; `rest` are the events that are neither, because it was told to stop."""
+    """The events of a batch that were delivered and dead-lettered; `rest` are neither, because of a stop."""
 
     delivered: int
     dead: int
@@ -47,59 +51,73 @@ class Delivery:
         self._stopping = stopping
         self._report = report
 
-    def deliver(self, batch: Batch) -> Outcome:
-        """Send a batch until every event of it is delivered or dead-lettered, or it is told to stop."""
+    def deliver(self, batch: Batch, settled: Settled = lambda *_: None) -> Outcome:
+        """Send a batch until every event of it is delivered or dead-lettered, or the shipper stops.
+
+        `settled` is called as soon as events are dealt with: with them, and how many were delivered and dead-lettered.
+        """
         delivered = dead = 0
         waiting = deque([list(batch)] if batch else [])
-        pause = _Backoff()
+        backoff = Backoff()
         while waiting and not self._stopping.is_set():
             part = waiting.popleft()
             try:
                 rest = self._attempt(part)
             except BackendUnavailable as trouble:
                 waiting.appendleft(part)
-                self._wait(pause.next(trouble.retry_after_s), str(trouble))
+                self._wait(backoff.next_s(trouble.retry_after_s), str(trouble))
                 continue
             except BatchRejected:
                 middle = len(part) // 2
                 waiting.extendleft([part[middle:], part[:middle]])
                 continue
-            delivered += len(part) - len(rest.rejected) - len(rest.retry)
-            dead += len(rest.rejected)
-            if rest.retry:
-                waiting.appendleft([part[place] for place in rest.retry])
-                self._wait(pause.next(None), f"{len(rest.retry)} of {len(part)} events not taken yet")
+            again = set(rest.retry)
+            counts = len(part) - len(rest.rejected) - len(again), len(rest.rejected)
+            settled([event for index, event in enumerate(part) if index not in again] if again else part, *counts)
+            delivered, dead = delivered + counts[0], dead + counts[1]
+            if again:
+                waiting.appendleft([part[index] for index in rest.retry])
+                self._wait(backoff.next_s(None), f"{len(again)} of {len(part)} events not accepted yet")
             else:
-                pause = _Backoff()
+                backoff = Backoff()
                 self._report(None)
-        return Outcome(delivered, dead, [line for part in waiting for line in part])
+        return Outcome(delivered, dead, [event for part in waiting for event in part])
 
     def _attempt(self, part: Batch) -> PartialResult:
-        """Send once; an event that is refused by itself is in the dead letters when this returns."""
+        """Send once; an event that is rejected by itself is in the dead letters when this returns."""
         try:
             rest = self._backend.ship(part) or PartialResult()
-            self._dead_letter([(part[place], reason) for place, reason in rest.rejected.items()])
+            self._dead_letter([(part[index], reason) for index, reason in rest.rejected.items()])
         except BackendUnavailable:
             raise
-        except BatchRejected as refusal:
+        except BatchRejected as rejection:
             if len(part) > 1:
                 raise
-            self._dead_letter([(part[0], str(refusal))])
-            return PartialResult(rejected={0: str(refusal)})
+            self._dead_letter([(part[0], str(rejection))])
+            return PartialResult(rejected={0: str(rejection)})
         except Exception as fault:
-            # Whatever a backend trips over, the events are still in the spool, and the next try may be luckier.
+            # Whatever a backend trips over, the events are still in the spool, and the next try may be luckier; but not
+            # with an event that damage in the spool has made unreadable.
             _log.exception("%s: unexpected", self._name)
+            if not all(map(_is_object, part)):
+                return self._leave_out_damaged(part)
             raise BackendUnavailable(f"{type(fault).__name__}: {fault}") from fault
         return rest
 
-    def _dead_letter(self, refused: list[tuple[EncodedEvent, str]]) -> None:
-        if refused:
+    def _leave_out_damaged(self, part: Batch) -> PartialResult:
+        damaged = {index: "damaged: not a JSON object" for index, event in enumerate(part) if not _is_object(event)}
+        self._dead_letter([(part[index], reason) for index, reason in damaged.items()])
+        return PartialResult([index for index in range(len(part)) if index not in damaged], damaged)
+
+    def _dead_letter(self, rejected: list[tuple[EncodedEvent, str]]) -> None:
+        if rejected:
             now = format_time(time.time_ns())
             try:
-                self._dead_letters.add(DeadLetter(now, reason, line) for line, reason in refused)
+                self._dead_letters.add(DeadLetter(now, reason, event) for event, reason in rejected)
             except OSError as fault:
                 raise BackendUnavailable(f"{self._dead_letters.path} cannot be written: {fault}") from fault
-            _log.warning("%s: %d events to %s: %s", self._name, len(refused), self._dead_letters.path, refused[0][1])
+            count, path = len(rejected), self._dead_letters.path
+            _log.warning("%s: %d events to %s: %s", self._name, count, path, rejected[0][1])
 
     def _wait(self, pause_s: float, reason: str) -> None:
         _log.warning("%s: %s; nothing is lost, next try in %.1f s", self._name, reason, pause_s)
@@ -107,28 +125,36 @@ class Delivery:
         self._stopping.wait(pause_s)
 
 
-def batches(lines: Iterable[EncodedEvent], limits: Limits) -> Iterator[list[EncodedEvent]]:
-    """Lines in batches that keep to the limits; one that is too long for them is a batch of its own."""
+def batches(events: Iterable[EncodedEvent], limits: Limits) -> Iterator[list[EncodedEvent]]:
+    """Yield events in batches that keep to the limits; one that is too long for them is a batch of its own."""
     batch: list[EncodedEvent] = []
     room = limits.bytes
-    for line in lines:
-        room -= len(line.data) + 1
+    for event in events:
+        room -= len(event.data) + 1
         if batch and (room < 0 or len(batch) == limits.events):
             yield batch
-            batch, room = [], limits.bytes - len(line.data) - 1
-        batch.append(line)
+            batch, room = [], limits.bytes - len(event.data) - 1
+        batch.append(event)
     if batch:
         yield batch
 
 
-class _Backoff:
+def _is_object(event: EncodedEvent) -> bool:
+    try:
+        return isinstance(orjson.loads(event.data), dict)
+    except ValueError:
+        return False
+
+
+class Backoff:
     """Ever longer pauses with jitter, so that many shippers do not come back at once."""
 
-    def __init__(self, randomly: Callable[[float, float], float] = random.uniform) -> None:
-        self._longest_s = FIRST_PAUSE_S
+    def __init__(self, max_s: float = MAX_PAUSE_S, randomly: Callable[[float, float], float] = random.uniform) -> None:
+        self._max_s = max_s
+        self._bound_s = FIRST_PAUSE_S
         self._randomly = randomly
 
-    def next(self, retry_after_s: float | None) -> float:
-        """Seconds to wait: what the destination asked for, or between half and all of a bound that doubles."""
-        bound_s, self._longest_s = self._longest_s, min(MAX_PAUSE_S, self._longest_s * 2)
-        return min(MAX_PAUSE_S, retry_after_s) if retry_after_s else self._randomly(bound_s / 2, bound_s)
+    def next_s(self, retry_after_s: float | None = None) -> float:
+        """Return seconds to wait: what the destination asked for, or between half and all of a bound that doubles."""
+        bound_s, self._bound_s = self._bound_s, min(self._max_s, self._bound_s * 2)
+        return min(self._max_s, retry_after_s) if retry_after_s else self._randomly(bound_s / 2, bound_s)

@@ -1,4 +1,4 @@
-"""A sign of life that the shipper leaves in its folder, for the health check of a container or a supervisor."""
+"""The health of a shipper by the sign of life that it leaves, for a container or a supervisor."""
 
 import time
 from collections.abc import Iterator
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dashcam.ship import checkpoint
+from dashcam.ship.heartbeat import LOCK
 
 MAX_SILENCE_S = 20.0  # the loops turn twenty times a second; a machine that is busy may need seconds for one turn
-_SIGN = "shipper.alive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,6 @@ class Health:
     lines: tuple[str, ...]
 
 
-def sign(folder: Path) -> None:
-    """Leave a sign of life; raises `OSError`."""
-    (folder / _SIGN).touch()
-
-
 def check(folder: Path, max_silence_s: float = MAX_SILENCE_S) -> Health:
     """Return the health of the shipper that works in a folder.
 
@@ -31,7 +26,7 @@ def check(folder: Path, max_silence_s: float = MAX_SILENCE_S) -> Health:
     to start it again would not help. It is not well when it is not there, or hangs.
     """
     try:
-        silence_s = time.time() - (folder / _SIGN).stat().st_mtime
+        silence_s = time.time() - (folder / LOCK).stat().st_mtime
     except FileNotFoundError:
         return Health(is_well=False, lines=("no shipper has been at work here",))
     if silence_s > max_silence_s:

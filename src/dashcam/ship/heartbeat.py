@@ -68,7 +68,7 @@ class Pulse:
         self._lock = lock
         self._written: bytes = b""
 
-    def beat(self, troubles: Mapping[str, str]) -> None:
+    def beat(self, troubles: Mapping[str, str], *, is_alive: bool = True) -> None:
         """Give a sign of life. Raises `DashcamError` when the folder's lock is no longer this one, and `OSError`."""
         try:
             is_ours = os.path.samestat(os.fstat(self._lock.fileno()), (self._folder / LOCK).stat())
@@ -76,7 +76,8 @@ class Pulse:
             is_ours = False
         if not is_ours:
             raise DashcamError(f"{self._folder} was removed or replaced while the shipper was at work; start it again")
-        os.utime(self._lock.fileno())
+        if is_alive:
+            os.utime(self._lock.fileno())
         text = orjson.dumps({"pid": os.getpid(), "troubles": dict(troubles)})
         if text != self._written:
             replace_file(self._folder / NAME, text)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 import time
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dashcam.spool.reader import SegmentReader
-from dashcam.spool.segment import SUFFIX, Header, decode_header
+from dashcam.spool.segment import READABLE_FORMATS, SUFFIX, Header, decode_header
 
 COARSE_NS = 100_000_000  # a folder's time stamp may be that much older than its last change
 HEADER_BYTES = 16 << 10  # far more than a header takes
@@ -19,6 +20,9 @@ MAX_SEGMENT_BYTES = 64 << 20  # far more than any version wrote
 def key_of(spool: Path, path: Path) -> str:
     """Return the name that a segment goes by in checkpoints: `HOST/SERVICE/ID`."""
     return str(path.relative_to(spool)).removesuffix(SUFFIX)
+
+
+_BEGIN = re.compile(rb'{"spool":([0-9]{1,9}),')
 
 
 @dataclass(slots=True)
@@ -113,3 +117,16 @@ def read_header(path: Path) -> HeaderFields:
         return HeaderFields(decode_header(start[: start.find(b"\n") + 1]), os.fstat(file).st_size)
     finally:
         os.close(file)
+
+
+def is_of_another_version(path: Path) -> bool:
+    """Return whether a file begins like a segment of a format that this version does not read."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        number = _BEGIN.match(os.pread(file, 64, 0)) if stat.S_ISREG(os.fstat(file).st_mode) else None
+    finally:
+        os.close(file)
+    return number is not None and int(number[1]) not in READABLE_FORMATS

@@ -4,124 +4,184 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from dashcam.event import format_time
-from dashcam.ship import checkpoint
+from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend
-from dashcam.ship.checkpoint import Checkpoint, Trouble
-from dashcam.ship.cursor import PendingBatch, SpoolCursor
+from dashcam.ship.checkpoint import CheckpointFile, SegmentOffset, Trouble
+from dashcam.ship.cursor import FINAL_CHECK_S, EventKey, PendingBatch, SpoolCursor
 from dashcam.ship.dead_letters import DeadLetters
-from dashcam.ship.delivery import Delivery, Outcome
-from dashcam.spool.reader import segment_ids
+from dashcam.ship.delivery import Backoff, Delivery, Outcome
 
-POLL_S = 0.05  # between two looks at a spool that had nothing new
+POLL_S = 0.05  # between two looks at a spool that had something new a moment ago
+MAX_POLL_S = 0.25  # between two looks at one that has been quiet for long
+MAX_SILENCE_S = 20.0  # the loop turns many times a second; a busy machine may need seconds for one turn
 SETTLE_S = 12.0  # a shipper that is to stop has 15 s in all
-
-UnderWay = deque[tuple[PendingBatch, Future[Outcome]]]
+MAX_DISK_PAUSE_S = 5.0  # between two tries where a file of ours is in the way
 
 _log = logging.getLogger("dashcam.ship")
+
+
+@dataclass(slots=True, eq=False)
+class _UnderWay:
+    """A batch that is being delivered, and how many of its events are not dealt with yet."""
+
+    batch: PendingBatch
+    left: int
+    future: Future[Outcome] = field(default_factory=Future)
 
 
 class Route:
     """One backend and its way through the spool; `run` works until `stopping` is set.
 
-    `is_hung` tells after it that a thread still waits for an answer; `turned_at_s`, on the monotonic clock, when its
-    loop came around last.
+    After it, `is_hung` says that a thread still waits for an answer.
     """
 
     def __init__(
-        self, name: str, backend: Backend, folder: Path, progress: Checkpoint, stopping: threading.Event
+        self, name: str, backend: Backend, folder: Path, file: CheckpointFile, stopping: threading.Event
     ) -> None:
         self.name = name
-        self.progress = progress
+        self.file = file
+        self.is_hung = False
+        self.obstacles: dict[Path, str] = {}
+        self._turned_at_s = time.monotonic()
         self._backend = backend
         self._folder = folder
         self._stopping = stopping
         self._delivery = Delivery(name, backend, DeadLetters(folder / "dead-letters", name), stopping, self._report)
-        self.is_hung = False
-        self.turned_at_s = time.monotonic()
-        self._trouble: Trouble | None = None
-        self._saving = threading.Lock()
+        self._under_way: deque[_UnderWay] = deque()
+        self._settling = threading.Lock()
+        self._fault: BaseException | None = None
+        self._is_disk_in_trouble = False
 
     def run(self, *, is_drain: bool = False) -> None:
         """Ship what comes; with `is_drain`, what there is, and return."""
-        cursor = SpoolCursor(self._folder / "spool", self.progress.marks)
         limits = self._backend.limits
         pool = ThreadPoolExecutor(limits.in_flight, f"ship-{self.name}")
-        under_way: UnderWay = deque()
+        cursor = SpoolCursor(
+            self._folder / "spool", self.file.checkpoint.marks, final_check_s=0.0 if is_drain else FINAL_CHECK_S
+        )
+        with closing(self._backend), closing(cursor):
+            self._work(cursor, pool, is_drain=is_drain)
+            self._stop()
+            pool.shutdown(wait=not self.is_hung)
+
+    def is_turning(self) -> bool:
+        """Return whether the loop came around a moment ago: it hangs otherwise, or has not begun."""
+        return time.monotonic() - self._turned_at_s < MAX_SILENCE_S
+
+    def _work(self, cursor: SpoolCursor, pool: ThreadPoolExecutor, *, is_drain: bool) -> None:
+        limits = self._backend.limits
+        disk, quiet_s = Backoff(MAX_DISK_PAUSE_S), 0.0
         while not self._stopping.is_set():
-            self.turned_at_s = time.monotonic()
-            if len(under_way) < limits.in_flight and (batch := cursor.next_batch(limits)):
-                under_way.append((batch, pool.submit(self._deliver, batch)))
-            elif under_way:
-                self._settle(under_way, POLL_S)
+            self._turned_at_s = time.monotonic()
+            if self._fault:
+                raise self._fault
+            try:
+                self.file.save()
+                batch = cursor.next_batch(limits) if len(self._under_way) < limits.in_flight else None
+            except OSError as fault:
+                # Nothing more is sent until what was answered for can be kept.
+                self._wait_for_disk(disk.next_s(), fault)
+                continue
+            if self._is_disk_in_trouble:
+                self._is_disk_in_trouble, disk = False, Backoff(MAX_DISK_PAUSE_S)
+                self._report(None)
+            self._note_obstacles(cursor.obstacles)
+            if batch:
+                quiet_s = 0.0
+                self._send(batch, pool)
+            elif futures := [entry.future for entry in list(self._under_way) if not entry.future.done()]:
+                wait(futures, POLL_S, "FIRST_COMPLETED")
             elif is_drain:
                 break
             else:
-                self._stopping.wait(POLL_S)
-        self._stop(under_way)
-        pool.shutdown(wait=not self.is_hung)
-        cursor.close()
-        self._backend.close()
-        self._save(is_synced=True)
+                quiet_s += POLL_S
+                self._stopping.wait(min(max(POLL_S, quiet_s / 10), MAX_POLL_S))
 
-    def _stop(self, under_way: UnderWay) -> None:
+    def _send(self, batch: PendingBatch, pool: ThreadPoolExecutor) -> None:
+        """Have a batch delivered, but for the events that were dealt with before a restart."""
+        waiting = [event for event, key in zip(batch.events, batch.keys, strict=True) if not self.file.is_ahead(*key)]
+        entry = _UnderWay(batch, len(waiting))
+        with self._settling:
+            self._under_way.append(entry)
+            if not waiting:
+                self._pass_finished(0, 0)
+                return
+        keys = {event.id: key for event, key in zip(batch.events, batch.keys, strict=True)}
+
+        def settle(events: Sequence[EncodedEvent], delivered: int, dead: int) -> None:
+            self._settle(entry, [keys[event.id] for event in events], delivered, dead)
+
+        entry.future = pool.submit(self._delivery.deliver, waiting, settle)
+        entry.future.add_done_callback(self._keep_fault)
+
+    def _keep_fault(self, future: Future[Outcome]) -> None:
+        self._fault = self._fault or future.exception()
+
+    def _settle(self, entry: _UnderWay, keys: Sequence[EventKey], delivered: int, dead: int) -> None:
+        """Take events into the account that were dealt with just now; on the disk before this returns, if it can be."""
+        with self._settling:
+            entry.left -= len(keys)
+            if entry.left == 0 and self._under_way[0] is entry:
+                self._pass_finished(delivered, dead)
+                return
+            ahead: dict[str, list[int]] = {}
+            for segment, number in keys:
+                ahead.setdefault(segment, []).append(number)
+            self.file.change(delivered=delivered, dead=dead, ahead=ahead)
+            self._try_to_save()
+
+    def _pass_finished(self, delivered: int, dead: int) -> None:
+        """Move the offsets behind the oldest batches, as far as these are dealt with."""
+        marks: dict[str, SegmentOffset] = {}
+        damaged = 0
+        while self._under_way and self._under_way[0].left == 0:
+            batch = self._under_way.popleft().batch
+            marks |= batch.marks
+            damaged += batch.damaged
+        if damaged:
+            _log.warning("%s: %d damaged places in the spool skipped", self.name, damaged)
+        self.file.change(marks, delivered=delivered, dead=dead, damaged=damaged)
+        self._try_to_save()
+
+    def _stop(self) -> None:
         """Wait for the answers under way, but not for a backend that hangs: those batches are sent again."""
-        wait([future for _, future in under_way], SETTLE_S)
-        while under_way and under_way[0][1].done():
-            self._settle(under_way)
-        self.is_hung = bool(under_way)
+        self.is_hung = bool(wait([entry.future for entry in list(self._under_way)], SETTLE_S).not_done)
         if self.is_hung:
             _log.warning("%s: no answer within %.0f s; nothing is lost, it is sent again", self.name, SETTLE_S)
-            self._break_off(under_way)
+        self._try_to_save()
 
-    def _deliver(self, batch: PendingBatch) -> Outcome:
-        ahead = self.progress.ahead
-        return self._delivery.deliver([line for line in batch.lines if line.id not in ahead] if ahead else batch.lines)
+    def _wait_for_disk(self, pause_s: float, fault: OSError) -> None:
+        reason = f"{fault.filename or self._folder}: {fault.strerror or fault}"
+        _log.warning("%s: %s; nothing is lost, next try in %.1f s", self.name, reason, pause_s)
+        self._is_disk_in_trouble = True
+        self._report(reason)
+        self._stopping.wait(pause_s)
 
-    def _settle(self, under_way: UnderWay, timeout_s: float | None = None) -> None:
-        """Take the oldest batch into the account, once it is dealt with."""
-        if not wait([under_way[0][1]], timeout_s).done:
-            return
-        if under_way[0][1].result().rest:
-            self._break_off(under_way)
-            return
-        batch, future = under_way.popleft()
-        outcome = future.result()
-        if batch.damaged:
-            _log.warning("%s: %d damaged places in the spool skipped", self.name, batch.damaged)
-        self.progress = self.progress.advanced(batch.marks, outcome.delivered, outcome.dead, batch.damaged)
-        if self.progress.ahead:
-            self.progress = replace(self.progress, ahead=self.progress.ahead - {line.id for line in batch.lines})
-        if any(mark.is_done for mark in batch.marks.values()):
-            self.progress = self.progress.within(segment_ids(self._folder / "spool"))
-        self._save()
-
-    def _break_off(self, under_way: UnderWay) -> None:
-        """Remember what is done of batches that cannot move the position: who goes on from there leaves it out."""
-        ahead = set(self.progress.ahead)
-        for batch, future in under_way:
-            if future.done():
-                outcome = future.result()
-                ahead |= {line.id for line in batch.lines} - {line.id for line in outcome.rest}
-                self.progress = self.progress.advanced({}, outcome.delivered, outcome.dead, 0)
-        self.progress = replace(self.progress, ahead=frozenset(ahead))
-        under_way.clear()
+    def _note_obstacles(self, obstacles: Mapping[Path, str]) -> None:
+        self.obstacles = dict(obstacles)
+        for path, reason in obstacles.items():
+            _log.warning("%s: %s cannot be read: %s", self.name, path, reason)
 
     def _report(self, reason: str | None) -> None:
+        trouble = self.file.trouble
         if reason is None:
-            if self._trouble:
-                _log.info("%s: goes on; the trouble began at %s", self.name, self._trouble.since)
-                self._trouble = None
-        elif self._trouble is None or self._trouble.reason != reason:
-            since = self._trouble.since if self._trouble else format_time(time.time_ns())
-            self._trouble = Trouble(since, reason)
-            self._save()
+            if trouble and not self._is_disk_in_trouble:
+                _log.info("%s: goes on; the trouble began at %s", self.name, trouble.since)
+                self.file.set_trouble(None)
+                self._try_to_save()
+        elif trouble is None or trouble.reason != reason:
+            self.file.set_trouble(Trouble(trouble.since if trouble else format_time(time.time_ns()), reason))
+            self._try_to_save()
 
-    def _save(self, *, is_synced: bool = False) -> None:
-        with self._saving:
-            account = replace(self.progress, trouble=self._trouble)
-            checkpoint.save(self._folder / "positions", self.name, account, is_synced=is_synced)
+    def _try_to_save(self) -> None:
+        """Save; what cannot be saved now is in memory, and is tried again before the next batch."""
+        try:
+            self.file.save()
+        except OSError as fault:
+            _log.warning("%s: %s", self.name, fault)

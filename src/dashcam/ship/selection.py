@@ -5,7 +5,7 @@ The one place to choose by: a line is looked at before it is completed, sent, or
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -22,31 +22,46 @@ def is_shipped(line: bytes) -> bool:
     return not is_start(line)
 
 
-def synthesized_events(reader: SegmentReader) -> list[EncodedEvent]:
-    """The events that a final segment's end gives rise to; the same ones, with the same ids, at every reading.
+class SynthesizedEvents(NamedTuple):
+    """Events that a segment's end gives rise to, and how many could not be made of damaged lines."""
+
+    events: list[EncodedEvent]
+    damaged: int = 0
+
+
+def synthesized_events(reader: SegmentReader) -> SynthesizedEvents:
+    """Return the events that a final segment's end gives rise to; the same, with the same IDs, at every reading.
 
     A request that was open when its process died is reported as aborted, with the last sign of life that the process
     gave: how much longer it was open is unknown. Events that were dropped are reported by count.
     """
     header = reader.refresh()
-    aborted = [] if header.is_sealed else [_aborted(header, *found) for found in _open_requests(reader)]
-    dropped = sum(header.dropped.values())
-    return [*aborted, _dropped(header)] if dropped else aborted
+    events, damaged = [], 0
+    for fields, number, last_ns in () if header.is_sealed else _open_requests(reader):
+        try:
+            events.append(_aborted(header, fields, number, last_ns))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as fault:
+            _log.warning("%s: the start mark in line %d is damaged: %r", reader.path, number, fault)
+            damaged += 1
+    if any(header.dropped.values()):
+        events.append(_dropped(header))
+    return SynthesizedEvents(events, damaged)
 
 
 def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int, int]]:
-    """The starts without an end: the mark, its number, and when the process last gave a sign of life."""
+    """Yield the starts without an end: the mark, its number, and when the process last gave a sign of life."""
     starts: dict[str, tuple[dict[str, Any], int]] = {}
     last_ns = 0
-    for line, after in (each for passage in reader.passages(is_final=True) for each in passage.lines):
+    for line, after in (each for result in reader.passages(is_final=True) for each in result.lines):
         try:
             last_ns = max(last_ns, time_of(line))
             if is_span(line):
                 fields = orjson.loads(line)
+                span = str(fields["span"]["id"])
                 if is_start(line):
-                    starts[fields["span"]["id"]] = (fields, after.sequence)
+                    starts[span] = (fields, after.sequence)
                 else:
-                    starts.pop(fields["span"]["id"], None)
+                    starts.pop(span, None)
         except (ValueError, KeyError, TypeError) as fault:
             _log.debug("%s: line %d is damaged: %s", reader.path, after.sequence, fault)
     for fields, number in starts.values():
@@ -76,11 +91,11 @@ def _seconds(duration_ns: int) -> str:
 
 def _dropped(header: Header) -> EncodedEvent:
     reasons = {reason: count for reason, count in header.dropped.items() if count}
-    told = ", ".join(f"{count} by {reason}" for reason, count in reasons.items())
+    counts = ", ".join(f"{count} by {reason}" for reason, count in reasons.items())
     event = {
         "time_ns": int(header.segment[:12], 16) * 1_000_000,
         "log.level": "error",
-        "message": f"{sum(reasons.values())} events dropped: {told}",
+        "message": f"{sum(reasons.values())} events dropped: {counts}",
         "labels": {f"dropped_{reason}": count for reason, count in reasons.items()},
         "log": {"logger": "dashcam.ship"},
         "event": {"kind": "event", "action": "events-dropped", "outcome": "failure"},

@@ -1,140 +1,146 @@
 """The shipper: every route on a thread of its own, and the housekeeping of the spool."""
 
-import fcntl
 import logging
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
-from dashcam.ship import checkpoint, health
+from dashcam.ship import former
 from dashcam.ship.batch import Backend
-from dashcam.ship.route import Route
-from dashcam.ship.stats import count_before, prune
-from dashcam.spool.reader import SegmentReader, orphaned_files, segment_files
+from dashcam.ship.checkpoint import CheckpointFile, hand_over, load
+from dashcam.ship.delivery import Backoff
+from dashcam.ship.heartbeat import Pulse, exclusive
+from dashcam.ship.housekeeping import Housekeeping
+from dashcam.ship.route import MAX_DISK_PAUSE_S, Route
+from dashcam.ship.signals import pause, set_by_signals
+from dashcam.ship.stats import count_before
 
-TURN_S = 20.0  # to wait for the shipper before this one: it has 15 s to settle what is under way
-QUIET_S = 20.0  # between two equal messages
+JOIN_S = 0.2  # between two looks whether a route has ended
+
+_Begun = tuple[Pulse, Mapping[str, CheckpointFile]]
 
 _log = logging.getLogger("dashcam.ship")
 
 
-def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: bool = False) -> bool:
+class Ending(NamedTuple):
+    """The way a shipper ended: `is_hung` when a thread still waits for an answer, and the fault that ended it."""
+
+    is_hung: bool = False
+    fault: str = ""
+
+
+def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: bool = False) -> Ending:
     """Ship what is recorded until SIGTERM or SIGINT; with `is_drain`, what there is, and return.
 
-    Gives whether all threads have ended; one that waits for an answer would keep the process from its end.
-    Raises `DashcamError` when another shipper works in the same folder, or a backend's settings cannot be used.
+    Raises `DashcamError` when another shipper works in the same folder, or a backend's settings cannot be used; with
+    `is_drain` also `OSError` when the state cannot be kept. Else that is tried again until it can.
     """
     stopping = threading.Event()
     with ExitStack() as stack:
-        stack.enter_context(_exclusive(settings.dir))
-        backends = {name: connect(name) for name in settings.routes}
-        counting = partial(count_before, settings.dir)
-        accounts = checkpoint.hand_over(settings.dir / "positions", settings.routes, counting)
-        routes = [Route(name, backends[name], settings.dir, accounts[name], stopping) for name in settings.routes]
         stack.enter_context(set_by_signals(stopping))
+        backends = {name: connect(name) for name in settings.routes}
+        start = partial(_start, settings, stack, stopping)
+        begun = start() if is_drain else _retried(start, settings.dir, stopping)
+        if begun is None:
+            return Ending()
+        pulse, files = begun
+        routes = [Route(name, backends[name], settings.dir, files[name], stopping) for name in settings.routes]
         _log.info("ships to %s from %s", ", ".join(settings.routes), settings.dir)
-        threads = [threading.Thread(target=_run, args=(route, is_drain, stopping), name=route.name) for route in routes]
-        for thread in threads:
+        return _Work(settings, routes, pulse, stopping).run(is_drain=is_drain)
+
+
+def _start(settings: Settings, stack: ExitStack, stopping: threading.Event) -> _Begun:
+    """Take the folder, and bring every checkpoint to where this shipper begins. Raises `OSError`."""
+    positions = settings.dir / "positions"
+    with ExitStack() as attempt:
+        pulse = attempt.enter_context(exclusive(settings.dir, stopping))
+        # What is delivered goes first where the disk is full: without room no checkpoint can be kept.
+        known = [CheckpointFile(positions, name, each) for name, each in load(positions).items()]
+        _housekeeping(settings, known).make_room()
+        former.convert(positions, settings.dir / "spool")
+        checkpoints = hand_over(positions, settings.routes, partial(count_before, settings.dir))
+        files = {name: CheckpointFile(positions, name, each) for name, each in checkpoints.items()}
+        for file in files.values():
+            attempt.callback(file.close)
+            file.rewrite()
+        stack.enter_context(attempt.pop_all())
+    return pulse, files
+
+
+def _retried(step: Callable[[], _Begun], folder: Path, stopping: threading.Event) -> _Begun | None:
+    """Do something until the disk lets it, or the shipper is to stop."""
+    backoff = Backoff(MAX_DISK_PAUSE_S)
+    while not stopping.is_set():
+        try:
+            return step()
+        except OSError as fault:
+            pause_s = backoff.next_s()
+            _log.warning("%s: %s; next try in %.1f s", fault.filename or folder, fault.strerror or fault, pause_s)
+            pause(stopping, pause_s)
+    return None
+
+
+def _housekeeping(settings: Settings, files: list[CheckpointFile]) -> Housekeeping:
+    return Housekeeping(settings.dir, settings.spool_limit_bytes // 2, files)
+
+
+class _Work:
+    """The routes at work, each on a thread of its own, and one more for the housekeeping."""
+
+    def __init__(self, settings: Settings, routes: list[Route], pulse: Pulse, stopping: threading.Event) -> None:
+        self._interval_s = settings.sync_interval_s
+        self._routes = routes
+        self._pulse = pulse
+        self._stopping = stopping
+        self._housekeeping = _housekeeping(settings, [route.file for route in routes])
+        self._is_over = threading.Event()
+        self._faults: list[str] = []
+
+    def run(self, *, is_drain: bool) -> Ending:
+        targets = [(route.name, partial(route.run, is_drain=is_drain)) for route in self._routes]
+        threads = [threading.Thread(target=self._guarded, args=target, name=target[0]) for target in targets]
+        keeper = threading.Thread(target=self._guarded, args=("housekeeping", self._keep), name="housekeeping")
+        for thread in [keeper, *threads]:
             thread.start()
-        while at_work := [thread for thread in threads if thread.is_alive()]:
-            _housekeeping(settings, routes)
-            _sign(settings, routes)
-            # Not a wait for the event: a signal that came within it would set the event under the event's own lock.
-            at_work[0].join(settings.sync_interval_s)
+        for thread in threads:
+            # Not a wait without end: a signal's handler runs between two of them.
+            while thread.is_alive():
+                thread.join(JOIN_S)
+        self._is_over.set()
+        keeper.join()
         _log.info("stops")
-        return not any(route.is_hung for route in routes)
+        return Ending(any(route.is_hung for route in self._routes), "; ".join(self._faults))
 
-
-def _run(route: Route, is_drain: bool, stopping: threading.Event) -> None:  # noqa: FBT001
-    try:
-        route.run(is_drain=is_drain)
-    except Exception:  # noqa: BLE001 — the other routes are told to stop too
-        # Nothing is lost by ending: whoever supervises the shipper starts it again, and it goes on where it was.
-        _log.exception("%s: ends", route.name)
-        stopping.set()
-
-
-def _sign(settings: Settings, routes: list[Route]) -> None:
-    if all(time.monotonic() - route.turned_at_s < health.MAX_SILENCE_S for route in routes):
+    def _guarded(self, name: str, work: Callable[[], None]) -> None:
         try:
-            health.sign(settings.dir)
-        except OSError as fault:
-            _log.warning("the health check will fail: %s", fault)
+            work()
+        except Exception as fault:  # noqa: BLE001 — the others have to stop too
+            # Nothing is lost by ending: whoever supervises the shipper starts it again, and it goes on where it was.
+            if isinstance(fault, DashcamError):
+                _log.error("%s: %s", name, fault)
+            else:
+                _log.exception("%s: ends", name)
+            self._faults.append(f"{name}: {type(fault).__name__}: {fault}")
+            self._stopping.set()
 
-
-def _housekeeping(settings: Settings, routes: list[Route]) -> None:
-    """Bring live segments to the disk, remove what was never finished, and make room where every route is done."""
-    done = [{name for name, mark in route.progress.marks.items() if mark.is_done} for route in routes]
-    for path in segment_files(settings.dir / "spool"):
-        try:
-            with SegmentReader(path) as reader:
-                reader.sync()
-        except (OSError, ValueError) as fault:
-            _log.debug("%s: %s", path, fault)
-    for path in orphaned_files(settings.dir / "spool", time.time()):
-        try:
-            path.unlink()
-        except OSError as fault:
-            _log.debug("%s: %s", path, fault)
-    prune(settings.dir, set.intersection(*done), settings.spool_limit_bytes // 2)
-
-
-@contextmanager
-def _exclusive(folder: Path, turn_s: float = TURN_S) -> Iterator[None]:
-    """Hold the folder's lock: two shippers would send everything twice."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "shipper.lock").open("a") as lock:
-        deadline = time.monotonic() + turn_s
-        while True:
+    def _keep(self) -> None:
+        """Do a round each interval, and one in the end: everything is on the disk then."""
+        is_last = False
+        while not is_last:
+            began_s = time.monotonic()
+            is_last = self._is_over.is_set()
+            self._housekeeping.round()
+            troubles = self._housekeeping.troubles | {
+                str(path): reason for route in self._routes for path, reason in route.obstacles.items()
+            }
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise DashcamError(f"another shipper works in {folder}; stop it, or set DASHCAM_DIR") from None
-                time.sleep(0.1)
-        yield
-
-
-@contextmanager
-def set_by_signals(stopping: threading.Event) -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into the event."""
-    former = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-
-
-class RateLimitFilter(logging.Filter):
-    """Lets one message through at most once in 20 s, however often it comes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._last: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to say it now."""
-        now = time.monotonic()
-        text = record.msg % tuple(0.0 if isinstance(arg, float) else arg for arg in record.args or ())
-        is_due = now - self._last.get(text, -QUIET_S) >= QUIET_S
-        if is_due:
-            self._last = {said: at for said, at in self._last.items() if now - at < QUIET_S} | {text: now}
-        return is_due
-
-
-def log_to_stderr(level: int = logging.INFO, formatter: logging.Formatter | None = None) -> None:
-    """Say what the shipper does, one line each, on standard error; never through the recorder."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter or logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
-    handler.addFilter(RateLimitFilter())
-    _log.addHandler(handler)
-    _log.setLevel(level)
-    _log.propagate = False
+                self._pulse.beat(troubles, is_alive=all(route.is_turning() for route in self._routes))
+            except OSError as fault:
+                _log.warning("the health check will fail: %s: %s", fault.filename, fault.strerror)
+            self._is_over.wait(max(0.0, began_s + self._interval_s - time.monotonic()))

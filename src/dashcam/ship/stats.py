@@ -1,162 +1,192 @@
-"""The account of a spool: recorded = delivered + waiting + dead-lettered, and beside them what was dropped."""
+"""The statistics of a spool: recorded = earlier + delivered + waiting + dead-lettered, for each route; and dropped."""
 
+import math
+import time
 from collections import Counter
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import orjson
-
 from dashcam.ship import checkpoint
-from dashcam.ship.checkpoint import Checkpoint, Trouble
-from dashcam.ship.cursor import SegmentOffset
-from dashcam.ship.dead_letters import replayed
+from dashcam.ship.checkpoint import START, Checkpoint, SegmentOffset, Trouble
+from dashcam.ship.dead_letters import DeadLetters, count_replayed, names_in
+from dashcam.ship.heartbeat import Heartbeat, read_heartbeat
+from dashcam.ship.listing import SpoolListing, open_segment, read_header
+from dashcam.ship.pruned import Pruned, load_pruned
+from dashcam.ship.quarantine import quarantined
 from dashcam.ship.selection import is_shipped, synthesized_events
-from dashcam.spool.reader import SegmentReader, segment_files
-from dashcam.spool.segment import SUFFIX
+from dashcam.spool.reader import Position
+
+MAX_S = 0.8  # to count; a command that answers within a second has to start, too
 
 
 @dataclass(frozen=True, slots=True)
 class RouteAccount:
-    """One route's share: events delivered, waiting, dead-lettered, and what is in the way, if anything."""
+    """One route's share of the events.
+
+    `earlier` were dealt with before the route began; `dead` are in the dead letters; `missing` were recorded, but a
+    power cut took them from the spool before this route had read them.
+    """
 
     delivered: int
     waiting: int
     dead: int
     damaged: int
     trouble: Trouble | None
+    earlier: int = 0
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolStats:
-    """What a spool holds and held: events recorded, dropped by reason, its size on disk, and each route's share."""
+    """The events that a spool holds and held: recorded, dropped by reason, size on disk, and each route's share.
+
+    `is_complete` is false when there was no time to count everything: recorded and waiting are at least that many.
+    `letters` has the dead letters of routes that are at work no more.
+    """
 
     recorded: int
     dropped: Mapping[str, int]
     bytes: int
     services: Mapping[str, int]
     routes: Mapping[str, RouteAccount] = field(default_factory=dict)
+    is_complete: bool = True
+    letters: Mapping[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    shipper: Heartbeat = field(default_factory=Heartbeat)
 
 
 @dataclass(frozen=True, slots=True)
-class _Pruned:
-    """What the segments that are gone had held; the `last` of them may still be there."""
+class SegmentCount:
+    """The events of one segment: those before the furthest offset and behind it, and what was dropped."""
 
-    recorded: int = 0
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    last: str = ""
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What was counted of the segments."""
-
-    recorded: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    services: Counter[str] = field(default_factory=Counter)
-    bytes: int = 0
+    recorded: int
+    logged: int
+    dropped: Mapping[str, int]
+    service: str
+    bytes: int
+    is_final: bool
 
 
-def collect_stats(folder: Path) -> SpoolStats:
-    """Count everything below a `DASHCAM_DIR`; reads the whole spool."""
+def collect_stats(
+    folder: Path, *, max_s: float = math.inf, clock_s: Callable[[], float] = time.monotonic
+) -> SpoolStats:
+    """Count everything below a `DASHCAM_DIR`, for at most about `max_s` seconds.
+
+    Reads only the lines that lie behind the offsets of all routes. Raises `OSError` when the folder cannot be read.
+    """
+    until_s = clock_s() + max_s
+    known: dict[str, SegmentCount] = {}
     while True:
-        pruned = _load_pruned(folder)
-        account = _take_account(folder, pruned)
-        if _load_pruned(folder) == pruned:  # else a segment went from one side of the account to the other meanwhile
-            return account
+        pruned = load_pruned(folder)
+        counts = _Counter(folder, known, until_s, clock_s)
+        stats = counts.collect(pruned)
+        # Else a segment went from one side of the account to the other meanwhile.
+        if load_pruned(folder) == pruned or clock_s() > until_s:
+            return stats
+
+
+class _Counter:
+    """One attempt to count; `known` has the counts of segments that no longer change."""
+
+    def __init__(
+        self, folder: Path, known: dict[str, SegmentCount], until_s: float, clock_s: Callable[[], float]
+    ) -> None:
+        self._folder = folder
+        self._known = known
+        self._until_s = until_s
+        self._clock_s = clock_s
+
+    def collect(self, pruned: Pruned) -> SpoolStats:
+        checkpoints = checkpoint.load(self._folder / "positions")
+        listing = SpoolListing(self._folder / "spool")
+        listing.refresh()
+        counts: dict[str, SegmentCount] = {}
+        unreadable = {str(path): reason for path, reason in listing.unreadable.items()}
+        for key, path in listing.paths.items():
+            if key not in pruned.last and self._clock_s() <= self._until_s:
+                try:
+                    counts[key] = self._count(key, path, [each.marks.get(key, START) for each in checkpoints.values()])
+                except (FileNotFoundError, ValueError):
+                    continue  # gone since it was listed, or not a segment
+                except OSError as fault:
+                    unreadable[str(path)] = fault.strerror or str(fault)
+        recorded = pruned.recorded + sum(count.recorded for count in counts.values())
+        settled = [each.earlier + each.delivered + each.dead for each in checkpoints.values()]
+        dropped, services = Counter(pruned.dropped), Counter[str]()
+        for count in counts.values():
+            dropped.update(count.dropped)
+            services[count.service] += count.logged
+        letters = self._folder / "dead-letters"
+        return SpoolStats(
+            max([recorded, *settled]),
+            dict(dropped),
+            sum(count.bytes for count in counts.values()),
+            dict(services),
+            {name: _share(each, counts, count_replayed(letters, name)) for name, each in checkpoints.items()},
+            is_complete=self._clock_s() <= self._until_s,
+            letters={name: sum(1 for _ in DeadLetters(letters, name).read()) for name in names_in(letters)},
+            quarantined=quarantined(self._folder),
+            unreadable=unreadable,
+            shipper=read_heartbeat(self._folder),
+        )
+
+    def _count(self, key: str, path: Path, marks: Sequence[SegmentOffset]) -> SegmentCount:
+        furthest = max(marks, key=_order, default=START)
+        if furthest.is_done:
+            header, size = read_header(path)
+            logged = furthest.events - furthest.synthesized
+            return SegmentCount(furthest.events, logged, header.dropped, header.service, size, is_final=True)
+        found = self._known.get(key)
+        if not found:
+            found = count_segment(path, furthest)
+            if found.is_final:
+                self._known[key] = found
+        return found
+
+
+def count_segment(path: Path, mark: SegmentOffset = START) -> SegmentCount:
+    """Count the events of a segment: those before an offset, as it says, and those behind it.
+
+    Raises `ValueError` when the file is not a segment, `OSError` when it cannot be read.
+    """
+    with open_segment(path) as reader:
+        is_final = reader.is_final()
+        result = reader.read(Position(mark.offset, mark.sequence), is_final=is_final)
+        logged = mark.events - mark.synthesized
+        while result.lines or result.damaged:
+            logged += sum(is_shipped(line) for line, _ in result.lines)
+            result = reader.read(result.after, is_final=is_final)
+        synthesized = len(synthesized_events(reader).events) if is_final else mark.synthesized
+        header = reader.header
+    size = path.stat().st_size
+    return SegmentCount(logged + synthesized, logged, header.dropped, header.service, size, is_final)
 
 
 def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
-    """How many of the events below a `DASHCAM_DIR` lie before the marks of a route; those that are gone do."""
-    pruned = _load_pruned(folder)
-    tally, waiting = _Tally(pruned.recorded), 0
-    for path in segment_files(folder / "spool"):
-        segment = path.name.removesuffix(SUFFIX)
-        if segment != pruned.last:
-            waiting += sum(_count(path, {"": marks.get(segment, SegmentOffset())}, tally).values())
-    return tally.recorded - waiting
+    """Return how many of the events below a `DASHCAM_DIR` lie before the offsets of a route; those that are gone do."""
+    pruned = load_pruned(folder)
+    listing = SpoolListing(folder / "spool")
+    listing.refresh()
+    present = listing.paths.keys() - set(pruned.last)
+    return pruned.recorded + sum(mark.events for key, mark in marks.items() if key in present)
 
 
-def _take_account(folder: Path, pruned: _Pruned) -> SpoolStats:
-    progress = checkpoint.load(folder / "positions")
-    tally = _Tally(pruned.recorded, Counter(pruned.dropped))
-    waiting: Counter[str] = Counter()
-    for path in segment_files(folder / "spool"):
-        segment = path.name.removesuffix(SUFFIX)
-        if segment != pruned.last:
-            marks = {name: route.marks.get(segment, SegmentOffset()) for name, route in progress.items()}
-            waiting.update(_count(path, marks, tally))
-    routes = {name: _of_route(name, route, waiting[name], folder, progress) for name, route in progress.items()}
-    return SpoolStats(tally.recorded, dict(tally.dropped), tally.bytes, dict(tally.services), routes)
+def _order(mark: SegmentOffset) -> tuple[bool, int, int]:
+    return mark.is_done, mark.offset, mark.synthesized
 
 
-def _of_route(
-    name: str, route: Checkpoint, behind: int, folder: Path, progress: Mapping[str, Checkpoint]
-) -> RouteAccount:
-    counts = replayed(folder / "dead-letters")
-    # A route that handed over to another one handed over its letters' number too.
-    revived = min(route.dead, sum(counts[other] for other in counts if other == name or other not in progress))
-    waiting = behind - len(route.ahead)
-    return RouteAccount(route.delivered + revived, waiting, route.dead - revived, route.damaged, route.trouble)
-
-
-def prune(folder: Path, done: AbstractSet[str], limit_bytes: int) -> None:
-    """Remove the oldest of the segments that are done, until the rest takes no more than the limit."""
-    paths = segment_files(folder / "spool")
-    size = sum(path.stat().st_size for path in paths)
-    for path in paths:
-        if size <= limit_bytes:
-            return
-        if path.name.removesuffix(SUFFIX) in done and _is_segment(path):
-            size -= path.stat().st_size
-            _enter(folder, path)
-            path.unlink()
-
-
-def _is_segment(path: Path) -> bool:
-    """Whether this version can read it; a file that another hand or another version put there is not ours to remove."""
-    try:
-        SegmentReader(path).close()
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def _enter(folder: Path, path: Path) -> None:
-    """Keep what a segment holds in the account, before it goes; whoever is killed between the two counts it once."""
-    pruned, segment = _load_pruned(folder), path.name.removesuffix(SUFFIX)
-    if segment != pruned.last:
-        tally = _Tally(pruned.recorded, Counter(pruned.dropped))
-        _count(path, {}, tally)
-        new = folder / ".pruned.new"
-        new.write_bytes(orjson.dumps(_Pruned(tally.recorded, dict(tally.dropped), segment)))
-        new.replace(folder / "pruned.json")
-
-
-def _count(path: Path, marks: Mapping[str, SegmentOffset], tally: _Tally) -> dict[str, int]:
-    """Add a segment to the tally; how many of its events wait, by route."""
-    try:
-        with SegmentReader(path) as reader:
-            is_final = reader.is_final()
-            lines = (each for passage in reader.passages(is_final=is_final) for each in passage.lines)
-            ends = [after.offset for line, after in lines if is_shipped(line)]
-            derived = len(synthesized_events(reader)) if is_final else 0
-            dropped, service = reader.header.dropped, reader.header.service
-    except (OSError, ValueError):
-        return {}
-    tally.recorded += len(ends) + derived
-    tally.dropped.update(dropped)
-    tally.services[service] += len(ends)
-    tally.bytes += path.stat().st_size
-    return {
-        name: 0 if mark.is_done else sum(end > mark.offset for end in ends) + derived - mark.synthesized
-        for name, mark in marks.items()
-    }
-
-
-def _load_pruned(folder: Path) -> _Pruned:
-    try:
-        return _Pruned(**orjson.loads((folder / "pruned.json").read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return _Pruned()
+def _share(route: Checkpoint, counts: Mapping[str, SegmentCount], replayed: int) -> RouteAccount:
+    waiting = missing = 0
+    for key, count in counts.items():
+        mark = route.marks.get(key, START)
+        behind = count.recorded - mark.events
+        if mark.is_done:
+            missing += behind
+        else:
+            waiting += behind - len(route.ahead.get(key, ()))
+    again = min(route.dead, replayed)
+    return RouteAccount(
+        route.delivered + again, waiting, route.dead - again, route.damaged, route.trouble, route.earlier, missing
+    )

@@ -128,7 +128,7 @@ def _events_in(path: Path) -> Iterator[Event]:
             if is_shipped(line):
                 yield Event.from_json(expander.expand(line, after.sequence).data)
         if is_final:
-            yield from (Event.from_json(line.data) for line in synthesized_events(reader))
+            yield from (Event.from_json(line.data) for line in synthesized_events(reader).events)
 
 
 class _Events:

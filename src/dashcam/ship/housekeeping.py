@@ -1,0 +1,161 @@
+"""The care of the spool, beside the routes: everything is brought to the disk, and room is made before it is needed."""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dashcam.ship.checkpoint import CheckpointFile
+from dashcam.ship.listing import SpoolListing, open_segment, read_header
+from dashcam.ship.pruned import Victim, remove
+from dashcam.spool.reader import orphaned_files
+from dashcam.spool.segment import SEGMENT_BYTES
+
+MIN_FREE_SHARE = 0.05  # of the disk
+MAX_FREE_WANTED_BYTES = 256 << 20
+MIN_FREE_WANTED_BYTES = 4 * SEGMENT_BYTES  # a few processes that open a segment in the same second
+ORPHANS_S = 60.0  # between two looks for files that never became segments
+
+_log = logging.getLogger("dashcam.ship")
+
+
+@dataclass(slots=True)
+class _Synced:
+    """A segment as it was synced last: the end of its data, and when to ask next whether it can still grow."""
+
+    end: int = -1
+    size_bytes: int = 0
+    is_final: bool = False
+    check_after: int = 1
+    rounds: int = 0
+
+
+class Housekeeping:
+    """Looks after a spool, round by round. `troubles` has what a round could not do, with the reason."""
+
+    def __init__(
+        self,
+        folder: Path,
+        limit_bytes: int,
+        files: Sequence[CheckpointFile],
+        *,
+        free_bytes: Callable[[Path], tuple[int, int]] = lambda folder: shutil.disk_usage(folder)[::2],
+    ) -> None:
+        self.troubles: dict[str, str] = {}
+        self._folder = folder
+        self._limit_bytes = limit_bytes
+        self._files = files
+        self._free_bytes = free_bytes
+        self._listing = SpoolListing(folder / "spool")
+        self._synced: dict[str, _Synced] = {}
+        self._orphans_at_s = 0.0
+
+    def round(self) -> None:
+        """Do all of it once. What fails is reported, kept in `troubles`, and tried again in the next round."""
+        self._listing.refresh()
+        self.troubles = {str(path): reason for path, reason in self._listing.unreadable.items()}
+        steps = {"sync": self._sync, "checkpoints": self._sync_files, "room": self.make_room}
+        if time.monotonic() >= self._orphans_at_s:
+            self._orphans_at_s = time.monotonic() + ORPHANS_S
+            steps["orphans"] = self._remove_orphans
+        for name, step in steps.items():
+            try:
+                step()
+            except OSError as fault:
+                self.troubles[fault.filename or name] = fault.strerror or str(fault)
+        for name, reason in self.troubles.items():
+            _log.warning("%s: %s; nothing is lost, it is tried again", name, reason)
+
+    def _sync(self) -> None:
+        """Bring segments to the disk that have grown since the last round."""
+        paths = self._listing.paths
+        self._synced = {key: self._synced.get(key) or _Synced() for key in paths}
+        for key, synced in self._synced.items():
+            if not synced.is_final:
+                try:
+                    self._sync_segment(paths[key], synced)
+                except FileNotFoundError:
+                    continue
+                except OSError as fault:
+                    self.troubles[str(paths[key])] = fault.strerror or str(fault)
+
+    def _sync_segment(self, path: Path, synced: _Synced) -> None:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            has_grown = synced.end < 0 or os.pread(file, 1, synced.end) not in {b"", b"\0"}
+            if has_grown:
+                end = _end_of_data(file, max(synced.end, 0), os.fstat(file).st_size)
+                os.fsync(file)
+                synced.end = end
+        finally:
+            os.close(file)
+        synced.rounds = 0 if has_grown else synced.rounds + 1
+        if synced.rounds >= synced.check_after:
+            synced.check_after *= 2  # a quiet process is asked ever less often whether it is still there
+            synced.is_final, synced.size_bytes = _is_final(path), path.lstat().st_size
+
+    def _sync_files(self) -> None:
+        for file in self._files:
+            file.sync(self._listing.paths.keys())
+
+    def make_room(self) -> None:
+        """Remove the oldest of the segments that all routes are done with, while they or the disk are too full."""
+        self._listing.refresh()
+        free, total = self._free_bytes(self._folder)
+        wanted = max(MIN_FREE_WANTED_BYTES, min(int(total * MIN_FREE_SHARE), MAX_FREE_WANTED_BYTES))
+        sizes = {key: self._size_bytes(key, path) for key, path in self._listing.paths.items()}
+        used = sum(sizes.values())
+        excess = max(used - self._limit_bytes, wanted - free)
+        if excess <= 0 or not self._files:
+            return
+        done = set.intersection(*(file.done_segments() for file in self._files))
+        victims = []
+        for key, path in self._listing.paths.items():
+            if excess <= 0:
+                break
+            if key in done and (victim := self._victim(key, path)):
+                victims.append(victim)
+                excess -= sizes[key]
+        if victims:
+            remove(self._folder, victims)
+
+    def _size_bytes(self, key: str, path: Path) -> int:
+        synced = self._synced.get(key)
+        try:
+            return synced.size_bytes if synced and synced.is_final else path.lstat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _victim(self, key: str, path: Path) -> Victim | None:
+        """Return a segment as one to remove; `None` when this version cannot read it: then it is not ours to remove."""
+        try:
+            header = read_header(path).header
+        except (OSError, ValueError):
+            return None
+        return Victim(key, path, max(file.events_of(key) for file in self._files), header.dropped)
+
+    def _remove_orphans(self) -> None:
+        for path in orphaned_files(self._folder / "spool", time.time()):
+            path.unlink(missing_ok=True)
+
+
+def _is_final(path: Path) -> bool:
+    try:
+        with open_segment(path) as reader:
+            return reader.is_final()
+    except ValueError:
+        return True
+
+
+def _end_of_data(file: int, low: int, high: int) -> int:
+    """Return where the zeros of a segment begin: data fills it from the front, and holds none."""
+    while low < high:
+        middle = (low + high) // 2
+        if os.pread(file, 1, middle) in {b"", b"\0"}:
+            high = middle
+        else:
+            low = middle + 1
+    return low

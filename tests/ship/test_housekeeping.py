@@ -1,0 +1,144 @@
+"""The care of the spool: synced, pruned where room is short, and reported where it cannot be done."""
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from dashcam.ship.checkpoint import Checkpoint, CheckpointFile, SegmentOffset
+from dashcam.ship.housekeeping import MIN_FREE_WANTED_BYTES, Housekeeping
+from dashcam.ship.listing import key_of
+from dashcam.ship.stats import collect_stats, count_segment
+from dashcam.spool.reader import segment_files
+
+from ..spool.spools import SMALL, log_line, running_writer, write_to
+
+PLENTY = (1 << 50, 1 << 50)
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return tmp_path / "spool"
+
+
+def _fill(spool, count=2000):
+    writer = write_to(spool)
+    for number in range(count):
+        writer.append(log_line(number))
+    writer.close()
+    return segment_files(spool)
+
+
+def _keeper(folder, done, limit_bytes=1 << 40, disk=PLENTY):
+    """Housekeeping beside a route that is done with some segments."""
+    spool = folder / "spool"
+    marks = {key_of(spool, path): SegmentOffset(is_done=True, events=count_segment(path).recorded) for path in done}
+    file = CheckpointFile(folder / "positions", "played", Checkpoint(marks, sum(m.events for m in marks.values())))
+    file.rewrite()
+    file.close()
+    return Housekeeping(folder, limit_bytes, [file], free_bytes=lambda _: disk)
+
+
+def _round(keeper):
+    keeper.round()
+    for file in keeper._files:
+        file.close()
+
+
+def test_it_keeps_to_the_limit(tmp_path, spool):
+    """The oldest of the segments that are done go; the account keeps what they held."""
+    paths = _fill(spool)
+    keeper = _keeper(tmp_path, paths[:8], (len(paths) - 5) * SMALL)
+    before = collect_stats(tmp_path)
+
+    _round(keeper)
+
+    assert segment_files(spool) == paths[5:]
+    after = collect_stats(tmp_path)
+    assert after.recorded == before.recorded == 2000
+    assert after.bytes < before.bytes
+
+
+def test_what_is_not_done_stays(tmp_path, spool):
+    """However little room there is."""
+    paths = _fill(spool)
+
+    _round(_keeper(tmp_path, [paths[3]], 0))
+
+    assert segment_files(spool) == [*paths[:3], *paths[4:]]
+
+
+@pytest.mark.parametrize(("free_bytes", "left"), [(MIN_FREE_WANTED_BYTES, 10), (MIN_FREE_WANTED_BYTES - 1, 9), (0, 0)])
+def test_room_is_made_when_the_disk_is_short(tmp_path, spool, free_bytes, left):
+    """Whatever the limit of the spool; as much as is needed of what is delivered."""
+    paths = _fill(spool)[:10]
+
+    _round(_keeper(tmp_path, paths, disk=(free_bytes, 10 << 20)))
+
+    assert len(set(segment_files(spool)) & set(paths)) == left
+
+
+def test_what_is_not_a_segment_stays(tmp_path):
+    """A file that cannot be read, of another version perhaps, is kept, whatever the need of room."""
+    foreign = tmp_path / "spool" / "host" / "service" / "01a20b52ffa8a1415010965e.segment"
+    foreign.parent.mkdir(parents=True, exist_ok=True)
+    foreign.write_bytes(b'{"spool":1,"sealed":0}\n')
+    marks = {"host/service/01a20b52ffa8a1415010965e": SegmentOffset(is_done=True)}
+    with closing(CheckpointFile(tmp_path / "positions", "played", Checkpoint(marks))) as file:
+        file.rewrite()
+        Housekeeping(tmp_path, 0, [file], free_bytes=lambda _: (0, 0)).round()
+
+    assert foreign.exists()
+
+
+def _syncs(monkeypatch):
+    synced = []
+    real = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append(str(Path(f"/proc/self/fd/{file}").readlink())) or real(file)
+    )
+    return synced
+
+
+def test_what_has_not_grown_is_not_synced_again(tmp_path, spool, monkeypatch):
+    """A live segment is synced after each of its lines, a finished one once."""
+    finished = _fill(spool, 10)
+    code = "for line in sys.stdin:\n    writer.append(log_line(int(line)))\n    print(flush=True)"
+    with running_writer(code, spool) as process:
+
+        def write(number):
+            process.stdin.write(f"{number}\n")
+            process.stdin.flush()
+            process.stdout.readline()
+
+        write(1)
+        (live,) = set(segment_files(spool)) - set(finished)
+        keeper = _keeper(tmp_path, [])
+        synced = _syncs(monkeypatch)
+        _round(keeper)
+        assert {str(path) for path in segment_files(spool)} <= set(synced)
+        synced.clear()
+        _round(keeper)
+        assert not [path for path in synced if path.endswith(".segment")]
+        write(2)
+        _round(keeper)
+
+    assert [path for path in synced if path.endswith(".segment")] == [str(live)]
+
+
+def test_what_cannot_be_done_is_reported(tmp_path, spool, caplog):
+    """The other steps go on; it is a trouble until it is done."""
+    _fill(spool, 10)
+    keeper = _keeper(tmp_path, [])
+    (tmp_path / "positions" / "played.journal").unlink()
+    (tmp_path / "positions").rmdir()
+    (tmp_path / "positions").write_text("in the way")
+
+    _round(keeper)
+    assert list(keeper.troubles.values()) == ["File exists"]
+    assert "nothing is lost, it is tried again" in caplog.text
+
+    (tmp_path / "positions").unlink()
+    _round(keeper)
+    assert keeper.troubles == {}
