@@ -81,6 +81,29 @@ def test_routes_may_be_chosen(loggly, tmp_path):
     assert names_in(tmp_path / "dead-letters") == ["elk"]
 
 
+def test_a_name_without_letters(loggly, tmp_path, capsys):
+    """It says so, and whose letters there are; nothing is sent."""
+    letters(tmp_path)
+
+    assert main(["replay", "bogus"]) == 1
+
+    assert capsys.readouterr().err == (
+        "dashcam: there are no dead letters of bogus. Those with dead letters: loggly.\n"
+    )
+    assert loggly.lines() == []
+
+
+def test_two_replays_at_once(loggly, tmp_path, capsys):
+    """The second one leaves the letters to the first."""
+    kept = letters(tmp_path)
+    with kept.replay() as replay:
+        assert main(["replay"]) == 1
+        replay.waiting.clear()
+
+    assert "is being replayed by another process" in capsys.readouterr().err
+    assert loggly.lines() == []
+
+
 def test_the_account_agrees(loggly, tmp_path):
     """What was dead-lettered is delivered: recorded = delivered + waiting + dead-lettered, before and after."""
     with Stage(tmp_path, loggly.environment()) as stage:

@@ -1,11 +1,13 @@
 """`dashcam run`: a command with a shipper beside it."""
 
 import json
+import os
 import signal
 import sys
 
 import pytest
 
+from dashcam.ship.heartbeat import read_heartbeat
 from dashcam.ship.stats import collect_stats
 
 from ..processes import dashcam, running_dashcam, until
@@ -61,7 +63,9 @@ signal.pause()
 
 def test_the_command_gets_the_signal(tmp_path):
     """It ends in its own way, and its last words are delivered too."""
-    with running_dashcam("run", "--", sys.executable, "-c", WAITING, 2, folder=tmp_path) as running:
+    with running_dashcam(
+        "run", "--", sys.executable, "-c", WAITING, 2, folder=tmp_path, DASHCAM_CONSOLE="off"
+    ) as running:
         until(lambda: "ready" in running.output.read_text(), "command at work")
         running.send_signal(signal.SIGTERM)
 
@@ -70,3 +74,30 @@ def test_the_command_gets_the_signal(tmp_path):
     printed = running.output.read_text()
     events = [json.loads(line) for line in printed.splitlines() if line.startswith('{"@timestamp"')]
     assert sorted(event["labels"]["number"] for event in events) == [0, 1, 99]
+
+
+def test_a_shipper_that_dies_is_started_again(tmp_path):
+    """While the command goes on."""
+    command = ["run", "--", sys.executable, "-c", WAITING, 2]
+    with running_dashcam(*command, folder=tmp_path, DASHCAM_CONSOLE="off") as running:
+        first = until(lambda: read_heartbeat(tmp_path).pid, "shipper")
+        os.kill(first, signal.SIGKILL)
+
+        until(lambda: (pid := read_heartbeat(tmp_path).pid) and pid != first, "another shipper")
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(timeout=30) == 3
+
+    assert "the shipper ended (-9); it is started again" in running.output.read_text()
+
+
+def test_beside_a_running_shipper(tmp_path):
+    """That one delivers; it is said, and no other one is started."""
+    with running_dashcam("ship", folder=tmp_path) as shipper:
+        until(lambda: read_heartbeat(tmp_path).is_at_work, "shipper")
+
+        done = dashcam("run", "--", sys.executable, "-c", SERVICE, 3, folder=tmp_path, DASHCAM_CONSOLE="off")
+
+        until(lambda: numbers(shipper.output.read_text()) == [0, 1, 2], "arrival")
+    assert done.returncode == 0
+    assert done.stderr == f"dashcam run: another shipper works in {tmp_path}: that one delivers\n"
+    assert done.stdout == ""

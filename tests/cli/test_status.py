@@ -1,11 +1,12 @@
 """`dashcam status`: the account."""
 
 import json
+import re
 
 from dashcam.ship import checkpoint
 from dashcam.ship.checkpoint import Checkpoint, Trouble
 
-from ..processes import dashcam
+from ..processes import dashcam, running_dashcam, until
 from .recorded import record
 
 
@@ -28,10 +29,53 @@ def test_all_well(tmp_path):
     done = dashcam("status", folder=tmp_path)
 
     assert done.returncode == 0
-    assert done.stdout == (
-        f"{tmp_path}: 2.1 MB of spool (cars 1,234)\nrecorded 1,234\n"
-        "  stdout: delivered 1,234, waiting 0, dead-lettered 0\n"
+    assert re.fullmatch(
+        rf"{tmp_path}: \d\.\d MB of spool \(cars 1,234\)\nrecorded 1,234\n"
+        r"  stdout: delivered 1,234, waiting 0, dead-lettered 0\n"
+        r"  no shipper has worked here since 20\S+Z: dashcam ship\n",
+        done.stdout,
     )
+
+
+def test_events_that_nobody_ships(tmp_path):
+    """Something waits, and no shipper works: not well, since when, and how to start one."""
+    record(tmp_path, 2)
+    never = dashcam("status", folder=tmp_path)
+    dashcam("ship", "--drain", folder=tmp_path)
+    record(tmp_path, 2)
+    no_more = dashcam("status", folder=tmp_path)
+    with running_dashcam("ship", folder=tmp_path) as shipper:
+        until(lambda: shipper.output.read_text().count("\n{") == 2, "arrival")
+        again = dashcam("status", folder=tmp_path)
+
+    assert (never.returncode, no_more.returncode, again.returncode) == (1, 1, 0)
+    assert "  no shipper has run here yet: dashcam ship\n" in never.stdout
+    assert "waiting 2" in no_more.stdout
+    assert re.search(r"no shipper has worked here since 20\S+Z: dashcam ship\n", no_more.stdout)
+    assert "no shipper" not in again.stdout
+
+
+def test_what_another_backend_did_is_not_counted(tmp_path):
+    """A new backend's account begins with what it does itself."""
+    record(tmp_path, 5)
+    dashcam("ship", "--drain", folder=tmp_path)
+    record(tmp_path, 2)
+
+    dashcam("ship", "--drain", folder=tmp_path, LOG_BACKEND="local")
+
+    said = dashcam("status", folder=tmp_path).stdout
+    assert "  local: delivered 2, waiting 0, dead-lettered 0, 5 before it began\n" in said
+
+
+def test_a_folder_that_cannot_be_read(tmp_path):
+    """A part of the spool that is out of reach is reported."""
+    record(tmp_path, 1)
+    (tmp_path / "spool" / "loop").symlink_to("loop")
+
+    done = dashcam("status", folder=tmp_path)
+
+    assert done.returncode == 1
+    assert f"{tmp_path}/spool/loop cannot be read: Too many levels of symbolic links" in done.stdout
 
 
 def test_trouble(tmp_path):
@@ -67,6 +111,6 @@ def test_json(tmp_path):
     assert account["recorded"] == 5
     assert account["services"] == {"cars": 5}
     assert account["dropped"] == {"limit": 0, "disk": 0, "access": 0, "system": 0, "error": 0}
-    assert account["routes"] == {
-        "stdout": {"delivered": 5, "waiting": 0, "dead": 0, "damaged": 0, "trouble": None},
-    }
+    counts = {"delivered": 5, "waiting": 0, "dead": 0, "damaged": 0, "trouble": None, "earlier": 0, "missing": 0}
+    assert account["routes"] == {"stdout": counts}
+    assert account["is_complete"] is True

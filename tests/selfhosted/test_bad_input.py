@@ -69,16 +69,20 @@ class Shipper:
         finally:
             stopping.set()
             thread.join()
+            self._file.close()
         assert main(["status"]) == 1
         return self._capsys.readouterr().out
 
     def drain(self, backend):
         self._route(backend, threading.Event()).run(is_drain=True)
+        self._file.close()
         progress = self._progress()
         return progress.delivered, progress.dead
 
     def _route(self, backend, stopping):
-        return Route(self.name, backend, self._folder, self._progress(), stopping)
+        self._file = checkpoint.CheckpointFile(self._folder / "positions", self.name, self._progress())
+        self._file.rewrite()
+        return Route(self.name, backend, self._folder, self._file, stopping)
 
     def _progress(self):
         return checkpoint.load(self._folder / "positions").get(self.name, checkpoint.Checkpoint())

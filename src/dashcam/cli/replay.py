@@ -1,6 +1,6 @@
-"""Send dead letters once more to the backend that refused them, after the cause was mended.
+"""Send dead letters once more to the backend that rejected them, after the cause was fixed.
 
-What is taken leaves the dead letters; what is refused again stays, with the new reason. The shipper may run meanwhile.
+Accepted events leave the dead letters; what is rejected again stays, with the new reason. The shipper may run on.
 """
 
 import argparse
@@ -10,6 +10,7 @@ from contextlib import closing
 
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.destinations.registry import connect, load_settings
+from dashcam.errors import DashcamError
 from dashcam.settings import Settings
 
 COPIED = "copy-"  # what a copy left, beside what the shipper left
@@ -30,16 +31,20 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings()
     log_to_stderr()
     folder = settings.dir / "dead-letters"
-    names = [name for name in names_in(folder) if not arguments.route or name.removeprefix(COPIED) in arguments.route]
+    present = names_in(folder)
+    if unknown := [route for route in arguments.route if not {route, COPIED + route} & set(present)]:
+        known = ", ".join(sorted({name.removeprefix(COPIED) for name in present})) or "there are none"
+        raise DashcamError(f"there are no dead letters of {', '.join(unknown)}. Those with dead letters: {known}.")
+    names = [name for name in present if not arguments.route or name.removeprefix(COPIED) in arguments.route]
     stopping = threading.Event()
     with set_by_signals(stopping):
         counts = {name: _replay(name, settings, stopping) for name in names}
-    _tell(counts, is_json=arguments.json)
+    _print_counts(counts, is_json=arguments.json)
     return NOT_FOUND if any(left for _, left in counts.values()) else OK
 
 
 def _replay(name: str, settings: Settings, stopping: threading.Event) -> tuple[int, int]:
-    """How many were taken now, and how many are left."""
+    """Return how many events were accepted now, and how many are left."""
     from dashcam.ship.dead_letters import DeadLetters
     from dashcam.ship.delivery import Delivery, batches
 
@@ -52,15 +57,17 @@ def _replay(name: str, settings: Settings, stopping: threading.Event) -> tuple[i
         return replay.delivered, dead + len(replay.waiting)
 
 
-def _tell(counts: dict[str, tuple[int, int]], *, is_json: bool) -> None:
+def _print_counts(counts: dict[str, tuple[int, int]], *, is_json: bool) -> None:
     if is_json:
         import orjson
 
         print(
-            orjson.dumps({name: {"replayed": taken, "left": left} for name, (taken, left) in counts.items()}).decode()
+            orjson.dumps(
+                {name: dict(zip(("replayed", "left"), each, strict=True)) for name, each in counts.items()}
+            ).decode()
         )
         return
-    for name, (taken, left) in counts.items():
-        print(f"{name}: {taken:,} replayed, {left:,} left")
+    for name, (replayed, left) in counts.items():
+        print(f"{name}: {replayed:,} replayed, {left:,} left")
     if not counts:
         print("dashcam: there are no dead letters", file=sys.stderr)

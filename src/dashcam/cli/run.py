@@ -1,17 +1,24 @@
 """Run a command with a shipper beside it: `dashcam run -- gunicorn 'cars.app:create_app()'`.
 
-The shipper goes on until the command has ended and everything it recorded is delivered, or for 15 s after that. The
-command gets the signals; its exit status is that of `dashcam run`.
+The shipper is started again if it dies. It goes on until the command has ended and everything it recorded is delivered,
+or for 15 s after that. Where another shipper works already, that one delivers, and none is started. The command gets
+the signals; its exit status is that of `dashcam run`.
 """
 
 import argparse
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
 
 from dashcam.destinations.registry import load_settings
 
 DRAIN_S = 15
+FIRST_PAUSE_S = 0.5  # before a shipper that died is started again; doubled each time
+MAX_PAUSE_S = 30.0
+POLL_S = 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +33,15 @@ def run(arguments: argparse.Namespace) -> int:
     if not command:
         print("dashcam run: what to run is missing: dashcam run -- CMD", file=sys.stderr)
         return 2
-    load_settings()  # a fault in the environment shows before anything is started
+    folder = load_settings().dir  # a fault in the environment shows before anything is started
     ship = [sys.executable, "-m", "dashcam", "ship", *(["--json"] if arguments.json else [])]
-    shipper = subprocess.Popen(ship, start_new_session=True)
+    shipper = _Shipper(ship, folder)
     try:
         status = _run(command)
     finally:
-        shipper.terminate()
-        shipper.wait()
+        shipper.stop()
+    if shipper.is_elsewhere():
+        return status
     try:
         subprocess.run([*ship, "--drain"], timeout=DRAIN_S, check=False)
     except subprocess.TimeoutExpired:
@@ -41,14 +49,63 @@ def run(arguments: argparse.Namespace) -> int:
     return status
 
 
+class _Shipper:
+    """A shipper that is started again when it dies, as long as no other one works in the folder."""
+
+    def __init__(self, command: list[str], folder: Path) -> None:
+        self._command = command
+        self._folder = folder
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        if self.is_elsewhere():
+            print(f"dashcam run: another shipper works in {folder}: that one delivers", file=sys.stderr)
+        else:
+            self._process = self._start()
+        self._watching = threading.Thread(target=self._watch, name="dashcam-run")
+        self._watching.start()
+
+    def stop(self) -> None:
+        """End it."""
+        self._stopping.set()
+        self._watching.join()
+        if self._process:
+            self._process.terminate()
+            self._process.wait()
+
+    def is_elsewhere(self) -> bool:
+        """Return whether a shipper that is not this one works in the folder."""
+        from dashcam.ship.heartbeat import LOCK, is_locked
+
+        is_ours = self._process is not None and self._process.poll() is None
+        return not is_ours and is_locked(self._folder / LOCK)
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(self._command, start_new_session=True)
+
+    def _watch(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not self._stopping.wait(POLL_S):
+            if (self._process and self._process.poll() is None) or self.is_elsewhere():
+                continue
+            if self._process:
+                print(
+                    f"dashcam run: the shipper ended ({self._process.returncode}); it is started again", file=sys.stderr
+                )
+            if not self._stopping.wait(pause_s):
+                pause_s = min(MAX_PAUSE_S, 2 * pause_s)
+                self._process = self._start()
+
+
 def _run(command: list[str]) -> int:
+    from dashcam.ship.signals import handling
+
     try:
         process = subprocess.Popen(command)
     except OSError as fault:
         print(f"dashcam run: {command[0]} cannot be started: {fault.strerror}", file=sys.stderr)
         return 127
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _: process.send_signal(received))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the command by itself
-    status = process.wait()
+    with ExitStack() as stack:
+        stack.enter_context(handling((signal.SIGTERM, signal.SIGHUP), process.send_signal))
+        stack.enter_context(handling([signal.SIGINT], lambda _: None))  # Ctrl-C reaches the command by itself
+        status = process.wait()
     return status if status >= 0 else 128 - status

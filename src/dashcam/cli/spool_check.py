@@ -1,4 +1,4 @@
-"""The check of the spool on this machine, which every route begins with."""
+"""The checks of the spool on this machine, which every route begins with."""
 
 import shutil
 import tempfile
@@ -10,8 +10,25 @@ from dashcam.settings import Settings
 
 
 def spool_checks(settings: Settings) -> Iterator[Check]:
-    """Yield the check."""
+    """Yield the checks."""
     yield Check("recording", "spool", partial(_has_room, settings))
+    yield Check("sending", "shipper", partial(_is_shipped, settings))
+
+
+def _is_shipped(settings: Settings) -> str:
+    from dashcam.ship.stats import MAX_S, collect_stats
+
+    stats = collect_stats(settings.dir, max_s=MAX_S)
+    shipper = stats.shipper
+    troubles = dict(stats.unreadable) | dict(shipper.troubles or {})
+    for path, reason in troubles.items():
+        raise Broken(f"{path}: {reason}", "Set its owner and rights so that the user of the shipper may read it.")
+    if shipper.is_at_work:
+        return "a shipper is at work"
+    since = f"since {shipper.last_seen}" if shipper.last_seen else "so far"
+    if stats.is_waiting:
+        raise Broken(f"events wait, and no shipper has worked here {since}", "Start one: dashcam ship")
+    return f"no shipper has worked here {since}, and nothing waits"
 
 
 def _has_room(settings: Settings) -> str:

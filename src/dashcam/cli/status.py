@@ -1,10 +1,14 @@
-"""What was recorded, and what became of it: recorded = delivered + waiting + dead-lettered, for each backend.
+"""What was recorded, and what became of it.
 
-Exit status 1 when something is in a backend's way, an event was dropped, or one went to the dead letters. With
---health it is 1 only when the shipper is not at work: one that waits for a backend that is down is well, and says so.
+For each backend, recorded = earlier + delivered + waiting + dead-lettered, where earlier events were dealt with before
+it was set. Exit status 1 when something is in a backend's way, an event was dropped or is in the dead letters, a file
+cannot be read, or events wait and no shipper works here. With --health it is 1 only when the shipper is not at work:
+one that waits for a backend that is down is well, and says so. An answer takes less than a second; where that is not
+enough to count everything, it says so, and --full takes the time.
 """
 
 import argparse
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -14,32 +18,39 @@ from dashcam.destinations.registry import load_settings
 from dashcam.settings import Settings
 
 if TYPE_CHECKING:
-    from dashcam.ship.stats import SpoolStats
+    from dashcam.ship.stats import RouteAccount, SpoolStats
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--full", action="store_true", help="count everything, however long it takes")
     parser.add_argument("--health", action="store_true", help="ask for a sign of life of the shipper, and no more")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the account."""
-    from dashcam.ship.stats import collect_stats
+    from dashcam.ship.stats import MAX_S, collect_stats
 
     settings = load_settings()
     if arguments.health:
         return _check_health(settings)
-    folder = settings.dir
-    account = collect_stats(folder)
+    stats = collect_stats(settings.dir, max_s=math.inf if arguments.full else MAX_S)
     if arguments.json:
         import orjson
 
-        print(orjson.dumps(asdict(account)).decode())
+        print(orjson.dumps(asdict(stats)).decode())
     else:
-        print("\n".join(_told(account, str(folder))))
-    troubles = [route for route in account.routes.values() if route.trouble or route.dead]
-    return NOT_FOUND if troubles or any(account.dropped.values()) else OK
+        print("\n".join(_lines(stats, str(settings.dir))))
+    return OK if _is_well(stats) else NOT_FOUND
+
+
+def _is_well(stats: "SpoolStats") -> bool:
+    if any(route.trouble or route.dead for route in stats.routes.values()) or stats.letters:
+        return False
+    if any(stats.dropped.values()) or stats.quarantined or stats.unreadable or stats.shipper.troubles:
+        return False
+    return stats.shipper.is_at_work or not stats.is_waiting
 
 
 def _check_health(settings: Settings) -> int:
@@ -50,21 +61,43 @@ def _check_health(settings: Settings) -> int:
     return OK if found.is_well else NOT_FOUND
 
 
-def _told(account: "SpoolStats", folder: str) -> Iterator[str]:
-    services = ", ".join(f"{name} {count:,}" for name, count in account.services.items()) or "nothing yet"
-    yield f"{folder}: {account.bytes / 1e6:.1f} MB of spool ({services})"
-    yield f"recorded {account.recorded:,}"
-    for name, route in account.routes.items():
-        yield f"  {name}: delivered {route.delivered:,}, waiting {route.waiting:,}, dead-lettered {route.dead:,}"
-        if route.damaged:
-            yield f"    {route.damaged:,} damaged places skipped"
-        if route.trouble:
-            yield f"    in trouble since {route.trouble.since}: {route.trouble.reason}"
-    if not account.routes:
-        yield "  no shipper has run here yet: dashcam ship"
-    for reason, count in account.dropped.items():
+def _lines(stats: "SpoolStats", folder: str) -> Iterator[str]:
+    services = ", ".join(f"{name} {count:,}" for name, count in stats.services.items()) or "nothing yet"
+    yield f"{folder}: {stats.bytes / 1e6:.1f} MB of spool ({services})"
+    yield f"recorded {stats.recorded:,}" + ("" if stats.is_complete else " or more: --full takes the time to count all")
+    for name, route in stats.routes.items():
+        yield from _route_lines(name, route)
+    yield from _shipper_lines(stats)
+    for reason, count in stats.dropped.items():
         if count:
             yield f"  dropped {count:,}: {REASONS[reason]}"
+    for name, count in stats.letters.items():
+        yield f"  {count:,} dead letters of {name}: dashcam replay {name}"
+    if stats.quarantined:
+        yield f"  {stats.quarantined:,} damaged files were moved to {folder}/quarantine"
+    for path, reason in stats.unreadable.items():
+        yield f"  {path} cannot be read: {reason}"
+
+
+def _route_lines(name: str, route: "RouteAccount") -> Iterator[str]:
+    earlier = f", {route.earlier:,} before it began" if route.earlier else ""
+    yield f"  {name}: delivered {route.delivered:,}, waiting {route.waiting:,}, dead-lettered {route.dead:,}{earlier}"
+    if route.damaged:
+        yield f"    {route.damaged:,} damaged places skipped"
+    if route.missing:
+        yield f"    {route.missing:,} were lost by the spool before they were sent (a power cut)"
+    if route.trouble:
+        yield f"    in trouble since {route.trouble.since}: {route.trouble.reason}"
+
+
+def _shipper_lines(stats: "SpoolStats") -> Iterator[str]:
+    shipper = stats.shipper
+    for path, reason in (shipper.troubles or {}).items():
+        yield f"  the shipper reports {path}: {reason}"
+    if not shipper.is_at_work and shipper.last_seen is None:
+        yield "  no shipper has run here yet: dashcam ship"
+    elif not shipper.is_at_work:
+        yield f"  no shipper has worked here since {shipper.last_seen}: dashcam ship"
 
 
 REASONS = {

@@ -56,6 +56,13 @@ class SpoolStats:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     shipper: Heartbeat = field(default_factory=Heartbeat)
 
+    @property
+    def is_waiting(self) -> bool:
+        """True while events wait: for a route, or for the first shipper."""
+        if not self.routes:
+            return self.recorded > 0
+        return any(route.waiting for route in self.routes.values())
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentCount:
@@ -126,7 +133,11 @@ class _Counter:
             dict(services),
             {name: _share(each, counts, count_replayed(letters, name)) for name, each in checkpoints.items()},
             is_complete=self._clock_s() <= self._until_s,
-            letters={name: sum(1 for _ in DeadLetters(letters, name).read()) for name in names_in(letters)},
+            letters={
+                name: sum(1 for _ in DeadLetters(letters, name).read())
+                for name in names_in(letters)
+                if name not in checkpoints
+            },
             quarantined=quarantined(self._folder),
             unreadable=unreadable,
             shipper=read_heartbeat(self._folder),
