@@ -1,0 +1,312 @@
+"""The containers as `make up` starts them, broken in many ways: `make test-containers`.
+
+Every request that was answered with 201 has to be found, in both services, after all of it.
+"""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+import pytest
+import urllib3
+
+from . import base_images, engine
+from .stack import ROOT, STALE, Stack, until
+
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
+BASE_IMAGES = set(re.findall(r"^FROM ([a-z]+:\S+)", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE)) | set(
+    re.findall(r"image: (postgres:\S+)", (ROOT / "docker-compose.yml").read_text())
+)
+OURS = ("cars", "parts", "shipper", "proxy")
+MAX_ADDED_BYTES = 60_000_000
+
+
+@pytest.fixture(scope="session")
+def table():
+    """What was measured, printed at the end."""
+    rows = {}
+    yield rows
+    width = max(map(len, rows), default=0)
+    sys.stdout.write("\n" + "".join(f"{name:{width}}  {value}\n" for name, value in rows.items()))
+
+
+@pytest.fixture(scope="session")
+def docker(table):
+    """An engine with all base images."""
+    try:
+        found = engine.find()
+    except engine.Unavailable as why:
+        pytest.skip(str(why))
+    began = time.monotonic()
+    made = base_images.make_missing(found, BASE_IMAGES)
+    table["base images made here"] = f"{len(made)} in {time.monotonic() - began:.0f} s"
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(docker, table, tmp_path_factory):
+    """Everything, up and healthy."""
+    stack = Stack(docker, tmp_path_factory.mktemp("checkout"))
+    try:
+        began = time.monotonic()
+        told = stack.make("up")
+        table["make up, first"] = f"{time.monotonic() - began:.0f} s"
+        assert re.search(r"POST /cars → 201", told)
+        yield stack
+    finally:
+        stack.remove()
+
+
+@pytest.fixture
+def complete(stack, table, request):
+    """Whatever a test does, afterwards each 201 is found in both services, and nothing was dropped."""
+    before = len(stack.ordered)
+    yield stack
+    until(stack.is_healthy, "health")
+    wanted = set(stack.ordered)
+
+    def missing():
+        return {name: wanted - (stack.request_ids(name) | elsewhere(stack, name)) for name in ("cars", "parts")}
+
+    began = time.monotonic()
+    while any(lost := missing().values()) and time.monotonic() - began < 60:
+        time.sleep(1)
+    table[request.node.name] = f"{len(wanted) - before} cars ordered, {len(set().union(*lost))} of {len(wanted)} lost"
+    assert {name: len(ids) for name, ids in missing().items()} == {"cars": 0, "parts": 0}
+
+
+def elsewhere(stack, service):
+    """What went to the stand-in, where it runs."""
+    return stack.request_ids(service, "loggly") if stack.containers("loggly-stand-in") else set()
+
+
+def load_of(stack, least):
+    """Wait until that many more cars were ordered."""
+    wanted = len(stack.ordered) + least
+    until(lambda: len(stack.ordered) >= wanted, f"{least} cars")
+
+
+def test_all_is_healthy_and_confined(stack):
+    """No root, no capabilities, no writable image, no more privileges, no secret to be seen."""
+    found = stack.containers()
+    secrets = [path.read_text() for path in (stack.folder / "secrets").iterdir() if path.stat().st_size]
+
+    assert {name.split("-")[1] for name in found} == {*OURS, "postgres"}
+    assert stack.is_healthy()
+    for name, each in found.items():
+        host, text = each["HostConfig"], json.dumps(each)
+        assert each["Config"]["User"].split(":")[0] not in {"", "0", "root"}, name
+        assert (host["ReadonlyRootfs"], host["CapDrop"]) == (True, ["ALL"]), name
+        assert "no-new-privileges:true" in host["SecurityOpt"]
+        assert not any(secret in text for secret in secrets), name
+
+
+def test_a_story_is_followed(complete):
+    """With the command beside the shipper."""
+    assert complete.order() == 201
+
+    story = until(lambda: complete.dashcam("trace", complete.ordered[-1], check=False), "story")
+    assert "cars, parts" in story
+    assert "no errors" in story
+
+
+def test_images_hold_what_they_need(stack, table):
+    """And no more: nothing stale, no compiler, no pip, labels, a bill of materials, and a bounded size."""
+    for service in OURS:
+        image = stack.engine.inspect(f"{stack.name}-{service}")
+        base = stack.engine.inspect(
+            next(
+                name
+                for name in BASE_IMAGES
+                if name.startswith("nginx" if service == "proxy" else "python")
+                and "slim" in name + ("slim" if service == "proxy" else "")
+            )
+        )
+        added = image["Size"] - base["Size"]
+        table[f"image {service}"] = f"{added / 1e6:.1f} MB on top of its base"
+        assert added <= MAX_ADDED_BYTES
+        assert image["Config"]["Labels"]["org.opencontainers.image.title"]
+        assert image["Config"]["Healthcheck"]
+        assert re.fullmatch(r"\d+:\d+", image["Config"]["User"])
+    listed = stack.engine.run("run", "--rm", "--entrypoint", "find", f"{stack.name}-cars", "/app").stdout
+    assert not re.search("|".join(path.rpartition("/")[2] for path in STALE if "stale" in path), listed)
+    assert not re.search(r"/app/bin/pip|/app/.*\.env\b", listed)
+    bill = stack.engine.run("run", "--rm", "--entrypoint", "cat", f"{stack.name}-cars", "/app/sbom.cdx.json").stdout
+    assert {"flask", "gunicorn", "orjson"} <= {each["name"].lower() for each in json.loads(bill)["components"]}
+
+
+def test_a_change_builds_in_seconds(stack, table):
+    """Libraries have a layer of their own."""
+    with (stack.folder / "services/cars/src/cars/ledger.py").open("a") as file:
+        file.write("\n# changed\n")
+
+    began = time.monotonic()
+    stack.compose("build", "--quiet", "cars")
+
+    table["build after a change"] = f"{time.monotonic() - began:.0f} s"
+    history = stack.engine.run("history", "--no-trunc", "--format", "{{.CreatedBy}}", f"{stack.name}-cars").stdout
+    assert history.count("COPY /app /app") == history.count("COPY /code /app") == 1
+
+
+@pytest.mark.parametrize("service", ["cars", "parts", "shipper", "postgres"])
+def test_a_killed_container_loses_nothing(complete, service):
+    """Its first process, from outside: the engine starts it again."""
+    with complete.load():
+        load_of(complete, 20)
+        for container in complete.containers(service).values():
+            subprocess.run(["kill", "-9", str(container["State"]["Pid"])], check=True)
+        load_of(complete, 20)
+
+
+@pytest.mark.parametrize("service", ["cars", "shipper"])
+def test_a_container_killed_by_hand_loses_nothing(complete, service):
+    """Which stays away until somebody starts it."""
+    with complete.load():
+        load_of(complete, 20)
+        complete.compose("kill", "--signal", "KILL", service)
+        complete.compose("start", service)
+        load_of(complete, 20)
+
+
+def test_stopping_keeps_to_the_grace_period(complete, table):
+    """Nobody has to be killed, and whatever was begun is finished."""
+    with complete.load():
+        load_of(complete, 20)
+        began = time.monotonic()
+        complete.compose("stop", "cars", "parts", "shipper")
+        table["stop under load"] = f"{time.monotonic() - began:.0f} s"
+        codes = {}
+        for name in ("cars", "parts", "shipper"):
+            listed = complete.compose("ps", "--all", "--quiet", name).split()
+            codes[name] = complete.engine.inspect(listed[0])["State"]["ExitCode"]
+        complete.compose("up", "--detach", "--wait")
+        load_of(complete, 20)
+
+    assert codes == {"cars": 0, "parts": 0, "shipper": 0}
+
+
+def test_three_replicas_share_the_work(complete):
+    """They can be told apart, and share the spool."""
+    complete.compose("up", "--detach", "--wait", "--scale", "cars=3")
+    try:
+        hosts = {each["Config"]["Hostname"] for each in complete.containers("cars").values()}
+
+        def nodes():
+            lines = complete.dashcam("search", "service:cars processor.event:transaction", "--json", "--limit", "0")
+            return {json.loads(line)["service"]["node"]["name"] for line in lines.splitlines()}
+
+        with complete.load():
+            until(lambda: hosts <= nodes(), "work of all three")
+        assert len(hosts) == 3
+    finally:
+        complete.compose("up", "--detach", "--wait", "--scale", "cars=1")
+
+
+def test_switching_the_backend_under_load(complete):
+    """To the stand-in and back: only the shipper is made anew, and each event is in one of them."""
+    complete.change(
+        LOG_BACKEND="loggly",
+        LOGGLY_URL="http://loggly-stand-in:8088",
+        LOGGLY_API_URL="http://loggly-stand-in:8088",
+        LOGGLY_TOKEN="11111111-2222-3333-4444-555555555555",
+        LOGGLY_API_TOKEN="stand-in-api-token",
+    )
+    complete.compose("--profile", "loggly-stand-in", "up", "--detach", "loggly-stand-in")
+    others = {name: each["Id"] for name, each in complete.containers().items() if "-shipper-" not in name}
+    with complete.load():
+        load_of(complete, 20)
+        complete.make("up")
+        load_of(complete, 20)
+        complete.change(LOG_BACKEND="local")
+        complete.make("up")
+        load_of(complete, 20)
+
+    assert others == {name: each["Id"] for name, each in complete.containers().items() if "-shipper-" not in name}
+
+
+def test_a_hung_shipper_is_not_healthy(complete):
+    """One that waits for a backend that is down is, and says so."""
+
+    def health():
+        return next(iter(complete.containers("shipper").values()))["State"]["Health"]
+
+    complete.compose("kill", "--signal", "STOP", "shipper")
+    try:
+        until(lambda: health()["Status"] == "unhealthy", "unhealthy shipper", 180)
+    finally:
+        complete.compose("kill", "--signal", "CONT", "shipper")
+    until(lambda: health()["Status"] == "healthy", "healthy shipper")
+    assert "local: ships" in health()["Log"][-1]["Output"]
+
+
+def test_slow_clients_are_not_felt(stack):
+    """Two hundred that send half a request to the proxy."""
+    with ExitStack() as held:
+        for _ in range(200):
+            client = held.enter_context(socket.create_connection(("127.0.0.1", stack.port)))
+            client.sendall(b"POST /cars HTTP/1.1\r\nHost: cars\r\nContent-Length: 100\r\n\r\n{")
+        answer = urllib3.request("GET", f"http://127.0.0.1:{stack.port}/healthz", timeout=5, retries=False)
+        assert answer.status == 200
+        assert stack.order() == 201
+
+
+@pytest.fixture
+def other(docker, tmp_path):
+    """A second checkout, beside the first."""
+    made = []
+
+    def make(**settings):
+        made.append(Stack(docker, tmp_path / f"checkout{len(made)}", **settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.remove()
+
+
+def test_a_small_volume_is_enough(other, table):
+    """Delivered segments make room: more is recorded than fits, and nothing is dropped."""
+    small = other(DASHCAM_SPOOL_LIMIT="8MB", DASHCAM_LOCAL_LIMIT="32MB")
+    options = {"type": "tmpfs", "device": "tmpfs", "o": "size=96m,uid=10001,gid=10001,mode=0750"}
+    override = {"volumes": {"spool": {"driver_opts": options}}}
+    (small.folder / "docker-compose.override.yml").write_text(json.dumps(override))
+    small.make("up")
+
+    def status():
+        return json.loads(small.dashcam("status", "--json", check=False) or "{}")
+
+    with small.load(8):
+        until(lambda: status().get("recorded", 0) > 60_000, "60,000 events", 600)
+
+    found = until(lambda: (s := status()) and s["routes"]["local"]["waiting"] == 0 and s, "delivery")
+    table["small volume"] = (
+        f"{found['recorded']:,} events through 8 MB of spool, dropped {sum(found['dropped'].values())}"
+    )
+    assert sum(found["dropped"].values()) == 0
+    assert all(each["RestartCount"] == 0 for each in small.containers().values())
+
+
+def test_a_postgresql_killed_in_its_first_seconds(other):
+    """The next start makes good what was not finished."""
+    young = other()
+    young.make("secrets")
+    young.compose("up", "--detach", "postgres")
+    postgres = next(iter(young.containers("postgres").values()))
+    subprocess.run(["kill", "-9", str(postgres["State"]["Pid"])], check=True)
+
+    young.make("up")
+
+    assert young.order() == 201
+
+
+def test_down_needs_no_env(other):
+    """A checkout whose .env is gone can still be taken down."""
+    gone = other()
+    (gone.folder / ".env").unlink()
+
+    gone.make("down")
