@@ -3,17 +3,21 @@
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
 from dashcam.destinations.canary import make_canary, send_canary
 from dashcam.destinations.checks import Broken, Check
 from dashcam.destinations.elasticsearch.checks import SETUP, canary_checks, engine_checks
 from dashcam.destinations.fluentd import backend
-from dashcam.destinations.fluentd.connection import Timeouts, dial
+from dashcam.destinations.fluentd.connection import Silent, Timeouts, dial
+from dashcam.destinations.fluentd.handshake import Refused
 from dashcam.destinations.fluentd.options import Options
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.destinations.network import reach, resolve, secure
 from dashcam.errors import BackendUnavailable
+from dashcam.settings import Secret
 
 
 def checks(options: Options, wait_s: float) -> Iterator[Check]:
@@ -42,11 +46,33 @@ def _forward_checks(peer: Peer, tls: ssl.SSLContext) -> Iterator[Check]:
         yield Check("sending", "credentials", partial(_greet, peer))
 
 
-def _greet(peer: Peer) -> str:
+def _greet(peer: Peer, timeouts: Timeouts = Timeouts()) -> str:  # noqa: B008 — it cannot be changed
     try:
-        dial(peer, Timeouts()).close()
-    except BackendUnavailable as fault:
+        dial(peer, timeouts).close()
+    except Silent:
+        raise _explain_silence(peer, timeouts) from None
+    except Refused as fault:
         raise Broken(
             str(fault), "FLUENTD_SHARED_KEY and the user in FLUENTD_URL must be those of its <security>."
         ) from None
+    except BackendUnavailable as fault:
+        raise Broken(str(fault), "Look at its log. Events wait meanwhile.") from None
     return f"{peer} accepts the key"
+
+
+def _explain_silence(peer: Peer, timeouts: Timeouts) -> Broken:
+    """Find out why a server sent no greeting: an empty message is acknowledged by one that asks for no handshake."""
+    plain = replace(peer, shared_key=Secret(), user="", password=Secret())
+    try:
+        with closing(dial(plain, timeouts)) as connection:
+            connection.ask_for_answer("dashcam.log")
+    except BackendUnavailable:
+        return Broken(
+            f"{peer} accepts connections and answers nobody",
+            "It hangs, or its buffer is full: look at its log, and whether Elasticsearch takes what it sends. Events "
+            "wait meanwhile.",
+        )
+    return Broken(
+        f"{peer} greets nobody and accepts messages without a key: it has no <security>",
+        "Leave FLUENTD_SHARED_KEY empty and the user out of FLUENTD_URL, or give it a <security>.",
+    )

@@ -102,6 +102,10 @@ class Connection:
                 "an answer, and acknowledged the next one: its chunk_size_limit is smaller."
             )
 
+    def ask_for_answer(self, tag: str) -> None:
+        """Send an empty message and return when it is acknowledged."""
+        self._probe(tag, set(), self._timeouts.probe_s)
+
     def _collect(self, waiting: set[str], wait_s: float) -> bool:
         until_s = time.monotonic() + wait_s
         try:

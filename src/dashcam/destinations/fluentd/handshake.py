@@ -12,6 +12,10 @@ from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable
 
 
+class Refused(BackendUnavailable):
+    """One side does not accept the other's proof."""
+
+
 @dataclass(frozen=True, slots=True)
 class Helo:
     """The server's first message: salts for the key and the password, and whether it keeps connections open."""
@@ -40,15 +44,13 @@ def make_ping(peer: Peer, helo: Helo, name: str, salt: str) -> list[str]:
 
 
 def check_pong(peer: Peer, helo: Helo, salt: str, answer: Any) -> None:
-    """Accept the server's proof; raises `BackendUnavailable` when it refused ours or cannot give its own."""
+    """Accept the server's proof; raises `Refused` when it refused ours or cannot give its own."""
     match answer:
         case ["PONG", True, _, str() as name, str() as proof]:
             if not hmac.compare_digest(_bytes(proof), _bytes(_digest(salt, name, helo.nonce, peer.shared_key))):
-                raise BackendUnavailable(
-                    f"{peer} cannot prove that it knows the shared key: is it ours? Check FLUENTD_URL."
-                )
+                raise Refused(f"{peer} cannot prove that it knows the shared key: is it ours? Check FLUENTD_URL.")
         case ["PONG", False, reason, *_]:
-            raise BackendUnavailable(
+            raise Refused(
                 f"{peer} refused the handshake: {reason!s:.200}. FLUENTD_SHARED_KEY, and the user and password in "
                 "FLUENTD_URL if any, must be those of its <security>."
             )
