@@ -1,6 +1,7 @@
 """Set up a self-hosted stack: `dashcam setup elk` brings Elasticsearch or OpenSearch, and Kibana, to where events fit.
 
 It needs the rights of logging/elk/roles/installer.json, says each thing it did, and may be run again at any time.
+Keys that are about to end are made anew; with --rotate they all are, and those before stay valid until the next time.
 With KIBANA_URL it imports searches and dashboards there; `dashcam setup kibana-pack` prints them for an import by hand.
 """
 
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from dashcam.cli import OK
 from dashcam.destinations import registry
+from dashcam.destinations.destination import KeyFile
 from dashcam.errors import SettingsError
 
 
@@ -16,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument("stack", choices=["elk", "elasticsearch", "kibana-pack"], help="what is set up, or printed")
     parser.add_argument("--keys", type=Path, metavar="FILE", help="make a writer's and a reader's key, into this file")
+    parser.add_argument("--life", type=int, default=365, metavar="DAYS", help="how long new keys are valid (365)")
+    parser.add_argument("--rotate", action="store_true", help="replace the keys in FILE though they hold")
     parser.add_argument("--json", action="store_true", help="one JSON object a step")
 
 
@@ -28,7 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
     destination = registry.get(arguments.stack)
     if destination.setup is None:
         raise SettingsError(f"{arguments.stack} has nothing to set up.")
-    for step in destination.setup(registry.options(arguments.stack), arguments.keys):
+    if arguments.life < 1:
+        raise SettingsError("--life takes days, 1 or more.")
+    if arguments.rotate and not arguments.keys:
+        raise SettingsError("--rotate needs --keys FILE: the keys in it are replaced.")
+    keys = arguments.keys and KeyFile(arguments.keys, arguments.life, arguments.rotate)
+    for step in destination.setup(registry.options(arguments.stack), keys):
         if arguments.json:
             print(orjson.dumps(step).decode(), flush=True)
         else:

@@ -33,6 +33,15 @@ class StoryReference(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A file of API keys that a set-up is to make: how many days they live, and whether to replace those that hold."""
+
+    path: Path
+    life_days: int = 365
+    is_rotation: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One thing that was set up, and what was done about it."""
 
@@ -51,7 +60,7 @@ class Destination:
     - `store` gives what its events are found in; `None` for a destination that keeps nothing.
     - `checks` yields what `dashcam doctor` looks at, given the seconds that a canary may take to be found.
     - `links` gives the addresses of a story in its web pages, by what shows it, such as `kibana_discover`.
-    - `setup` makes it ready for events, step by step; the path is where new keys are written, if they are wanted.
+    - `setup` makes it ready for events, step by step, and writes keys if a file for them is wanted.
 
         DESTINATION = Destination("webhook", Options, backend=lambda options: Webhook(options.url))
     """
@@ -62,5 +71,5 @@ class Destination:
     store: Callable[[Any], Store] | None = None
     checks: "Callable[[Any, float], Iterator[Check]] | None" = None
     links: Callable[[Any, StoryReference], dict[str, str]] | None = None
-    setup: Callable[[Any, Path | None], Iterator[Step]] | None = None
+    setup: Callable[[Any, KeyFile | None], Iterator[Step]] | None = None
     found_within_s: float = 30.0

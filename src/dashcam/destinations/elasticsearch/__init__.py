@@ -4,10 +4,9 @@ The functions serve the route `elk` too, where fluentd ships and the events are 
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dashcam.destinations.destination import Destination, Step, StoryReference
+from dashcam.destinations.destination import Destination, KeyFile, Step, StoryReference
 from dashcam.destinations.elasticsearch.options import Options
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def _links(options: Options, reference: StoryReference) -> dict[str, str]:
     return story_links(reference, options.kibana_url) if options.kibana_url else {}
 
 
-def _setup(options: Options, keys: Path | None) -> Iterator[Step]:
+def _setup(options: Options, keys: KeyFile | None) -> Iterator[Step]:
     from dashcam.destinations.elasticsearch.setup import set_up
 
     return set_up(options, keys)

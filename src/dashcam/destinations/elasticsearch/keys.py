@@ -1,46 +1,93 @@
-"""API keys with the least rights: one to write events, one to read them.
+"""API keys with the least rights and a life of their own: one to write events, one to read them.
 
-Source: Elasticsearch API, "Create an API key". OpenSearch has users instead; `logging/elk/roles` says their rights.
+Source: Elasticsearch API, "Create an API key", "Get API key information", "Invalidate API keys". OpenSearch has users
+instead; `logging/elk/roles` says their rights.
 """
 
+import binascii
 import os
-from pathlib import Path
+import re
+import time
+from base64 import b64decode
 
-from dashcam.destinations.destination import Step
-from dashcam.destinations.elasticsearch.client import Client
+from dashcam.destinations.destination import KeyFile, Step
+from dashcam.destinations.elasticsearch.client import Client, Response
 from dashcam.destinations.elasticsearch.data import read_json
 from dashcam.errors import DashcamError, StoreUnreachable
 from dashcam.settings import Secret
 
 ROLES = ("writer", "reader")
+MS_PER_DAY = 24 * 60 * 60 * 1000
+
+_LINE = "ELASTICSEARCH_{}_KEY={}\n"
+_FORMER = "# replaced by these, and valid until the next rotation: "
 
 
-def set_up(client: Client, path: Path) -> Step:
-    """Make both keys and write them into a file that only its owner can read; a file that is there stays.
+def set_up(client: Client, wanted: KeyFile) -> Step:
+    """Write both keys into a file that only its owner can read, unless those in it hold for a third of their life.
 
-    Its lines are `ELASTICSEARCH_WRITER_KEY=…` and `ELASTICSEARCH_READER_KEY=…`.
+    Its lines are `ELASTICSEARCH_WRITER_KEY=…` and `ELASTICSEARCH_READER_KEY=…`. It is replaced in one step, so that
+    nobody reads half of it. With `is_rotation` there are new keys in any case; those that they replace stay valid until
+    the next rotation, so that whoever uses them has the time to take the new ones.
     """
-    what = f"keys in {path}"
+    what = f"keys in {wanted.path}"
+    text = wanted.path.read_text() if wanted.path.exists() else ""
+    ids = [_id_of(text, role) for role in ROLES]
+    ends_ms = min(_end_ms(client, id_) for id_ in ids)
+    if not wanted.is_rotation and ends_ms > _now_ms() + wanted.life_days * MS_PER_DAY / 3:
+        return Step(what, f"kept, valid until {_date(ends_ms)}")
+    _replace(client, wanted, [id_ for id_ in ids if id_])
+    _invalidate(client, re.findall(rf"^{_FORMER}(.*)$", text, re.MULTILINE))
+    return Step(
+        what, f"made, valid until {_date(_now_ms() + wanted.life_days * MS_PER_DAY)}; whoever uses them, restart"
+    )
+
+
+def _replace(client: Client, wanted: KeyFile, former: list[str]) -> None:
+    new = wanted.path.with_name(f".{wanted.path.name}.new")
     try:
-        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
-    except FileExistsError:
-        return Step(what, "kept: the file is there")
+        # Opened before keys are made: a key is shown once.
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            keys = {role: _make(client, role, wanted.life_days) for role in ROLES}
+            file.write("".join(_LINE.format(role.upper(), key) for role, key in keys.items()))
+            file.write(f"{_FORMER}{','.join(former)}\n" if former else "")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(wanted.path)
     except OSError as fault:
-        raise DashcamError(f"{path} cannot be written: {fault.strerror}.") from fault
+        raise DashcamError(f"{wanted.path} cannot be written: {fault.strerror}.") from fault
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _id_of(text: str, role: str) -> str:
+    """Return the id of a key in a file, empty where there is none: an encoded key is base64 of `id:key`."""
+    match = re.search(rf"^ELASTICSEARCH_{role.upper()}_KEY=(\S+)$", text, re.MULTILINE)
     try:
-        with file:
-            keys = {role: _make(client, role) for role in ROLES}
-            file.writelines(f"ELASTICSEARCH_{role.upper()}_KEY={key}\n" for role, key in keys.items())
-    except DashcamError:
-        path.unlink()
-        raise
-    return Step(what, "made")
+        return b64decode(match[1], validate=True).decode().partition(":")[0] if match else ""
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
 
 
-def _make(client: Client, role: str) -> Secret:
-    """A new key in its encoded form."""
+def _end_ms(client: Client, id_: str) -> float:
+    """Return when a key ends, in milliseconds since the epoch; 0 where Elasticsearch does not know it, or no more."""
+    if not id_:
+        return 0
+    answer = client.ask("GET", "/_security/api_key", params={"id": id_, "owner": "true"})
+    if answer.status == 404:
+        return 0
+    if not answer.is_ok:
+        raise StoreUnreachable(_explain(client, answer))
+    known = answer.body["api_keys"]
+    is_valid = bool(known) and not known[0].get("invalidated")
+    return float(known[0].get("expiration", 0)) if is_valid else 0  # one without an end is replaced too
+
+
+def _make(client: Client, role: str, life_days: int) -> Secret:
+    """Return a new key in its encoded form."""
     name = f"dashcam-{role}"
-    body = {"name": name, "role_descriptors": {name: read_json(f"roles/{role}.json")}}
+    rights = {name: read_json(f"roles/{role}.json")}
+    body = {"name": name, "expiration": f"{life_days}d", "role_descriptors": rights}
     answer = client.ask("POST", "/_security/api_key", body)
     if answer.has_no_handler:
         raise DashcamError(f"{client.address} makes no API keys: its security is off, or it is OpenSearch.")
@@ -50,5 +97,25 @@ def _make(client: Client, role: str) -> Secret:
             "user:password@ into ELASTICSEARCH_URL."
         )
     if not answer.is_ok:
-        raise StoreUnreachable(client.explain(answer, "the cluster privilege manage_own_api_key"))
+        raise StoreUnreachable(_explain(client, answer))
     return Secret(answer.body["encoded"])
+
+
+def _invalidate(client: Client, lists: list[str]) -> None:
+    ids = [id_ for each in lists for id_ in each.split(",")]
+    if ids:
+        answer = client.ask("DELETE", "/_security/api_key", {"ids": ids, "owner": True})
+        if not answer.is_ok and answer.status != 404:
+            raise StoreUnreachable(_explain(client, answer))
+
+
+def _explain(client: Client, answer: Response) -> str:
+    return client.explain(answer, "the cluster privilege manage_own_api_key")
+
+
+def _now_ms() -> float:
+    return time.time() * 1000
+
+
+def _date(end_ms: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(end_ms / 1000))

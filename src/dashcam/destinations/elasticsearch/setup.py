@@ -5,17 +5,16 @@ All of it may be done again at any time: what is there is brought to the present
 
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
-from dashcam.destinations.destination import Step
+from dashcam.destinations.destination import KeyFile, Step
 from dashcam.destinations.elasticsearch import keys, kibana, streams, users
 from dashcam.destinations.elasticsearch.client import Client
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.destinations.elasticsearch.saved_objects import kibana_pack
 
 
-def set_up(options: Options, keys_file: Path | None) -> Iterator[Step]:
-    """Set up the engine, and Kibana if its address is known; write a writer's and a reader's key if a path is given.
+def set_up(options: Options, keys_file: KeyFile | None) -> Iterator[Step]:
+    """Set up the engine, and Kibana if its address is known; write a writer's and a reader's key into a given file.
 
     Needs the rights of `logging/elk/roles/installer.json`. Raises `DashcamError` at the first thing that cannot be
     done; what was done stays.
