@@ -7,7 +7,7 @@ import orjson
 from opentelemetry.context import Context, create_key, get_current
 
 from dashcam.record.correlation import ids_in
-from dashcam.record.masking import MASK, has_word, is_secret, is_secret_name, mask_value
+from dashcam.record.masking import MASK, has_word, is_secret, mask_value
 from dashcam.record.plain import LEAVES, MAX_PLAIN_BYTES, MENDED, OPTIONS, convert, dumps, fast_verdict, is_plain
 from dashcam.record.sanitizer import Sanitizer
 
@@ -78,10 +78,10 @@ def _with_tags(body: bytes) -> bytes:
 
 def _mask(body: bytes, document: dict[str, Any]) -> bytes:
     """Return the JSON of a call with its secrets masked."""
-    # Most secrets have a name of their own; texts are asked for once, so what had none keeps the one it got.
-    if (labels := document.get("labels")) and MENDED not in body and any(map(is_secret_name, labels)):
-        masked = {name: MASK if is_secret(name, value) else value for name, value in labels.items()}
-        body = dumps(document | {"labels": masked})
+    # Most secrets are a text with a name of its own; a value that became a text is not asked for it again.
+    labels = document.get("labels", {}) if MENDED not in body else {}
+    if named := [name for name, value in labels.items() if type(value) is str and is_secret(name, value)]:
+        body = dumps(document | {"labels": labels | dict.fromkeys(named, MASK)})
         if not has_word(body):
             return body
     masked_body = orjson.dumps(mask_value(orjson.loads(body.replace(MENDED, b""))))

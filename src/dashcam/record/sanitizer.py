@@ -86,9 +86,9 @@ class Sanitizer:
         """Return a JSON object: names as strings, values sanitized, secrets masked by their name."""
         sanitized = {}
         for name in self._first(fields):
-            key, value = self._name(name), fields[name]
+            key, value = self._name(name), self.value(fields[name], depth)
             asked = name[:MAX_NAME_BYTES] if isinstance(name, str) else key
-            sanitized[key] = MASK if is_secret(asked, value) else self.value(value, depth)
+            sanitized[key] = MASK if is_secret(asked, value) else value
         return mask_named_value(sanitized)
 
     def error(self, error: BaseException) -> dict[str, str]:
