@@ -135,3 +135,17 @@ def test_what_cannot_be_meant_is_told(environment, options, capsys):
 
     assert status == 2
     assert capsys.readouterr().err
+
+
+def test_a_copy_ends_with_its_reader(environment, tmp_path):
+    """`dashcam copy --to stdout | head -1`: nobody reads what is left."""
+    with subprocess.Popen(
+        [*DASHCAM, "copy", "--from", "local", "--to", "stdout", "--since", SINCE, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()  # before the first event is written
+        errors = process.stderr.read()
+
+        assert process.wait(60) == 0
+    assert b"Traceback" not in errors

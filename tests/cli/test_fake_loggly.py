@@ -7,7 +7,7 @@ import sys
 
 import requests
 
-COMMAND = [sys.executable, "-m", "dashcam", "loggly-stand-in"]
+COMMAND = [sys.executable, "-m", "dashcam", "fake-loggly"]
 
 
 def start(*options):
@@ -57,5 +57,5 @@ def test_a_port_that_is_taken_is_told(tmp_path):
     first.communicate()
 
     assert second.returncode == 1
-    assert "the stand-in cannot start" in second.stderr
+    assert "the fake Loggly cannot start" in second.stderr
     assert "Traceback" not in second.stderr

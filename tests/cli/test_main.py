@@ -19,6 +19,7 @@ def test_each_command_tells_of_itself(tmp_path, command):
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: dashcam {command}")
     assert "exit status: 0 found or done" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert list(tmp_path.iterdir()) == []
 
 
@@ -28,6 +29,22 @@ def test_help(tmp_path):
 
     assert done.returncode == 0
     assert all(f"\n  {command} " in done.stdout for command in COMMANDS)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_help_is_a_command_too(tmp_path):
+    """For all commands, and for one."""
+    assert dashcam("help", folder=tmp_path).stdout == dashcam("--help", folder=tmp_path).stdout
+    assert dashcam("help", "trace", folder=tmp_path).stdout == dashcam("trace", "--help", folder=tmp_path).stdout
+
+
+def test_a_former_name(tmp_path):
+    """The fake Loggly has had another."""
+    done = dashcam("loggly-stand-in", "--port", "99999", folder=tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("dashcam: the fake Loggly cannot start: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_the_version(tmp_path):
@@ -39,9 +56,17 @@ def test_the_version(tmp_path):
     ("arguments", "expected"),
     [
         ((), "usage: dashcam COMMAND"),
-        (("trase",), "dashcam: 'trase' is not a command. Known: "),
+        (("trac",), "dashcam: 'trac' is not a command. Did you mean trace?"),
+        (("wibble",), "dashcam: 'wibble' is not a command. Known: "),
         (("--no-such-option",), "is not a command"),
-        (("trace",), "usage: dashcam trace"),
+        (("trace",), "dashcam: Give an ID, or --last: dashcam trace ID"),
+        (("trace", "--last", "7"), "Give an ID, or --last"),
+        (("cat", "--json"), "unrecognized arguments: --json"),
+        (("search", "status:abc"), "'abc' is not a value of http.response.status_code"),
+        (("search", "--since", "1h", "--until", "2h"), "The period is empty"),
+        (("copy", "--from", "local", "--to", "bogus", "--since", "1d"), "--to 'bogus' is not a destination. Known: "),
+        (("copy", "--from", "bogus", "--to", "local", "--since", "1d"), "--from 'bogus' is not a destination"),
+        (("copy", "--from", "stdout", "--to", "local", "--since", "1d"), "--from stdout: it keeps no events"),
         (("status", "--colour"), "unrecognized arguments: --colour"),
         (("search", "a:(b"), "dashcam: "),
     ],

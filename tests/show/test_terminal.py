@@ -78,12 +78,12 @@ def test_the_stream_says_what_it_can_show(encoding, ascii_only):
 def test_an_event_is_one_line():
     """When, level, service, what, what was added, and the request ID to go on with."""
     assert [draw_event(event, Style()) for event in events.created()[:4]] == [
-        "2026-11-24 01:35:46.123  INFO   cars      creating a car  name=VW Golf  request=" + events.REQUEST_ID,
-        "2026-11-24 01:35:46.124  INFO   cars      INSERT INTO cars (id, name) VALUES (%s, %s) in 1.40 ms"
+        "2026-11-24 01:35:46.123 UTC  INFO   cars      creating a car  name=VW Golf  request=" + events.REQUEST_ID,
+        "2026-11-24 01:35:46.124 UTC  INFO   cars      INSERT INTO cars (id, name) VALUES (%s, %s) in 1.40 ms"
         "  request=" + events.REQUEST_ID,
-        "2026-11-24 01:35:46.126  INFO   cars      POST 127.0.0.1:5001/parts → 201 in 31.2 ms"
+        "2026-11-24 01:35:46.126 UTC  INFO   cars      POST 127.0.0.1:5001/parts → 201 in 31.2 ms"
         "  request=" + events.REQUEST_ID,
-        "2026-11-24 01:35:46.129  INFO   parts     parts wanted  car_id=7f3e0c7a-0b8e-4c4e-9a43-5f0f6d1f2a11"
+        "2026-11-24 01:35:46.129 UTC  INFO   parts     parts wanted  car_id=7f3e0c7a-0b8e-4c4e-9a43-5f0f6d1f2a11"
         '  kinds=["engine", "wheel", "body"]  request=' + events.REQUEST_ID,
     ]
 
@@ -93,7 +93,7 @@ def test_an_aborted_request_is_one_line():
     aborted = next(event for event in events.aborted() if event.get("event.action"))
 
     assert draw_event(aborted, Style()) == (
-        "2026-11-24 01:35:46.135  ERROR  parts     POST /parts aborted after at least 7.30 ms  request="
+        "2026-11-24 01:35:46.135 UTC  ERROR  parts     POST /parts aborted after at least 7.30 ms  request="
         + events.REQUEST_ID
     )
 

@@ -5,7 +5,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from textwrap import fill
+from typing import Any
 
+from dashcam.cli.door import STANDARD_OUTPUT, Door, escaped_output
 from dashcam.errors import DashcamError, MissingExtraError, QueryError, SettingsError, StoreUnreachable
 from dashcam.extras import missing_extra
 from dashcam.version import __version__
@@ -13,75 +16,114 @@ from dashcam.version import __version__
 OK, NOT_FOUND, USAGE, UNREACHABLE = 0, 1, 2, 3
 
 COMMANDS = {
-    "demo": "a car request through two services on this machine, from start to story",
+    "demo": "two services, a shipper and the viewer on this machine",
     "run": "run a command with a shipper beside it",
-    "ship": "bring what is recorded to the backend",
-    "trace": "one request's story, by any id",
+    "ship": "send what is recorded to the backend",
+    "trace": "one request's story, by any ID",
     "search": "events that match a query",
-    "tail": "events as they come",
+    "tail": "events as they arrive",
     "view": "requests, searches and stories in a browser",
-    "copy": "history from any store to any backend",
-    "replay": "dead letters once more, after their cause was mended",
-    "status": "recorded, delivered, waiting, dead-lettered, dropped",
-    "doctor": "each step of the way to the backend and back, and what is wrong with it",
-    "cat": "the lines of the spool",
+    "copy": "events of any store to any backend",
+    "replay": "send dead letters again, once their cause is fixed",
+    "status": "what is recorded, delivered, waiting, dropped",
+    "doctor": "check each step to the backend and back",
+    "cat": "the events of the spool",
     "settings": "every setting, its value and meaning",
-    "loggly-stand-in": "play Loggly on this machine, to try hosted mode with no account",
-    "setup": "Elasticsearch or OpenSearch, and Kibana, made ready for events",
+    "fake-loggly": "a Loggly on this machine, to try without an account",
+    "setup": "prepare Elasticsearch or OpenSearch, and Kibana",
 }
+
+ALIASES = {"loggly-stand-in": "fake-loggly"}
 
 _MODULES = {
     "trace": "story",
     "copy": "copying",
-    "loggly-stand-in": "fake_loggly",
+    "fake-loggly": "fake_loggly",
 }  # whose own name can be none of a module
 
-_LISTED = "commands (dashcam COMMAND --help tells more):\n" + "\n".join(
+_WITH_QUERY = frozenset({"search", "tail"})
+
+_WIDTH = 80  # columns of help
+
+_LISTED = "commands (dashcam help COMMAND describes one):\n" + "\n".join(
     f"  {name:{max(map(len, COMMANDS))}}  {meaning}" for name, meaning in COMMANDS.items()
 )
 
 _EPILOG = """\
-settings come from the environment (docs/settings.md); LOG_BACKEND chooses where events go and are found.
-exit status: 0 found or done, 1 not found or not well, 2 usage or settings, 3 unreachable."""
+Settings come from the environment (docs/settings.md); LOG_BACKEND chooses where
+events go and are found. exit status: 0 found or done, 1 not found or not well,
+2 usage or settings, 3 unreachable."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; gives its exit status."""
+    """Run one command; return its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with escaped_output():
+            return _run(given)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does; what is still buffered has nowhere to go.
+        _drop_output()
+        return OK
+    except OSError as error:
+        _report(f"{error.filename or given[0]}: {error.strerror or error}")
+        if error.filename == STANDARD_OUTPUT:
+            _drop_output()
+        return NOT_FOUND
+
+
+def _report(text: str) -> None:
+    if sys.stderr is not None:
+        print(f"dashcam: {text}", file=Door(sys.stderr, "standard error"))
+
+
+def _drop_output() -> None:
+    """Let what is buffered for standard output go nowhere, so that Python does not fail on it at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(given: list[str]) -> int:
+    if given[:1] == ["help"]:
+        given = [*given[1:2], "--help"]
+    given[:1] = [ALIASES.get(name, name) for name in given[:1]]
     if not given or given[0] not in COMMANDS:
         return _explain(given)
     try:
-        return _run(given)
+        command = import_module(f"dashcam.cli.{_MODULES.get(given[0], given[0])}")
+        parser = _parser(f"dashcam {given[0]}", _reflow(command.__doc__ or ""))
+        command.add_arguments(parser)
+        if given[0] in _WITH_QUERY:
+            from dashcam.cli.query import protect_minus
+
+            given[1:] = protect_minus(given[1:])
+        return int(command.run(parser.parse_args(given[1:])))
     except ModuleNotFoundError as error:
         if (missing := missing_extra(error)) is None:
             raise
         print(f"dashcam: {missing}", file=sys.stderr)
         return USAGE
-
-
-def _run(given: Sequence[str]) -> int:
-    command = import_module(f"dashcam.cli.{_MODULES.get(given[0], given[0])}")
-    parser = argparse.ArgumentParser(
-        f"dashcam {given[0]}",
-        description=command.__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_arguments(parser)
-    try:
-        return int(command.run(parser.parse_args(given[1:])))
-    except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does; what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
     except KeyboardInterrupt:
         return 130
-    except OSError as error:
-        print(f"dashcam: {error.filename or given[0]}: {error.strerror or error}", file=sys.stderr)
-        return NOT_FOUND
     except DashcamError as error:
         print(f"dashcam: {error}", file=sys.stderr)
         return _status_of(error)
+
+
+def _parser(name: str, description: str, **options: Any) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        name,
+        description=description,
+        epilog=_EPILOG,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=_WIDTH),
+        **options,
+    )
+
+
+def _reflow(text: str) -> str:
+    """Return a docstring as help: paragraphs as wide as a terminal, examples as they are."""
+    paragraphs = text.strip().split("\n\n")
+    return "\n\n".join(one if "\n  " in one else fill(one, _WIDTH, break_on_hyphens=False) for one in paragraphs)
 
 
 def _status_of(error: DashcamError) -> int:
@@ -94,18 +136,18 @@ def _status_of(error: DashcamError) -> int:
 
 
 def _explain(given: list[str]) -> int:
-    """Tell what there is: asked for, or because what was asked for is not there."""
-    parser = argparse.ArgumentParser(
-        "dashcam",
-        usage="dashcam COMMAND [...]",
-        description=f"Follow one request through every service.\n\n{_LISTED}",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    """List the commands: on request, or because a command is missing or not known."""
+    from difflib import get_close_matches  # 5 ms of a look-up's 60
+
+    parser = _parser(
+        "dashcam", f"Follow one request through every service.\n\n{_LISTED}", usage="dashcam COMMAND [...]"
     )
     parser.add_argument("--version", action="version", version=f"dashcam {__version__}")
     if given:
         parser.parse_known_args(given)
-        print(f"dashcam: {given[0]!r} is not a command. Known: {', '.join(COMMANDS)}.", file=sys.stderr)
+        close = get_close_matches(given[0], COMMANDS, 1)
+        hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(COMMANDS)}."
+        print(f"dashcam: {given[0]!r} is not a command. {hint}", file=sys.stderr)
     else:
         parser.print_help(sys.stderr)
     return USAGE

@@ -12,10 +12,9 @@ from dashcam.destinations.registry import load_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument("segment", nargs="*", type=Path, help="segment files; else all below DASHCAM_DIR")
     parser.add_argument("--raw", action="store_true", help="the lines as they stand in the files")
-    parser.add_argument("--json", action="store_true", help="JSON Lines, which it prints anyway")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.cli.period import moment
-from dashcam.destinations.registry import connect, get, load_settings, open_store
+from dashcam.cli.period import check_period, moment
+from dashcam.cli.query import parse_words
+from dashcam.destinations.registry import connect, get, known, load_settings, open_store
+from dashcam.errors import SettingsError
 from dashcam.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument("--from", required=True, dest="source", metavar="ROUTE", help="whose store is read")
     parser.add_argument("--to", required=True, metavar="ROUTE", help="whose backend gets the events")
     parser.add_argument("--since", required=True, type=moment, metavar="WHEN", help="an age as 7d, or a time")
@@ -41,13 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Copy; exit status 1 when it was stopped, or events were refused."""
-    from dashcam.find.language import parse
     from dashcam.find.query import Query
 
     settings = load_settings()
+    _check_routes(arguments)
+    check_period(arguments.since, arguments.until)
     bookmark = Bookmark.of(settings.dir, arguments)
     since_ns = max(arguments.since, bookmark.time_ns)
-    query = Query(parse(arguments.query), since_ns, arguments.until or time.time_ns())
+    query = Query(parse_words([arguments.query]), since_ns, arguments.until or time.time_ns())
     with ExitStack() as stack:
         source = stack.enter_context(closing(open_store(arguments.source)))
         events: Iterable[Event] = bookmark.rest_of(source.find(query))
@@ -55,8 +58,16 @@ def run(arguments: argparse.Namespace) -> int:
             target = stack.enter_context(closing(open_store(arguments.to)))
             events = missing(events, target.find(query))
         count = _copy(events, bookmark, query, arguments, settings)
-    _tell(count, arguments)
+    _report(count, arguments)
     return NOT_FOUND if count.dead or count.is_stopped else OK
+
+
+def _check_routes(arguments: argparse.Namespace) -> None:
+    for option, route in (("--from", arguments.source), ("--to", arguments.to)):
+        if route not in known():
+            raise SettingsError(f"{option} {route!r} is not a destination. Known: {', '.join(known())}.")
+    if get(arguments.source).store is None:
+        raise SettingsError(f"--from {arguments.source}: it keeps no events that could be read.")
 
 
 class Bookmark(NamedTuple):
@@ -132,9 +143,21 @@ def _copy(
         stack.enter_context(set_by_signals(stopping))
         backend = stack.enter_context(closing(connect(arguments.to)))
         letters = DeadLetters(settings.dir / "dead-letters", f"copy-{arguments.to}")
-        delivery = Delivery(arguments.to, backend, letters, stopping, lambda _: None)
+        delivery = Delivery(arguments.to, backend, letters, stopping, _end_without_reader)
         lines = _with_progress(events, query, is_shown=not arguments.json)
         return _deliver(batches(lines, backend.limits), delivery, bookmark)
+
+
+def _end_without_reader(trouble: str | None) -> None:
+    """Raise `BrokenPipeError` when standard output, where the events may go, is a pipe that nobody reads any more."""
+    import select
+
+    if trouble is None:
+        return
+    poll = select.poll()
+    poll.register(1, 0)
+    if any(event & select.POLLERR for _, event in poll.poll(0)):
+        raise BrokenPipeError
 
 
 def _deliver(cut: Iterable[list["EncodedEvent"]], delivery: "Delivery", bookmark: Bookmark) -> Count:
@@ -156,9 +179,10 @@ def _with_progress(events: Iterable["Event"], query: "Query", *, is_shown: bool)
     from dashcam.event import NS_PER_S, EncodedEvent
 
     tqdm.monitor_interval = 0  # no thread of its own: the bar moves with every event
+    terminal = getattr(sys.stderr, "stream", sys.stderr)  # a bar returns to the start of its line
     begin_ns = None
     bar_format = "{percentage:3.0f} % of the time |{bar}| {n_fmt} s{postfix}, {elapsed} so far"
-    with tqdm(bar_format=bar_format, disable=None if is_shown else True) as bar:
+    with tqdm(file=terminal, bar_format=bar_format, disable=None if is_shown else True) as bar:
         for number, event in enumerate(events, 1):
             if begin_ns is None:
                 begin_ns = event.time_ns
@@ -169,7 +193,7 @@ def _with_progress(events: Iterable["Event"], query: "Query", *, is_shown: bool)
         bar.update((bar.total or 0) - bar.n)
 
 
-def _tell(count: Count, arguments: argparse.Namespace) -> None:
+def _report(count: Count, arguments: argparse.Namespace) -> None:
     if arguments.json:
         import orjson
 

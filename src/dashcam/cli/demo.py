@@ -40,7 +40,7 @@ LOOK_S = 0.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument("--once", action="store_true", help="stop after the stories")
     parser.add_argument("--json", action="store_true", help="print the stories as one JSON object a line")
 

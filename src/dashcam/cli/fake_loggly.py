@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument("--host", default="127.0.0.1", help="the address it listens at; in a container 0.0.0.0")
     parser.add_argument("--port", type=int, default=0, help="the port it listens at; else any free one")
     parser.add_argument("--journal", type=Path, metavar="FILE", help="keep what was sent, for the next start")
@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         stand_in = StandIn(
             _habits(arguments), host=arguments.host, port=arguments.port, journal=arguments.journal
         ).start()
-    except OSError as fault:
-        raise DashcamError(f"the stand-in cannot start: {fault}") from fault
+    except (OSError, OverflowError) as fault:
+        raise DashcamError(f"the fake Loggly cannot start: {fault}") from fault
     _print(stand_in.environment(), is_json=arguments.json)
     stopping.wait()
     stand_in.close()

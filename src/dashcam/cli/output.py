@@ -1,27 +1,39 @@
-"""How commands write: in colour to a terminal, plain into a pipe or a file."""
+"""The way commands write: drawings in colour to a terminal, plain into a pipe or a file, and JSON Lines."""
 
 import shutil
 import sys
 from collections.abc import Iterable
 
+from dashcam.cli.door import Door
 from dashcam.event import Event
 from dashcam.settings import wants_no_colour
 from dashcam.show.ansi import Style, style_for
 from dashcam.show.terminal import draw_event
 
 
-def terminal_style() -> Style:
-    """The style of standard output; `NO_COLOR` (no-color.org) turns the colour off."""
+def terminal_style(*, local_time: bool = False) -> Style:
+    """Return the style of standard output; `NO_COLOR` (no-color.org) turns the colour off."""
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else None
-    return style_for(sys.stdout, width, colour=is_terminal and not wants_no_colour())
+    return style_for(sys.stdout, width, colour=is_terminal and not wants_no_colour(), local_time=local_time)
 
 
-def print_events(events: Iterable[Event], *, is_json: bool) -> int:
-    """Print events as they come, one a line; how many there were."""
-    style = terminal_style()
+def print_drawn(lines: Iterable[str]) -> None:
+    """Print the lines of a drawing."""
+    write = sys.stdout.write_drawn if isinstance(sys.stdout, Door) else sys.stdout.write
+    for line in lines:
+        write(f"{line}\n")
+
+
+def print_events(events: Iterable[Event], *, is_json: bool, local_time: bool = False) -> int:
+    """Print events as they come, one a line; return how many there were."""
+    style = terminal_style(local_time=local_time)
     printed = 0
     for event in events:
-        print(event.to_json().decode() if is_json else draw_event(event, style), flush=True)
+        if is_json:
+            print(event.to_json().decode())
+        else:
+            print_drawn([draw_event(event, style)])
+        sys.stdout.flush()
         printed += 1
     return printed

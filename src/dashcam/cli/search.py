@@ -3,10 +3,10 @@
 Examples:
   dashcam search 'level:error service:parts "timed out"'
   dashcam search 'duration:>250ms path:/cars' --since 1h --json
-  dashcam search car_id:7 --since 30d --limit 0
+  dashcam search -level:info created --since 30d --limit 0
 
-Words look in message and error; field:value in a field; a name that is no field of ours is a label. AND, OR, NOT,
-( ), wildcards * and ?, ranges [a TO b], >, >=, <, <=.
+Words look in messages, errors, labels and IDs; field:value in a field; a name that is not a field is a label. AND, OR,
+NOT, ( ), wildcards * and ?, ranges [a TO b], >, >=, <, <=. docs/search.md has it all.
 
 """
 
@@ -14,16 +14,18 @@ import argparse
 import sys
 
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.cli.period import moment
+from dashcam.cli.period import check_period, moment
+from dashcam.cli.query import add_query, explain_nothing, parse_words
 from dashcam.destinations.registry import load_settings, open_store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
-    parser.add_argument("query", nargs="?", default="", help="what to look for; everything when left out")
+    """Add the command's arguments."""
+    add_query(parser, "what to look for; everything when left out")
     parser.add_argument("--since", type=moment, default="24h", metavar="WHEN", help="an age as 1h, or a time (24h)")
     parser.add_argument("--until", type=moment, metavar="WHEN", help="likewise; now unless given")
     parser.add_argument("--limit", type=int, default=100, metavar="N", help="the newest N, 0 for all (100)")
+    parser.add_argument("--local-time", action="store_true", help="print times of this time zone instead of UTC")
     parser.add_argument("--json", action="store_true", help="print JSON Lines")
 
 
@@ -32,15 +34,17 @@ def run(arguments: argparse.Namespace) -> int:
     from contextlib import closing
 
     from dashcam.cli.output import print_events
-    from dashcam.find.language import parse
     from dashcam.find.query import Query
 
     settings = load_settings()
-    query = Query(parse(arguments.query), arguments.since, arguments.until, max(0, arguments.limit))
+    check_period(arguments.since, arguments.until)
+    query = Query(parse_words(arguments.query), arguments.since, arguments.until, max(0, arguments.limit))
     with closing(open_store(settings.routes[0])) as store:
-        found = print_events(store.find(query), is_json=arguments.json)
-    if not found:
-        print("dashcam: no event matches", file=sys.stderr)
-    elif found == arguments.limit:
-        print(f"dashcam: the newest {found}; --limit 0 gives all", file=sys.stderr)
+        found = print_events(store.find(query), is_json=arguments.json, local_time=arguments.local_time)
+        if not found:
+            print("dashcam: no event matches", file=sys.stderr)
+            for reason in explain_nothing(store, query, arguments.since):
+                print(f"dashcam: {reason}", file=sys.stderr)
+    if found and found == arguments.limit:
+        print(f"dashcam: only the newest {found} are shown; --limit 0 shows all", file=sys.stderr)
     return OK if found else NOT_FOUND

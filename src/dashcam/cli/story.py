@@ -1,8 +1,9 @@
-"""Tell one request's whole story, by any id: of a request, a trace, a span, or by a label such as car_id=7.
+"""Show one request's whole story, by any ID: of a request, a trace, a span, or by a label such as car_id=7.
 
-A request ID that several requests had gives all of them. The story is looked up in the store of LOG_BACKEND; below it
-stand the addresses that show it in Kibana or in Loggly, where KIBANA_URL or LOGGLY_SUBDOMAIN is set. With --html it is
-one page that needs nothing else, for a bug report; what looks like a secret is masked in it once more.
+The first characters of an ID do where they are enough. A request ID that several requests had gives all of them. The
+story is looked up in the store of LOG_BACKEND; below it are the addresses that show it in Kibana or in Loggly, where
+KIBANA_URL or LOGGLY_SUBDOMAIN is set. With --html it is one page that needs nothing else, for a bug report; what looks
+like a secret is masked in it once more.
 """
 
 import argparse
@@ -13,54 +14,82 @@ from typing import TYPE_CHECKING
 
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.destinations.registry import links, load_settings, open_store
-from dashcam.errors import DashcamError
+from dashcam.errors import DashcamError, QueryError
 
 if TYPE_CHECKING:
     from dashcam.event import Event
+    from dashcam.find.query import Store
     from dashcam.show.story import Story
+
+MAX_LISTED = 5  # of the requests that an ID's first characters fit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
-    parser.add_argument("id", help="a request, trace or span id, or label=value")
+    """Add the command's arguments."""
+    parser.add_argument("id", nargs="?", help="a request, trace or span ID, its first characters, or label=value")
+    parser.add_argument("--last", action="store_true", help="the request that was served last")
+    parser.add_argument("--local-time", action="store_true", help="print times of this time zone instead of UTC")
     parser.add_argument("--json", action="store_true", help="print the story as one JSON object")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the story as one HTML file")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the story; exit status 1 when no event has the id."""
+    """Print the story; exit status 1 when no event has the ID, or the first characters of several."""
     from contextlib import closing
 
-    from dashcam.find.related import find_related_events
     from dashcam.show.story import build_story
 
+    if bool(arguments.id) == arguments.last:
+        raise QueryError("Give an ID, or --last: dashcam trace ID")
     settings = load_settings()
     with closing(open_store(settings.routes[0])) as store:
-        events = find_related_events(store, arguments.id)
+        events = _find(store, arguments, settings.routes[0])
     if not events:
-        print(f"dashcam: no event has the id {arguments.id!r} in {settings.routes[0]}", file=sys.stderr)
         return NOT_FOUND
     if arguments.html:
         _write_html(events, arguments.html)
     else:
         story = build_story(events)
-        _print_story(story, links(settings.routes[0], story), is_json=arguments.json)
+        _print_story(story, links(settings.routes[0], story), arguments)
     return OK
 
 
-def _print_story(story: "Story", links: dict[str, str], *, is_json: bool) -> None:
-    if is_json:
+def _find(store: "Store", arguments: argparse.Namespace, route: str) -> "list[Event]":
+    """Return the events of the story, or print why there are none."""
+    from dashcam.find.query import Query
+    from dashcam.find.related import find_related_events, find_stories
+    from dashcam.show.web.recent import SERVED, story_id
+
+    if arguments.last:
+        ids = [story_id(event) for event in store.find(Query(SERVED, limit=1))]
+        if not ids:
+            print(f"dashcam: no request is recorded in {route}", file=sys.stderr)
+    elif events := find_related_events(store, arguments.id):
+        return events
+    else:
+        ids = find_stories(store, arguments.id)
+        if not ids:
+            print(f"dashcam: no event has the id {arguments.id!r} in {route}", file=sys.stderr)
+        elif len(ids) > 1:
+            several = ", ".join(ids[:MAX_LISTED]) + (", ..." if len(ids) > MAX_LISTED else "")
+            print(f"dashcam: {arguments.id!r} begins the ids of {len(ids)} requests: {several}", file=sys.stderr)
+    return find_related_events(store, ids[0]) if len(ids) == 1 else []
+
+
+def _print_story(story: "Story", links: dict[str, str], arguments: argparse.Namespace) -> None:
+    if arguments.json:
         import orjson
 
         from dashcam.show.story import as_json
 
         print(orjson.dumps(as_json(story) | {"links": links}).decode())
     else:
-        from dashcam.cli.output import terminal_style
+        from dashcam.cli.output import print_drawn, terminal_style
         from dashcam.show.terminal import draw
 
-        named = [f"{name.replace('_', ' ').capitalize()}: {link}" for name, link in links.items()]
-        print("\n".join([*draw(story, terminal_style()), *named]))
+        print_drawn(draw(story, terminal_style(local_time=arguments.local_time)))
+        for name, link in links.items():
+            print(f"{name.replace('_', ' ').capitalize()}: {link}")
 
 
 def _write_html(events: "list[Event]", file: Path) -> None:

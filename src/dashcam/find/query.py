@@ -139,6 +139,10 @@ class Not:
 Expression = MatchAll | Phrase | Term | Wildcard | Range | Exists | And | Or | Not
 
 
+CANARY = Term("event.dataset", "dashcam-doctor")
+"""The events that `dashcam doctor` sends to see whether they arrive."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """Events of an expression from `since_ns` up to, not including, `until_ns` (nanoseconds since the epoch).

@@ -1,10 +1,11 @@
 """All events of one request, from any id of it."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dashcam.event import Event
 from dashcam.find.fields import field_of, normalize
-from dashcam.find.query import And, Expression, Not, Or, Query, Store, Term
+from dashcam.find.query import And, Expression, Not, Or, Query, Store, Term, Wildcard
 
 IDS = ("http.request.id", "trace.id", "span.id", "event.id")
 JOIN_FIELDS = ("http.request.id", "trace.id")  # what the events of one request have in common
@@ -13,17 +14,26 @@ MAX_HITS = 1_000  # of a value that many requests share, as a label may be, the 
 FEW_HITS = 100  # of an id: enough to see what it is tied to, and most stories
 MAX_ROUNDS = 3  # an id leads to a trace, the trace to a request ID that was lost on the way, that one to its trace
 
+MIN_PREFIX = 4  # characters of an ID
+
 _MAX_TERMS = 100
 
 
 def find_related_events(store: Store, any_id: str) -> list[Event]:
-    """The events of every request that an id belongs to, oldest first; none for an id that no event has.
+    """Return the events of every request that an ID belongs to, oldest first; none for an ID that no event has.
 
-    The id is one of a request, a trace, a span or an event, or a field's value such as `car_id=7`. A request ID that
-    several requests had, or a label's value, gives all of them. Raises `StoreUnreachable` as the store does.
+    The ID is one of a request, a trace, a span or an event; else it is a field's value such as `car_id=7`. With the
+    field's full name, `labels.car_id=7`, it is never an ID. A request ID that several requests had, or a label's value,
+    gives all of them. Raises `StoreUnreachable` as the store does.
     """
-    first, limit = _starting_terms(any_id)
-    fresh = list(store.find(Query(Or(first), limit=limit)))
+    first, limit, fresh = _id_terms(any_id), FEW_HITS, list[Event]()
+    term = _field_term(any_id)
+    if term is None or not any_id.startswith(f"{term.field}="):
+        # An ID comes before a label: a caller chooses the request ID, and may choose one that looks like a label.
+        fresh = list(store.find(Query(Or(first), limit=limit)))
+    if term and not fresh:
+        first, limit = (term,), MAX_HITS
+        fresh = list(store.find(Query(term, limit=limit)))
     found = {event.id: event for event in fresh}
     known = dict.fromkeys(first if len(fresh) < limit else ())
     for _ in range(MAX_ROUNDS):
@@ -35,14 +45,24 @@ def find_related_events(store: Store, any_id: str) -> list[Event]:
     return sorted(found.values(), key=lambda event: (event.time_ns, event.id))
 
 
-def _starting_terms(any_id: str) -> tuple[tuple[Term, ...], int]:
-    """What an event may have by this id, and how many of such events show what it is tied to."""
-    name, is_field, value = any_id.partition("=")
-    # A request ID may hold an equals sign itself.
-    exact = tuple(Term(field, normalize(field, any_id)) for field in IDS)
-    if not (is_field and name):
-        return exact, FEW_HITS
-    return (*exact, Term(field_of(name), normalize(field_of(name), value))), MAX_HITS
+def find_stories(store: Store, prefix: str) -> list[str]:
+    """Return the request, trace or event IDs of the newest stories with an ID that begins with some characters."""
+    if len(prefix) < MIN_PREFIX:
+        return []
+    begins = re.sub(r"([*?\\])", r"\\\1", prefix)
+    wanted = Or(tuple(Wildcard(field, f"{normalize(field, begins)}*") for field in IDS))
+    hits = store.find(Query(wanted, limit=MAX_HITS))
+    ids = (next(filter(None, map(event.get, ("http.request.id", "trace.id", "event.id"))), "") for event in hits)
+    return list(dict.fromkeys(map(str, ids)))
+
+
+def _id_terms(any_id: str) -> tuple[Term, ...]:
+    return tuple(Term(field, normalize(field, any_id)) for field in IDS)
+
+
+def _field_term(text: str) -> Term | None:
+    name, is_field, value = text.partition("=")
+    return Term(field_of(name), normalize(field_of(name), value)) if is_field and name else None
 
 
 def _join_terms(events: Iterable[Event]) -> Iterator[Term]:

@@ -28,13 +28,15 @@ class StyledText(NamedTuple):
 class Style:
     """How to draw: columns to fill (`None`: as many as it takes), with colours or not, in ASCII alone or not.
 
-    `fold` is the most lines that one text or stack trace may take, where there is a width.
+    `fold` is the most lines that one text or stack trace may take, where there is a width. Times are UTC, or, with
+    `local_time`, of this machine's time zone.
     """
 
     width: int | None = None
     colour: bool = False
     ascii_only: bool = False
     fold: int = 12
+    local_time: bool = False
 
     def pick(self, drawn: str, plain: str) -> str:
         """A sign, or what stands for it in ASCII."""
@@ -59,10 +61,10 @@ class Style:
         return text.replace("µ", "u").replace("…", "...").encode("ascii", "backslashreplace").decode()
 
 
-def style_for(stream: TextIO, width: int | None, *, colour: bool) -> Style:
+def style_for(stream: TextIO, width: int | None, *, colour: bool, local_time: bool = False) -> Style:
     """The style a stream can show: ASCII alone unless it encodes in UTF-8."""
     encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "").replace("_", "")
-    return Style(width, colour=colour, ascii_only=not encoding.startswith("utf8"))
+    return Style(width, colour=colour, ascii_only=not encoding.startswith("utf8"), local_time=local_time)
 
 
 def escape(text: str) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from zlib import crc32
 
-from dashcam.event import Event, format_time
+from dashcam.event import NS_PER_S, Event, format_time
 from dashcam.show import accessors
 from dashcam.show.accessors import format_duration
 from dashcam.show.ansi import (
@@ -86,7 +87,7 @@ def draw(story: Story, style: Style) -> Iterator[str]:
 def _draw_head(story: Story, style: Style) -> Iterator[str]:
     summary = [_outcome(story, style), *_asked(story, style), StyledText(_sum_up(story), DIM)]
     yield from (style.write(line) for line in style.wrap(summary, style.width))
-    when = f"{_when(story.start_ns)} UTC" if story.start_ns else "no time"
+    when = _when(story.start_ns, style) if story.start_ns else "no time"
     ids = [when, *(f"request {one}" for one in story.request_ids), *(f"trace {one}" for one in story.trace_ids)]
     yield from (style.write([StyledText("  "), StyledText(one, DIM)]) for one in ids)
     for note in story.notes:
@@ -295,9 +296,9 @@ def _stack(event: Event) -> list[str]:
 def draw_event(event: Event, style: Style) -> str:
     """One event on one line: when, level, service, what happened, what was added, and the request ID to go on with."""
     moment, level, service = accessors.time_ns(event), accessors.level(event), accessors.service(event)
-    when = "no time" if moment is None else _when(moment)
+    when = "no time" if moment is None else _when(moment, style)
     texts = [
-        StyledText(f"{when:23}  ", DIM),
+        StyledText(f"{when:27}  ", DIM),
         LEVEL_SIGNS.get(level, StyledText(f"{level.upper():5}")),
         StyledText(f"  {service:8}  ", SERVICE_PAINTS[crc32(service.encode()) % len(SERVICE_PAINTS)]),
         StyledText(accessors.title(event)),
@@ -319,5 +320,11 @@ def _ended(event: Event) -> Iterator[StyledText]:
         yield StyledText(f"  {said}", RED)
 
 
-def _when(moment_ns: int) -> str:
-    return format_time(moment_ns)[:-4].replace("T", " ")
+def _when(moment_ns: int, style: Style) -> str:
+    if not style.local_time:
+        return f"{format_time(moment_ns)[:-4].replace('T', ' ')} UTC"
+    return (
+        datetime.fromtimestamp(moment_ns // NS_PER_S)
+        .astimezone()
+        .strftime(f"%Y-%m-%d %H:%M:%S.{moment_ns // 1_000_000 % 1000:03} %z")
+    )

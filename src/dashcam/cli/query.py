@@ -1,0 +1,74 @@
+"""A search on the command line: its words, which may begin with a minus, and what is said when it finds nothing."""
+
+import argparse
+import re
+import time
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from dashcam.cli.period import Moment, since_phrase
+from dashcam.find.fields import SHORT
+from dashcam.find.query import CANARY, And, Exists, Expression, MatchAll, Not, Or, Query, Store
+
+MAX_EARLIER = 1_000  # events before the period that are counted
+
+_OPTION = re.compile(r"-h|-n\d*|--.*|-")
+
+
+def add_query(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """Add the words of a search; several are joined by blanks."""
+    parser.add_argument("query", nargs="*", help=meaning)
+
+
+def protect_minus(arguments: Sequence[str]) -> list[str]:
+    """Return arguments in which a search such as `-level:info` is not an option."""
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    return [
+        one if index >= end or not one.startswith("-") or _OPTION.fullmatch(one) else f"NOT {one[1:]}"
+        for index, one in enumerate(arguments)
+    ]
+
+
+def parse_words(words: Sequence[str]) -> Expression:
+    """Return the expression of a search; canaries of `dashcam doctor` are left out unless it asks for them."""
+    from dashcam.find.language import parse
+
+    text = " ".join(words)
+    return parse(text) if "dashcam-doctor" in text else without_canaries(parse(text))
+
+
+def without_canaries(expression: Expression) -> Expression:
+    """Return the expression for the same events but those that `dashcam doctor` sent."""
+    if expression == MatchAll():
+        return Not(CANARY)
+    return And((expression, Not(CANARY)))
+
+
+def explain_nothing(store: Store, query: Query, since: Moment) -> Iterator[str]:
+    """Yield what may be the reason that a search found nothing: the period, or a name that no event has."""
+    before = list(store.find(Query(query.expression, None, query.since_ns, MAX_EARLIER)))
+    if before:
+        count = f"{len(before):,}{' or more' if len(before) == MAX_EARLIER else ''}"
+        age = f"{(time.time_ns() - before[-1].time_ns) // 86_400_000_000_000 + 1}d"
+        yield f"nothing {since_phrase(since)}, but {count} before: --since {age} finds some"
+        return
+    for field in dict.fromkeys(_fields_of(query.expression)):
+        name = field.removeprefix("labels.")
+        if next(iter(store.find(Query(Exists(field), query.since_ns, query.until_ns, 1))), None):
+            continue
+        close = get_close_matches(name, [*SHORT, *SHORT.values(), "message"], 1, 0.75)
+        meaning = f"did you mean {close[0]}?" if close and close[0] != name else "a name that is not a field is a label"
+        yield f"no event {since_phrase(since)} has {'the label ' if name != field else ''}{name}: {meaning}"
+
+
+def _fields_of(expression: Expression) -> Iterator[str]:
+    match expression:
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from _fields_of(part)
+        case Not(part):
+            return
+        case MatchAll():
+            return
+        case _ if expression.field and expression.field not in SHORT.values():
+            yield expression.field
