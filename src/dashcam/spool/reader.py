@@ -1,6 +1,5 @@
 """Takes lines out of segments, whether their writer lives, has sealed them, or was killed."""
 
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from dashcam.spool.line import is_line
+from dashcam.spool.lock import is_locked
 from dashcam.spool.segment import LINE_BYTES, SUFFIX, Header, decode_header
 
 READ_BYTES = 2 * LINE_BYTES
@@ -60,11 +60,13 @@ def _is_left_alone(path: Path, now_s: float) -> bool:
         # Its age comes first: the lock is the maker's, who must not find it taken.
         if now_s - path.stat().st_mtime <= HALF_MADE_S:
             return False
-        with path.open("rb+") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            return not is_locked(file)
+        finally:
+            os.close(file)
     except OSError:  # it has got its name meanwhile, its maker holds it, or it is not ours to open
         return False
-    return True
 
 
 class SegmentReader:
@@ -109,12 +111,7 @@ class SegmentReader:
         """Whether nothing more will be written: the segment is sealed, or its writer is gone."""
         if self.header.is_sealed or self.refresh().is_sealed:
             return True
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        fcntl.lockf(self._file, fcntl.LOCK_UN)
-        return True
+        return not is_locked(self._file)
 
     def sync(self) -> None:
         """Bring what was written so far from the kernel's memory to the disk."""
