@@ -4,6 +4,7 @@ A spool holds each event without what all events of its segment share. `EncodedE
 shipped: the bytes of one JSON object, UTF-8, without a newline. `Event` is a line read back.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -77,8 +78,9 @@ class Event:
 def format_time(time_ns: int) -> str:
     """Nanoseconds since the epoch as `2026-11-24T01:35:46.123456Z`: UTC, microseconds, always 27 characters."""
     seconds, rest_ns = divmod(time_ns, NS_PER_S)
-    whole = datetime.fromtimestamp(seconds, UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{rest_ns // 1000:06d}Z"
+    # Not `strftime`, which imports a module and so fails at the very end of a process.
+    year, month, day, hour, minute, second, *_ = time.gmtime(seconds)
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{rest_ns // 1000:06}Z"
 
 
 def parse_time(text: str) -> int:
