@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 venv: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml $(wildcard services/*/pyproject.toml services/*/setup.py) setup.py $(wildcard src/dashcam/record/*.c)
+$(VENV)/.installed: pyproject.toml $(wildcard services/*/pyproject.toml services/*/setup.py) setup.py $(wildcard src/dashcam/*/*.c)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,dev]'

@@ -3,7 +3,9 @@
 from setuptools import Extension, setup
 
 # Optional: without a compiler, the Python versions beside them do the same, more slowly.
-NAMES = ("_speedups", "_words")
+NAMES = ("record/_speedups", "record/_words", "spool/_mapping")
 setup(
-    ext_modules=[Extension(f"dashcam.record.{name}", [f"src/dashcam/record/{name}.c"], optional=True) for name in NAMES]
+    ext_modules=[
+        Extension(f"dashcam.{name.replace('/', '.')}", [f"src/dashcam/{name}.c"], optional=True) for name in NAMES
+    ]
 )

@@ -8,7 +8,7 @@ from dashcam.ship.cursor import SpoolCursor
 from dashcam.ship.listing import key_of
 from dashcam.spool.reader import segment_files
 
-from ..spool.spools import SMALL, ids_in, log_line, run_writer, running_writer, start_line, write_to
+from ..spool.spools import SMALL, close_writers, ids_in, log_line, run_writer, running_writer, start_line, write_to
 
 PLENTY = Limits(events=10_000, bytes=10_000_000)
 
@@ -155,6 +155,7 @@ def _spool_of_the_dead(folder):
     with pytest.raises(AssertionError):
         run_writer(DEATH, folder)
     _spool(folder, count=40)
+    close_writers()
     (folder / "here/cars/0000deadbeefdeadbeefdead.segment").write_bytes(b"garbage")
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import orjson
 
+from dashcam.spool.file import SegmentOptions
 from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import service_folder
 from dashcam.spool.writer import Writer
@@ -71,8 +72,9 @@ def running_writer(code, spool):
 
 def write_to(spool, service="cars", **options):
     """A writer of a service's segments below a folder."""
-    options = {"limit_bytes": PLENTY, "segment_bytes": SMALL} | options
+    segments = SegmentOptions(options.pop("segment_bytes", SMALL), options.pop("is_mapped", True))
     shared = SHARED | {"service": {"name": service}}
+    options = {"limit_bytes": PLENTY, "options": segments} | options
     _writers.append(Writer(service_folder(spool, "here", service), lambda: shared, **options))
     return _writers[-1]
 

@@ -29,6 +29,7 @@ from dashcam.event import format_time
 FORMAT = 3
 READABLE_FORMATS = (2, 3)
 SEGMENT_BYTES = 2 << 20  # a new file every few thousand events; what is touched of it counts as the service's memory
+MAX_SEGMENT_BYTES = 64 << 20  # of one with very many open requests: an offset has 8 digits
 LINE_BYTES = 256 << 10  # the most one line takes, newline included: any destination takes that much in one event
 SUFFIX = ".segment"
 FILE_NAME_BYTES = 200  # file systems take 255; names so long that they are cut share a folder, which does no harm

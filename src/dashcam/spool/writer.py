@@ -1,83 +1,42 @@
 """Puts lines into segments: a copy into mapped memory, which the kernel keeps when the process is killed."""
 
-import fcntl
-import mmap
+import atexit
+import errno
 import os
+import stat
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dashcam.spool.segment import (
-    DROP_REASONS,
-    LINE_BYTES,
-    LINES_AT,
-    SEALED,
-    SEALED_AT,
-    SEGMENT_BYTES,
-    SUFFIX,
-    boot_id,
-    count_at,
-    encode_count,
-    encode_header,
-    new_segment_id,
-)
+from dashcam.spool.drops import DropCounts
+from dashcam.spool.file import FIRST_BYTES, SegmentFile, SegmentOptions
+from dashcam.spool.line import is_start
+from dashcam.spool.segment import DROP_REASONS, LINE_BYTES, MAX_SEGMENT_BYTES, SUFFIX
 
-BLOCK_BYTES = 256 << 10  # of zeros at once; of 2 MB the kernel makes one huge page, and may look 5 ms for it
-RETRY_S = 0.25  # between two attempts to open a segment where there was no room: each lists a folder
+RETRY_S = 0.25  # between two attempts to get room where there was none: each lists a folder
+QUIET_S = 20.0  # between two reports of trouble that comes and goes
+
+_SHARED = stat.S_ISGID | stat.S_IWGRP
+_REASONS = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP), "access"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN), "system"),
+}
 
 
-class _Segment:
-    """A mapped file under the lock of this process, from opening to sealing.
-
-    The lock is POSIX's: a forked child does not inherit it, the kernel drops it with the process. The process also
-    loses it when it closes any other descriptor of the file, so it must never open a segment of its own to read.
-    """
-
-    def __init__(self, folder: Path, shared: Mapping[str, Any], size: int) -> None:
-        now_ns = time.time_ns()
-        segment = new_segment_id(now_ns)
-        hidden = folder / f".{segment}"
-        self._file = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _allocate(self._file, size)
-            self.map = mmap.mmap(self._file, size)
-            self.map.write(encode_header(segment, os.getpid(), shared, now_ns, boot_id()))
-            # The name comes last: a reader that sees the file finds it locked and with its header.
-            hidden.rename(folder / f"{segment}{SUFFIX}")
-        except BaseException:
-            os.close(self._file)
-            hidden.unlink(missing_ok=True)
-            raise
-
-    def set_dropped(self, reason: str, dropped: int) -> None:
-        at, count = count_at(reason), encode_count(dropped)
-        self.map[at : at + len(count)] = count
-
-    def seal(self) -> None:
-        # From here each write finds no room; only then is the end of the last line known.
-        self.map.seek(0, os.SEEK_END)
-        end = self.map.rfind(b"\n", 0) + 1
-        lines = encode_count(self.map[:end].count(b"\n") - 1)
-        self.map[LINES_AT : LINES_AT + len(lines)] = lines
-        self.map[SEALED_AT : SEALED_AT + 1] = SEALED
-        self.map.close()
-        os.ftruncate(self._file, end)
-        os.close(self._file)
+def _report(text: str) -> None:
+    try:
+        sys.stderr.write(f"dashcam: {text}\n")
+        sys.stderr.flush()
+    except Exception:  # noqa: BLE001 — closed, or in the middle of a write; there is nowhere else to report it
+        return
 
 
-def _allocate(file: int, size: int) -> None:
-    # Written zeros, not `posix_fallocate`: a full disk shows here as an error either way (in a mapped file it would be
-    # a signal that ends the process), and pages that are in memory already cost a third of those a line must wait for.
-    zeros = memoryview(bytes(min(size, BLOCK_BYTES)))
-    while size > 0:
-        size -= os.write(file, zeros[:size])
-
-
-def _no_segment(_: bytes) -> int:
+def _no_segment(_: bytes) -> None:
     raise ValueError("no segment is open")
 
 
@@ -85,9 +44,10 @@ class Writer:
     """The spool of one service on one host, as seen by one process that writes to it.
 
     `append` may be called from any thread, from signal handlers and finalizers, in the middle of another `append`, and
-    in a forked child, which goes on in a segment of its own. It takes no lock: `mmap.write` copies a line and moves on
-    in one step under the interpreter lock. It never raises; what cannot be kept is counted, by reason, in the header
-    of the segment. `carry_over` gives the lines that each new segment starts with.
+    in a forked child, which goes on in a segment of its own. It takes no lock: a line is copied and the end moved on in
+    one step under the interpreter lock. It never raises; what cannot be kept is counted, by reason, in the header of
+    the segment or, where there is none, beside it, and reported on standard error. `carry_over` gives the lines that
+    each new segment starts with.
     """
 
     def __init__(
@@ -96,13 +56,13 @@ class Writer:
         shared: Callable[[], Mapping[str, Any]],
         limit_bytes: int,
         carry_over: Callable[[], Iterable[bytes]] = tuple,
-        segment_bytes: int = SEGMENT_BYTES,
+        options: SegmentOptions = SegmentOptions(),  # noqa: B008 — it is frozen
     ) -> None:
         self.folder = folder
         self._shared = shared
         self._limit_bytes = limit_bytes
         self._carry_over = carry_over
-        self._segment_bytes = segment_bytes
+        self._options = options
         self._reset()
         _writers.add(self)
 
@@ -110,45 +70,56 @@ class Writer:
         return f"<Writer {self.folder} {'open' if self._segment else 'no segment'}>"
 
     def _reset(self) -> None:
-        """Begin with no segment; in a forked child, without a word to the parent's."""
-        self._segment: _Segment | None = None
-        self._write: Callable[[bytes], int] = _no_segment
+        """Begin with no segment; in a forked child, without touching the parent's."""
+        self._segment: SegmentFile | None = None
+        self._write: Callable[[bytes], None] = _no_segment
         self._rotating = threading.RLock()
-        self._drop_reason = ""
+        self._drop_reason = self._trouble = ""
         self._retry_at_s = 0.0
+        self._reported_at_s = -QUIET_S
+        self._is_reported = False
         self._dropped = dict.fromkeys(DROP_REASONS, 0)
+        self._dropped_since_report = 0
+        self._drops = DropCounts(self.folder)
 
     def append(self, line: bytes) -> None:
         """Keep one line, newline included; when this returns, a killed process no longer takes the line with it."""
         try:
             self._write(line)
         except ValueError:
-            self._append_or_rotate(line)
+            self._append_slowly(line)
 
     def close(self) -> None:
         """Seal the segment; a later `append` opens another one."""
         with self._rotating:
             segment, self._segment, self._write = self._segment, None, _no_segment
             if segment:
-                segment.seal()
+                self._trouble = segment.seal()
                 self._dropped = dict.fromkeys(DROP_REASONS, 0)
 
     def drop(self, reason: str) -> None:
         """Count an event that cannot be kept."""
         with self._rotating:
-            self._dropped[reason] += 1
-            if self._segment:
-                self._segment.set_dropped(reason, self._dropped[reason])
+            self._dropped_since_report += 1
+            if self._segment and self._segment.set_dropped(reason, self._dropped[reason] + 1):
+                self._dropped[reason] += 1
+            else:
+                self._drops.add(reason)
 
-    def _append_or_rotate(self, line: bytes) -> None:
-        if len(line) > min(LINE_BYTES, self._segment_bytes // 2):
+    def _append_slowly(self, line: bytes) -> None:
+        """Grow the segment or rotate to another one until the line is kept, or count it as dropped."""
+        if len(line) > min(LINE_BYTES, self._options.capacity_bytes // 2):
             self.drop("error")
             return
         with self._rotating:
-            while not self._is_written(line):
-                if reason := self._rotate():
-                    self.drop(reason)
-                    return
+            reason = ""
+            while not reason and not self._is_written(line):
+                reason = self._make_room()
+            if reason and not is_start(line):  # the mark of a request is not an event
+                self.drop(reason)
+            report = self._due_report(reason)
+        if report:
+            _report(report)
 
     def _is_written(self, line: bytes) -> bool:
         try:
@@ -157,45 +128,121 @@ class Writer:
             return False
         return True
 
-    def _rotate(self) -> str:
-        """Rotate to a new segment; return why not, or an empty string."""
+    def _make_room(self) -> str:
+        """Get room for a line; return why there is none, or an empty string."""
         if time.monotonic() < self._retry_at_s:
             return self._drop_reason
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._drop_reason = "" if self._has_room() else "limit"
-            new = None if self._drop_reason else _Segment(self.folder, self._shared(), self._segment_bytes)
-        except OSError:
-            self._drop_reason, new = "disk", None
-        if new:
-            self._switch_to(new)
-        else:
+            if self._has_grown():
+                return ""
+            self._drop_reason = self._rotate()
+            self._trouble = "its spool has reached DASHCAM_SPOOL_LIMIT" if self._drop_reason else self._trouble
+        except OSError as fault:
+            self._drop_reason = _REASONS.get(fault.errno or 0, "disk")
+            self._trouble = str(fault)
+        if self._drop_reason:
             self._retry_at_s = time.monotonic() + RETRY_S
         return self._drop_reason
 
-    def _switch_to(self, new: _Segment) -> None:
+    def _has_grown(self) -> bool:
+        segment = self._segment
+        if not segment or not segment.growth_bytes or not self._has_room(segment.growth_bytes):
+            return False
+        try:
+            segment.grow()
+        except OSError:  # a new segment needs less room; what is in its way will be reported
+            return False
+        return True
+
+    def _rotate(self) -> str:
+        """Rotate to a new segment; return why not, or an empty string. Raises `OSError`."""
+        _make_folder(self.folder)
+        carried = list(self._carry_over())
+        # Marks of open requests fill a third of a segment at most, however many there are.
+        capacity = min(max(self._options.capacity_bytes, 3 * sum(map(len, carried))), MAX_SEGMENT_BYTES)
+        if not self._has_room(min(FIRST_BYTES, capacity)):
+            return "limit"
+        self._switch_to(
+            SegmentFile(self.folder, self._shared(), replace(self._options, capacity_bytes=capacity)), carried
+        )
+        return ""
+
+    def _switch_to(self, new: SegmentFile, carried: Iterable[bytes]) -> None:
         # A signal handler may have logged since the full segment refused a line, and rotated too: its segment is the
         # current one now, and is sealed like any other.
-        current, self._segment, self._write = self._segment, new, new.map.write
+        current, self._segment, self._write = self._segment, new, new.append
         if current:
-            current.seal()
+            self._trouble = current.seal()
             self._dropped = dict.fromkeys(DROP_REASONS, 0)
-        for reason, dropped in self._dropped.items():
-            new.set_dropped(reason, dropped)
-        for line in self._carry_over():
-            self._is_written(line)
+        self._drops.prepare()
+        for reason, dropped in self._drops.take().items():
+            if new.set_dropped(reason, dropped):
+                self._dropped[reason] = dropped
+        room = new.capacity // 3
+        for line in carried:
+            room -= len(line)
+            if room < 0 or not (self._is_written(line) or (self._has_grown() and self._is_written(line))):
+                return
 
-    def _has_room(self) -> bool:
+    def _has_room(self, more_bytes: int) -> bool:
         with os.scandir(self.folder) as entries:
             segments = [entry for entry in entries if entry.name.endswith(SUFFIX)]
-        if (len(segments) + 1) * self._segment_bytes <= self._limit_bytes:
-            return True  # none is larger: as a rule nobody has to ask how large each is
-        return sum(entry.stat().st_size for entry in segments) + self._segment_bytes <= self._limit_bytes
+        if (len(segments) + 1) * self._options.capacity_bytes <= self._limit_bytes:
+            return True  # as a rule none is larger, and nobody has to ask how large each is
+        return sum(map(_disk_bytes, segments)) + more_bytes <= self._limit_bytes
+
+    def _due_report(self, reason: str) -> str:
+        """Return what to report now: that events are dropped, that they are no longer, or nothing."""
+        service, now_s = self.folder.name, time.monotonic()
+        if not reason and self._is_reported:
+            self._is_reported, dropped, self._dropped_since_report = False, self._dropped_since_report, 0
+            return f"events of {service} are recorded again; {dropped} were dropped"
+        trouble, self._trouble = self._trouble, ""
+        if not trouble or self._is_reported or now_s - self._reported_at_s < QUIET_S:
+            return ""
+        self._reported_at_s, self._is_reported = now_s, bool(reason)
+        return f"events of {service} are dropped and counted: {trouble}" if reason else trouble
+
+
+def _disk_bytes(entry: "os.DirEntry[str]") -> int:
+    try:
+        # What it takes of the disk: a file with a hole takes less than it is long.
+        return entry.stat(follow_symlinks=False).st_blocks * 512
+    except FileNotFoundError:  # the shipper removed it meanwhile
+        return 0
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, with modes that do not depend on the umask.
+
+    The group may read. It may also write where the folder above is the group's (set-group-ID and writable for it), as
+    an administrator sets it up for services and a shipper of different users.
+    """
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    try:
+        folder.mkdir(0o750)
+    except FileExistsError:
+        if folder.is_dir():
+            return
+        raise
+    is_shared = folder.parent.stat().st_mode & _SHARED == _SHARED
+    folder.chmod(folder.stat().st_mode & stat.S_ISGID | (0o770 if is_shared else 0o750))
 
 
 def _forget_segments() -> None:
     for writer in _writers:
         writer._reset()  # noqa: SLF001
+
+
+@atexit.register
+def _seal_segments() -> None:
+    """At the end of a process, cut each segment to its lines; finalizers that still log open another one."""
+    for writer in list(_writers):
+        # A request that is still open is aborted, and only a segment without a seal says so.
+        if not any(True for _ in writer._carry_over()):  # noqa: SLF001
+            writer.close()
 
 
 _writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()

@@ -1,0 +1,96 @@
+"""Fills a file by one system call a line, where memory cannot be mapped or `_mapping.c` was not compiled.
+
+It does what `_mapping.Mapping` does, and a line takes about 3 µs instead of 0.1.
+"""
+
+import os
+import threading
+import weakref
+from pathlib import Path
+
+from dashcam.spool.lock import lock
+
+
+class AppendedFile:
+    """A locked file that grows with each line.
+
+    The application may close our descriptor and open a file of its own under the same number, so each line is written
+    only after a look at what file that is.
+    """
+
+    def __init__(self, path: Path, capacity: int, final_path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        self._path = final_path  # its name from the first line on
+        self._identity = os.fstat(self._file)
+        self._writing = threading.RLock()
+        self._capacity = capacity
+        self.end = self.lines = self.limit = 0
+        self.is_lost = False
+        try:
+            lock(self._file)
+            os.ftruncate(self._file, 0)
+        except OSError:
+            os.close(self._file)
+            raise
+        _files.add(self)
+
+    def append(self, line: bytes) -> None:
+        """Write a line; raises `ValueError` if there is no room or the file is lost."""
+        with self._writing:
+            if self.is_lost or len(line) > self.limit - self.end:
+                raise ValueError("no room for the line")
+            try:
+                status = os.fstat(self._file)
+                self.is_lost = not os.path.samestat(status, self._identity) or status.st_size != self.end
+                if self.is_lost:
+                    raise ValueError("the file was changed by somebody else")
+                if os.write(self._file, line) < len(line):  # the disk is full
+                    os.ftruncate(self._file, self.end)
+                    raise ValueError("no room for the line on the disk")
+            except OSError as fault:
+                raise ValueError(f"the line cannot be written: {fault}") from None
+            self.end += len(line)
+            self.lines += 1
+
+    def put(self, offset: int, data: bytes) -> None:
+        """Replace bytes before the end; raises `OSError`."""
+        # Linux appends what is written to a file that is open for appending, wherever it should go.
+        file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if os.path.samestat(os.fstat(file), self._identity):
+                os.pwrite(file, data, offset)
+        finally:
+            os.close(file)
+
+    def allow(self, limit: int) -> None:
+        """Set how many bytes may be written."""
+        with self._writing:
+            self.limit = min(limit, self._capacity)
+
+    def close(self) -> None:
+        """Close the file, which drops the lock."""
+        with self._writing:
+            file, self._file = self._file, -1
+            self.limit = 0
+            self.is_lost = True
+        if file >= 0:
+            _close_if_ours(file, self._identity)
+
+
+def _close_if_ours(file: int, identity: os.stat_result) -> None:
+    try:
+        if os.path.samestat(os.fstat(file), identity):
+            os.close(file)
+    except OSError:
+        return  # the application closed it
+
+
+def _close_in_child() -> None:
+    # A child that kept the descriptor would hold the lock of a parent that was killed.
+    for file in list(_files):
+        file._writing = threading.RLock()  # noqa: SLF001 — another thread of the parent may have held it
+        file.close()
+
+
+_files: "weakref.WeakSet[AppendedFile]" = weakref.WeakSet()
+os.register_at_fork(after_in_child=_close_in_child)
