@@ -1,5 +1,7 @@
 """A route's way through the spool: every event once, wherever it is taken up again."""
 
+from pathlib import Path
+
 import orjson
 import pytest
 
@@ -248,3 +250,23 @@ def test_a_segment_that_goes_away(tmp_path, cursor):
     first.unlink()
 
     assert _messages(_batches(cursor))[-1] == "399 cars"
+
+
+@pytest.mark.parametrize("max_open", [1, 3])
+def test_few_segments_are_open_at_once(tmp_path, max_open):
+    """However many there are that live or wait: everything comes once."""
+    with running_writer("for line in sys.stdin:\n    print(flush=True)", tmp_path):
+        for number in range(20):
+            writer = write_to(tmp_path, f"service-{number}")
+            for line in range(5):
+                writer.append(log_line(line, f" {number}"))
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        cursor = SpoolCursor(tmp_path, {}, max_open=max_open)
+        limits = Limits(events=7, bytes=10_000_000)
+        events = []
+        while batch := cursor.next_batch(limits):
+            events += batch.events
+            assert len(list(Path("/proc/self/fd").iterdir())) <= before + max_open
+        cursor.close()
+
+    assert len({event.id for event in events}) == len(events) == 100

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dashcam.event import EncodedEvent
-from dashcam.ship.dead_letters import DeadLetter, DeadLetters, names_in
+from dashcam.ship.dead_letters import DeadLetter, DeadLetters, count_replayed, names_in
 
-from ..processes import until
+from ..processes import run, until
 
 LETTER = DeadLetter(
     "2026-11-24T01:35:46.123456Z", "too odd", EncodedEvent("seg-00000001", is_span=True, data='{"é":"🚗"}'.encode())
@@ -115,3 +115,40 @@ def test_a_letter_does_not_go_with_a_file_that_a_replay_takes_away(tmp_path):
 
 def _times_open(path):
     return sum(link.is_symlink() and link.readlink() == path for link in Path("/proc/self/fd").iterdir())
+
+
+def test_a_letter_after_a_torn_one_stands_alone(tmp_path):
+    """Whatever a full disk left of the one before."""
+    letters = DeadLetters(tmp_path, "loggly")
+    letters.add([_letter(1), _letter(2)])
+    whole = letters.path.read_bytes()
+    for cut in (1, 5, 40):
+        letters.path.write_bytes(whole[:-cut])
+        letters.add([_letter(3)])
+
+        assert {letter.event.id[-1] for letter in letters.read()} == ({"1", "2", "3"} if cut == 1 else {"1", "3"})
+
+
+def test_a_replay_that_is_killed_counts_once(tmp_path):
+    """What it was done with is delivered, and is not sent again; the rest waits for the next replay."""
+    code = """
+import os, sys
+from pathlib import Path
+from dashcam.event import EncodedEvent
+from dashcam.ship.dead_letters import DeadLetter, DeadLetters
+letters = DeadLetters(Path(sys.argv[1]), "loggly")
+letters.add(DeadLetter("t", "r", EncodedEvent(f"seg-{n}", False, b"{}")) for n in range(5))
+with letters.replay() as replay:
+    replay.settle([replay.waiting[f"seg-{n}"].event for n in (1, 3)], 2, 0)
+    os.kill(os.getpid(), 9)
+"""
+    with suppress(AssertionError):
+        run(code, tmp_path)
+    assert count_replayed(tmp_path, "loggly") == 2
+
+    with DeadLetters(tmp_path, "loggly").replay() as replay:
+        assert sorted(replay.waiting) == ["seg-0", "seg-2", "seg-4"]
+        replay.settle([letter.event for letter in replay.waiting.values()], 3, 0)
+
+    assert count_replayed(tmp_path, "loggly") == 5
+    assert names_in(tmp_path) == []

@@ -37,7 +37,7 @@ def _keeper(folder, done, limit_bytes=1 << 40, disk=PLENTY):
     file = CheckpointFile(folder / "positions", "played", Checkpoint(marks, sum(m.events for m in marks.values())))
     file.rewrite()
     file.close()
-    return Housekeeping(folder, limit_bytes, [file], free_bytes=lambda _: disk)
+    return Housekeeping(folder, limit_bytes, [file], disk_bytes=lambda _: disk)
 
 
 def _round(keeper):
@@ -87,7 +87,7 @@ def test_what_is_not_a_segment_stays(tmp_path):
     marks = {"host/service/01a20b52ffa8a1415010965e": SegmentOffset(is_done=True)}
     with closing(CheckpointFile(tmp_path / "positions", "played", Checkpoint(marks))) as file:
         file.rewrite()
-        Housekeeping(tmp_path, 0, [file], free_bytes=lambda _: (0, 0)).round()
+        Housekeeping(tmp_path, 0, [file], disk_bytes=lambda _: (0, 0)).round()
 
     assert foreign.exists()
 

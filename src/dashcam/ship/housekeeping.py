@@ -22,6 +22,11 @@ ORPHANS_S = 60.0  # between two looks for files that never became segments
 _log = logging.getLogger("dashcam.ship")
 
 
+def _free_and_total_bytes(folder: Path) -> tuple[int, int]:
+    usage = shutil.disk_usage(folder)
+    return usage.free, usage.total
+
+
 @dataclass(slots=True)
 class _Synced:
     """A segment as it was synced last: the end of its data, and when to ask next whether it can still grow."""
@@ -42,13 +47,13 @@ class Housekeeping:
         limit_bytes: int,
         files: Sequence[CheckpointFile],
         *,
-        free_bytes: Callable[[Path], tuple[int, int]] = lambda folder: shutil.disk_usage(folder)[::2],
+        disk_bytes: Callable[[Path], tuple[int, int]] = _free_and_total_bytes,
     ) -> None:
         self.troubles: dict[str, str] = {}
         self._folder = folder
         self._limit_bytes = limit_bytes
         self._files = files
-        self._free_bytes = free_bytes
+        self._disk_bytes = disk_bytes
         self._listing = SpoolListing(folder / "spool")
         self._synced: dict[str, _Synced] = {}
         self._orphans_at_s = 0.0
@@ -104,7 +109,7 @@ class Housekeeping:
     def make_room(self) -> None:
         """Remove the oldest of the segments that all routes are done with, while they or the disk are too full."""
         self._listing.refresh()
-        free, total = self._free_bytes(self._folder)
+        free, total = self._disk_bytes(self._folder)
         wanted = max(MIN_FREE_WANTED_BYTES, min(int(total * MIN_FREE_SHARE), MAX_FREE_WANTED_BYTES))
         sizes = {key: self._size_bytes(key, path) for key, path in self._listing.paths.items()}
         used = sum(sizes.values())

@@ -54,15 +54,23 @@ def remove(folder: Path, victims: Iterable[Victim]) -> None:
         dropped.update(victim.dropped)
     recorded = pruned.recorded + sum(victim.recorded for victim in victims)
     record = encode_record(asdict(Pruned(recorded, dict(dropped), tuple(victim.key for victim in victims))))
-    try:
-        replace_file(folder / NAME, record * 2)  # twice, so that one damaged byte costs nothing
-    except OSError as fault:
-        if fault.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        victims[0].path.unlink(missing_ok=True)
-        replace_file(folder / NAME, record * 2)
+    _keep(folder / NAME, record * 2, victims)  # twice, so that one damaged byte costs nothing
     for victim in victims:
         victim.path.unlink(missing_ok=True)
+
+
+def _keep(path: Path, data: bytes, victims: Iterable[Victim]) -> None:
+    first = iter(victims)
+    while True:
+        try:
+            replace_file(path, data)
+        except OSError as fault:
+            victim = next(first, None)
+            if victim is None or fault.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            victim.path.unlink(missing_ok=True)
+        else:
+            return
 
 
 def _lines(path: Path) -> list[bytes]:
