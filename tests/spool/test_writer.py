@@ -120,15 +120,17 @@ def test_a_drop_shows_at_once(tmp_path, reason):
 
 
 def test_a_drop_is_counted_once(tmp_path):
-    """In the header of the segment that was open then, and in no later one."""
+    """In the header of the segment that is open then, and in no later one."""
     writer = write_to(tmp_path)
     writer.append(log_line(0))
     writer.drop("error")
     for number in range(1, 500):
         writer.append(log_line(number))
 
+    writer.drop("error")
+
     assert len(segment_files(tmp_path)) > 2
-    assert dropped(tmp_path) == {"error": 1}
+    assert dropped(tmp_path) == {"error": 2}
 
 
 def test_a_drop_before_the_first_segment_is_told_by_it(tmp_path):
