@@ -20,6 +20,7 @@ from dashcam.find.query import Phrase, Query
 from dashcam.settings import load
 from dashcam.testing.backend_contract import BackendContract, line
 
+HOUR_NS = DAY_NS // 24
 NOW_NS = parse_time("2026-11-24T00:00:00Z")
 PLENTY = Bounds(bytes=100_000_000, age_ns=14 * DAY_NS, shelf_events=10_000)
 
@@ -85,6 +86,11 @@ def at(time_ns, number, message="tick"):
 def numbers(path, query=Query()):  # noqa: B008 - it is frozen
     with closing(LocalStore(path)) as store:
         return [event.labels["number"] for event in store.find(query)]
+
+
+def later(path, opened, now_ns):
+    """Let an hour pass with a clock that has jumped: it is trusted then."""
+    opened(path, Bounds(bytes=1 << 30, age_ns=10**20, shelf_events=500), now_ns=now_ns - HOUR_NS).ship([])
 
 
 def tables(path):
@@ -174,9 +180,38 @@ def test_old_events_go(path, opened):
     """What is older than it is to be kept goes with the next batch."""
     opened(path).ship([at(NOW_NS, 1), at(NOW_NS + DAY_NS, 2)])
 
+    later(path, opened, NOW_NS + PLENTY.age_ns + 1000)
     opened(path, now_ns=NOW_NS + PLENTY.age_ns + 1000).ship([at(NOW_NS + 2 * DAY_NS, 3)])
 
     assert numbers(path) == [2, 3]
+
+
+@pytest.mark.parametrize("claim_ns", [0, parse_time("2020-01-01T00:00:00Z"), parse_time("2040-01-01T00:00:00Z")])
+def test_an_event_of_a_wrong_clock_is_as_old_as_its_arrival(path, opened, claim_ns):
+    """It is found until its time is over, and no longer."""
+    opened(path).ship([at(claim_ns, 1), at(NOW_NS, 2)])
+    opened(path).ship([at(NOW_NS + 1000, 3)])
+    assert sorted(numbers(path)) == [1, 2, 3]
+
+    now_ns = NOW_NS + PLENTY.age_ns + 2_000_000
+    later(path, opened, now_ns)
+    opened(path, now_ns=now_ns).ship([at(now_ns, 4)])
+
+    assert numbers(path) == [4]
+
+
+def test_a_clock_that_jumps_ahead_is_not_obeyed(path, opened, caplog):
+    """It is reported; what was fresh is there when it is right again, and an hour later if it stays."""
+    opened(path).ship([at(NOW_NS + number, number) for number in range(5)])
+
+    opened(path, now_ns=NOW_NS + 20 * DAY_NS).ship([at(NOW_NS + 20 * DAY_NS, 5)])
+    assert "the clock is 20 days ahead" in caplog.text
+    opened(path, now_ns=NOW_NS + HOUR_NS).ship([at(NOW_NS + HOUR_NS, 6)])
+    assert sorted(numbers(path)) == [0, 1, 2, 3, 4, 5, 6]
+
+    for hours in (0, 2):
+        opened(path, now_ns=NOW_NS + 30 * DAY_NS + hours * HOUR_NS).ship([])
+    assert sorted(numbers(path)) == [5]
 
 
 def test_the_oldest_go_when_there_are_too_many(path, opened):
@@ -203,6 +238,7 @@ def test_shelves_without_events_are_dropped(path, opened):
         backend.ship([at(NOW_NS + number * 1000, number) for number in range(first, first + 10)])
     assert tables(path) == {"terms_1", "terms_2", "terms_3", "terms_4", "terms_5"}
 
+    later(path, opened, NOW_NS + DAY_NS + 25_000)
     opened(path, bounds, now_ns=NOW_NS + DAY_NS + 25_000).ship([at(NOW_NS + DAY_NS, 50)])
 
     assert tables(path) == {"terms_3", "terms_4", "terms_5", "terms_6"}
@@ -234,6 +270,7 @@ def test_endings_without_events_are_dropped(path, opened):
         start = at(NOW_NS + day * DAY_NS, day)
         backend.ship([start._replace(data=start.data.replace(b'"cars"}}', b'"cars"},"process":{"pid":%d}}' % day))])
 
+    later(path, opened, NOW_NS + PLENTY.age_ns + DAY_NS)
     opened(path, now_ns=NOW_NS + PLENTY.age_ns + DAY_NS).ship([at(NOW_NS + 3 * DAY_NS, 3)])
 
     with closing(sqlite3.connect(path)) as db:

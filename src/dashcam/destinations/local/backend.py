@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dashcam.destinations.local import file as local_file
-from dashcam.destinations.local.file import LAST_PLACE, pack, packed_id, shelf_name, terms_of
+from dashcam.destinations.local import retention
+from dashcam.destinations.local.file import FIRST_PLACE, LAST_PLACE, pack, packed_id, shelf_name, terms_of
 from dashcam.destinations.local.options import Options
 from dashcam.errors import BackendUnavailable
 from dashcam.event import NS_PER_S, Event
@@ -77,8 +78,9 @@ class Local:
         with self._excused():
             db = self.open()
             with _transaction(db):
-                _keep(db, rows, self._bounds.shelf_events)
-                _forget(db, self._clock() // 1000 - self._bounds.age_ns // 1000, self._bounds.bytes)
+                now_us = retention.trusted_time(db, self._clock() // 1000)
+                retention.note_arrival(db, _keep(db, rows, self._bounds.shelf_events), now_us)
+                _forget(db, now_us, self._bounds)
             _give_back_room(db)
         return PartialResult(rejected=refused) if refused else None
 
@@ -137,6 +139,8 @@ def _prepare(db: sqlite3.Connection) -> None:
             # Another shipper may have come first.
             for statement in local_file.SCHEMA if local_file.is_blank(db) else ():
                 db.execute(statement)
+    for statement in retention.TABLES:  # a file of a version without them gets them
+        db.execute(statement)
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA secure_delete = FAST")  # no writing of zeros over what goes
     db.execute(f"PRAGMA journal_size_limit = {MAX_LOG_BYTES}")
@@ -165,11 +169,12 @@ def _read(batch: Batch) -> tuple[list[_Row], dict[int, str]]:
     return rows, refused
 
 
-def _keep(db: sqlite3.Connection, rows: list[_Row], shelf_events: int) -> None:
+def _keep(db: sqlite3.Connection, rows: list[_Row], shelf_events: int) -> list[int]:
+    """Put events in that are not there yet; return their places."""
     writers = _writers(db, rows)
     kept = [(place, row) for row in rows if (place := _place(db, row, writers[row.ending])) is not None]
     if not kept:
-        return
+        return []
     shelf = _shelf(db, shelf_events)
     terms = [(place, row.terms) for place, row in kept]
     db.executemany(f"INSERT INTO {shelf_name(shelf)} (rowid, terms) VALUES (?, ?)", terms)  # noqa: S608 - a number
@@ -178,6 +183,7 @@ def _keep(db: sqlite3.Connection, rows: list[_Row], shelf_events: int) -> None:
     db.execute(grown, (len(kept), newest, shelf))
     shift = max(place - row.time_us for place, row in kept)
     db.execute("UPDATE about SET longest_shift = ? WHERE longest_shift < ?", (shift, shift))
+    return [place for place, _ in kept]
 
 
 def _writers(db: sqlite3.Connection, rows: list[_Row]) -> dict[bytes, int]:
@@ -217,18 +223,24 @@ def _shelf(db: sqlite3.Connection, shelf_events: int) -> int:
     return number + 1
 
 
-def _forget(db: sqlite3.Connection, oldest_us: int, limit_bytes: int) -> None:
-    """Let go of events before a time and, while they take too much room, of the oldest."""
-    room_bytes = max(limit_bytes // 2, limit_bytes - MAX_LOG_BYTES)
+def _forget(db: sqlite3.Connection, now_us: int, bounds: Bounds) -> None:
+    """Let go of events that are too old and, while they take too much room, of the oldest."""
+    oldest_us = now_us - bounds.age_ns // 1000
+    room_bytes = max(bounds.bytes // 2, bounds.bytes - MAX_LOG_BYTES)
+    old = list(retention.old_ranges(db, oldest_us, now_us, FIRST_PLACE))
     for _ in range(MAX_STEPS):
-        before = LAST_PLACE if _used_bytes(db) > room_bytes else oldest_us
-        gone = db.execute(
-            "DELETE FROM events WHERE place IN (SELECT place FROM events WHERE place < ? ORDER BY place LIMIT ?)",
-            (before, FORGOTTEN_AT_ONCE),
-        )
-        if gone.rowcount == 0:
+        ranges = [(FIRST_PLACE, LAST_PLACE)] if _used_bytes(db) > room_bytes else old
+        if not any(_delete(db, low, high) for low, high in ranges):
+            retention.forget_arrivals(db, oldest_us)
             break
         _clear(db)
+
+
+def _delete(db: sqlite3.Connection, low: int, high: int) -> bool:
+    """Delete the first events of a range of places; return whether there were any."""
+    places = "SELECT place FROM events WHERE place BETWEEN ? AND ? ORDER BY place LIMIT ?"
+    gone = db.execute(f"DELETE FROM events WHERE place IN ({places})", (low, high, FORGOTTEN_AT_ONCE))  # noqa: S608
+    return gone.rowcount > 0
 
 
 def _clear(db: sqlite3.Connection) -> None:
