@@ -1,0 +1,162 @@
+"""Calls of client libraries carry the request ID and the trace, whenever the library was imported."""
+
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+CALLS = {
+    "requests": "import requests; requests.get(url)",
+    "requests, a function": "from requests import get; get(url)",
+    "requests, a session": "import requests; requests.Session().get(url)",
+    "httpx": "import httpx; httpx.get(url, trust_env=False)",
+    "httpx, async": """
+import httpx
+async def ask():
+    async with httpx.AsyncClient(trust_env=False) as client:
+        await client.get(url)
+asyncio.run(ask())""",
+    "urllib3": "import urllib3; urllib3.PoolManager().request('GET', url)",
+    "urllib.request": "import urllib.request; urllib.request.urlopen(url).read()",
+    "aiohttp": """
+import aiohttp
+async def ask():
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        await response.read()
+asyncio.run(ask())""",
+}
+PROGRAM = """
+import asyncio, sys
+url = sys.argv[1]
+def call():
+{call}
+{early}
+import dashcam
+dashcam.init("front")
+with dashcam.job("ask"):
+    call()
+"""
+
+
+@pytest.fixture
+def heard():
+    """A server on this machine, its address, and the headers of each request that it got."""
+    headers = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            headers.append({name.lower(): value for name, value in self.headers.items()})
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    headers.append(f"http://127.0.0.1:{server.server_port}/")
+    yield headers
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def _run(recording, program, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env=recording.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _indented(code):
+    return "\n".join("    " + line for line in ("global_ = None\n" + code.strip()).splitlines())
+
+
+@pytest.mark.parametrize("when", ["before init", "after init"])
+@pytest.mark.parametrize("way", CALLS)
+def test_a_call_carries_the_ids(recording, heard, way, when):
+    """Both headers, and one client span in the story."""
+    url = heard.pop()
+    early = (
+        "import " + {"requests, a function": "requests"}.get(way, way.split(",")[0]) if when == "before init" else ""
+    )
+    _run(recording, PROGRAM.format(call=_indented(CALLS[way]), early=early), url)
+
+    (headers,) = heard
+    story = recording.assert_one_story(headers["x-request-id"], services=["front"])
+    spans = [entry.event for entry in story.entries if entry.event and entry.event.is_span]
+    assert [span.get("span.kind") for span in spans] == ["internal", "client"]
+    assert headers["traceparent"].split("-")[1:3] == [spans[1].get("trace.id"), spans[1].get("span.id")]
+
+
+STATEMENTS = {
+    "psycopg2": """
+import psycopg2
+connection = psycopg2.connect(url)
+connection.cursor().execute("SELECT 7")
+connection.close()""",
+    "psycopg": """
+import psycopg
+with psycopg.connect(url) as connection:
+    connection.execute("SELECT 7")""",
+    "psycopg, async": """
+import psycopg
+async def ask():
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute("SELECT 7")
+asyncio.run(ask())""",
+    "sqlalchemy": """
+import sqlalchemy
+engine = sqlalchemy.create_engine("sqlite://")
+with engine.connect() as connection:
+    connection.execute(sqlalchemy.text("SELECT 7"))
+engine.dispose()""",
+}
+
+
+@pytest.mark.parametrize("way", STATEMENTS)
+def test_a_statement_is_a_span(recording, database_url, way):
+    """In the story that it belongs to."""
+    _run(recording, PROGRAM.format(call=_indented(STATEMENTS[way]), early=""), database_url)
+
+    spans = [event for event in recording.events() if event.get("db")]
+    statement = next(event for event in spans if event.get("db.statement") == "SELECT 7")
+    (job,) = [event for event in recording.events() if event.get("transaction.type") == "job"]
+    assert statement.get("parent.id") == job.get("span.id")
+
+
+def test_redis(recording):
+    """A command is a span, though nobody answers."""
+    call = """
+import redis
+try:
+    redis.Redis(port=1, socket_connect_timeout=1).ping()
+except redis.ConnectionError:
+    pass"""
+    _run(recording, PROGRAM.format(call=_indented(call), early=""), "")
+
+    assert [event.get("event.outcome") for event in recording.events() if event.get("db.system") == "redis"] == [
+        "failure"
+    ]
+
+
+def test_a_library_without_its_package_is_named(recording, heard):
+    """The program works as without us; the record says what is missing, and how to get it."""
+    url = heard.pop()
+    hidden = 'import sys; sys.modules["opentelemetry.instrumentation.httpx"] = None\n'
+    _run(recording, hidden + PROGRAM.format(call=_indented(CALLS["httpx"]), early=""), url)
+
+    (headers,) = heard
+    assert "x-request-id" not in headers
+    (warning,) = [event for event in recording.events() if event.get("log.logger") == "dashcam.instrument"]
+    assert warning.labels == {"library": "httpx", "fix": "pip install 'dashcam[httpx]'"}
