@@ -1,5 +1,10 @@
 """What is done in C, where there is a compiler, is what is done in Python where there is none."""
 
+import enum
+import math
+from collections import OrderedDict, UserDict
+from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -8,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashcam.record.masking import WORDS
-from dashcam.record.plain import LEAVES, python_verdict
+from dashcam.record.plain import python_is_plain
 from dashcam.record.secret_words import PythonSearch
 from dashcam.record.stdlib import items_after
 
@@ -82,8 +87,36 @@ def test_words_that_it_does_not_take(searches, words):
         type(searches[1])(words)
 
 
+class Ratio(enum.Enum):
+    HALF = 0.5
+    INFINITE = math.inf
+    LIST = [0] * 501
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Point(NamedTuple):
+    x: float
+    y: float
+
+
+ODD = [
+    *Ratio,
+    *Level,
+    Point(1, 2),
+    Point(1, math.nan),
+    {1, 2},
+    {math.inf},
+    frozenset({"a"}),
+    b"x",
+    Decimal(1),
+    object(),
+]
+ODD += [OrderedDict(a=1), OrderedDict(a=math.nan), UserDict(a=1)]
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.uuids(),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.uuids() | st.sampled_from(ODD),
     lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=8,
 )
@@ -102,8 +135,16 @@ WIDE = [
 
 @given(st.dictionaries(st.text(), values | st.sampled_from(WIDE)))
 def test_any_fields(compiled, fields):
-    """Plain for one is plain for the other; what C does not know it leaves to Python."""
-    assert compiled.is_plain(fields, LEAVES) in {python_verdict(fields, LEAVES), None}
+    """Plain for one is plain for the other."""
+    assert compiled.is_plain(b"{}", "m", fields) == python_is_plain(b"{}", "m", fields)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"\t{}", b"{\t}", b"x" * 16_000, b"x" * 16_001])
+@pytest.mark.parametrize("message", ["m", None, type("Text", (str,), {})("m")])
+@pytest.mark.parametrize("fields", [{}, {"a": 1}, {"exc_info": None}, {"stack_info": None}])
+def test_any_call(compiled, body, message, fields):
+    """The same for what was written, for any message, and with an exception."""
+    assert compiled.is_plain(body, message, fields) == python_is_plain(body, message, fields)
 
 
 @pytest.mark.parametrize("value", WIDE)
@@ -113,8 +154,7 @@ def test_the_limits(compiled, value, depth):
     for _ in range(depth):
         value = {"down": value, "id": UUID(int=7)}
 
-    verdict = compiled.is_plain({"value": value}, LEAVES)
-    assert verdict in {python_verdict({"value": value}, LEAVES), None}
+    assert compiled.is_plain(b"{}", "m", {"value": value}) == python_is_plain(b"{}", "m", {"value": value})
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text()), st.integers(-1, 10))
@@ -143,7 +183,7 @@ sys.modules["dashcam.record._words"] = None
 import logging
 import dashcam
 from dashcam.record import masking, plain, secret_words, stdlib
-assert plain.fast_verdict is plain.python_verdict
+assert plain.is_plain is plain.python_is_plain
 assert secret_words.compile_words is secret_words.PythonSearch
 assert stdlib._items_after is stdlib.items_after
 dashcam.init("cars")

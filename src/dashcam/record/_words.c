@@ -8,6 +8,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stdint.h>
 #include <string.h>
 
 enum { NAME, WEAK_NAME, TOKEN, ADDRESS, SCHEME, ANYWHERE };
@@ -24,7 +25,8 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
-    byte bits[8192];
+    uint64_t bits[1024];   /* of the first three letters, and of those that may be met before them */
+    uint64_t starts[1024]; /* of the first three letters alone */
     short buckets[BUCKETS];
     Word *words;
 } Search;
@@ -115,18 +117,18 @@ has_credentials(const Text *text, Py_ssize_t end)
     return begin > end && length >= MIN_RUN && is_odd;
 }
 
-/* A number of many, a flag or nothing: `max_tokens=512`, `"password":null`. */
+/* A number of many, a flag, nothing, or what is masked: `max_tokens=512`, `"password":null`. */
 static int
 is_harmless_value(const Text *text, Py_ssize_t sign, Py_ssize_t tail, Py_ssize_t tail_end)
 {
-    static const char *const literals[] = {"null", "true", "false", "None", "True", "False"};
+    static const char *const literals[] = {"null", "true", "false", "None", "True", "False", "\"***\""};
     if (starts_with(text, sign, "::"))
         return 1;
     Py_ssize_t i = sign + 1;
     while (is_one_of(at(text, i), "=> \t"))
         i++;
     int is_literal = 0;
-    for (size_t which = 0; which < 6 && !is_literal; which++)
+    for (size_t which = 0; which < sizeof literals / sizeof *literals && !is_literal; which++)
         if (starts_with(text, i, literals[which])) {
             is_literal = 1;
             i += (Py_ssize_t)strlen(literals[which]);
@@ -238,20 +240,40 @@ is_allowed(const Text *text, Py_ssize_t begin, Py_ssize_t end, int kind)
     return 1;
 }
 
-/* Of three letters, whatever their case. */
-static unsigned
-hash(const byte *letters)
+/* Of three letters in lower case: the product leaves out what is above them. */
+static uint32_t
+hash(uint32_t letters)
 {
-    unsigned folded = (letters[0] | 0x20u) | (letters[1] | 0x20u) << 8 | (letters[2] | 0x20u) << 16;
-    return (folded * 0x9E3779B1u) >> 16;
+    return letters * 0x9E377900u >> 16;
+}
+
+static uint32_t
+letters_at(const byte *place)
+{
+    return 0x202020u | (uint32_t)place[0] | (uint32_t)place[1] << 8 | (uint32_t)place[2] << 16;
+}
+
+static unsigned
+bit(const uint64_t *bits, uint32_t letters)
+{
+    uint32_t h = hash(letters);
+    return (unsigned)(bits[h >> 6] >> (h & 63) & 1);
+}
+
+static void
+set_bit(uint64_t *bits, uint32_t letters)
+{
+    uint32_t h = hash(letters);
+    bits[h >> 6] |= (uint64_t)1 << (h & 63);
 }
 
 static const Word *
 word_at(const Search *search, const Text *text, Py_ssize_t begin)
 {
-    if (begin + 3 > text->length)
+    if (begin + 3 > text->length || !bit(search->starts, letters_at(text->data + begin)))
         return NULL;
-    for (short which = search->buckets[hash(text->data + begin) % BUCKETS]; which >= 0; which = search->words[which].next) {
+    short which = search->buckets[hash(letters_at(text->data + begin)) % BUCKETS];
+    for (; which >= 0; which = search->words[which].next) {
         const Word *word = &search->words[which];
         if (begin + word->length > text->length)
             continue;
@@ -265,31 +287,39 @@ word_at(const Search *search, const Text *text, Py_ssize_t begin)
     return NULL;
 }
 
-#define HAS_BIT(search, h) ((search)->bits[(h) >> 3] >> ((h) & 7) & 1)
+static const Word *
+first_word(const Search *search, const Text *text, Py_ssize_t from, Py_ssize_t to, Py_ssize_t *begin)
+{
+    for (*begin = from; *begin < to; ++*begin) {
+        const Word *word = word_at(search, text, *begin);
+        if (word != NULL)
+            return word;
+    }
+    return NULL;
+}
 
 static const Word *
 next_word(const Search *search, const Text *text, Py_ssize_t start, Py_ssize_t *begin)
 {
-    const Word *word;
     Py_ssize_t place = start;
-    while (place < text->length) {
-        if (place + 10 <= text->length) {
-            const byte *p = text->data + place;
-            unsigned a = hash(p), b = hash(p + 2), c = hash(p + 4), d = hash(p + 6);
-            if (!(HAS_BIT(search, a) | HAS_BIT(search, b) | HAS_BIT(search, c) | HAS_BIT(search, d))) {
-                place += 8;
-                continue;
+    for (; place + 10 <= text->length; place += 8) {
+        const byte *p = text->data + place;
+        uint64_t eight = 0x2020202020202020u; /* one load, on most machines; in lower case */
+        for (int i = 0; i < 8; i++)
+            eight |= (uint64_t)p[i] << 8 * i;
+        unsigned a = bit(search->bits, (uint32_t)eight), b = bit(search->bits, (uint32_t)(eight >> 16));
+        unsigned c = bit(search->bits, (uint32_t)(eight >> 32)), d = bit(search->bits, letters_at(p + 6));
+        if (!(a | b | c | d))
+            continue;
+        unsigned hits = a | b << 1 | c << 2 | d << 3;
+        for (Py_ssize_t hit = place; hits; hit += 2, hits >>= 1)
+            if (hits & 1) { /* of the word that begins here, or of a neighbour */
+                const Word *word = first_word(search, text, hit > start ? hit - 1 : hit, hit + 2, begin);
+                if (word != NULL)
+                    return word;
             }
-        }
-        /* From the place before: its second letter may be what the bit is of. */
-        for (Py_ssize_t i = place > start ? place - 1 : place; i < place + 8 && i < text->length; i++)
-            if ((word = word_at(search, text, i)) != NULL) {
-                *begin = i;
-                return word;
-            }
-        place += 8;
     }
-    return NULL;
+    return first_word(search, text, place > start ? place - 1 : place, text->length, begin);
 }
 
 static PyObject *
@@ -322,23 +352,18 @@ in_json(Search *self, PyObject *body)
 }
 
 static void
-set_bit(Search *search, const byte *letters)
-{
-    unsigned h = hash(letters);
-    search->bits[h >> 3] |= (byte)(1 << (h & 7));
-}
-
-static void
 add_word(Search *search, short which)
 {
     Word *word = &search->words[which];
-    set_bit(search, word->letters);
+    uint32_t first = letters_at(word->letters);
+    set_bit(search->starts, first);
+    set_bit(search->bits, first);
     if (word->length > 3)
-        set_bit(search, word->letters + 1);
+        set_bit(search->bits, letters_at(word->letters + 1));
     else /* two of three letters decide; any may stand before them */
-        for (int before = 0; before < 256; before++)
-            set_bit(search, (byte[]){(byte)before, word->letters[0], word->letters[1]});
-    short *link = &search->buckets[hash(word->letters) % BUCKETS];
+        for (uint32_t before = 0; before < 256; before++)
+            set_bit(search->bits, 0x20u | before | first << 8);
+    short *link = &search->buckets[hash(first) % BUCKETS];
     while (*link >= 0 && search->words[*link].length >= word->length)
         link = &search->words[*link].next;
     word->next = *link;

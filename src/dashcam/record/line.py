@@ -8,7 +8,7 @@ from opentelemetry.context import Context, create_key, get_current
 
 from dashcam.record.correlation import ids_in
 from dashcam.record.masking import MASK, has_word, is_secret, mask_value
-from dashcam.record.plain import LEAVES, MAX_PLAIN_BYTES, MENDED, OPTIONS, convert, dumps, fast_verdict, is_plain
+from dashcam.record.plain import MAX_PLAIN_BYTES, MENDED, OPTIONS, convert, dumps, is_plain
 from dashcam.record.sanitizer import Sanitizer
 
 CONTEXT_FIELDS: Final = create_key("dashcam-fields")  # what `dashcam.context` puts on every log call
@@ -37,27 +37,15 @@ def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any
     if context_fields:
         fields = {**context_fields, **fields}
 
-    if "exc_info" in fields or "stack_info" in fields:
-        return _encode_error_call(time_ns, level, message, fields)[:-1] + ids + tail
     head = {"time_ns": time_ns, "log.level": level, "message": message}
+    if fields:
+        head["labels"] = fields
     try:
-        if fields:
-            head["labels"] = fields
-            body = _dumps(head, convert, OPTIONS)
-            is_short_way = fast_verdict(fields, LEAVES)
-            if is_short_way is None:
-                is_short_way = is_plain(fields)
-        else:
-            body, is_short_way = _dumps(head), True
+        body = _dumps(head, convert, OPTIONS)
     except Exception:  # noqa: BLE001 — a caller's value can raise anything when its text is asked for
-        is_short_way = False
-    if not is_short_way or type(message) is not str or len(body) > MAX_PLAIN_BYTES:
-        body = _sanitized(time_ns, level, message, fields)
-    else:
-        if has_word(body):
-            body = _mask(body, head)
-        if MENDED in body:
-            body = _with_tags(body)
+        body = b""
+    if not is_plain(body, message, fields) or has_word(body):
+        body = _encode_carefully(body, head, fields)
     return body[:-1] + ids + tail
 
 
@@ -67,8 +55,16 @@ def encode_plain(document: dict[str, Any]) -> bytes:
         body = dumps(document)
     except Exception:  # noqa: BLE001 — a caller's value can raise anything when its text is asked for
         return b""
-    is_short_way = len(body) <= MAX_PLAIN_BYTES and MENDED not in body and is_plain(document) and not has_word(body)
-    return body if is_short_way else b""
+    return body if is_plain(body, "", document) and not has_word(body) else b""
+
+
+def _encode_carefully(body: bytes, head: dict[str, Any], fields: dict[str, Any]) -> bytes:
+    """Return the JSON of a call that is not plain or may hold a secret; `body` is what orjson made of it, if it did."""
+    if not _NO_LABELS.isdisjoint(fields):
+        return _encode_error_call(head, fields)
+    if not body or len(body) > MAX_PLAIN_BYTES or not is_plain(b"{}", head["message"], fields):
+        return _sanitized(head, fields)
+    return _with_tags(_mask(body, head) if has_word(body) else body)
 
 
 def _with_tags(body: bytes) -> bytes:
@@ -88,23 +84,22 @@ def _mask(body: bytes, document: dict[str, Any]) -> bytes:
     return masked_body[:-1] + MENDED + b"}" if MENDED in body else masked_body
 
 
-def _encode_error_call(time_ns: int, level: str, message: object, fields: dict[str, Any]) -> bytes:
+def _encode_error_call(head: dict[str, Any], fields: dict[str, Any]) -> bytes:
     """Return the JSON of a call with an exception or a stack."""
     labels = {name: value for name, value in fields.items() if name not in _NO_LABELS}
+    head = {name: value for name, value in head.items() if name != "labels"}
     sanitizer = Sanitizer()
     error = _error_fields(sanitizer, error_of(fields.get("exc_info")), fields.get("stack_info"))
-    part = _dumps(error)
-    body = encode_plain(
-        {"time_ns": time_ns, "log.level": level, "message": message} | ({"labels": labels} if labels else {})
-    )
-    if not body or sanitizer.tags or len(part) > MAX_ERROR_BYTES or type(message) is not str:
-        return _sanitized(time_ns, level, message, fields)
+    body, part = encode_plain(head | ({"labels": labels} if labels else {})), _dumps(error)
+    if not body or sanitizer.tags or len(part) > MAX_ERROR_BYTES or type(head["message"]) is not str:
+        return _sanitized(head, fields)
     return body[:-1] + b',"error":' + part + b"}" if error else body
 
 
-def _sanitized(time_ns: int, level: str, message: object, fields: dict[str, Any]) -> bytes:
+def _sanitized(head: dict[str, Any], fields: dict[str, Any]) -> bytes:
     sanitizer = Sanitizer()
-    body: dict[str, Any] = {"time_ns": time_ns, "log.level": level, "message": sanitizer.text(message)}
+    body: dict[str, Any] = head | {"message": sanitizer.text(head["message"])}
+    body.pop("labels", None)
     if labels := sanitizer.fields({name: value for name, value in fields.items() if name not in _NO_LABELS}):
         body["labels"] = labels
     if error := _error_fields(sanitizer, error_of(fields.get("exc_info")), fields.get("stack_info")):

@@ -1,11 +1,10 @@
-"""The short way of a value into a line: as orjson writes it, where the sanitizer would change nothing."""
+"""The short way of a log call into a line: as orjson writes it, where the sanitizer would change nothing."""
 
-from collections.abc import Mapping
-from datetime import date, datetime, time
+from collections.abc import Callable, Mapping
+from datetime import date, time
 from decimal import Decimal
 from enum import Enum
 from math import isfinite
-from pathlib import PosixPath, PurePosixPath
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,12 +15,12 @@ from dashcam.record.sanitizer import MAX_DEPTH, MAX_ITEMS, MAX_LABEL_BYTES, MAX_
 MAX_PLAIN_BYTES: Final = 2 * MAX_LABEL_BYTES  # no text in it can be longer than its share of a line
 MENDED: Final = b"\t"  # before what became a text: no other byte below a space is in what orjson writes
 OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
-# Types whose values hold no other ones.
-LEAVES: Final = frozenset({date, datetime, time, UUID, Decimal, PosixPath, PurePosixPath})
 
 
 def convert(value: object) -> object:
     """Return the JSON of a value that orjson does not know, for its `default`; raises `TypeError` for the sanitizer."""
+    if (known := _CONVERTED.get(type(value))) is not None:
+        return known(value)
     if isinstance(value, tuple | set | frozenset):
         return list(value)
     if isinstance(value, date | time):
@@ -30,12 +29,27 @@ def convert(value: object) -> object:
         return str(value)
     if isinstance(value, Mapping | Enum | list | str | int | float):
         raise TypeError("the sanitizer decides")
-    text = (
-        value[: MAX_LABEL_BYTES + 1].decode("utf-8", "replace") if isinstance(value, bytes | bytearray) else str(value)
-    )
+    return _as_text(value)
+
+
+def _as_text(value: object) -> orjson.Fragment:
+    text = str(value)
     if len(text) * (1 if text.isascii() else 4) > MAX_LABEL_BYTES:
         raise TypeError("the sanitizer cuts it")
     return orjson.Fragment(MENDED + orjson.dumps(text))
+
+
+def _decoded(value: Any) -> orjson.Fragment:
+    return _as_text(value[: MAX_LABEL_BYTES + 1].decode("utf-8", "replace"))
+
+
+_CONVERTED: Final[dict[type, Callable[[Any], object]]] = {
+    Decimal: _as_text,
+    bytes: _decoded,
+    bytearray: _decoded,
+    set: list,
+    frozenset: list,
+}
 
 
 def dumps(document: object) -> bytes:
@@ -43,24 +57,23 @@ def dumps(document: object) -> bytes:
     return orjson.dumps(document, convert, OPTIONS)
 
 
-def is_plain(fields: dict[str, Any]) -> bool:
-    """Return True if the sanitizer would neither cut nor replace anything in fields that orjson writes."""
-    verdict = fast_verdict(fields, LEAVES)
-    return _is_plain_mapping(fields, 0) if verdict is None else verdict
+def python_is_plain(body: bytes, message: object, fields: dict[str, Any], /) -> bool:
+    """Return True if the sanitizer would neither cut nor replace anything in a call that orjson wrote as JSON.
+
+    Nor is there an exception, or a value that became a text. A secret is another question, `masking.has_word`.
+    """
+    is_short = 0 < len(body) <= MAX_PLAIN_BYTES and type(message) is str and MENDED not in body
+    return is_short and "exc_info" not in fields and "stack_info" not in fields and are_plain(fields)
 
 
-def python_verdict(fields: dict[str, Any], _: frozenset[type], /) -> bool | None:
-    """Return `is_plain` of fields; where there is a compiler, C does it, and returns None for what it does not know."""
-    return _is_plain_mapping(fields, 0)
-
-
-def _is_plain_mapping(mapping: Mapping[Any, Any], depth: int) -> bool:
-    return len(mapping) <= MAX_ITEMS and all(
+def are_plain(fields: Mapping[Any, Any], depth: int = 0) -> bool:
+    """Return True if the sanitizer would neither cut nor replace anything in fields that orjson wrote as JSON."""
+    return len(fields) <= MAX_ITEMS and all(
         isinstance(name, str)
         and len(name) <= MAX_NAME_BYTES // 4
         and "\0" not in name
         and _is_plain_value(value, depth)
-        for name, value in mapping.items()
+        for name, value in fields.items()
     )
 
 
@@ -75,17 +88,15 @@ def _is_plain_value(value: object, depth: int) -> bool:
         case float():
             return isfinite(value)
         case dict():
-            return _is_plain_mapping(value, depth + 1)
-        case Mapping():
-            return False
+            return are_plain(value, depth + 1)
         case list() | tuple() | set() | frozenset():
             return len(value) <= MAX_ITEMS and all(_is_plain_value(item, depth + 1) for item in value)
-    return True
+    return True  # one that orjson knows, or that became a text or an error
 
 
 try:
-    from dashcam.record._speedups import is_plain as _verdict
+    from dashcam.record._speedups import is_plain as _is_plain
 except ImportError:  # there was no compiler to build it
-    _verdict = python_verdict
+    _is_plain = python_is_plain
 
-fast_verdict: Final = _verdict
+is_plain: Final = _is_plain

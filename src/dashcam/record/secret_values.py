@@ -27,7 +27,7 @@ _TYPE += rb"|secretstr|optional|file|env|vault|bearer|basic|digest|oauth2?|jwt"
 # Of a whole value: what stands for one.
 _PLACEHOLDER = re.compile(
     rb"""(?xi)
-    (?: \*{2,}[0-9a-f]{0,32} | x{3,} | \.{2,} | \xe2\x80\xa6 | (?:\xe2\x80\xa2){2,} | -+ | _+ | \?
+    (?: [^0-9a-z\x80-\xff]* | \*{2,}[0-9a-f]{0,32} | x{3,} | \.{2,} | \xe2\x80\xa6 | (?:\xe2\x80\xa2){2,} | -+ | _+ | \?
       | <[a-z][\w\ :.-]*> | \[[a-z\ _-]+\] | ![a-z]+ | (?:var)?char\(\d+\)
       | \(?(?:redacted|masked|hidden|filtered|removed|encrypted|sensitive|secret)\)?
       | %%\(?\w*\)?[sdrvq] | %%\w+%% | \{[\w.!:]*\} | \{\{[^{}]*\}\} | [$\#]\{[^{}]*\}
@@ -37,6 +37,7 @@ _PLACEHOLDER = re.compile(
     )"""
     % (_FLAG, _TYPE)
 )
+MAX_PLACEHOLDER_BYTES = 200
 _NUMBER = re.compile(rb"[+-]?\d[\d.,_:/]*(?:[kKmMgG]i?[bB]?|%|ms|s)?")
 _CODE = re.compile(
     rb"(?:self|cls|os|settings|config|request|req|res|app|args|env|ctx|process|flask|current_app|kwargs|options|opts"
@@ -74,8 +75,7 @@ def is_number(value: bytes) -> bool:
 
 def is_harmless(value: bytes) -> bool:
     """Return True if a value stands for none: a flag, a placeholder, a type, nothing at all."""
-    value = value.strip().rstrip(b".,:;!")
-    return not any(byte > 0x7F or chr(byte).isalnum() for byte in value) or bool(_PLACEHOLDER.fullmatch(value))
+    return len(value) < MAX_PLACEHOLDER_BYTES and _PLACEHOLDER.fullmatch(value.strip().rstrip(b".,:;!")) is not None
 
 
 def is_code(value: bytes) -> bool:
@@ -99,8 +99,11 @@ def is_mixed(value: bytes) -> bool:
 
 def is_message(value: bytes) -> bool:
     """Return True if a text is a sentence about a field: "This field is required."."""
-    words = value.split()
-    return len(words) >= 3 and bool(_SAYS.search(value)) and not any(b"0" <= bytes([byte]) <= b"9" for byte in value)
+    return (
+        value.count(b" ") >= 2
+        and bool(_SAYS.search(value))
+        and not any(b"0" <= bytes([byte]) <= b"9" for byte in value)
+    )
 
 
 def is_shaped(name: bytes, value: bytes) -> bool:

@@ -56,7 +56,7 @@ _BLANKS = frozenset(b" \t\r\n\v\f")
 _QUOTES = frozenset(b"\"'`")
 _SKIPPED = _BLANKS | _QUOTES | frozenset(b"\\)]*")
 _ENDS_VALUE = _BLANKS | frozenset(b",;&}])\"'\\")
-_LITERALS = (b"null", b"true", b"false", b"None", b"True", b"False")
+_LITERALS = (b"null", b"true", b"false", b"None", b"True", b"False", b'"***"')
 
 
 class WordSearch(Protocol):
@@ -240,7 +240,7 @@ def _is_in_tag(data: bytes, at: int) -> bool:
 
 
 def _is_harmless_value(data: bytes, at: int, tail: bytes) -> bool:
-    """Return True if a number of many, a flag or nothing is assigned: `max_tokens=512`, `"password":null`."""
+    """Return True if a number of many, a flag, nothing or a mask is assigned: `max_tokens=512`, `"password":null`."""
     if data[at : at + 2] == b"::":
         return True
     at += 1
