@@ -56,8 +56,9 @@ def print_machine(*packages: str) -> None:
 
 
 def print_quick() -> None:
-    """Whether what every log call does is done in C."""
-    print("with" if find_spec("dashcam.record._quick") else "without", "the part of dashcam in C")
+    """Print whether the parts of each log call that are written in C are there."""
+    has_c = all(find_spec(f"dashcam.record.{name}") for name in ("_speedups", "_words"))
+    print("with" if has_c else "without", "the parts of dashcam in C")
 
 
 def _cpuinfo() -> list[str]:
