@@ -61,7 +61,7 @@ def test_a_chunk_id_is_16_random_bytes_as_text():
     """Two messages of the same entries never share an id, and it has no line break."""
     first, second = (pack_message("dashcam.log", [b"\x92\x01\x80"]) for _ in range(2))
 
-    assert first.chunk != second.styled
+    assert first.chunk != second.chunk
     assert len(first.chunk) == 24
     assert first.chunk.isascii()
     assert "\n" not in first.chunk
