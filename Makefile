@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test test-long check bench bench-record wheel clean secrets up up-elk down images lock test-containers
+.PHONY: venv demo test fuzz test-long check bench bench-record wheel clean secrets up up-elk down images lock test-containers
 
 venv: $(VENV)/.installed
 
@@ -18,6 +18,10 @@ demo: venv
 
 test: venv
 	$(BIN)/python -m pytest
+
+# Minutes of any input: lines, segments, searches, answers of every backend, addresses of the viewer.
+fuzz: venv
+	$(BIN)/python -m pytest -m fuzz --hypothesis-profile=fuzz --timeout=3600
 
 test-long: venv
 	$(BIN)/python -m pytest -m long

@@ -7,6 +7,7 @@ from .engines import plugin as engines
 
 # A shared machine is slow at times, which says nothing about the code.
 hypothesis.settings.register_profile("ours", deadline=None)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000, print_blob=True)
 hypothesis.settings.load_profile("ours")
 
 

@@ -1,7 +1,7 @@
 """A search text as an expression, and what is said of one that cannot be read."""
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dashcam.errors import QueryError
@@ -205,7 +205,7 @@ SIGNS = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.mark.fuzz
 @given(st.lists(SIGNS | st.text(max_size=3), max_size=25).map("".join))
 @example("\ufeff")
 @example("a:\\\n")

@@ -74,6 +74,7 @@ words = st.sampled_from(
 texts = st.lists(words | st.text(max_size=5), max_size=6).map("".join)
 
 
+@pytest.mark.fuzz
 @given(texts, texts)
 def test_sees_whatever_masking_would_change(message, value):
     """When the quick look finds nothing, masking finds nothing either."""
@@ -82,6 +83,7 @@ def test_sees_whatever_masking_would_change(message, value):
     assert has_word(body) or (mask_text(message), mask_text(value)) == (message, value)
 
 
+@pytest.mark.fuzz
 @given(texts, st.integers(0, 2**60) | texts | st.lists(texts, max_size=2))
 def test_sees_whatever_is_a_secret_by_its_name(name, value):
     """A field that is masked by its name is found in the JSON of the fields."""

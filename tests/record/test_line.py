@@ -271,6 +271,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.fuzz
 @given(texts | numbers, st.dictionaries(texts, values, max_size=4))
 def test_the_fast_way_gives_what_the_thorough_one_does(message, fields):
     """A log call that is recorded without a close look would have come out of one the same; at every call."""

@@ -49,6 +49,7 @@ def _agree(searches, data, start=0):
     return slow.find(data, start) == fast.find(data, start) and slow.in_json(data) == fast.in_json(data)
 
 
+@pytest.mark.fuzz
 @given(texts | st.text(), st.integers(-1, 12))
 def test_any_text(searches, text, start):
     """The first word of one search is the first word of the other, in a text and in JSON."""
@@ -56,6 +57,7 @@ def test_any_text(searches, text, start):
     assert _agree(searches, orjson.dumps({text: text, "a": [text, 1]}), start)
 
 
+@pytest.mark.fuzz
 @given(st.binary())
 def test_any_bytes(searches, data):
     """Not only UTF-8."""
@@ -133,6 +135,7 @@ WIDE = [
 ]
 
 
+@pytest.mark.fuzz
 @given(st.dictionaries(st.text(), values | st.sampled_from(WIDE)))
 def test_any_fields(compiled, fields):
     """Plain for one is plain for the other."""
@@ -157,6 +160,7 @@ def test_the_limits(compiled, value, depth):
     assert compiled.is_plain(b"{}", "m", {"value": value}) == python_is_plain(b"{}", "m", {"value": value})
 
 
+@pytest.mark.fuzz
 @given(st.dictionaries(st.text(), st.integers() | st.text()), st.integers(-1, 10))
 def test_the_items_after_some(compiled, items, count):
     """The same, in the same order, in a dictionary of its own."""

@@ -75,6 +75,7 @@ def test_a_segment_zero_from_any_byte_on(tmp_path, whole):
             assert damaged == (cut not in ends)
 
 
+@pytest.mark.fuzz
 @given(st.data())
 def test_a_hole_anywhere(tmp_path_factory, whole, data):
     """What a power cut left as zeros costs the lines it touches, never one behind it, and is counted."""
@@ -113,6 +114,7 @@ def test_garbage_in_the_middle(tmp_path, whole):
     assert damaged == 3
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=2000))
 def test_any_bytes_behind_a_header(tmp_path_factory, whole, noise):
     """Reading ends, whatever stands there."""
