@@ -112,7 +112,7 @@ class OpenSpan(NamedTuple):
     """A span that has not ended: its ids in hexadecimal digits, its transaction, and the request it serves, if any.
 
     `fragment` is these ids as its log lines have them; `monotonic_start_ns` is by the clock that never jumps; `service`
-    is the one of the application that serves the request.
+    is the one of the application that serves the request, and `outer_error` the exception that was handled meanwhile.
     """
 
     fragment: bytes
@@ -123,6 +123,7 @@ class OpenSpan(NamedTuple):
     served: ServerRequest | None
     monotonic_start_ns: int
     service: "Service | None"
+    outer_error: BaseException | None
 
 
 # The open spans that this process began, by span id; what is still in it when the process dies was aborted.

@@ -17,7 +17,7 @@ finally:
 import logging
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context, attach, detach, get_current
@@ -43,7 +43,7 @@ from dashcam.record.correlation import (
 )
 from dashcam.record.logger import spool_call
 from dashcam.record.recorder import Service
-from dashcam.record.spans import mark_request
+from dashcam.record.spans import RecordableSpan, mark_request
 
 _CarrierT = TypeVar("_CarrierT")
 _warn = spool_call(logging.WARNING, "dashcam.requests")
@@ -128,7 +128,8 @@ class ServerSpan:
     def set_route(self, name: str, route: str) -> None:
         """Name the span by the route that the request took, such as `GET /cars/<id>`; also if it is aborted."""
         self.name_by_route(name, route)
-        mark_request(self.span)
+        if self.is_outermost and self.span.is_recording():
+            mark_request(cast("RecordableSpan", self.span))
 
     def name_by_route(self, name: str, route: str) -> None:
         """Name the span by the route, where it is known only when the request is about to end."""

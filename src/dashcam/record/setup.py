@@ -17,6 +17,7 @@ from dashcam.record.console import Console
 from dashcam.record.correlation import PROPAGATORS, current_request
 from dashcam.record.recorder import Recorder, Service
 from dashcam.record.spans import SpoolProcessor, processors_of, record_unsampled
+from dashcam.record.tracer import Provider
 from dashcam.settings import RecordSettings, load, prefer_stable_conventions
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _record_spans(service: Service) -> None:
     global _is_alone
     provider = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider):
-        provider = TracerProvider(resource=Resource.create({"service.name": service.name}))
+        provider = Provider(resource=Resource.create({"service.name": service.name}))
         trace.set_tracer_provider(provider)
         _is_alone = True
     record_unsampled(provider)

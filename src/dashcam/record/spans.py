@@ -4,10 +4,11 @@ Attribute names are those of OpenTelemetry's semantic conventions for HTTP and d
 the fields that the Elastic Common Schema and Elastic APM have for them.
 """
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import orjson
 from opentelemetry import trace
@@ -83,37 +84,68 @@ _NEWLINE = orjson.OPT_APPEND_NEWLINE
 _SERVER, _ERROR = SpanKind.SERVER, StatusCode.ERROR
 _ROOT_KINDS = {SpanKind.SERVER, SpanKind.CONSUMER}  # a consumer takes a message from a queue, as a Celery worker does
 _TRANSACTION_TYPES = {SpanKind.SERVER: "request", SpanKind.CLIENT: "request", SpanKind.CONSUMER: "messaging"}
+_CANCELLATIONS = {"CancelledError", "Cancelled"}  # of asyncio and trio: somebody did not want the result any more
 _KINDS = {kind: kind.name.lower() for kind in SpanKind}
 
 
 class SpoolProcessor(SpanProcessor):
-    """Keeps the open spans, marks the start of a served request, and records every span that ends."""
+    """Records the spans of the SDK: each open one, the start of a served request, and each that ends."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Keep the span among the open ones; never raises."""
-        try:
-            open_span = _open(span, get_current() if parent_context is None else parent_context)
-            open_spans[span.get_span_context().span_id] = open_span
-            mark_request(span)
-        except Exception:  # noqa: BLE001 — telemetry never fails a request
-            recorder.drop("error")
+        open_span(span, get_current() if parent_context is None else parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Record the span; never raises."""
-        try:
-            # Out of the open ones first: a new segment that begins between the two must not open it again.
-            if open_span := open_spans.pop(span.context.span_id, None):
-                recorder.current(open_span.service).append(_end_line(span, open_span))
-        except Exception:  # noqa: BLE001 — telemetry never fails a request
-            recorder.drop("error")
+        close_span(span)
 
 
-def mark_request(span: trace.Span) -> None:
+class RecordableSpan(Protocol):
+    """A span as the spool reads it: one of the SDK, or a light one."""
+
+    @property
+    def context(self) -> trace.SpanContext: ...
+    @property
+    def parent(self) -> trace.SpanContext | None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> SpanKind: ...
+    @property
+    def attributes(self) -> Any: ...
+    @property
+    def status(self) -> trace.Status: ...
+    @property
+    def start_time(self) -> int | None: ...
+    @property
+    def end_time(self) -> int | None: ...
+
+
+def open_span(span: RecordableSpan, context: Context) -> None:
+    """Keep a span among the open ones, and mark the start of a served request; never raises."""
+    try:
+        open_spans[span.context.span_id] = _open(span, context)
+        mark_request(span)
+    except Exception:  # noqa: BLE001 — telemetry never fails a request
+        recorder.drop("error")
+
+
+def close_span(span: RecordableSpan) -> None:
+    """Record a span that has ended; never raises."""
+    try:
+        # Out of the open ones first: a new segment that begins between the two must not open it again.
+        if known := open_spans.pop(span.context.span_id, None):
+            recorder.current(known.service).append(_end_line(span, known))
+    except Exception:  # noqa: BLE001 — telemetry never fails a request
+        recorder.drop("error")
+
+
+def mark_request(span: RecordableSpan) -> None:
     """Mark a served request as open in the spool; a later mark, which says more, stands for the former."""
-    open_span = open_spans.get(span.get_span_context().span_id)
-    if open_span and open_span.served and isinstance(span, Span) and _is_root(open_span):
-        open_span.served.start = _start_line(span, open_span, open_span.served)
-        recorder.current(open_span.service).append(open_span.served.start)
+    known = open_spans.get(span.context.span_id)
+    if known and known.served and _is_root(known):
+        known.served.start = _start_line(span, known, known.served)
+        recorder.current(known.service).append(known.served.start)
 
 
 class RecordingSampler(Sampler):
@@ -157,8 +189,8 @@ def processors_of(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
     return getattr(getattr(provider, "_active_span_processor", None), "_span_processors", ())
 
 
-def _open(span: Span, context: Context) -> OpenSpan:
-    identity = span.get_span_context()
+def _open(span: RecordableSpan, context: Context) -> OpenSpan:
+    identity = span.context
     is_root = span.kind in _ROOT_KINDS or JOB in context
     parent = open_spans.get(span.parent.span_id) if span.parent and not span.parent.is_remote else None
     trace_id, span_id = f"{identity.trace_id:032x}", f"{identity.span_id:016x}"
@@ -167,7 +199,8 @@ def _open(span: Span, context: Context) -> OpenSpan:
     served = ServerRequest() if is_root else (parent.served if parent else None)
     ids = encode_ids(request, trace_id, span_id, transaction)
     service = cast("recorder.Service | None", context.get(SERVICE)) or (parent.service if parent else None)
-    return OpenSpan(ids, request, trace_id, span_id, transaction, served, _monotonic_start_ns(span), service)
+    began_ns = _monotonic_start_ns(span)
+    return OpenSpan(ids, request, trace_id, span_id, transaction, served, began_ns, service, sys.exception())
 
 
 def _is_root(open_span: OpenSpan) -> bool:
@@ -175,25 +208,25 @@ def _is_root(open_span: OpenSpan) -> bool:
     return open_span.served is not None and open_span.transaction == open_span.span_id
 
 
-def _monotonic_start_ns(span: Span) -> int:
+def _monotonic_start_ns(span: RecordableSpan) -> int:
     """Return when a span began by the clock that never jumps; 0 if the SDK did not take that time just now."""
     since_ns = time.time_ns() - (span.start_time or 0)
     return time.monotonic_ns() - since_ns if 0 <= since_ns < MAX_CLOCK_LAG_NS else 0
 
 
-def _start_ns(span: ReadableSpan) -> int:
+def _start_ns(span: RecordableSpan) -> int:
     """Return when a span began, as a line can have it: anybody may give a span any time, even a fraction."""
     return max(0, min(int(span.start_time or 0), MAX_TIME_NS))
 
 
-def _duration_ns(span: ReadableSpan, monotonic_start_ns: int) -> int:
+def _duration_ns(span: RecordableSpan, monotonic_start_ns: int) -> int:
     end_ns = span.end_time or 0
     if monotonic_start_ns and 0 <= time.time_ns() - end_ns < MAX_CLOCK_LAG_NS:
         return time.monotonic_ns() - int(monotonic_start_ns)
     return max(0, int(end_ns - (span.start_time or 0)))  # a time given by hand
 
 
-def _start_line(span: Span, open_span: OpenSpan, served: ServerRequest) -> bytes:
+def _start_line(span: RecordableSpan, open_span: OpenSpan, served: ServerRequest) -> bytes:
     """Encode the mark of an open request; its fields are kept for the end."""
     served.attributes = _attributes_of(span)
     served.fields = _ids_of(span, open_span)
@@ -201,7 +234,7 @@ def _start_line(span: Span, open_span: OpenSpan, served: ServerRequest) -> bytes
     return _encode(span_fields(_start_ns(span), "start", served.fields, {}))
 
 
-def _end_line(span: ReadableSpan, open_span: OpenSpan) -> bytes:
+def _end_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
     served = open_span.served if _is_root(open_span) else None
     if served:
         fields = served.fields
@@ -217,12 +250,24 @@ def _end_line(span: ReadableSpan, open_span: OpenSpan) -> bytes:
         fields["labels"] = labels
     started_ns, duration_ns = _start_ns(span), _duration_ns(span, open_span.monotonic_start_ns)
     status = served.status if served and served.status else _status_of(fields)
+    interruption = _interruption(open_span)
     is_failed = status >= 500 or span.status.status_code is _ERROR or bool(served and served.error)
+    is_failed = is_failed or interruption == "failure"
     is_transaction = open_span.transaction == open_span.span_id
     _add_span_fields(fields, span, duration_ns // 1000, f"HTTP {status // 100}xx" if is_transaction and status else "")
     fields = {"log.level": "error" if is_failed else "info", **fields, "timestamp": {"us": started_ns // 1000}}
     event = {"duration": duration_ns} | _outcome(fields, served, is_failed=is_failed)
+    if interruption and not is_failed:
+        event["outcome"] = interruption
     return _encode(span_fields(started_ns, "transaction" if is_transaction else "span", fields, event))
+
+
+def _interruption(open_span: OpenSpan) -> str:
+    """Return the outcome of a span that ends because of what is not an `Exception`: OpenTelemetry leaves that out."""
+    error = sys.exception()
+    if error is open_span.outer_error or isinstance(error, Exception | GeneratorExit | None):
+        return ""
+    return "unknown" if type(error).__name__ in _CANCELLATIONS else "failure"
 
 
 def _outcome(fields: Mapping[str, Any], served: ServerRequest | None, *, is_failed: bool) -> dict[str, str]:
@@ -236,7 +281,7 @@ def _outcome(fields: Mapping[str, Any], served: ServerRequest | None, *, is_fail
     return {"outcome": "unknown" if has_no_response or (served and served.is_incomplete) else "success"}
 
 
-def _ids_of(span: ReadableSpan, open_span: OpenSpan) -> dict[str, Any]:
+def _ids_of(span: RecordableSpan, open_span: OpenSpan) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "message": _mask_repeated(span.name),
         "span": {"id": open_span.span_id},
@@ -250,7 +295,7 @@ def _ids_of(span: ReadableSpan, open_span: OpenSpan) -> dict[str, Any]:
     return fields
 
 
-def _attributes_of(span: ReadableSpan) -> dict[str, Any]:
+def _attributes_of(span: RecordableSpan) -> dict[str, Any]:
     # The SDK's own mapping makes two calls for each value that is read; its copy is a plain dictionary.
     return cast("dict[str, Any]", cast("Any", span.attributes or {}).copy())
 
@@ -293,7 +338,7 @@ def _add_request(fields: dict[str, Any], served: ServerRequest) -> None:
         url["query"] = mask_text(served.query)
 
 
-def _add_span_fields(fields: dict[str, Any], span: ReadableSpan, us: int, result: str) -> None:
+def _add_span_fields(fields: dict[str, Any], span: RecordableSpan, us: int, result: str) -> None:
     """Add how long the span took, and its type: a request that was served, or a part of one."""
     name, duration = fields["message"], {"us": us}
     fields["span"].update(name=name, kind=_KINDS[span.kind])
