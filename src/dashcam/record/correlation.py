@@ -95,8 +95,6 @@ class ServerRequest:
     """
 
     start: bytes = b""
-    attributes: dict[str, Any] = field(default_factory=dict)
-    fields: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, Any] = field(default_factory=dict)
     status: int = 0
     path: str = ""

@@ -79,6 +79,7 @@ FREE_TEXT: Final[Mapping[str, Callable[[str], str]]] = {
 }
 # The same for look-up: the field's first name, those between, its last one, and the function that masks it.
 _FIELD_PATHS = {name: (path[0], path[1:-1], path[-1], FREE_TEXT.get(name)) for name, path in FIELDS.items()}
+_MARKED = ("http.request.method", "http.method", "http.route", "url.path", "url.query", "url.full", "http.url")
 MAX_CLOCK_LAG_NS = 10_000_000  # the most between a time that the SDK takes and our look at it
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
 _SERVER, _ERROR = SpanKind.SERVER, StatusCode.ERROR
@@ -144,7 +145,7 @@ def mark_request(span: RecordableSpan) -> None:
     """Mark a served request as open in the spool; a later mark, which says more, stands for the former."""
     known = open_spans.get(span.context.span_id)
     if known and known.served and _is_root(known):
-        known.served.start = _start_line(span, known, known.served)
+        known.served.start = _start_line(span, known)
         recorder.current(known.service).append(known.served.start)
 
 
@@ -226,26 +227,21 @@ def _duration_ns(span: RecordableSpan, monotonic_start_ns: int) -> int:
     return max(0, int(end_ns - (span.start_time or 0)))  # a time given by hand
 
 
-def _start_line(span: RecordableSpan, open_span: OpenSpan, served: ServerRequest) -> bytes:
-    """Encode the mark of an open request; its fields are kept for the end."""
-    served.attributes = _attributes_of(span)
-    served.fields = _ids_of(span, open_span)
-    served.labels |= _add_attributes(served.fields, served.attributes)
-    return _encode(span_fields(_start_ns(span), "start", served.fields, {}))
+def _start_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
+    """Encode the mark of an open request: what is reported if it is aborted."""
+    fields, attributes = _ids_of(span, open_span), span.attributes or {}
+    _add_attributes(fields, {name: attributes[name] for name in _MARKED if name in attributes})
+    return _encode(span_fields(_start_ns(span), "start", fields, {}))
 
 
 def _end_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
     served = open_span.served if _is_root(open_span) else None
+    fields = _ids_of(span, open_span)
+    labels = _add_attributes(fields, _attributes_of(span))
     if served:
-        fields = served.fields
-        labels = _add_attributes(fields, _changed_since(_attributes_of(span), served.attributes)) | served.labels
-        if fields["message"] != span.name:
-            fields["message"] = _mask_repeated(span.name)
+        labels |= served.labels
         if span.kind is _SERVER:
             _add_request(fields, served)
-    else:
-        fields = _ids_of(span, open_span)
-        labels = _add_attributes(fields, _attributes_of(span))
     if labels:
         fields["labels"] = labels
     started_ns, duration_ns = _start_ns(span), _duration_ns(span, open_span.monotonic_start_ns)
@@ -298,12 +294,6 @@ def _ids_of(span: RecordableSpan, open_span: OpenSpan) -> dict[str, Any]:
 def _attributes_of(span: RecordableSpan) -> dict[str, Any]:
     # The SDK's own mapping makes two calls for each value that is read; its copy is a plain dictionary.
     return cast("dict[str, Any]", cast("Any", span.attributes or {}).copy())
-
-
-def _changed_since(attributes: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    if attributes == known:
-        return {}
-    return {name: value for name, value in attributes.items() if name not in known or known[name] != value}
 
 
 def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:

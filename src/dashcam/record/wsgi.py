@@ -7,6 +7,7 @@ the settings of OpenTelemetry: excluded URLs, captured headers, response propaga
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
+from functools import lru_cache
 from time import time_ns
 from typing import TYPE_CHECKING, Any, cast
 from wsgiref.util import request_uri
@@ -15,6 +16,8 @@ from opentelemetry import trace
 from opentelemetry.context import attach, detach, get_current, set_value
 from opentelemetry.instrumentation import wsgi as otel_wsgi
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
+from opentelemetry.semconv.attributes.client_attributes import CLIENT_ADDRESS, CLIENT_PORT
+from opentelemetry.semconv.attributes.url_attributes import URL_PATH, URL_QUERY
 from opentelemetry.trace import Tracer
 from opentelemetry.util.http import (
     OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST,
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 SERVER_SPAN = "dashcam.server_span"  # where an environment holds the `ServerSpan` of its request
 HEADER_KEY = "HTTP_X_REQUEST_ID"
 MAX_SIZE_DIGITS = 18
+MAX_SHARED = 256  # different heads of requests of which the attributes are kept
+# What of an environment is the same for many requests.
+_SHARED = ("REQUEST_METHOD", "wsgi.url_scheme", "HTTP_HOST", "SERVER_PORT", "HTTP_USER_AGENT", "SERVER_PROTOCOL")
 _STATUSES_WITHOUT_BODY = {204, 304}
 
 
@@ -110,7 +116,7 @@ class RecordedApp:
         """Begin the span of a request, and leave it in its environment."""
         service, is_trusted = self.options.service, self.options.is_caller_trusted
         context = extract(environ, otel_wsgi.wsgi_getter, request_id, service, is_trusted=is_trusted)
-        attributes: Any = otel_wsgi.collect_request_attributes(environ, self.conventions)
+        attributes = _attributes_of(environ, self.conventions)
         server = ServerSpan(self._tracer, otel_wsgi.get_default_span_name(environ), attributes, context, start_ns)
         if self._captures_request and server.is_outermost:
             server.span.set_attributes(otel_wsgi.collect_custom_request_headers_attributes(environ))
@@ -133,6 +139,30 @@ class RecordedApp:
             return self._app(environ, start)
         finally:
             detach(token)
+
+
+def _attributes_of(environ: "WSGIEnvironment", conventions: Any) -> dict[str, Any]:
+    """Return the attributes that OpenTelemetry's package has for a request; most are the same for many requests."""
+    get = environ.get
+    if getattr(conventions, "value", "") != "http" or "REMOTE_HOST" in environ:
+        return cast("dict[str, Any]", otel_wsgi.collect_request_attributes(environ, conventions))
+    attributes = _shared_attributes(conventions, *map(get, _SHARED)).copy()
+    if get("RAW_URI", get("REQUEST_URI")):
+        if path := get("PATH_INFO"):
+            attributes[URL_PATH] = path
+        if query := get("QUERY_STRING"):
+            attributes[URL_QUERY] = query
+    if address := get("REMOTE_ADDR"):
+        attributes[CLIENT_ADDRESS] = address
+    if (port := get("REMOTE_PORT")) and str(port).isdecimal():
+        attributes[CLIENT_PORT] = int(port)
+    return attributes
+
+
+@lru_cache(MAX_SHARED)
+def _shared_attributes(conventions: Any, *values: Any) -> dict[str, Any]:
+    environ = {name: value for name, value in zip(_SHARED, values, strict=True) if value is not None}
+    return cast("dict[str, Any]", otel_wsgi.collect_request_attributes(environ, conventions))
 
 
 class _Response:
