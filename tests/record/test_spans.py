@@ -1,5 +1,6 @@
 """Finished spans as events: nested, sent to others, with any attributes, by a clock that jumps."""
 
+import asyncio
 import contextvars
 import math
 import subprocess
@@ -237,6 +238,43 @@ def test_an_error_that_goes_through_a_span(cars):
         {}["no"]
 
     assert _by_name(cars)["work"].get("event.outcome") == "failure"
+
+
+class Cancelled(BaseException):
+    """As trio has it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (SystemExit(1), "failure"),
+        (SystemExit(0), "success"),
+        (KeyboardInterrupt(), "failure"),
+        (asyncio.CancelledError(), "unknown"),
+        (Cancelled(), "unknown"),
+        (GeneratorExit(), "success"),
+    ],
+)
+def test_what_is_no_exception_goes_through_a_span(cars, error, outcome):
+    """OpenTelemetry leaves it out; a span that begins while one is handled has nothing to do with it."""
+
+    class CleanUp:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            with tracer.start_as_current_span("cleaning up"):
+                return True
+
+    def work():
+        raise error
+
+    with CleanUp(), tracer.start_as_current_span("work"):
+        work()
+
+    spans = _by_name(cars)
+    assert spans["work"].get("event.outcome") == outcome
+    assert spans["cleaning up"].get("event.outcome") == "success"
 
 
 @pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CLIENT])

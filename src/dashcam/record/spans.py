@@ -263,6 +263,8 @@ def _interruption(open_span: OpenSpan) -> str:
     error = sys.exception()
     if error is open_span.outer_error or isinstance(error, Exception | GeneratorExit | None):
         return ""
+    if isinstance(error, SystemExit) and not error.code:
+        return ""  # a script comes to its end; of a request, `ServerSpan.fail` knows
     return "unknown" if type(error).__name__ in _CANCELLATIONS else "failure"
 
 
