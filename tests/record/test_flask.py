@@ -1,6 +1,8 @@
 """Requests of a Flask application: their IDs, their spans, their errors, each told once."""
 
+import gc
 import re
+import weakref
 
 import flask
 import pytest
@@ -382,3 +384,17 @@ def test_two_applications_of_one_process(recording):
     events = recording.events()
     assert [event.get("service.name") for event in events if event.is_span] == ["cars", "parts", "cars"]
     assert [event.get("service.name") for event in _lines(recording)] == ["cars", "parts", "cars"]
+
+
+def test_an_application_is_freed_with_its_last_name():
+    """Flask promises that, and its own tests ask for it: no cycle of ours keeps an application."""
+    app = flask.Flask("freed")
+    dashcam.init_app(app)
+    app.test_client().get("/")
+    kept = weakref.ref(app)
+    gc.disable()
+    try:
+        del app
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -22,6 +22,9 @@ from dashcam.record.server import server_tracer
 from dashcam.record.wsgi import HEADER_KEY, SERVER_SPAN, Options, RecordedApp
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
     from werkzeug.routing import Rule
 
 _OPEN = "dashcam.open_request"
@@ -32,14 +35,15 @@ def instrument(app: flask.Flask, *, service: Service | None = None, is_caller_tr
     if "dashcam" in app.extensions:
         return
     app.extensions["dashcam"] = True
-    served = app.wsgi_app
+    served = _without_cycle(app)
     before, teardown = list(app.before_request_funcs[None]), list(app.teardown_request_funcs[None])
     # It marks the application as instrumented, and measures; the spans are ours, from the request to the body's end.
     FlaskInstrumentor().instrument_app(app, enable_commenter=False)  # type: ignore[no-untyped-call]
     # The API's own provider, of the module opentelemetry.metrics, measures nothing.
     has_metrics = not type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.metrics")
+    app._original_wsgi_app = served  # type: ignore[attr-defined]  # noqa: SLF001 - the package holds it here
     if not has_metrics:
-        app.wsgi_app = served  # type: ignore[method-assign]
+        app.wsgi_app = served  # type: ignore[assignment]
     options = Options(service, is_caller_trusted, "flask", has_metrics)
     recorded = RecordedApp(app.wsgi_app, server_tracer(otel_flask), options)
     app.wsgi_app = recorded  # type: ignore[method-assign]
@@ -48,6 +52,21 @@ def instrument(app: flask.Flask, *, service: Service | None = None, is_caller_tr
     app.before_request_funcs[None] = [steps.begin, *before]
     app.teardown_request_funcs[None] = [steps.end, *teardown]
     flask.got_request_exception.connect(_record_error, app)
+
+
+def _without_cycle(app: flask.Flask) -> "WSGIApplication":
+    """Return the application's `wsgi_app` without holding the application, which Flask frees with its last name."""
+    served = app.wsgi_app
+    if getattr(served, "__self__", None) is not app:
+        return served  # somebody's middleware holds it anyway
+    method = weakref.WeakMethod(served)
+
+    def serve(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+        bound = method()
+        assert bound is not None  # noqa: S101 - whoever calls holds the application
+        return bound(environ, start_response)
+
+    return serve
 
 
 class _Steps:
