@@ -389,6 +389,7 @@ def test_two_applications_of_one_process(recording):
 def test_an_application_is_freed_with_its_last_name():
     """Flask promises that, and its own tests ask for it: no cycle of ours keeps an application."""
     app = flask.Flask("freed")
+    app.add_url_rule("/", view_func=lambda: "here")
     dashcam.init_app(app)
     app.test_client().get("/")
     kept = weakref.ref(app)
