@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from dashcam.errors import SettingsError
+from dashcam.patterns import OwnSecrets, read_own_secrets
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -153,7 +154,8 @@ def setting(variable: str, default: str, read: Callable[[str], Any], meaning: st
     metadata = {"variable": variable, "default": default, "read": read, "meaning": meaning}
     if read is _read_folder:
         return field(default_factory=_default_folder, metadata=metadata)
-    value: Any = read(default) if default else Secret() if read is Secret else None if read is read_file else ""
+    empty = {Secret: Secret(), read_file: None, read_own_secrets: OwnSecrets()}
+    value: Any = read(default) if default else empty.get(read, "")
     return field(default=value, metadata=metadata)
 
 
@@ -193,6 +195,18 @@ class RecordSettings:
         "Whether a caller's X-Request-ID and traceparent are kept (always) or replaced (never).",
     )
     spool_limit_bytes: int = spool_limit()
+    mask: OwnSecrets = setting(
+        "DASHCAM_MASK",
+        "",
+        read_own_secrets,
+        "Names and /patterns/ that are masked besides the known ones; `personal-data` means e-mail, cards and IBANs.",
+    )
+    mask_allow: OwnSecrets = setting(
+        "DASHCAM_MASK_ALLOW", "", read_own_secrets, "Names and /patterns/ of values that are never masked."
+    )
+    mask_key: Secret = setting(
+        "DASHCAM_MASK_KEY", "", Secret, "A key: what is masked becomes *** and a keyed hash, the same for equal values."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Any, Final, cast
 import orjson
 from opentelemetry.context import Context, create_key, get_current
 
+from dashcam.record import masking
 from dashcam.record.correlation import ids_in
-from dashcam.record.masking import MASK, has_word, is_secret, mask_value
+from dashcam.record.masking import is_secret, mask_value, replacement_of
 from dashcam.record.plain import MAX_PLAIN_BYTES, MENDED, OPTIONS, convert, dumps, is_plain
 from dashcam.record.sanitizer import Sanitizer
 
@@ -44,7 +45,7 @@ def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any
         body = _dumps(head, convert, OPTIONS)
     except Exception:  # noqa: BLE001 — a caller's value can raise anything when its text is asked for
         body = b""
-    if not is_plain(body, message, fields) or has_word(body):
+    if not is_plain(body, message, fields) or masking.has_word(body):
         body = _encode_carefully(body, head, fields)
     return body[:-1] + ids + tail
 
@@ -55,7 +56,7 @@ def encode_plain(document: dict[str, Any]) -> bytes:
         body = dumps(document)
     except Exception:  # noqa: BLE001 — a caller's value can raise anything when its text is asked for
         return b""
-    return body if is_plain(body, "", document) and not has_word(body) else b""
+    return body if is_plain(body, "", document) and not masking.has_word(body) else b""
 
 
 def _encode_carefully(body: bytes, head: dict[str, Any], fields: dict[str, Any]) -> bytes:
@@ -64,7 +65,7 @@ def _encode_carefully(body: bytes, head: dict[str, Any], fields: dict[str, Any])
         return _encode_error_call(head, fields)
     if not body or len(body) > MAX_PLAIN_BYTES or not is_plain(b"{}", head["message"], fields):
         return _sanitized(head, fields)
-    return _with_tags(_mask(body, head) if has_word(body) else body)
+    return _with_tags(_mask(body, head) if masking.has_word(body) else body)
 
 
 def _with_tags(body: bytes) -> bytes:
@@ -76,9 +77,11 @@ def _mask(body: bytes, document: dict[str, Any]) -> bytes:
     """Return the JSON of a call with its secrets masked."""
     # Most secrets are a text with a name of its own; a value that became a text is not asked for it again.
     labels = document.get("labels", {}) if MENDED not in body else {}
-    if named := [name for name, value in labels.items() if type(value) is str and is_secret(name, value)]:
-        body = dumps(document | {"labels": labels | dict.fromkeys(named, MASK)})
-        if not has_word(body):
+    if named := {
+        name: replacement_of(value) for name, value in labels.items() if type(value) is str and is_secret(name, value)
+    }:
+        body = dumps(document | {"labels": labels | named})
+        if not masking.has_word(body):
             return body
     masked_body = orjson.dumps(mask_value(orjson.loads(body.replace(MENDED, b""))))
     return masked_body[:-1] + MENDED + b"}" if MENDED in body else masked_body

@@ -3,13 +3,18 @@
 `secret_words` finds the words at which a secret can begin, `secret_rules` decides and says where its value stands.
 """
 
+import hashlib
+import hmac
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, cast
 from urllib.parse import unquote_to_bytes
 
 from dashcam.event import Event
+from dashcam.patterns import OwnSecrets
 from dashcam.record import secret_rules
 from dashcam.record import secret_values as values
+from dashcam.record.personal_data import mask_personal_data
 from dashcam.record.secret_tokens import PREFIXES, token_at
 from dashcam.record.secret_words import (
     ADDRESS,
@@ -40,24 +45,54 @@ WORDS: Final = (
     *((word, ANYWHERE) for word in ANYWHERES),
 )
 _search = compile_words(WORDS)
-has_word = _search.in_json
+has_word: Callable[[bytes], bool] = _search.in_json
 """Return True if JSON, as orjson writes it, can hold a secret: all that a log call without one has to ask."""
+_mask, _allow, _key = OwnSecrets(), OwnSecrets(), b""
+
+
+def configure(mask: OwnSecrets, allow: OwnSecrets, key: str = "") -> None:
+    """Set what else is a secret in this process, what never is, and the key of the hash that takes a secret's place."""
+    global _mask, _allow, _key, _search, has_word
+    _mask, _allow, _key = mask, allow, key.encode()
+    _search = compile_words([*WORDS, *((name, WEAK_NAME) for name in sorted(mask.names))])
+    has_word = _always if mask.patterns or mask.has_personal_data else _search.in_json
+    _named.cache_clear()
+    mask_name.cache_clear()
+
+
+def _always(_: bytes) -> bool:
+    return True  # a pattern of one's own may match anywhere
+
+
+def replacement_of(value: object) -> str:
+    """Return what takes the place of a secret: `***`, and with a key a hash that is the same for equal values."""
+    if not _key:
+        return MASK
+    data = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+    return MASK + hmac.new(_key, data, hashlib.sha256).hexdigest()[:12]
 
 
 def mask_text(text: str) -> str:
     """Return a text with its secrets masked; one with a secret that is percent-encoded comes back decoded."""
     data = text.encode("utf-8", "surrogatepass")
-    if _search.find(data, 0) is None:
-        return text
+    masked = data if _search.find(data, 0) is None else _masked_encodings(data)
+    for pattern in _mask.patterns:
+        masked = pattern.sub(lambda match: _replaced(match[0]), masked)
+    if _mask.has_personal_data:
+        masked = mask_personal_data(masked, _replaced)
+    try:
+        return text if masked == data else masked.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:  # what was percent-encoded is no UTF-8
+        return masked.decode("utf-8", "replace")
+
+
+def _masked_encodings(data: bytes) -> bytes:
     masked = plain = _masked(data)
     for _ in range(_ENCODINGS if b"%" in masked else 0):
         plain = unquote_to_bytes(plain)
         if (found := _masked(plain)) != plain:
             masked = plain = found
-    try:
-        return text if masked == data else masked.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:  # what was percent-encoded is no UTF-8
-        return masked.decode("utf-8", "replace")
+    return masked
 
 
 def _masked(data: bytes) -> bytes:
@@ -66,14 +101,30 @@ def _masked(data: bytes) -> bytes:
         start = found[0] + 1
         span = _span(data, *found)
         if span and span[1] > done and not data.startswith(b"***", span[0]):
-            parts += [data[done : max(done, span[0])], MASK.encode()]
+            parts += [data[done : max(done, span[0])], _replaced(data[slice(*span)])]
             done = start = max(span[1], start)
     return b"".join([*parts, data[done:]]) if parts else data
 
 
+def _replaced(secret: bytes) -> bytes:
+    return secret if _is_allowed_value(secret) else replacement_of(secret).encode()
+
+
+def _is_allowed_value(value: bytes) -> bool:
+    return any(pattern.fullmatch(value) for pattern in _allow.patterns)
+
+
+def _name_at(data: bytes, begin: int, end: int, kind: int) -> secret_rules.Name | None:
+    """Return the name that a word is part of; None if this process says that it names no secret."""
+    is_weak = kind == WEAK_NAME and data[begin:end].decode().lower() not in _mask.names
+    name = secret_rules.Name(data, begin, end, is_weak=is_weak)
+    return None if name.text.decode().lower() in _allow.names else name
+
+
 def _span(data: bytes, begin: int, end: int, kind: int) -> secret_rules.Span | None:
     if kind <= WEAK_NAME:
-        return secret_rules.named(data, begin, end, is_weak=kind == WEAK_NAME)
+        name = _name_at(data, begin, end, kind)
+        return secret_rules.named(name) if name else None
     if kind == TOKEN:
         return token_at(data, begin, end)
     rule = {ADDRESS: secret_rules.address, SCHEME: secret_rules.scheme, ANYWHERE: secret_rules.anywhere}[kind]
@@ -95,6 +146,8 @@ def is_secret(name: str, value: object) -> bool:
     (True, False)
     """
     if value is None or isinstance(value, bool) or (named := _named(name)) is None:
+        return False
+    if _allow.patterns and isinstance(value, str) and _is_allowed_value(value.encode("utf-8", "replace")):
         return False
     if isinstance(value, str):
         if value.isalnum() and not (value.isalpha() or value.isdigit() or named.is_weak):
@@ -126,9 +179,9 @@ def _named(name: str) -> secret_rules.Name | None:
         begin, end, kind = found
         start = begin + 1
         if kind <= WEAK_NAME:
-            named = secret_rules.Name(data, begin, end, is_weak=kind == WEAK_NAME)
-            is_last = len(data) - named.end <= 8 and not data[named.end : -2].strip(b" )]*")
-            if is_last and not values.is_named_harmless(named.text):
+            named = _name_at(data, begin, end, kind)
+            is_last = named and len(data) - named.end <= 8 and not data[named.end : -2].strip(b" )]*")
+            if named and is_last and not values.is_named_harmless(named.text):
                 return named
     return None
 
@@ -145,7 +198,8 @@ def mask_value(value: Any) -> Any:
             return mask_text(value)
         case dict():
             masked = {
-                mask_name(name): MASK if is_secret(name, inner) else mask_value(inner) for name, inner in value.items()
+                mask_name(name): replacement_of(inner) if is_secret(name, inner) else mask_value(inner)
+                for name, inner in value.items()
             }
             return mask_named_value(masked)
         case list() | tuple():
@@ -160,7 +214,7 @@ def mask_pair(items: list[Any]) -> list[Any]:
     if len(items) == 2 and isinstance(items[0], str) and isinstance(items[1], str) and is_secret(*items):
         is_word = items[1].isidentifier() and items[1].isalpha()  # of a list of names
         if not is_word or secret_rules.is_header(items[0].encode("utf-8", "replace")):
-            return [items[0], MASK]
+            return [items[0], replacement_of(items[1])]
     return items
 
 
@@ -169,7 +223,7 @@ def mask_named_value(fields: dict[str, Any]) -> dict[str, Any]:
     if "value" in fields:
         name = fields.get("name") or fields.get("key")
         if isinstance(name, str) and is_secret(name, fields["value"]):
-            return fields | {"value": MASK}
+            return fields | {"value": replacement_of(fields["value"])}
     return fields
 
 

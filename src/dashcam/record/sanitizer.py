@@ -11,7 +11,7 @@ from uuid import UUID
 
 import orjson
 
-from dashcam.record.masking import MASK, is_secret, mask_named_value, mask_pair, mask_text
+from dashcam.record.masking import is_secret, mask_named_value, mask_pair, mask_text, replacement_of
 
 MAX_LABEL_BYTES = 8_000  # Lucene accepts terms of at most 32,766 bytes, the key included
 MAX_TEXT_BYTES = 64 << 10  # of a message or a stack trace
@@ -88,7 +88,7 @@ class Sanitizer:
         for name in self._first(fields):
             key, value = self._name(name), self.value(fields[name], depth)
             asked = name[:MAX_NAME_BYTES] if isinstance(name, str) else key
-            sanitized[key] = MASK if is_secret(asked, value) else value
+            sanitized[key] = replacement_of(value) if is_secret(asked, value) else value
         return mask_named_value(sanitized)
 
     def error(self, error: BaseException) -> dict[str, str]:

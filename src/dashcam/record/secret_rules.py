@@ -100,10 +100,9 @@ class Name:
         return not self.tail or self.tail.isdigit() or self.tail.lower().endswith(b"code")
 
 
-def named(data: bytes, begin: int, end: int, *, is_weak: bool) -> Span | None:
+def named(name: Name) -> Span | None:
     """Find the value of a name in any notation: an assignment, a pair, XML, an option, SQL, prose."""
-    name = Name(data, begin, end, is_weak=is_weak)
-    if values.is_named_harmless(name.text) or _SAYS_OTHERWISE.search(data, max(0, name.head - 80), name.end):
+    if values.is_named_harmless(name.text) or _SAYS_OTHERWISE.search(name.data, max(0, name.head - 80), name.end):
         return None
     for notation in (_assigned, _in_xml, _paired, _of_option, _in_sql, _in_prose):
         if span := notation(name):

@@ -15,6 +15,7 @@ from dashcam.extras import missing_extra
 from dashcam.record import instrument, log_record, recorder, stdlib, unhandled
 from dashcam.record.console import Console
 from dashcam.record.correlation import PROPAGATORS, current_request
+from dashcam.record.masking import configure
 from dashcam.record.recorder import Recorder, Service
 from dashcam.record.spans import SpoolProcessor, processors_of, record_unsampled
 from dashcam.record.tracer import Provider
@@ -38,6 +39,7 @@ def init(service: str = "", version: str = "", settings: RecordSettings | None =
     """
     settings = settings or load(RecordSettings)
     identity = Service.of_process(service, version)
+    configure(settings.mask, settings.mask_allow, settings.mask_key)
     recorder.start(_recorder(identity, settings))
     if logging.getLogRecordFactory() is logging.LogRecord and log_record.is_known:
         logging.setLogRecordFactory(log_record.make_record)
