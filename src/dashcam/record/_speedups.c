@@ -97,10 +97,10 @@ is_plain_value(PyObject *value, int depth)
 }
 
 static PyObject *
-is_plain(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+is_plain_call(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
 {
     if (count != 3 || !PyBytes_Check(arguments[0]) || !PyDict_Check(arguments[2])) {
-        PyErr_SetString(PyExc_TypeError, "is_plain takes JSON, a message and a dictionary");
+        PyErr_SetString(PyExc_TypeError, "is_plain_call takes JSON, a message and a dictionary");
         return NULL;
     }
     PyObject *body = arguments[0], *fields = arguments[2];
@@ -149,7 +149,7 @@ items_after(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t 
 }
 
 static PyMethodDef methods[] = {
-    {"is_plain", (PyCFunction)(void (*)(void))is_plain, METH_FASTCALL, NULL},
+    {"is_plain_call", (PyCFunction)(void (*)(void))is_plain_call, METH_FASTCALL, NULL},
     {"items_after", (PyCFunction)(void (*)(void))items_after, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };

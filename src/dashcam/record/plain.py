@@ -95,7 +95,7 @@ def _is_plain_value(value: object, depth: int) -> bool:
 
 
 try:
-    from dashcam.record._speedups import is_plain as _is_plain
+    from dashcam.record._speedups import is_plain_call as _is_plain
 except ImportError:  # there was no compiler to build it
     _is_plain = python_is_plain
 
