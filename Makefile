@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test fuzz test-long check bench bench-record wheel clean secrets up up-elk down images lock test-containers
+.PHONY: venv demo test fuzz test-long check bench bench-record wheel clean secrets up up-elk down rotate-keys images lock test-containers
 
 venv: $(VENV)/.installed
 
@@ -80,6 +80,11 @@ up-elk: secrets
 
 down:
 	$(COMPOSE_ELK) --profile logstash --profile loggly-stand-in down
+
+# New API keys of Elasticsearch for fluentd and the shipper; those before stay valid until the next rotation.
+rotate-keys:
+	$(COMPOSE_ELK) run --rm setup setup elk --keys /keys/elasticsearch.env --rotate
+	$(COMPOSE_ELK) restart fluentd shipper
 
 # The images alone; IMAGES="cars parts" chooses.
 IMAGES ?= cars parts shipper proxy

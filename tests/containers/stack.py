@@ -62,7 +62,9 @@ class Stack:
 
     def containers(self, service: str = "") -> dict[str, dict]:
         """What the engine says of the containers of a service, or of all that run, by name."""
-        listed = self.compose("ps", "--quiet", *([service] if service else [])).split()
+        labels = [f"project={self.name}", "oneoff=False", *([f"service={service}"] if service else [])]
+        filters = [word for label in labels for word in ("--filter", f"label=com.docker.compose.{label}")]
+        listed = self.engine.run("ps", "--quiet", *filters).stdout.split()
         if not listed:
             return {}
         found = json.loads(self.engine.run("inspect", *listed).stdout)
@@ -80,9 +82,9 @@ class Stack:
 
     def request_ids(self, service: str, backend: str = "") -> set[str]:
         """The requests that a service served, as the store has them."""
-        query = f"service:{service} path:/cars processor.event:transaction"
+        query = f"service:{service} processor.event:transaction"
         lines = self.dashcam("search", query, "--json", "--limit", "0", backend=backend, check=False).splitlines()
-        return {json.loads(line)["http"]["request"]["id"] for line in lines}
+        return {json.loads(line).get("http", {}).get("request", {}).get("id") for line in lines}
 
     def order(self) -> int:
         """Order one car; a 201 is kept with the others. 0 where there was no answer."""
