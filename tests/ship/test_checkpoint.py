@@ -1,5 +1,6 @@
 """How far each route has come, over restarts, switches, kills and damage."""
 
+import resource
 from contextlib import closing
 
 import orjson
@@ -7,6 +8,7 @@ import pytest
 
 from dashcam.ship import checkpoint, former
 from dashcam.ship.checkpoint import Checkpoint, CheckpointFile, SegmentOffset, Trouble
+from dashcam.ship.journal import encode_record, read_journal
 from dashcam.spool.reader import segment_files
 
 from ..spool.spools import ids_in, log_line, write_to
@@ -116,7 +118,7 @@ def test_a_checkpoint_that_is_all_damaged_begins_anew(tmp_path, damage):
 def test_a_journal_does_not_grow_for_ever(tmp_path, file):
     """It is written anew from time to time."""
     many = {f"segment-{number}": SegmentOffset(1, 1, events=1) for number in range(100)}
-    for _ in range(300):
+    for _ in range(1500):
         file.change(many)
         file.save()
 
@@ -146,6 +148,37 @@ def test_a_file_that_was_removed_is_written_again(tmp_path, file, caplog):
 
     assert kept(tmp_path).delivered == 7
     assert "was removed, and is written again" in caplog.text
+
+
+def test_a_record_that_a_full_disk_cut_off_costs_nothing(tmp_path, file):
+    """The next one takes its place, and has what it lacked."""
+    path = tmp_path / "loggly.journal"
+    _, most = former_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    file.change({"a": SegmentOffset(200, 4, events=4)}, delivered=2)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, most))
+        with pytest.raises(OSError, match="space"):
+            file.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former_limit)
+    file.save()
+
+    assert read_journal(path).damaged == 0
+    assert kept(tmp_path) == file.checkpoint
+    assert file.checkpoint.delivered == SOME.delivered + 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"marks": 7}, {"marks": {"a": [1, 2, 3, 4, 5, 6]}}, {"trouble": 7}, {"delivered": "many"}, {"ahead": 7}],
+)
+def test_a_whole_record_of_another_kind_is_left_out(tmp_path, file, fields):
+    """Its checksum is right, its fields are not: the other records count."""
+    path = tmp_path / "loggly.journal"
+    right = {"marks": {}, "ahead": {}, "trouble": None, "delivered": 1, "dead": 1, "damaged": 1, "earlier": 1}
+    path.write_bytes(path.read_bytes() + encode_record(right | fields if fields else {}))
+
+    assert kept(tmp_path) == SOME
 
 
 def test_a_change_that_cannot_be_written_is_written_later(tmp_path, file):

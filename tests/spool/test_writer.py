@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashcam.spool.line import is_start
 from dashcam.spool.reader import SegmentReader, segment_files
 
-from .spools import SMALL, dropped, log_line, read_segment, read_spool, write_to
+from .spools import SMALL, dropped, log_line, read_segment, read_spool, start_line, write_to
 
 fillings = st.text(st.characters(codec="utf-8", exclude_characters='\n\0"\\'), max_size=300)
 
@@ -154,6 +155,17 @@ def test_at_the_limit_the_loss_is_counted(tmp_path):
     assert sum(path.stat().st_size for path in segment_files(tmp_path)) <= 3 * SMALL
 
 
+def test_the_marks_of_requests_are_not_dropped_events(tmp_path):
+    """At the limit the log lines count, the start marks between them do not."""
+    writer = write_to(tmp_path, limit_bytes=2 * SMALL)
+    for number in range(1000):
+        writer.append(log_line(number))
+        writer.append(start_line(number, f"a{number}"))
+
+    kept = [line for line in read_spool(tmp_path) if not is_start(line)]
+    assert dropped(tmp_path) == {"limit": 1000 - len(kept)}
+
+
 def test_it_goes_on_when_there_is_room(tmp_path):
     """Once segments are gone, lines are kept again."""
     writer = write_to(tmp_path, limit_bytes=2 * SMALL)
@@ -238,7 +250,7 @@ def test_a_place_that_cannot_be_written_is_counted(tmp_path, obstacle):
     attempts = _append_until_kept(writer, tmp_path / "spool", log_line(7))
 
     assert read_spool(tmp_path / "spool") == [log_line(7)]
-    assert sum(dropped(tmp_path / "spool").values()) == 5 + attempts - 1
+    assert dropped(tmp_path / "spool") == {"access": 5 + attempts - 1}
 
 
 def test_threads(tmp_path):
