@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.event import Event, format_time, parse_time
+from dashcam.event import Event, format_time, parse_time, read_json
 
 TEXT = "2026-11-24T01:35:46.123456Z"
 NS = 1_795_484_146_123_456_000
@@ -85,3 +86,24 @@ def test_what_is_no_event(text):
     """Is said to be none."""
     with pytest.raises(ValueError):  # noqa: PT011 — the sentence is the JSON parser's or ours
         Event.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b'{"a": "x\xed\xa0\x80y", "b": 1}', {"a": "x\ufffd\ufffd\ufffdy", "b": 1}),
+        (b'["\\ud800", "\\ud83d\\ude97", "\xff"]', ["\ufffd", "🚗", "\ufffd"]),
+        ('["\\udfff", 9223372036854775808, 99999999999999999999]', ["\ufffd", 9223372036854775808, 1e20]),
+    ],
+)
+def test_json_of_others(data, value):
+    """A byte that is not UTF-8, or half a surrogate pair, costs itself alone; what is read can be written."""
+    assert read_json(data) == value
+    assert orjson.loads(orjson.dumps(read_json(data))) == value
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b'"\xff', b"[" * 100_000])
+def test_what_is_not_json(data):
+    """Is an error of one kind."""
+    with pytest.raises(ValueError, match=r"column|nested"):
+        read_json(data)

@@ -4,6 +4,7 @@ A spool holds each event without what all events of its segment share. `EncodedE
 shipped: the bytes of one JSON object, UTF-8, without a newline. `Event` is a line read back.
 """
 
+import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,8 +33,16 @@ class Event:
 
     @classmethod
     def from_json(cls, data: bytes | str) -> "Event":
-        """The event of one JSON object; raises `ValueError` when the text is not one."""
-        fields = orjson.loads(data)
+        """Return the event of one JSON object; raises `ValueError` when the text is not one."""
+        return cls._of(orjson.loads(data))
+
+    @classmethod
+    def from_store(cls, data: bytes | str) -> "Event":
+        """Return the event of what a store kept, as `read_json` reads it."""
+        return cls._of(read_json(data))
+
+    @classmethod
+    def _of(cls, fields: Any) -> "Event":
         if not isinstance(fields, dict):
             raise ValueError(f"an event is a JSON object, not {type(fields).__name__}")
         return cls(fields)
@@ -90,3 +99,34 @@ def parse_time(text: str) -> int:
         moment = moment.replace(tzinfo=UTC)
     whole = int(moment.replace(microsecond=0).timestamp())
     return whole * NS_PER_S + moment.microsecond * 1000
+
+
+def read_json(data: bytes | str) -> Any:
+    r"""Return the value of a JSON text of others; raises `ValueError` when it is not JSON.
+
+    A byte that is not UTF-8, as of a surrogate that was encoded by itself, costs itself alone and reads as U+FFFD; so
+    does an escape of half a surrogate pair.
+
+    >>> read_json(b'{"a": "x\xed\xa0\x80y", "b": "\\ud800"}')["b"]
+    '\ufffd'
+    """
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        text = data.decode(errors="replace") if isinstance(data, bytes) else data
+    try:
+        return _without_surrogates(json.loads(text, parse_int=_whole_number))
+    except RecursionError:
+        raise ValueError("the JSON text is nested too deep") from None
+
+
+def _whole_number(digits: str) -> float:
+    return int(digits) if -(2**63) <= float(digits) < 2**64 else float(digits)
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_without_surrogates(name): _without_surrogates(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_surrogates(inner) for inner in value]
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value

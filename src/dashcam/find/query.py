@@ -1,15 +1,17 @@
-"""What is asked of a store: an expression over events, a span of time, a limit.
+"""A query of a store: an expression over events, a period, a limit.
 
-Every store gives the same hits for the same query; `matches` on each expression is the meaning they are held to.
+Every store gives the same hits for the same query; `matches` on each expression defines which.
 A store that cannot ask for an expression exactly asks for more and keeps what `matches`.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from dashcam.event import Event
-from dashcam.find.values import SEARCHED, has_pattern, holds_words, number_of, text_of, values_of, words_of
+from dashcam.find.fields import normalize
+from dashcam.find.values import IDS, has_pattern, holds_words, number_of, shown_texts, text_of, values_of, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class MatchAll:
 class Phrase:
     """Words that follow each other in a text of an event, without regard to capitals; `words_of` says what a word is.
 
-    They are looked for in every field of `SEARCHED`, in each by itself, or in one `field`, if it is named. With
+    They are looked for in one `field`, if it is named, else in every text that a line shows of an event, each by
+    itself: messages, errors, labels (`values.is_shown`); or the text is one of the event's `IDS`. With
     `prefix` the last word may be the beginning of one. A text without a word matches nothing.
     """
 
@@ -34,13 +37,19 @@ class Phrase:
     prefix: bool = False
 
     def matches(self, event: Event) -> bool:
-        """Whether one of the fields holds the words."""
+        """Return whether a text of the event holds the words, or an ID is the text."""
         words = words_of(self.text)
-        return any(
-            holds_words(text_of(value), words, prefix=self.prefix)
-            for field in ((self.field,) if self.field else SEARCHED)
-            for value in values_of(event, field)
+        texts = map(text_of, values_of(event, self.field)) if self.field else shown_texts(event)
+        return any(holds_words(text, words, prefix=self.prefix) for text in texts) or any(
+            term.matches(event) for term in self.id_terms
         )
+
+    @property
+    def id_terms(self) -> "tuple[Term, ...]":
+        """The terms of an event that has the text for an ID; none for what cannot be an ID."""
+        if self.field or self.prefix or re.search(r"\s", self.text):
+            return ()
+        return tuple(Term(field, normalize(field, self.text)) for field in IDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class Term:
     value: str
 
     def matches(self, event: Event) -> bool:
-        """Whether a value of the field, as `text_of` writes it, is this one; capitals count."""
+        """Return whether a value of the field, as `text_of` writes it, is this one; capitals count."""
         return any(text_of(value) == self.value for value in values_of(event, self.field))
 
 
@@ -66,7 +75,7 @@ class Wildcard:
     pattern: str
 
     def matches(self, event: Event) -> bool:
-        """Whether a value of the field, as `text_of` writes it, fits."""
+        """Return whether a value of the field, as `text_of` writes it, fits."""
         return any(has_pattern(text_of(value), self.pattern) for value in values_of(event, self.field))
 
 
@@ -81,12 +90,12 @@ class Range:
     high_inclusive: bool = True
 
     def matches(self, event: Event) -> bool:
-        """Whether a value of the field is a number within the bounds; a string of digits is no number."""
+        """Return whether a value of the field is a number within the bounds; a string of digits is no number."""
         numbers = (number_of(value) for value in values_of(event, self.field))
         return any(number is not None and self.holds(number) for number in numbers)
 
     def holds(self, number: float) -> bool:
-        """Whether a number is within the bounds."""
+        """Return whether a number is within the bounds."""
         above = self.low is None or number > self.low or (self.low_inclusive and number == self.low)
         below = self.high is None or number < self.high or (self.high_inclusive and number == self.high)
         return above and below
@@ -99,7 +108,7 @@ class Exists:
     field: str
 
     def matches(self, event: Event) -> bool:
-        """Whether the field has a value."""
+        """Return whether the field has a value."""
         return bool(values_of(event, self.field))
 
 
@@ -110,7 +119,7 @@ class And:
     parts: "tuple[Expression, ...]"
 
     def matches(self, event: Event) -> bool:
-        """Whether every part matches."""
+        """Return whether every part matches."""
         return all(part.matches(event) for part in self.parts)
 
 
@@ -121,7 +130,7 @@ class Or:
     parts: "tuple[Expression, ...]"
 
     def matches(self, event: Event) -> bool:
-        """Whether a part matches."""
+        """Return whether a part matches."""
         return any(part.matches(event) for part in self.parts)
 
 
@@ -132,7 +141,7 @@ class Not:
     part: "Expression"
 
     def matches(self, event: Event) -> bool:
-        """Whether the part does not match."""
+        """Return whether the part does not match."""
         return not self.part.matches(event)
 
 
@@ -156,7 +165,7 @@ class Query:
     limit: int = 0
 
     def matches(self, event: Event) -> bool:
-        """Whether an event is within the span of time and the expression matches it."""
+        """Return whether an event is within the span of time and the expression matches it."""
         after = self.since_ns is None or event.time_ns >= self.since_ns
         before = self.until_ns is None or event.time_ns < self.until_ns
         return after and before and self.expression.matches(event)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dashcam.event import Event
 from dashcam.find.fields import field_of, normalize
 from dashcam.find.query import And, Expression, Not, Or, Query, Store, Term, Wildcard
+from dashcam.find.values import IDS
 
-IDS = ("http.request.id", "trace.id", "span.id", "event.id")
 JOIN_FIELDS = ("http.request.id", "trace.id")  # what the events of one request have in common
 
 MAX_HITS = 1_000  # of a value that many requests share, as a label may be, the newest events are followed

@@ -1,6 +1,6 @@
-"""What a field of an event holds, as the texts, words and numbers that are indexed and compared.
+"""The values of an event's fields as the texts, words and numbers that are indexed and compared.
 
-Every store is held to what this page says: one that cannot ask for it exactly asks for more, and filters.
+Every store finds by the meaning that this page gives: one that cannot ask for it exactly asks for more, and filters.
 """
 
 import re
@@ -13,7 +13,13 @@ import orjson
 from dashcam.event import Event
 
 SEARCHED = ("message", "error.type", "error.message", "error.stack_trace")
-"""The fields full-text search looks into. Labels are not among them: they are found by their name."""
+"""The fields in which a value is words."""
+
+SHOWN = ("db.statement", "url.full")
+"""The fields that, beside these and the labels, a line shows of an event: words without a field are in them, too."""
+
+IDS = ("http.request.id", "trace.id", "span.id", "event.id")
+"""The fields whose whole value is found without their name."""
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -49,6 +55,18 @@ def leaves_of(event: Event) -> list[tuple[str, Any]]:
     return found
 
 
+def shown_texts(event: Event) -> Iterator[str]:
+    """Yield each text in which words without a field are searched for: of `SEARCHED`, of `SHOWN` and of the labels."""
+    for name, value in leaves_of(event):
+        if is_shown(name):
+            yield text_of(value)
+
+
+def is_shown(field: str) -> bool:
+    """Return whether words without a field are searched for in a field."""
+    return field in SEARCHED or field in SHOWN or field.startswith("labels.")
+
+
 def _gather(prefix: str, fields: dict[str, Any], found: list[tuple[str, Any]]) -> None:
     for key, value in fields.items():
         if isinstance(value, dict):
@@ -80,13 +98,13 @@ def words_of(text: str) -> list[str]:
 
 
 def holds_words(text: str, words: list[str], *, prefix: bool = False) -> bool:
-    """Whether these words, at least one, follow each other in a text; with `prefix` the last may be a beginning."""
+    """Return whether these words, at least one, follow each other; with `prefix` the last may be a beginning."""
     wanted = "\0" + "\0".join(words) + ("" if prefix else "\0")
     return bool(words) and wanted in "\0".join(("", *words_of(text), ""))
 
 
 def has_pattern(text: str, pattern: str) -> bool:
-    r"""Whether a whole text fits a pattern: `*` is any text, `?` any one character, `\` makes the next one literal."""
+    r"""Return whether a whole text fits a pattern: `*` is any text, `?` one character, `\` makes the next literal."""
     return _compiled(pattern).match(text) is not None
 
 

@@ -13,6 +13,9 @@ EXPRESSIONS = [
     "snake_case", "snake", "case", '"snake case"', "CamelCase", "camel", "kebab-case", "kebab", "3.14", "3", "14",
     "1,000", "000", "a.b.c", "b", '"a b c"', "HTTP/1.1", "mended", '"mended text"', "drop", "jndi", "passwd",
     "nosuchword", '"create car"', "xxxx*", "null", "tab", '"tab and newline"', "42", "5001",
+    # words of what else a line shows
+    '"VW Golf"', "vw", '"Golf VW"', "req-0007", "req-0008", "REQ-0007", '"req-0007"', "INSERT",
+    '"INSERT INTO parts"', "5001/parts",
     # words of one field
     "message:created", "message:creat*", 'message:"car created"', 'message:"timed out"',
     'error.message:"timed out"', "error:ReadTimeout", "error:requests*", "error.type:ValueError",

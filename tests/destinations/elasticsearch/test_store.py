@@ -407,3 +407,14 @@ def test_odd_hits_are_what_matches(odd_store, expression):
     store.close()
 
     assert found == [event.id for event in events if expression.matches(event)]
+
+
+def test_bytes_that_are_not_utf8_cost_their_value():
+    """One event with a surrogate encoded by itself does not hide the others."""
+    broken = line(2, "car BAD")
+    answer = orjson.dumps(page(line(1), broken, line(3))).replace(b"BAD", b"\xed\xa0\x80")
+
+    with playing(lambda _: (200, answer)) as (store, _):
+        found = [event.get("message") for event in store.find(Query())]
+
+    assert found == ["car created", "car \ufffd\ufffd\ufffd", "car created"]

@@ -307,7 +307,7 @@ def test_a_newer_format_is_left_alone(path, opened):
     backend.open().execute("PRAGMA user_version = 99")
     backend.close()
 
-    with pytest.raises(BackendUnavailable, match="it has format 99, and this Dashcam reads format 1"):
+    with pytest.raises(BackendUnavailable, match="it has format 99, and this Dashcam reads format 2"):
         opened(path).ship([line(1)])
 
 

@@ -51,8 +51,8 @@ def test_what_an_event_is_found_by():
 
     terms = terms_of(event).split()
 
-    assert terms[:2] == ["car", "created"]
-    assert set(terms[2:]) == {
+    assert terms[:3] == ["car", "created", "4"]
+    assert set(terms[3:]) == {
         value_term("log.level", "info"),
         local_file.name_term("labels.wheels"),
         value_term("labels.wheels", "4"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local.backend import Bounds, Local, connect
 from dashcam.destinations.local.options import Options
 from dashcam.destinations.local.store import LocalStore, narrow, open_store
@@ -140,12 +141,13 @@ def test_a_search_of_very_many_parts(path):
         (ask.Phrase("timed", "labels.a"), None),
         (ask.Not(ask.Phrase("timed")), None),
         (ask.Term("span.name", "POST"), None),
-        (ask.And((ask.Phrase("a"), ask.Not(ask.Phrase("b")), ask.Phrase("c"))), '("a") AND ("c")'),
-        (ask.Or((ask.Phrase("a"), ask.Phrase("b"))), '("a") OR ("b")'),
+        (ask.And((ask.Phrase("a b"), ask.Not(ask.Phrase("b")), ask.Phrase("c d"))), '("a b") AND ("c d")'),
+        (ask.Or((ask.Phrase("a b"), ask.Phrase("c d"))), '("a b") OR ("c d")'),
         (ask.Or((ask.Phrase("a"), ask.MatchAll())), None),
         (ask.Or(()), '"="'),
         (ask.And(()), None),
-        (ask.Phrase("..."), '"="'),
+        (ask.Phrase("a"), '("a") OR ("=c0b3688f") OR ("=1b079d13") OR ("=bb140035") OR ("=a39098cd")'),
+        (ask.Phrase(". ."), '"="'),
     ],
 )
 def test_how_far_the_index_narrows(expression, narrowed):
@@ -241,3 +243,30 @@ def test_a_path_with_odd_signs(tmp_path):
 
     with closing(open_store(settings)) as store:
         assert len(list(store.find(ask.Query()))) == 1
+
+
+def test_a_file_of_the_format_before(path):
+    """Its index has no words of labels: they are found all the same, and no event is lost."""
+    with closing(filled(path, lines())) as store, closing(sqlite3.connect(path)) as db:
+        found = list(store.find(ask.Query(ask.Phrase("vw golf"))))
+        for (number,) in db.execute("SELECT number FROM shelves").fetchall():
+            db.execute(f"DROP TABLE terms_{number}")
+            db.execute(local_file.SHELF.format(f"terms_{number}"))
+        db.execute("PRAGMA user_version = 1")
+        db.commit()
+
+    with closing(LocalStore(path)) as store:
+        assert list(store.find(ask.Query(ask.Phrase("vw golf")))) == found
+        assert found
+
+
+def test_bytes_that_are_not_utf8_cost_their_value(path):
+    """A damaged row does not hide the others."""
+    shipped = lines()
+    with closing(filled(path, shipped)), closing(sqlite3.connect(path)) as db:
+        bad = local_file.pack(shipped[0].data.replace(b'"log.level":', b'"bad\xed\xa0\x80":1,"log.level":', 1))[0]
+        db.execute("UPDATE events SET own = ? WHERE place = (SELECT min(place) FROM events)", (bad,))
+        db.commit()
+
+    with closing(LocalStore(path)) as store:
+        assert len(list(store.find(ask.Query()))) == len(set(shipped))

@@ -3,6 +3,7 @@
 import traceback
 from contextlib import ExitStack
 
+import orjson
 import pytest
 import requests
 
@@ -440,3 +441,15 @@ def test_settings_that_lead_nowhere_are_told_at_once(subdomain):
     """Both faults in one message."""
     with pytest.raises(SettingsError, match=r"LOGGLY_API_TOKEN.*\n.*LOGGLY_SUBDOMAIN"):
         open_store(load(Options, {"LOGGLY_SUBDOMAIN": subdomain}))
+
+
+def test_bytes_that_are_not_utf8_cost_their_value():
+    """One event with a surrogate encoded by itself does not hide the others."""
+    hits = [{"timestamp": 1, "raw": orjson.dumps(event(number)).decode()} for number in (1, 2, 3)]
+    hits[1]["raw"] = hits[1]["raw"].replace("sequence", "BAD")
+    answer = orjson.dumps({"events": hits}).replace(b"BAD", b"\xed\xa0\x80")
+
+    with scripted(lambda _: (200, answer)) as (url, _):
+        store = LogglyStore(url, Secret(API_TOKEN))
+        assert len(list(store.find(Query()))) == 3
+        store.close()

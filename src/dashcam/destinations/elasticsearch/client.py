@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.destinations.exchange import AnswerTooLargeError, new_session, read_answer
 from dashcam.errors import SettingsError, StoreUnreachable
+from dashcam.event import read_json
 from dashcam.settings import Secret
 
 CONNECT_TIMEOUT_S = 5
@@ -242,7 +243,7 @@ def _auth(key: Secret, user: str | None, password: str | None) -> Callable[[requ
 
 def _json(data: bytes) -> Any:
     try:
-        return orjson.loads(data)
+        return read_json(data)
     except ValueError:
         return None
 

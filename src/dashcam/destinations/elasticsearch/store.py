@@ -18,7 +18,7 @@ from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import StoreUnreachable
 from dashcam.event import Event, format_time
 from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
-from dashcam.find.values import SEARCHED, words_of
+from dashcam.find.values import IDS, SEARCHED, SHOWN, words_of
 
 Dsl = dict[str, Json]
 Kinds = Mapping[str, str]
@@ -178,7 +178,7 @@ def fields_of(expression: Expression) -> Iterator[str]:
         case Not(part):
             yield from fields_of(part)
         case Phrase(field=""):
-            yield from SEARCHED
+            yield from (*SEARCHED, *SHOWN, *IDS, "labels")
         case MatchAll():
             return
         case _:
@@ -202,7 +202,8 @@ def _search(expression: Expression, kinds: Kinds, *, wide: bool) -> Dsl:
         case Not(part):
             return {"bool": {"must_not": [_search(part, kinds, wide=not wide)]}}
         case Phrase(text, "", prefix):
-            return _any([_search(Phrase(text, field, prefix), kinds, wide=wide) for field in SEARCHED])
+            leaves: list[Expression] = [Phrase(text, field, prefix) for field in (*SEARCHED, *SHOWN, "labels")]
+            return _any([_search(leaf, kinds, wide=wide) for leaf in (*leaves, *expression.id_terms)])
     kind = _kind(expression.field, kinds)
     search, is_exact = _LEAVES.get(kind, _other)(expression)
     if not wide:
@@ -342,6 +343,8 @@ def _label(leaf: Leaf) -> tuple[Dsl, bool]:
     match leaf:
         case Term(field, value) if not re.fullmatch("-?[0-9.]+[eE][-+0-9]+", value):
             return _term(field, value), False
+        case Phrase(_, "labels"):
+            return _keyword(leaf)
         case Wildcard(field, pattern) if not pattern.startswith(("*", "?", "\\")):
             return {"prefix": {field: re.split(r"[*?\\]", pattern)[0]}}, False
     return _has(leaf.field), False

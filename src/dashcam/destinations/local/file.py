@@ -16,10 +16,11 @@ from pathlib import Path
 
 from dashcam.destinations.local.options import Options
 from dashcam.event import Event
-from dashcam.find.values import SEARCHED, leaves_of, number_of, text_of, words_of
+from dashcam.find.values import is_shown, leaves_of, number_of, text_of, words_of
 
 APPLICATION_ID = 0x44617368  # "Dash"
-VERSION = 1
+VERSION = 2
+VERSION_WITHOUT_SHOWN = 1  # its indexes have no words of labels, of a statement or of an address
 
 FIRST_PLACE, LAST_PLACE = -(2**63), 2**63 - 1
 
@@ -99,9 +100,14 @@ def is_blank(db: sqlite3.Connection) -> bool:
         return True
     if application_id != APPLICATION_ID:
         raise sqlite3.DatabaseError("it is a database of something else")
-    if version != VERSION:
+    if version not in {VERSION, VERSION_WITHOUT_SHOWN}:
         raise sqlite3.DatabaseError(f"it has format {version}, and this Dashcam reads format {VERSION}")
     return False
+
+
+def has_shown_words(db: sqlite3.Connection) -> bool:
+    """Return whether the indexes of a file have the words of all that a line shows of an event."""
+    return bool(db.execute("PRAGMA user_version").fetchone()[0] != VERSION_WITHOUT_SHOWN)
 
 
 def reason_of(path: Path, fault: sqlite3.Error) -> str:
@@ -179,10 +185,11 @@ def terms_of(event: Event) -> str:
     for name, value in leaves_of(event):
         if name in INDEXED:
             held.append(f"{name}={text_of(value)}")
-        elif name in SEARCHED:
-            texts.append(text_of(value))
         elif is_label(name):
+            texts.append(text_of(value))
             held += (name, f"{name}={text_of(value)}")
+        elif is_shown(name):
+            texts.append(text_of(value))
         elif name not in MEASURED:
             continue
         if not isinstance(value, str) and (number := number_of(value)) is not None:

@@ -103,7 +103,7 @@ def _all(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
 
 def _candidates(db: sqlite3.Connection, query: Query, *, newest_first: bool) -> Iterator[tuple[int, Event]]:
     """Events that may match, with their places and in the order of these: at least all that do."""
-    narrowed = narrow(query.expression)
+    narrowed = narrow(query.expression) if local_file.has_shown_words(db) or not _is_wide(query.expression) else None
     low = _clamped(query.since_ns, FIRST_PLACE)
     high = _clamped(query.until_ns, LAST_PLACE, _longest_shift(db))
     order = "DESC" if newest_first else "ASC"
@@ -113,7 +113,7 @@ def _candidates(db: sqlite3.Connection, query: Query, *, newest_first: bool) -> 
         places = _places(db, narrowed, (low, high), f"{order} LIMIT {size}")
         rows = _rows(db, places, order)
         db.execute("COMMIT")
-        yield from ((place, Event.from_json(local_file.unpack(own, ending))) for place, own, ending in rows)
+        yield from ((place, Event.from_store(local_file.unpack(own, ending))) for place, own, ending in rows)
         if len(places) < size:
             break
         low, high = (low, places[-1] - 1) if newest_first else (places[-1] + 1, high)
@@ -144,12 +144,26 @@ def _clamped(time_ns: int | None, otherwise: int, shift: int = 0) -> int:
     return otherwise if time_ns is None else min(max(time_ns // 1000 + shift, FIRST_PLACE), LAST_PLACE)
 
 
+def _is_wide(expression: Expression) -> bool:
+    """Return whether an expression has words without a field, which an index of an older file cannot find."""
+    match expression:
+        case And(parts) | Or(parts):
+            return any(map(_is_wide, parts))
+        case Phrase(field=""):
+            return True
+    return False
+
+
 def narrow(expression: Expression, depth: int = 0) -> str | None:
     """An FTS5 query that finds at least the events of an expression; `None` when only all of them are sure to do."""
     if depth > MAX_NARROWING:
         return None
     match expression:
-        case Phrase(text, field, prefix) if not field or field in SEARCHED:
+        case Phrase(text, "", prefix):
+            terms = [_term(local_file.value_term(term.field, term.value)) for term in expression.id_terms]
+            words = _phrase(words_of(text), prefix=prefix)
+            return _one_of([words, *terms]) if terms else words
+        case Phrase(text, field, prefix) if field in SEARCHED:
             return _phrase(words_of(text), prefix=prefix)
         case Term(field, value) if field in INDEXED or is_label(field):
             return _term(local_file.value_term(field, value))

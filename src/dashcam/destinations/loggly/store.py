@@ -24,7 +24,7 @@ from urllib3.exceptions import HTTPError
 from dashcam.destinations.exchange import AnswerTooLargeError, new_session, read_answer
 from dashcam.destinations.loggly.options import Options
 from dashcam.errors import SettingsError, StoreUnreachable
-from dashcam.event import NS_PER_S, Event, format_time
+from dashcam.event import NS_PER_S, Event, format_time, read_json
 from dashcam.find import query as ask
 from dashcam.find.values import words_of
 from dashcam.settings import Secret
@@ -199,7 +199,7 @@ class LogglyStore:
         response, body = asked
         self._judge(response, body, is_next=parameters is None)
         try:
-            page = orjson.loads(body)
+            page = read_json(body)
         except ValueError:
             page = None
         if not isinstance(page, dict):
@@ -292,7 +292,7 @@ def _event(hit: dict[str, Any]) -> Event | None:
     """The event as it was shipped; `None` for what others sent to the account."""
     for text in _texts(hit):
         try:
-            event = restored(Event.from_json(text))
+            event = restored(Event.from_store(text))
             if event.id and event.time_ns:
                 return event
         except (OverflowError, ValueError):
