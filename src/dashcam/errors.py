@@ -25,6 +25,10 @@ class StoreUnreachable(DashcamError):
     """A store, or a part of the stack, gave no whole answer; the text has its address, no secrets. Exit 3."""
 
 
+class StoreEmpty(StoreUnreachable):
+    """Nothing was shipped to a store yet; the text says what to look at. Exit status 3."""
+
+
 class BackendUnavailable(DashcamError):
     """A destination took nothing of the batch now; it is sent again, after `retry_after_s` if it said so."""
 

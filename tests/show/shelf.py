@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dashcam.errors import StoreUnreachable
+from dashcam.errors import StoreEmpty, StoreUnreachable
 from dashcam.event import Event
 from dashcam.find.language import parse
 from dashcam.find.query import Query
@@ -18,10 +18,13 @@ class Shelf:
     def __init__(self, events: list[Event]) -> None:
         self.events = events
         self.broken = ""
+        self.is_empty = False
 
     def find(self, query: Query) -> Iterator[Event]:
         if self.broken:
             raise StoreUnreachable(self.broken)
+        if self.is_empty:
+            raise StoreEmpty("nothing was shipped yet")
         unique = {event.id: event for event in self.events if query.matches(event)}
         found = sorted(unique.values(), key=lambda event: (event.time_ns, event.id))
         yield from found[-query.limit :] if query.limit else found

@@ -67,7 +67,7 @@ def test_a_search_lists_events_newest_first(client):
     answer = client.get("/events?q=service:cars message:car")
 
     assert answer.text.index("car created") < answer.text.index("creating a car")
-    assert f'href="/story?id={events.REQUEST_ID}#636172730000000000000000-00000005"' in answer.text
+    assert f'href="/story?id={events.REQUEST_ID}#row-636172730000000000000000-00000005"' in answer.text
 
 
 def test_a_search_that_cannot_be_read_is_shown_at_its_place(client):
@@ -252,3 +252,87 @@ def test_a_port_that_is_taken_is_told(shelf):
     with pytest.raises(DashcamError, match=f"cannot listen on 127.0.0.1 port {first.port}: .* --port 0"):
         serve(app, "127.0.0.1", first.port)
     first.server_close()
+
+
+def served(request_id, status, path="/cars", route="", took_ms=1):
+    cars = events.Service("cars", [], request_id=request_id)
+    cars.server(0, took_ms, f"GET {path}", status, events.ROOT)
+    cars.events[0].fields["url"] = {"path": path}
+    cars.events[0].fields["event"]["id"] = f"event-{request_id}"
+    if route:
+        cars.events[0].fields["http"]["route"] = route
+    return cars.events
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("", {"fine", "missed", "slow"}),
+        ("status=4xx", {"missed"}),
+        ("status=>=400", {"missed"}),
+        ("path=/cars/*", {"missed"}),
+        ("duration=250ms", {"slow"}),
+        ("duration=<250ms&status=200", {"fine"}),
+        ("service=parts", set()),
+        ("service=cars OR parts", {"fine", "missed", "slow"}),
+    ],
+)
+def test_requests_are_filtered(shelf, client, query, ids):
+    """By service, path, status and duration; also while they come in live."""
+    shelf.events = served("fine", 200) + served("missed", 404, "/cars/7") + served("slow", 200, took_ms=300)
+
+    for rows in ("", "rows=1&"):
+        text = client.get(f"/?{rows}{query.replace('>', '%3E').replace('<', '%3C')}").text
+        assert set(re.findall(r'<tr id="row-(\w+)"', text)) == ids
+
+
+def test_a_filter_that_cannot_be_read_is_an_answer(client):
+    """With the reason and the filters as they were."""
+    answer = client.get("/?status=abc")
+
+    assert answer.status_code == 400
+    assert "'abc' is not a value of http.response.status_code" in text_of(answer)
+    assert 'value="abc"' in answer.text
+
+
+def test_a_404_is_not_a_success(shelf, client):
+    """The service did what it had to; the caller did not get what it asked for."""
+    shelf.events = served("missed", 404)
+
+    assert "✓" not in client.get("/").text
+    assert "✓" not in client.get("/story?id=missed").text
+
+
+def test_the_path_is_shown_beside_the_route(shelf, client):
+    """The route alone does not say which car."""
+    shelf.events = served("one", 200, "/cars/7", "/cars/<id>")
+
+    assert "GET /cars/<id> /cars/7" in text_of(client.get("/"))
+    assert "/cars/7" in text_of(client.get("/story?id=one"))
+
+
+def test_errors_are_counted_in_a_row_and_in_what_is_folded(shelf, client):
+    """Of the request, and of what lies in a span."""
+    shelf.events = events.failed()
+
+    assert '<td class="number errors"><b class="bad">5</b></td>' in client.get("/").text
+    assert "4 failed inside" in client.get(f"/story?id={events.REQUEST_ID}").text
+
+
+def test_an_empty_store_is_not_an_error(client, shelf):
+    """Nothing was shipped yet; the page says what to look at."""
+    shelf.is_empty = True
+
+    for path in ("/", "/events", "/?rows=1"):
+        assert client.get(path).status_code == 200
+    assert "nothing was shipped yet" in text_of(client.get("/"))
+
+
+def test_no_name_of_a_strangers_is_an_element_of_the_page(shelf, client):
+    """A span, a request or an event may be called `events` or `q`."""
+    shelf.events = served("q", 200)
+    shelf.events[0].fields["event"]["id"] = "story-events"
+
+    for path in ("/", "/events", "/story?id=q"):
+        ids = re.findall(r'\sid="([^"]*)"', client.get(path).text)
+        assert len(ids) == len(set(ids))

@@ -82,6 +82,36 @@ def shown_rows(page):
     return page.locator("table.story tbody tr:visible").count()
 
 
+def test_a_whole_row_is_the_link(open_page):
+    """Wherever it is clicked; and its text is one of the story's."""
+    page = open_page("/")
+
+    box = page.locator(".requests tbody tr").bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 20, box["y"] + box["height"] / 2)
+
+    page.wait_for_url("**/story?id=*")
+
+
+def test_a_folded_span_says_what_failed_inside(open_page):
+    """And does not while it is open."""
+    page = open_page(STORY)
+    inside = page.locator("tbody tr").first.locator(".inside")
+
+    assert not inside.is_visible()
+    page.locator(".fold").first.click()
+    assert inside.inner_text() == "4 failed inside"
+
+
+def test_a_span_called_events_has_details(open_page, shelf):
+    """Its name is a stranger's, and not the page's own."""
+    shelf.events[0].fields["event"]["id"] = "events"
+    page = open_page(STORY)
+
+    page.locator("tbody tr").nth(1).click()
+
+    assert page.locator(".details dt").count() > 5
+
+
 def test_a_search_leads_to_the_event_in_its_story(open_page):
     """Type, press Enter, click."""
     page = open_page("/")

@@ -1,14 +1,14 @@
 """Requests, told from the spans that served them."""
 
-from dashcam.show.web.recent import SERVED, summarize
+from dashcam.show.web.recent import ERRORS, SERVED, summarize
 
 from .. import events
 
 
 def summary(some):
     return [
-        (request.id, request.outcome, request.services, request.failures)
-        for request in summarize(event for event in some if SERVED.matches(event))
+        (request.id, request.outcome, request.services, request.errors)
+        for request in summarize(filter(SERVED.matches, some), list(filter(ERRORS.matches, some)))
     ]
 
 
@@ -17,9 +17,16 @@ def test_a_request_is_told_by_the_span_that_answered_the_caller():
     assert summary(events.created()) == [(events.REQUEST_ID, "success", ("cars", "parts"), 0)]
 
 
-def test_a_failure_counts_the_services_that_failed():
-    """Both did."""
-    assert summary(events.failed()) == [(events.REQUEST_ID, "failure", ("cars", "parts"), 2)]
+def test_a_failure_counts_its_errors():
+    """Of every service: spans that failed, and log entries of an error."""
+    assert summary(events.failed()) == [(events.REQUEST_ID, "failure", ("cars", "parts"), 5)]
+
+
+def test_more_errors_than_are_counted_are_unknown():
+    """The newest are counted; a request from before the oldest of them may have more."""
+    spans = list(filter(SERVED.matches, events.failed()))
+
+    assert [request.errors for request in summarize(spans, [], events.START_NS + 60 * 10**9)] == [None]
 
 
 def test_an_aborted_request_began_as_long_ago_as_its_age_says():

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local.file import FIRST_PLACE, INDEXED, LAST_PLACE, MEASURED, is_label
 from dashcam.destinations.local.options import Options
-from dashcam.errors import StoreUnreachable
+from dashcam.errors import StoreEmpty, StoreUnreachable
 from dashcam.event import Event
 from dashcam.find.query import And, Exists, Expression, Or, Phrase, Query, Range, Term, Wildcard
 from dashcam.find.values import SEARCHED, words_of
@@ -63,7 +63,7 @@ class LocalStore:
         try:
             now = self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
-            raise StoreUnreachable(
+            raise StoreEmpty(
                 f"{self._path} does not exist: nothing was shipped to the local store yet. "
                 "Is `dashcam ship` running, with the same DASHCAM_DIR?"
             ) from None

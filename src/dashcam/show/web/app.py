@@ -14,13 +14,14 @@ import orjson
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from dashcam.errors import DashcamError, QueryError, StoreUnreachable
+from dashcam.errors import DashcamError, QueryError, StoreEmpty, StoreUnreachable
 from dashcam.event import NS_PER_S, Event
-from dashcam.find.query import Expression, Query, Store, Term
+from dashcam.find.query import CANARY, And, Expression, Not, Query, Store, Term
+from dashcam.find.values import IDS
 from dashcam.show import accessors
 from dashcam.show.story import Story, as_json, build_story
 from dashcam.show.web import page
-from dashcam.show.web.recent import SERVED, summarize
+from dashcam.show.web.recent import ERRORS, SERVED, Request, summarize
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -38,7 +39,11 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 MAX_SPANS = 300  # of served requests on a page; a request has one for each service that took part
 
+MAX_ERRORS = 2000  # that are counted for the requests of a page
+
 MAX_EVENTS = 200  # on a page
+
+FILTERS = ("service", "path", "status", "duration")  # of the list of requests, by the names of a search
 
 LATE_NS = 60 * NS_PER_S  # how long after it happened an event may arrive and still come into a live page
 
@@ -50,7 +55,7 @@ ID = re.compile(r"(?=.*[0-9])[0-9A-Za-z._+/@=:-]{16,200}")
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """What the viewer looks things up with: stores, the search language, the events of an id, masking.
+    """The ways to look things up: stores, the search language, the events of an ID, masking.
 
     Pages may be asked for from several threads at once, so each opens a store of its own.
     """
@@ -124,13 +129,38 @@ def add_headers(response: flask.Response) -> flask.Response:
 
 
 @pages.get("/")
-def show_requests() -> str:
-    """The requests served lately, the newest first."""
-    found = _find(SERVED, MAX_SPANS)
-    requests = summarize(found)
+def show_requests() -> Any:
+    """The requests served lately, the newest first, those that the filters let through."""
+    filters = {name: flask.request.args.get(name, "").strip() for name in FILTERS}
+    shown = {"here": "requests", "filters": filters}
+    try:
+        found = _find(And((SERVED, *_read_filters(filters))), MAX_SPANS)
+    except QueryError as error:
+        return page.render("requests.html", fault=error, **shown, **_asked()), 400
+    requests = _summarize(found)
     if "rows" in flask.request.args:
         return page.render_rows("request_row", requests)
-    return page.render("requests.html", here="requests", requests=requests, older=_older(found, MAX_SPANS), **_asked())
+    rows_url = f"/?{urlencode({'rows': 1, 'since': _since(), **filters})}"
+    older = _older(found, MAX_SPANS)
+    return page.render("requests.html", requests=requests, older=older, rows_url=rows_url, **shown, **_asked())
+
+
+def _read_filters(filters: dict[str, str]) -> Iterator[Expression]:
+    for name, value in filters.items():
+        if value:
+            least = ">=" if name == "duration" and value[:1].isdigit() else ""
+            yield _finder().parse(f"{name}:({least}{value})")
+
+
+def _summarize(found: list[Event]) -> list[Request]:
+    """Return the requests of some spans with the number of failures in each."""
+    since_ns = accessors.time_ns(found[0]) if found else None
+    if since_ns is None:
+        return summarize(found)
+    with _finder().open() as store:
+        errors = list(store.find(Query(ERRORS, since_ns, limit=MAX_ERRORS)))
+    all_since_ns = accessors.time_ns(errors[0]) if len(errors) == MAX_ERRORS else since_ns
+    return summarize(found, errors, all_since_ns or 0)
 
 
 @pages.get("/events")
@@ -140,16 +170,23 @@ def show_events() -> Any:
     if ID.fullmatch(text) and _has_story(text):
         return _to_story(text)
     try:
-        found = _find(_finder().parse(text), MAX_EVENTS)
+        found = _find(_visible(text), MAX_EVENTS)
     except QueryError as error:
         return page.render("events.html", here="events", fault=_fault(text, error), **_asked()), 400
     if "rows" in flask.request.args:
         return page.render_rows("event_row", found[::-1])
-    if not found and text and " " not in text and _has_story(text):
+    is_id = any(event.get(name) == text for event in found for name in IDS)
+    if is_id or (not found and text and " " not in text and _has_story(text)):
         return _to_story(text)
     rows_url = f"/events?{urlencode({'rows': 1, 'q': text, 'since': _since()})}"
     older = _older(found, MAX_EVENTS)
     return page.render("events.html", here="events", events=found[::-1], older=older, rows_url=rows_url, **_asked())
+
+
+def _visible(text: str) -> Expression:
+    """Return what a search means; canaries of `dashcam doctor` are left out unless it asks for them."""
+    expression = _finder().parse(text)
+    return expression if "dashcam-doctor" in text else And((expression, Not(CANARY)))
 
 
 def _to_story(any_id: str) -> Any:
@@ -159,19 +196,19 @@ def _to_story(any_id: str) -> Any:
 @pages.get("/story")
 def show_story() -> flask.Response:
     """The story of an id."""
-    return flask.Response(page.render_story(_tell(), _id(), _asked()), mimetype="text/html")
+    return flask.Response(page.render_story(_build_story(), _id(), _asked()), mimetype="text/html")
 
 
 @pages.get("/story.json")
 def send_json() -> flask.Response:
     """The story of an id as JSON."""
-    return flask.Response(orjson.dumps(as_json(_tell())), mimetype="application/json")
+    return flask.Response(orjson.dumps(as_json(_build_story())), mimetype="application/json")
 
 
 @pages.get("/story.html")
 def send_file() -> flask.Response:
     """The story of an id as one file, secrets masked."""
-    text = page.render_file(_tell(_finder().mask), _now_ns())
+    text = page.render_file(_build_story(_finder().mask), _now_ns())
     name = re.sub(r"[^0-9A-Za-z.-]+", "-", f"dashcam-{_id()}"[:100])
     return flask.Response(text, headers={"Content-Disposition": f'attachment; filename="{name}.html"'})
 
@@ -189,13 +226,13 @@ def show_event() -> str:
 
 @pages.app_errorhandler(StoreUnreachable)
 def show_unreachable(error: StoreUnreachable) -> tuple[str, int]:
-    """Say that the store gives no answer."""
+    """Report that the store gives no answer."""
     return page.render("problem.html", heading="The store cannot be reached", text=str(error), **_asked()), 503
 
 
 @pages.app_errorhandler(HTTPException)
 def show_problem(error: HTTPException) -> tuple[str, int]:
-    """Say what is wrong with a request."""
+    """Report what is wrong with a request."""
     return page.render("problem.html", heading=error.name, text=error.description, **_asked()), error.code or 500
 
 
@@ -221,7 +258,7 @@ def _since() -> str:
 
 
 def _asked() -> dict[str, str]:
-    return {"q": flask.request.args.get("q", ""), "since": _since()}
+    return {"q": flask.request.args.get("q", ""), "since": _since(), "hint": flask.g.get("hint", "")}
 
 
 def _find(expression: Expression, limit: int) -> list[Event]:
@@ -231,16 +268,20 @@ def _find(expression: Expression, limit: int) -> list[Event]:
     since_ns = None if seconds is None else (until_ns or _now_ns()) - seconds * NS_PER_S
     if after_ns is not None:
         since_ns = max(since_ns or 0, after_ns - LATE_NS)
-    with _finder().open() as store:
-        return list(store.find(Query(expression, since_ns, until_ns, limit)))
+    try:
+        with _finder().open() as store:
+            return list(store.find(Query(expression, since_ns, until_ns, limit)))
+    except StoreEmpty as hint:
+        flask.g.hint = str(hint)
+        return []
 
 
 def _older(found: list[Event], limit: int) -> str:
     oldest_ns = accessors.time_ns(found[0]) if len(found) == limit else None
-    return "" if oldest_ns is None else f"?{urlencode({**_asked(), 'until': oldest_ns})}"
+    return "" if oldest_ns is None else f"?{urlencode({**flask.request.args, 'until': oldest_ns})}"
 
 
-def _tell(mask: Callable[[Event], Event] | None = None) -> Story:
+def _build_story(mask: Callable[[Event], Event] | None = None) -> Story:
     with _finder().open() as store:
         events = list(_finder().find_related_events(store, _id()))
     if not events:

@@ -23,7 +23,7 @@ from dashcam.show import accessors, ansi
 from dashcam.show.accessors import format_duration
 from dashcam.show.story import Story
 from dashcam.show.web.recent import story_id
-from dashcam.show.web.waterfall import MAX_LABELS, anchor, bar, classes, service_tones, shorten, ticks
+from dashcam.show.web.waterfall import MAX_LABELS, anchor, bar, classes, row_id, service_tones, shorten, ticks
 
 TIME_RANGES = {"15m": "15 minutes", "1h": "1 hour", "24h": "24 hours", "7d": "7 days", "all": "all time"}
 
@@ -50,12 +50,18 @@ def _moment(time_ns: int | None) -> Markup:
     )
 
 
+def _path(event: Event) -> str:
+    """Return the path that was asked for, where the title has the route instead."""
+    path = accessors.text(event, "url.path")
+    return "" if path in accessors.title(event) else path
+
+
 def _story_url(one: str, **more: str) -> str:
     return f"/story?{urlencode({'id': one, **more})}"
 
 
 def _event_url(event: Event) -> str:
-    return f"{_story_url(story_id(event))}#{event.id}"
+    return f"{_story_url(story_id(event))}#{row_id(event.id)}"
 
 
 def _took(event: Event) -> str:
@@ -124,6 +130,8 @@ def _templates() -> jinja2.Environment:
         "lines": _lines,
         "moment": _moment,
         "outcome": accessors.outcome,
+        "path": _path,
+        "row_id": row_id,
         "service": accessors.service,
         "shorten": shorten,
         "stack": lambda event: accessors.text(event, "error.stack_trace"),
@@ -161,7 +169,7 @@ def render_story(story: Story, one: str, asked: Mapping[str, Any], max_rows: int
 def render_file(story: Story, saved_ns: int) -> str:
     """A story as one HTML file that needs nothing else and asks nobody: style, script and events are in it.
 
-    Secrets are masked in the events it was told from, not here.
+    Secrets are masked in its events before, not here.
     """
     css, js = Markup(read_asset("viewer.css")), Markup(read_asset("viewer.js"))  # noqa: S704  our own files
     policy = f"default-src 'none'; style-src '{_digest(css)}'; script-src '{_digest(js)}'; base-uri 'none'"
@@ -178,6 +186,7 @@ def _story_values(story: Story, max_rows: int = MAX_ROWS) -> Mapping[str, Any]:
         "story": story,
         "heading": shorten(span.title) if span else "No answer recorded",
         "status": _status(span.event) if span and span.event else None,
+        "path": shorten(_path(span.event)) if span and span.event else "",
         "count": sum(node.event is not None for node in story.entries),
         "nodes": nodes,
         "left_out": len(story.entries) - len(nodes),

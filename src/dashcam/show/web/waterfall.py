@@ -36,7 +36,12 @@ def bar(node: Node, story: Story) -> tuple[int, int]:
 
 def anchor(node: Node) -> str:
     """Return the row's name in the address of the page."""
-    return (accessors.text(node.event, "event.id") if node.event else node.span_id) or f"row-{node.index}"
+    return row_id((accessors.text(node.event, "event.id") if node.event else node.span_id) or str(node.index))
+
+
+def row_id(name: str) -> str:
+    """Return the `id` of a row; a stranger chooses the name, and another element of the page might have it."""
+    return f"row-{name}"
 
 
 def classes(node: Node) -> str:

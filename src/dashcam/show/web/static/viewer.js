@@ -5,7 +5,7 @@ const one = (selector, within = document) => within.querySelector(selector);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
 const POLL_MS = 1500;
-const MOST_ROWS = 1000; // of a live page; the oldest go
+const MAX_ROWS = 1000; // of a live page; the oldest go
 
 function make(name, text, children = []) {
   const element = document.createElement(name);
@@ -44,76 +44,77 @@ function openStory(table) {
 
   function draw() {
     let below = Infinity;
-    rows.forEach((row, place) => {
-      const inside = depths[place] > below;
-      if (!inside) below = folded.has(place) ? depths[place] : Infinity;
+    rows.forEach((row, index) => {
+      const inside = depths[index] > below;
+      if (!inside) below = folded.has(index) ? depths[index] : Infinity;
       row.hidden = inside || (!lines && row.classList.contains("line"));
-      if (row.hasAttribute("aria-expanded")) row.setAttribute("aria-expanded", !folded.has(place));
+      if (row.hasAttribute("aria-expanded")) row.setAttribute("aria-expanded", !folded.has(index));
     });
   }
 
-  function fold(place, shut) {
-    if (!rows[place].hasAttribute("aria-expanded")) return false;
-    if (folded.has(place) === shut) return false;
-    folded[shut ? "add" : "delete"](place);
+  function fold(index, shut) {
+    if (!rows[index].hasAttribute("aria-expanded")) return false;
+    if (folded.has(index) === shut) return false;
+    folded[shut ? "add" : "delete"](index);
     draw();
     return true;
   }
 
-  function enter(place) {
-    if (place === here) return; // a row that loses its tabindex for a moment loses the focus too
+  function enter(index) {
+    if (index === here) return; // a row that loses its tabindex for a moment loses the focus too
     rows[here].removeAttribute("tabindex");
-    here = place;
+    here = index;
     rows[here].tabIndex = 0;
   }
 
-  function move(place) {
-    enter(place);
-    rows[place].focus({ preventScroll: true });
-    rows[place].scrollIntoView({ block: "nearest" });
+  function move(index) {
+    enter(index);
+    rows[index].focus({ preventScroll: true });
+    rows[index].scrollIntoView({ block: "nearest" });
   }
 
   function step(from, by) {
-    let place = from;
-    while (rows[place]?.hidden) place += by;
-    if (rows[place]) move(place);
+    let index = from;
+    while (rows[index]?.hidden) index += by;
+    if (rows[index]) move(index);
   }
 
-  function parentOf(place) {
-    let at = place - 1;
-    while (at >= 0 && depths[at] >= depths[place]) at -= 1;
+  function parentOf(index) {
+    let at = index - 1;
+    while (at >= 0 && depths[at] >= depths[index]) at -= 1;
     return at;
   }
 
-  function uncover(place) {
-    for (let at = parentOf(place); at >= 0; at = parentOf(at)) folded.delete(at);
-    if (rows[place].classList.contains("line")) lines = true;
+  function uncover(index) {
+    for (let at = parentOf(index); at >= 0; at = parentOf(at)) folded.delete(at);
+    if (rows[index].classList.contains("line")) lines = true;
     draw();
   }
 
-  function open(place) {
-    events ??= JSON.parse(one("#events").textContent);
+  function open(index) {
+    events ??= JSON.parse(one("#story-events").textContent);
     one("tr[aria-selected]", table)?.removeAttribute("aria-selected");
-    rows[place].setAttribute("aria-selected", "true");
-    history.replaceState(null, "", `#${encodeURIComponent(rows[place].id)}`);
-    showDetails(events[place], one(".title", rows[place]).textContent, inFile);
-    rows[place].scrollIntoView({ block: "nearest" });
+    rows[index].setAttribute("aria-selected", "true");
+    history.replaceState(null, "", `#${encodeURIComponent(rows[index].id)}`);
+    showDetails(events[index], one(".title", rows[index]).textContent, inFile);
+    rows[index].scrollIntoView({ block: "nearest" });
   }
 
   function nextError() {
-    const places = rows.flatMap((row, place) => (row.classList.contains("is-error") ? [place] : []));
-    const place = places.find((at) => at > here) ?? places[0];
-    if (place === undefined) return;
-    uncover(place);
-    move(place);
+    const indexes = rows.flatMap((row, index) => (row.classList.contains("is-error") ? [index] : []));
+    const index = indexes.find((at) => at > here) ?? indexes[0];
+    if (index === undefined) return;
+    uncover(index);
+    move(index);
   }
 
   function follow() {
-    const place = rows.findIndex((row) => row.id === decodeURIComponent(location.hash.slice(1)));
-    if (place < 0) return;
-    uncover(place);
-    move(place);
-    open(place);
+    const name = decodeURIComponent(location.hash.slice(1));
+    const index = rows.findIndex((row) => row.id === name || row.id === `row-${name}`);
+    if (index < 0) return;
+    uncover(index);
+    move(index);
+    open(index);
   }
 
   const keys = {
@@ -133,16 +134,16 @@ function openStory(table) {
     keys[press.key]();
   });
   table.addEventListener("focusin", (focus) => {
-    const place = rows.indexOf(focus.target.closest("tbody > tr"));
-    if (place >= 0) enter(place);
+    const index = rows.indexOf(focus.target.closest("tbody > tr"));
+    if (index >= 0) enter(index);
   });
   table.addEventListener("click", (click) => {
-    const place = rows.indexOf(click.target.closest("tbody > tr"));
-    if (place < 0 || click.target.closest("summary, pre") || click.ctrlKey || click.metaKey) return;
+    const index = rows.indexOf(click.target.closest("tbody > tr"));
+    if (index < 0 || click.target.closest("summary, pre") || click.ctrlKey || click.metaKey) return;
     click.preventDefault();
-    enter(place);
-    if (click.target.closest(".fold")) fold(place, !folded.has(place));
-    else if (!getSelection().toString()) open(place);
+    enter(index);
+    if (click.target.closest(".fold")) fold(index, !folded.has(index));
+    else if (!getSelection().toString()) open(index);
   });
 
   const press = (button, state) => button.setAttribute("aria-pressed", state);
@@ -151,7 +152,7 @@ function openStory(table) {
     fold(button) {
       const shut = !folded.size;
       folded.clear();
-      if (shut) rows.forEach((row, place) => row.ariaExpanded && depths[place] > 1 && folded.add(place));
+      if (shut) rows.forEach((row, index) => row.ariaExpanded && depths[index] > 1 && folded.add(index));
       press(button, shut);
       draw();
     },
@@ -232,7 +233,7 @@ function goLive(table, button) {
         const template = document.createElement("template");
         template.innerHTML = await answer.text();
         [...template.content.children].reverse().forEach(take);
-        while (body.rows.length > MOST_ROWS) body.lastElementChild.remove();
+        while (body.rows.length > MAX_ROWS) body.lastElementChild.remove();
         button.classList.remove("is-lost");
         one(".nothing")?.toggleAttribute("hidden", body.rows.length > 0);
       } catch {
