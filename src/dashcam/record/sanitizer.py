@@ -1,7 +1,6 @@
 """Turn any value into one that a line can hold; what JSON, UTF-8 or a destination rejects is replaced or cut."""
 
 import math
-import traceback
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from enum import Enum
@@ -12,6 +11,7 @@ from uuid import UUID
 import orjson
 
 from dashcam.record.masking import is_secret, mask_named_value, mask_pair, mask_text, replacement_of
+from dashcam.record.traces import format_exception
 
 MAX_LABEL_BYTES = 8_000  # Lucene accepts terms of at most 32,766 bytes, the key included
 MAX_TEXT_BYTES = 64 << 10  # of a message or a stack trace
@@ -41,9 +41,11 @@ class Sanitizer:
         # A secret that begins before the cut is masked whole.
         text = self._encodable(mask_text(whole[: limit_bytes + 4096]))
         kept = text.encode()[:limit_bytes].decode("utf-8", "ignore")
-        if len(orjson.dumps(kept)) > min(2 * limit_bytes, self._room):
+        written_bytes = len(orjson.dumps(kept))
+        if written_bytes > min(2 * limit_bytes, self._room):
             kept = kept[: limit_bytes // 6]  # control characters: six bytes of JSON each
-        self._room -= len(orjson.dumps(kept))
+            written_bytes = len(orjson.dumps(kept))
+        self._room -= written_bytes
         if len(kept) == len(text) and len(whole) <= limit_bytes + 4096:
             return kept
         self.tags.add("cut")
@@ -96,7 +98,7 @@ class Sanitizer:
         return {
             "type": type(error).__name__,
             "message": self.text(error, MAX_LABEL_BYTES),
-            "stack_trace": self.text("".join(traceback.format_exception(error))),
+            "stack_trace": self.text(format_exception(error)),
         }
 
     def _first(self, items: Any) -> Iterator[Any]:

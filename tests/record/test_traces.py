@@ -1,0 +1,103 @@
+"""Stack traces are those of `traceback`, to the letter."""
+
+import traceback
+
+import pytest
+
+import dashcam
+from dashcam.record.traces import MAX_CACHED_FRAMES, format_exception
+
+
+class CarError(Exception):
+    """One of a module."""
+
+
+class Mute(Exception):
+    """Has no text."""
+
+    def __str__(self):
+        raise KeyError("no")
+
+
+def _deep(levels):
+    if levels:
+        return _deep(levels - 1)
+    raise CarError("no wheel")
+
+
+def _alternating(levels):
+    def again():
+        return _alternating(levels - 1)
+
+    return again() if levels else _deep(0)
+
+
+def _chained():
+    try:
+        _deep(1)
+    except CarError as error:
+        raise RuntimeError("gave up") from error
+
+
+def _suppressed():
+    try:
+        _deep(1)
+    except CarError:
+        raise RuntimeError("gave up") from None
+
+
+def _noted():
+    error = ValueError("bad")
+    error.add_note("a note")
+    raise error
+
+
+def _raise(error):
+    def fail():
+        raise error
+
+    return fail
+
+
+FAILURES = [lambda: _deep(0), lambda: _deep(2), lambda: _deep(9), lambda: _deep(200), lambda: _alternating(60)]
+FAILURES += [_chained, _suppressed, _noted, lambda: {}["a"], lambda: 1 / 0, lambda: undefined, lambda: (1).real_]  # noqa: F821
+FAILURES += [lambda: compile("a b", "x.py", "exec"), lambda: exec("raise ValueError('from a text')")]
+FAILURES += [
+    *map(_raise, [ValueError(), ValueError("two\nlines"), KeyboardInterrupt(), ExceptionGroup("g", [ValueError()])])
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=range(len(FAILURES)))
+def test_the_same_text(failure):
+    """At the first time, and when the lines are known."""
+    for _ in range(2):
+        with pytest.raises(BaseException) as caught:  # noqa: PT011
+            failure()
+
+        assert format_exception(caught.value) == "".join(traceback.format_exception(caught.value))
+
+
+def test_an_exception_that_was_not_raised():
+    """It has no frames."""
+    assert format_exception(CarError("x")) == "".join(traceback.format_exception(CarError("x")))
+
+
+def test_more_lines_than_are_kept():
+    """The memory is bounded, and the text is right all the same."""
+    for number in range(MAX_CACHED_FRAMES + 10):
+        with pytest.raises(ValueError, match="bad") as caught:
+            exec(f"def f{number}():\n    raise ValueError('bad')\nf{number}()")
+
+        assert f"in f{number}\n" in format_exception(caught.value)
+
+
+def test_an_error_whose_text_fails(cars):
+    """It is recorded, with its trace."""
+    try:
+        _raise(Mute())()
+    except Mute:
+        dashcam.get_logger("cars").exception("failed")
+
+    (event,) = cars.events()
+    assert event.get("error.type") == "Mute"
+    assert "<exception str() failed>" in event.get("error.stack_trace")
