@@ -137,6 +137,20 @@ def test_statements_of_any_form(connect, cars, statement, text):
     assert {event.get("message") for event in cars.events() if event.is_span} == {"SELECT"}
 
 
+def test_a_second_statement_is_like_the_first(connect, cars):
+    """The attributes that a connection's statements share are kept from its first one."""
+    with connect().cursor() as cursor:
+        for number in (1, 2, 3):
+            cursor.execute(f"SELECT {number}")
+
+    first, *others = [event for event in cars.events() if event.is_span]
+    assert [event.get("db.statement") for event in others] == ["SELECT 2", "SELECT 3"]
+    for event in others:
+        assert event.get("message") == first.get("message") == "SELECT"
+        for name in ("span.kind", "span.type", "span.subtype", "db.system", "db.name", "server", "labels"):
+            assert event.get(name) == first.get(name), name
+
+
 def test_many_and_procedures(connect, cars):
     """`executemany`, `callproc`, and the helpers of `psycopg2.extras`."""
     with connect().cursor() as cursor:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 import opentelemetry.instrumentation.flask as otel_flask
-from opentelemetry import metrics
 from opentelemetry.context import attach, detach
 from opentelemetry.instrumentation.flask import FlaskInstrumentor, get_default_span_name
 from werkzeug.exceptions import HTTPException
@@ -19,6 +18,7 @@ from dashcam.record import unhandled
 from dashcam.record.correlation import is_request_id
 from dashcam.record.recorder import Service
 from dashcam.record.server import server_tracer
+from dashcam.record.tracer import measures
 from dashcam.record.wsgi import HEADER_KEY, SERVER_SPAN, Options, RecordedApp
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def instrument(app: flask.Flask, *, service: Service | None = None, is_caller_tr
     before, teardown = list(app.before_request_funcs[None]), list(app.teardown_request_funcs[None])
     # It marks the application as instrumented, and measures; the spans are ours, from the request to the body's end.
     FlaskInstrumentor().instrument_app(app, enable_commenter=False)  # type: ignore[no-untyped-call]
-    # The API's own provider, of the module opentelemetry.metrics, measures nothing.
-    has_metrics = not type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.metrics")
+    has_metrics = measures()
     app._original_wsgi_app = served  # type: ignore[attr-defined]  # noqa: SLF001 - the package holds it here
     if not has_metrics:
         app.wsgi_app = served  # type: ignore[assignment]

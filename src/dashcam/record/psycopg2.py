@@ -12,14 +12,18 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg2
+from opentelemetry import trace
 from opentelemetry.instrumentation import dbapi
 from opentelemetry.instrumentation import psycopg2 as package
 from opentelemetry.instrumentation.psycopg2.version import __version__ as package_version
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import SpanKind
 from psycopg2.extensions import connection as plain_connection
 from psycopg2.extensions import cursor as plain_cursor
 from psycopg2.sql import Composable
 
 from dashcam.record import recorder
+from dashcam.record.tracer import LightSpan, measures
 
 MAX_CLASSES = 256  # kept of those that a program makes connections and cursors of
 _CONNECTION_ATTRIBUTES = {"database": "info.dbname", "port": "info.port", "host": "info.host", "user": "info.user"}
@@ -68,22 +72,55 @@ class _Integration(package.DatabaseApiIntegration):
 
 
 class _StatementTracer(package.CursorTracer):
-    """Makes spans as the package does, also of statements that are objects, or passed by name."""
+    """Makes spans as the package does, also of statements that are objects, or passed by name.
 
-    def trace(
+    While only the spool reads spans, the attributes that the package gave to a connection's first one are those of all
+    others, except for the statement.
+    """
+
+    def __init__(self, integration: package.DatabaseApiIntegration) -> None:
+        super().__init__(integration)
+        self._tracer = trace.get_tracer(package.__name__, package_version)
+        self._attributes: dict[str, Any] = {}
+        self._statement_names: tuple[str, ...] = ()
+
+    def call_in_span(
         self, cursor: plain_cursor, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        """Call a method of a cursor within a span."""
         if not args and "query" in kwargs:
             args = (kwargs["query"],)
             kwargs = {name: value for name, value in kwargs.items() if name != "query"}
-        return self.traced_execution(cursor, call, *args, **kwargs)
+        statement = self.get_statement(cursor, args)
+        name = self._operation_of(statement)
+        if not self._statement_names or not name or measures() or not is_instrumentation_enabled():
+            return self.traced_execution(cursor, call, *args, **kwargs)
+        attributes = self._attributes | dict.fromkeys(self._statement_names, statement)
+        with self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes=attributes):
+            return call(*args, **kwargs)
+
+    def _populate_span(self, span: trace.Span, cursor: plain_cursor, *args: Any) -> None:
+        super()._populate_span(span, cursor, *args)
+        statement = self.get_statement(cursor, args)
+        if isinstance(span, LightSpan) and statement and not self._db_api_integration.capture_parameters:
+            attributes = span.attributes
+            self._attributes = {name: value for name, value in attributes.items() if value != statement}
+            self._statement_names = tuple(attributes.keys() - self._attributes.keys())
 
     def get_statement(self, cursor: plain_cursor, args: Sequence[Any]) -> str:
-        return _text_of(args[0], cursor) if args else ""
+        """Return the text of a statement, empty if it has none."""
+        if not args:
+            return ""
+        return args[0] if type(args[0]) is str else _text_of(args[0], cursor)
 
     def get_operation_name(self, cursor: plain_cursor, args: Sequence[Any]) -> str:
-        statement = (self.get_statement(cursor, args),)
-        return str(super().get_operation_name(cursor, statement))  # type: ignore[no-untyped-call]
+        """Return the first word of a statement."""
+        return self._operation_of(self.get_statement(cursor, args))
+
+    def _operation_of(self, statement: str) -> str:
+        if statement.startswith("/*"):
+            return str(super().get_operation_name(None, (statement,)))  # type: ignore[no-untyped-call]
+        return (statement.split(None, 1) or [""])[0]
 
 
 def _text_of(statement: object, cursor: plain_cursor) -> str:
@@ -153,7 +190,7 @@ def _cursor_class(base: type) -> type:
 def _traced(method: Any) -> Any:
     def traced(self: plain_cursor, *args: Any, **kwargs: Any) -> Any:
         tracer, call = _tracers.get(self.connection), partial(method, self)
-        return tracer.trace(self, call, args, kwargs) if tracer else call(*args, **kwargs)
+        return tracer.call_in_span(self, call, args, kwargs) if tracer else call(*args, **kwargs)
 
     return wraps(method)(traced) if callable(method) else method
 

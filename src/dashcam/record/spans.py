@@ -126,9 +126,9 @@ def open_span(span: RecordableSpan, context: Context) -> None:
     """Keep a span among the open ones, and mark the start of a served request; never raises."""
     try:
         open_spans[span.context.span_id] = _open(span, context)
-        mark_request(span)
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.drop("error")
+    mark_request(span)
 
 
 def close_span(span: RecordableSpan) -> None:
@@ -142,11 +142,14 @@ def close_span(span: RecordableSpan) -> None:
 
 
 def mark_request(span: RecordableSpan) -> None:
-    """Mark a served request as open in the spool; a later mark, which says more, stands for the former."""
+    """Mark a served request as open; a later mark, which says more, stands for the former. Never raises."""
     known = open_spans.get(span.context.span_id)
-    if known and known.served and _is_root(known):
-        known.served.start = _start_line(span, known)
-        recorder.current(known.service).append(known.served.start)
+    try:
+        if known and known.served and _is_root(known):
+            known.served.start = _start_line(span, known)
+            recorder.current(known.service).append(known.served.start)
+    except Exception:  # noqa: BLE001 — telemetry never fails a request
+        recorder.drop("error")
 
 
 class RecordingSampler(Sampler):

@@ -14,7 +14,7 @@ from time import time_ns
 from types import MappingProxyType, TracebackType
 from typing import Any
 
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, TracerProvider
@@ -30,6 +30,11 @@ _log = getLogger("opentelemetry.sdk.trace")
 _FLAGS = [TraceFlags(bits) for bits in range(4)]
 _UNSET = Status(StatusCode.UNSET)
 _SETTINGS = ("OTEL_TRACES_SAMPLER", "OTEL_SPAN_", "OTEL_ATTRIBUTE_", "OTEL_SDK_DISABLED", "OTEL_PYTHON_SDK_INTERNAL_")
+
+
+def measures() -> bool:
+    """Return true if the service has a meter provider; the API's own measures nothing."""
+    return not type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.metrics")
 
 
 class LightSpan(trace.Span):
