@@ -34,6 +34,8 @@ class Neighbour(BaseHTTPRequestHandler):
         self.send_response(int(self.path.rpartition("/")[2].partition("?")[0]))
         self.end_headers()
 
+    do_POST = do_PUT = do_BREW = do_GET  # noqa: N815 — the names that the server looks for
+
     def log_message(self, *_):
         """Say nothing."""
 
@@ -143,6 +145,46 @@ def test_a_call_that_is_not_prepared(cars, request_):
             session.send(request_)
 
     assert str(raised.value) == str(expected.value)
+
+
+CALLS = """
+import sys
+import requests
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+import dashcam
+
+dashcam.init("cars")
+if "package" in sys.argv:
+    trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
+asked = ("GET", "200"), ("POST", "404?token=x&page=2"), ("PUT", "503"), ("BREW", "200"), ("GET", "302")
+for method, address in asked:
+    requests.request(method, sys.argv[1] + address, timeout=10, allow_redirects=False)
+for url in ("http://u:p@127.0.0.1:1/", "http://nowhere.invalid/", "http://[::1]:1/"):
+    try:
+        requests.get(url, headers={"User-Agent": "Googlebot/2.1"}, timeout=10)
+    except requests.ConnectionError:
+        pass
+"""
+
+
+def test_a_call_is_described_as_by_the_package(recording, neighbour):
+    """Whoever else looks at the spans, so that the package makes them, or nobody."""
+    url, seen = f"http://127.0.0.1:{neighbour.server_port}/", []
+    for who in ("package", "nobody"):
+        run(CALLS, url, who, env=recording.environment)
+        recorded = [event for event in recording.events() if event.is_span][len(seen and seen[0]) :]
+        seen.append([_without_moments(event) for event in recorded])
+
+    assert len(seen[0]) == 8
+    assert seen[0] == seen[1]
+    assert [headers["traceparent"][:3] for headers in neighbour.headers] == ["00-"] * len(neighbour.headers)
+
+
+def _without_moments(event):
+    kept = ("message", "log.level", "http", "url", "server", "user_agent", "error", "labels", "span.kind", "span.type")
+    return {name: event.get(name) for name in (*kept, "event.outcome")}
 
 
 def test_outside_of_a_request_no_id_goes_out(cars, neighbour):

@@ -1,10 +1,50 @@
-"""Spans for the calls of Requests: those of `opentelemetry-instrumentation-requests`."""
+"""Spans for the calls of Requests, with the names and attributes of `opentelemetry-instrumentation-requests`.
 
-from functools import wraps
+The package makes them wherever somebody else looks at spans, measures, or captures headers.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import Any
+from urllib.parse import urlsplit
 
+from opentelemetry import propagate, trace
 from opentelemetry.instrumentation import requests as package
+from opentelemetry.instrumentation.requests.version import __version__ as package_version
+from opentelemetry.instrumentation.utils import (
+    http_status_to_status_code,
+    is_http_instrumentation_enabled,
+    suppress_http_instrumentation,
+)
+from opentelemetry.semconv._incubating.attributes.user_agent_attributes import USER_AGENT_SYNTHETIC_TYPE
+from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
+from opentelemetry.semconv.attributes.http_attributes import HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE
+from opentelemetry.semconv.attributes.network_attributes import (
+    NETWORK_PEER_ADDRESS,
+    NETWORK_PEER_PORT,
+    NETWORK_PROTOCOL_VERSION,
+)
+from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
+from opentelemetry.semconv.attributes.url_attributes import URL_FULL
+from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_ORIGINAL
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.util.http import (
+    OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST,
+    OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE,
+    detect_synthetic_user_agent,
+    get_custom_headers,
+    get_excluded_urls,
+    parse_excluded_urls,
+    redact_url,
+)
 from requests import PreparedRequest, Response, Session
+
+from dashcam.record.server import http_conventions
+from dashcam.record.tracer import LightTracer, measures
+
+Send = Callable[..., Response]
+MAX_ORIGINS = 256  # of which the attributes are kept
+_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
 
 class RequestsInstrumentor(package.RequestsInstrumentor):
@@ -21,12 +61,86 @@ class RequestsInstrumentor(package.RequestsInstrumentor):
             return
         plain = Session.send
         super()._instrument(**kwargs)
-        traced = Session.send
+        traced, light = Session.send, _Light(plain) if _has_only_spans(kwargs) else None
 
         @wraps(traced)
         def send(self: Session, request: PreparedRequest, **options: Any) -> Response:
-            is_prepared = isinstance(request, PreparedRequest) and request.method and request.url
-            return (traced if is_prepared else plain)(self, request, **options)
+            if not (isinstance(request, PreparedRequest) and request.method and request.url):
+                return plain(self, request, **options)
+            is_light = light and light.is_enough_for(request)
+            return (light.send if light and is_light else traced)(self, request, **options)
 
         send.__wrapped__ = plain  # what the package's `uninstrument` puts back
         Session.send = send  # type: ignore[method-assign]
+
+
+def _has_only_spans(options: dict[str, Any]) -> bool:
+    """Return true if the package is to make spans by the stable conventions, and nothing else."""
+    captured = (
+        OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST,
+        OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE,
+    )
+    has_excluded = vars(get_excluded_urls("REQUESTS")) != vars(parse_excluded_urls(""))
+    is_stable = getattr(http_conventions(), "value", "") == "http"
+    return is_stable and not options and not has_excluded and not any(map(get_custom_headers, captured))
+
+
+class _Light:
+    """The package's span for a process where only the spool reads it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._tracer = trace.get_tracer(package.__name__, package_version)
+
+    def is_enough_for(self, request: PreparedRequest) -> bool:
+        """Return true if nobody but the spool has an interest in a request."""
+        tracer = self._tracer
+        is_light = isinstance(tracer, LightTracer) and tracer.provider.is_light and not measures()
+        return is_light and request.method in _METHODS and is_http_instrumentation_enabled()
+
+    def send(self, session: Session, request: PreparedRequest, **options: Any) -> Response:
+        """Send a request within a span, with the context in its headers."""
+        method, url, headers = str(request.method), str(request.url), request.headers
+        url = redact_url(url) if "@" in url or "?" in url else url
+        shared = _shared_attributes(urlsplit(url).netloc, str(headers.get("User-Agent") or ""))
+        attributes = {HTTP_REQUEST_METHOD: method, URL_FULL: url, **shared}
+        with self._tracer.start_as_current_span(method, kind=SpanKind.CLIENT, attributes=attributes) as span:
+            propagate.inject(headers)
+            try:
+                with suppress_http_instrumentation():
+                    response = self._send(session, request, **options)
+            except Exception as error:
+                _describe(span, getattr(error, "response", None))
+                span.set_attribute(ERROR_TYPE, type(error).__qualname__)
+                raise
+            _describe(span, response)
+            return response
+
+
+@lru_cache(MAX_ORIGINS)
+def _shared_attributes(address: str, user_agent: str) -> dict[str, Any]:
+    """Return the attributes of all requests to an address, from clients of that name."""
+    attributes: dict[str, Any] = {USER_AGENT_ORIGINAL: user_agent} if user_agent else {}
+    if kind := detect_synthetic_user_agent(user_agent):
+        attributes[USER_AGENT_SYNTHETIC_TYPE] = kind
+    try:
+        parts = urlsplit(f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return attributes
+    if host:
+        attributes |= {SERVER_ADDRESS: host, NETWORK_PEER_ADDRESS: host}
+    if port:
+        attributes |= {SERVER_PORT: port, NETWORK_PEER_PORT: port}
+    return attributes
+
+
+def _describe(span: trace.Span, response: object) -> None:
+    if not isinstance(response, Response):
+        return
+    span.set_attribute(HTTP_RESPONSE_STATUS_CODE, response.status_code)
+    if http_status_to_status_code(response.status_code) is StatusCode.ERROR:
+        span.set_attribute(ERROR_TYPE, str(response.status_code))
+        span.set_status(Status(StatusCode.ERROR))
+    if version := getattr(response.raw, "version", None):
+        span.set_attribute(NETWORK_PROTOCOL_VERSION, "1.1" if version == 11 else "1.0")
