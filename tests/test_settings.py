@@ -1,5 +1,6 @@
 """What the environment may say."""
 
+import os
 import platform
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from dashcam.destinations import elasticsearch, fluentd, local, loggly
 from dashcam.destinations.registry import every_setting, load_settings
 from dashcam.errors import SettingsError
-from dashcam.settings import RecordSettings, Secret, Settings, in_force, load, service_identity
+from dashcam.settings import RecordSettings, Secret, Settings, in_force, load, load_or_default, service_identity
 
 ELASTICSEARCH, ELK, LOCAL, LOGGLY = (folder.DESTINATION.options for folder in (elasticsearch, fluentd, local, loggly))
 
@@ -199,3 +200,58 @@ def test_what_is_in_force(monkeypatch):
 def test_who_a_service_is(environment, expected):
     """By OpenTelemetry's variables; what they do not say is absent, but for the node."""
     assert service_identity(environment) == {"node": platform.node()} | expected
+
+
+LINKS = [
+    ("DASHCAM_SERVICE_HOST", "10.0.0.1"),
+    ("DASHCAM_SERVICE_PORT", "80"),
+    ("DASHCAM_SERVICE_PORT_HTTP", "80"),
+    ("DASHCAM_PORT", "tcp://10.0.0.1:80"),
+    ("DASHCAM_PORT_80_TCP", "tcp://10.0.0.1:80"),
+    ("DASHCAM_PORT_80_TCP_PROTO", "tcp"),
+    ("DASHCAM_PORT_80_TCP_PORT", "80"),
+    ("DASHCAM_PORT_80_TCP_ADDR", "10.0.0.1"),
+    ("DASHCAM_VIEWER_SERVICE_HOST", "10.0.0.1"),
+    ("DASHCAM_VIEWER_PORT_7411_TCP_ADDR", "10.0.0.1"),
+    ("DASHCAM_NAME", "/web/dashcam"),
+    ("DASHCAM_ENV_PATH", "/bin"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), LINKS)
+def test_a_link_of_kubernetes_or_docker_is_ignored(name, value):
+    """By the command and by a service: nobody wrote it."""
+    assert load_settings({name: value, "HOME": "/root"}).routes == ("local",)
+    assert load_or_default(RecordSettings, {name: value})[1] == []
+
+
+@pytest.mark.parametrize("name", ["DASHCAM_HOST", "DASHCAM_PORTS", "DASHCAM_SERVICE", "DASHCAM_NAME", "DASHCAM_PORT"])
+def test_what_only_looks_like_a_link(name):
+    """It is a mistake like any other."""
+    with pytest.raises(SettingsError, match=f"{name} is not a setting"):
+        load_settings({name: "garage", "HOME": "/root"})
+
+
+def test_a_service_goes_on_with_the_defaults():
+    """Each fault is a sentence, and what can be used is used."""
+    settings, faults = load_or_default(
+        RecordSettings, {"LOG_LEVEL": "LOUD", "DASHCAM_SPOOL_LIMIT": "7MB", "DASHCAM_TRUST_REQEST_ID": "never"}
+    )
+
+    assert (settings.level, settings.spool_limit_bytes) == ("INFO", 7_000_000)
+    assert faults == [
+        (
+            "LOG_LEVEL='LOUD' cannot be used: it takes one of DEBUG, INFO, WARNING, ERROR, CRITICAL. "
+            "LOG_LEVEL=INFO is in force."
+        ),
+        "DASHCAM_TRUST_REQEST_ID is not a setting. Did you mean DASHCAM_TRUST_REQUEST_ID?",
+    ]
+
+
+def test_a_user_without_a_home(monkeypatch):
+    """A container's user that no file knows has a folder all the same."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+
+    assert load(RecordSettings, {}).dir.name == f"dashcam-{os.getuid()}"

@@ -9,7 +9,9 @@ import platform
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +19,12 @@ from dashcam.errors import SettingsError
 from dashcam.patterns import OwnSecrets, read_own_secrets
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+MIN_LIKENESS = 0.85  # of a name to the setting that it is taken for, 1 for the same
+_LINK_NAME = re.compile(
+    r"DASHCAM_(?:\w+_)?"
+    r"(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_\w+)"
+)
 
 T = TypeVar("T")
 
@@ -137,8 +145,12 @@ def _read_folder(value: str) -> Path:
 
 
 def _default_folder() -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "dashcam"
+    if state := os.environ.get("XDG_STATE_HOME"):
+        return Path(state) / "dashcam"
+    try:
+        return Path.home() / ".local" / "state" / "dashcam"
+    except RuntimeError:  # a container's user that no file knows
+        return Path(gettempdir()) / f"dashcam-{os.getuid()}"
 
 
 def setting(variable: str, default: str, read: Callable[[str], Any], meaning: str) -> Any:
@@ -247,8 +259,34 @@ def load(kind: type[T], environment: Mapping[str, str] | None = None) -> T:
         settings = load(Settings, {"LOG_BACKEND": "loggly,elk"})
         settings.routes  # ("loggly", "elk")
     """
+    values, faults = _read(kind, os.environ if environment is None else environment)
+    if faults:
+        raise SettingsError("\n".join(faults.values()))
+    return kind(**values)
+
+
+def load_or_default(kind: type[T], environment: Mapping[str, str] | None = None) -> tuple[T, list[str]]:
+    """Return the settings of one kind with the default in place of what cannot be used, and a sentence for each fault.
+
+    For a service, which no variable of ours may stop. Names that look like a misspelt one of this kind are faults, too.
+
+        settings, faults = load_or_default(RecordSettings, {"LOG_LEVEL": "LOUD"})
+        settings.level  # "INFO"
+    """
     given = os.environ if environment is None else environment
-    values, faults = {}, []
+    values, faults = _read(kind, given)
+    defaults = {each.metadata["variable"]: each.metadata["default"] for each in variables([kind])}
+    sentences = [f"{fault} {variable}={defaults[variable]} is in force." for variable, fault in faults.items()]
+    for name in sorted(given):
+        if name.startswith("DASHCAM_") and name not in defaults and not is_link(name, given[name]):
+            close = get_close_matches(name, defaults, 1, MIN_LIKENESS)
+            sentences += [f"{name} is not a setting. Did you mean {close[0]}?"] if close else []
+    return kind(**values), sentences
+
+
+def _read(kind: type[Any], given: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of the fields that are given, and the fault of each variable that cannot be used."""
+    values, faults = {}, {}
     for each in variables([kind]):
         variable, read = each.metadata["variable"], each.metadata["read"]
         if not (text := given.get(variable, "").strip()):
@@ -257,10 +295,22 @@ def load(kind: type[T], environment: Mapping[str, str] | None = None) -> T:
             values[each.name] = read(text)
         except ValueError as fault:
             shown = "'***'" if read is Secret else repr(without_credentials(text))
-            faults.append(f"{variable}={shown} cannot be used: it takes {fault}.")
-    if faults:
-        raise SettingsError("\n".join(faults))
-    return kind(**values)
+            faults[variable] = f"{variable}={shown} cannot be used: it takes {fault}."
+    return values, faults
+
+
+def is_link(name: str, value: str) -> bool:
+    """Return true for a variable that Kubernetes or Docker makes in a container beside a service called dashcam.
+
+    `DASHCAM_SERVICE_HOST`, `DASHCAM_PORT_80_TCP_ADDR` and their like (Kubernetes, "Discovering services"; Docker,
+    "Legacy container links"), also of a service called dashcam-viewer. `DASHCAM_PORT` and `DASHCAM_NAME` are told by
+    their value: an address, a path.
+    """
+    return _LINK_NAME.fullmatch(name) is not None and (
+        not name.endswith(("_PORT", "_NAME"))
+        or name.endswith("_SERVICE_PORT")
+        or re.match(r"(tcp|udp|sctp)://|/|[0-9]+\Z", value) is not None
+    )
 
 
 def in_force(each: Field[Any]) -> str:

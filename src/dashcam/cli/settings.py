@@ -14,8 +14,10 @@ _PAGE = """\
 # Settings
 
 The environment is the only configuration. A value that cannot be used, or a `DASHCAM_*` name that is none of these,
-stops a process at its start, with all faults in one message and exit status 2. `dashcam settings` shows the values in
-force. This page is what `dashcam settings --markdown` prints.
+stops the command at its start, with all faults in one message and exit status 2. A service goes on with the default,
+and a warning in its record says so. Names that Kubernetes and Docker make for a service called dashcam, such as
+`DASHCAM_SERVICE_HOST`, are ignored. `dashcam settings` shows the values in force. This page is what
+`dashcam settings --markdown` prints.
 
 | variable | default | meaning |
 |---|---|---|"""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from dashcam.destinations.destination import Destination, StoryReference
 from dashcam.errors import SettingsError
 from dashcam.find.query import Store
-from dashcam.settings import RecordSettings, Settings, load, variables
+from dashcam.settings import RecordSettings, Settings, is_link, load, variables
 from dashcam.ship.batch import Backend
 
 T = TypeVar("T")
@@ -81,7 +81,8 @@ def _attempt(read: Callable[[], T], faults: list[str]) -> T | None:
 
 
 def _unknown_names(given: Mapping[str, str], names: set[str]) -> list[str]:
-    strange = sorted(name for name in given if name.startswith("DASHCAM_") and name not in names)
+    ours = [name for name, value in given.items() if name.startswith("DASHCAM_") and not is_link(name, value)]
+    strange = sorted(name for name in ours if name not in names)
     if not strange:
         return []  # the options of the other destinations need not be imported
     every = sorted({each.metadata["variable"] for each in every_setting()})

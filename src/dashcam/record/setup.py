@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from functools import cache
 from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,12 @@ from dashcam.extras import missing_extra
 from dashcam.record import instrument, log_record, recorder, stdlib, unhandled
 from dashcam.record.console import Console
 from dashcam.record.correlation import PROPAGATORS, current_request
+from dashcam.record.logger import get_logger
 from dashcam.record.masking import configure
 from dashcam.record.recorder import Recorder, Service
 from dashcam.record.spans import SpoolProcessor, processors_of, record_unsampled
 from dashcam.record.tracer import Provider
-from dashcam.settings import RecordSettings, load, prefer_stable_conventions
+from dashcam.settings import RecordSettings, load_or_default, prefer_stable_conventions
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -34,18 +36,20 @@ def init(service: str = "", version: str = "", settings: RecordSettings | None =
     """Record this process: its log calls, spans and unhandled exceptions, into the spool.
 
     `OTEL_SERVICE_NAME` goes before `service`. Calls of client libraries get spans and carry the request ID, whether the
-    library is imported before or after. A second call goes on in another spool. Raises `SettingsError` for a bad
-    environment.
+    library is imported before or after. A second call goes on in another spool. A setting that cannot be used has its
+    default, and a warning says so: no variable stops a service.
     """
-    settings = settings or load(RecordSettings)
+    used, faults = (settings, list[str]()) if settings else load_or_default(RecordSettings)
     identity = Service.of_process(service, version)
-    configure(settings.mask, settings.mask_allow, settings.mask_key)
-    recorder.start(_recorder(identity, settings))
+    configure(used.mask, used.mask_allow, used.mask_key)
+    recorder.start(_recorder(identity, used))
     if logging.getLogRecordFactory() is logging.LogRecord and log_record.is_known:
         logging.setLogRecordFactory(log_record.make_record)
-    stdlib.hook(settings.level)
+    stdlib.hook(used.level)
     _record_spans(identity)
     unhandled.hook()
+    for fault in faults:
+        _warn_once(fault)
 
 
 def init_app(app: Any, service: str = "", version: str = "") -> Any:
@@ -55,7 +59,7 @@ def init_app(app: Any, service: str = "", version: str = "") -> Any:
     application serve what is returned. The service is named by `OTEL_SERVICE_NAME`, `service`, or the module that calls
     (for Flask the application's package), in this order. Raises `TypeError` for what is not such an application.
     """
-    settings = load(RecordSettings)
+    settings, _ = load_or_default(RecordSettings)  # `init` warns of what cannot be used
     if hasattr(app, "import_name") and hasattr(app, "wsgi_app"):
         own = _join(service or app.import_name.partition(".")[0], version, settings)
         _recording("flask").instrument(app, service=own, is_caller_trusted=settings.trust_request_id)
@@ -83,7 +87,7 @@ def wsgi(app: "WSGIApplication", service: str = "", version: str = "") -> "WSGIA
 
     The service is named by `OTEL_SERVICE_NAME`, `service`, or the module that calls, in this order.
     """
-    settings = load(RecordSettings)
+    settings, _ = load_or_default(RecordSettings)  # `init` warns of what cannot be used
     own = _join(service or _caller(), version, settings)
     recorded: WSGIApplication = _recording("wsgi").record(app, service=own, is_caller_trusted=settings.trust_request_id)
     return recorded
@@ -96,7 +100,7 @@ def asgi(app: "ASGIApp", service: str = "", version: str = "") -> "ASGIApp":
 
     The service is named by `OTEL_SERVICE_NAME`, `service`, or the module that calls, in this order.
     """
-    settings = load(RecordSettings)
+    settings, _ = load_or_default(RecordSettings)  # `init` warns of what cannot be used
     own = _join(service or _caller(), version, settings)
     recorded: ASGIApp = _recording("asgi").record(
         app, _recording("asgi").Options(own, settings.trust_request_id, is_alone=_is_alone)
@@ -130,12 +134,17 @@ def _join(name: str, version: str, settings: RecordSettings) -> Service:
     """Return the service of an application, and record it; beside those of other applications, if there are any."""
     own, running = Service.of_process(name, version), [each.service for each in recorder.running()]
     if not running:
-        init(name, version, settings)
+        init(name, version)
     elif not version and (same := [each for each in running if each.name == own.name]):
         return same[0]
     elif own not in running:
         recorder.add(_recorder(own, settings))
     return own
+
+
+@cache
+def _warn_once(fault: str) -> None:
+    get_logger("dashcam.settings").warning(fault)
 
 
 def _recorder(service: Service, settings: RecordSettings) -> Recorder:

@@ -23,7 +23,7 @@ from dashcam.find.query import Query
 from dashcam.find.related import find_related_events
 from dashcam.record import recorder
 from dashcam.record.recorder import Recorder, Service
-from dashcam.settings import RecordSettings, load
+from dashcam.settings import RecordSettings, load_or_default
 from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.show import accessors
 from dashcam.show.ansi import Style
@@ -162,7 +162,7 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recor
     folder = tmp_path / "dashcam"
     monkeypatch.setenv("DASHCAM_DIR", str(folder))
     former = recorder.running()
-    settings = load(RecordSettings)
+    settings, _ = load_or_default(RecordSettings)
     _restart([Recorder(service, settings) for service in [each.service for each in former] or _services])
     yield Recording(folder)
     _services = [each.service for each in recorder.running()]

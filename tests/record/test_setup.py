@@ -1,0 +1,67 @@
+"""A service starts whatever its environment holds, and says what is wrong."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SERVICE = """
+import dashcam, flask
+app = flask.Flask("garage")
+dashcam.init_app(app)
+dashcam.get_logger("garage").info("serving")
+dashcam.init_app(flask.Flask("garage"))
+"""
+
+
+def _run(code, environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("LOG_LEVEL", "LOUD", "LOG_LEVEL='LOUD' cannot be used"),
+        ("DASHCAM_SPOOL_LIMIT", "much", "DASHCAM_SPOOL_LIMIT='much' cannot be used"),
+        ("DASHCAM_CONSOLE", "yes", "DASHCAM_CONSOLE='yes' cannot be used"),
+        ("DASHCAM_TRUST_REQEST_ID", "never", "Did you mean DASHCAM_TRUST_REQUEST_ID?"),
+    ],
+)
+def test_a_fault_in_the_environment_stops_no_service(recording, variable, value, expected):
+    """It starts with the default; one warning, recorded and printed, says what is wrong."""
+    printed = _run(SERVICE, recording.environment | {variable: value})
+
+    first, second = recording.events()
+    assert (first.get("log.level"), second.get("message")) == ("warning", "serving")
+    assert expected in first.get("message")
+    assert printed.count(expected) == 1
+
+
+@pytest.mark.parametrize("variable", ["FLUENTD_CA", "LOG_BACKEND", "DASHCAM_RETENTION"])
+def test_what_only_the_shipper_needs_is_not_looked_at(recording, variable):
+    """An unreadable file of a backend is nothing to a service."""
+    assert "cannot be used" not in _run(SERVICE, recording.environment | {variable: "/no such file"})
+
+
+def test_kubernetes_names_are_ignored(recording):
+    """A service called dashcam puts them into every pod."""
+    names = {"DASHCAM_SERVICE_HOST": "10.0.0.1", "DASHCAM_PORT_80_TCP_ADDR": "10.0.0.1"}
+    _run(SERVICE, recording.environment | names)
+
+    assert [event.get("message") for event in recording.events()] == ["serving"]
+
+
+def test_a_spool_that_cannot_be_written(recording, tmp_path):
+    """One line on standard error, at once, with the reason; the program goes on."""
+    (tmp_path / "file").write_text("not a folder")
+    code = SERVICE + "for _ in range(100): dashcam.get_logger('garage').info('m')\nprint('done')"
+    printed = _run(code, os.environ | {"DASHCAM_DIR": str(tmp_path / "file"), "DASHCAM_CONSOLE": "off"})
+
+    (line,) = printed.splitlines()
+    assert line.startswith("dashcam: events of garage are dropped and counted: ")
+    assert str(tmp_path / "file") in line
