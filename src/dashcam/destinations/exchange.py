@@ -7,6 +7,9 @@ would hold a caller for ever; and it decodes whatever comes, so a small answer c
 import io
 import time
 import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import requests
@@ -56,6 +59,18 @@ def read_answer(response: requests.Response, max_bytes: int = MAX_ANSWER_BYTES) 
     finally:
         response.close()
     return bytes(body)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a `Retry-After` header, a number or a date (RFC 9110, section 10.2.3), if there is one."""
+    value = headers.get("Retry-After", "")
+    if value.isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
 
 
 class _TimedReader(io.RawIOBase):

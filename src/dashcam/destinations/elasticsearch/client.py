@@ -16,7 +16,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from dashcam.destinations.elasticsearch.options import Options
-from dashcam.destinations.exchange import AnswerTooLargeError, new_session, read_answer
+from dashcam.destinations.exchange import AnswerTooLargeError, new_session, read_answer, retry_after_s
 from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.event import read_json
 from dashcam.settings import Secret
@@ -87,8 +87,7 @@ class Response:
     @property
     def retry_after_s(self) -> float | None:
         """The seconds that the server asks to be left alone, if it does."""
-        text = self.headers.get("Retry-After", "")
-        return float(text) if text.isdecimal() else None
+        return retry_after_s(self.headers)
 
 
 def reason_of(error: Any) -> str:

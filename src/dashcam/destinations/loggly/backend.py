@@ -14,15 +14,13 @@ import gzip
 import logging
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import orjson
 import requests
 from urllib3.exceptions import HTTPError
 
-from dashcam.destinations.exchange import new_session, read_answer
+from dashcam.destinations.exchange import new_session, read_answer, retry_after_s
 from dashcam.destinations.loggly.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.settings import Secret
@@ -133,7 +131,7 @@ class Loggly:
         if status in {401, 403}:
             raise BackendUnavailable(f"{seen}: LOGGLY_TOKEN is not a valid customer token. Events wait.", _FIX_PAUSE_S)
         if status in {408, 429} or status >= 500:
-            raise BackendUnavailable(f"{seen}.", _retry_after_s(response.headers.get("Retry-After", "")))
+            raise BackendUnavailable(f"{seen}.", retry_after_s(response.headers))
         raise BackendUnavailable(f"{seen}: LOGGLY_URL leads to no bulk endpoint. Events wait.", _FIX_PAUSE_S)
 
     def close(self) -> None:
@@ -181,17 +179,6 @@ def _told(error: Exception) -> str:
         requests.exceptions.ConnectionError: "the connection was refused or cut, or the name is unknown",
     }
     return next((text for kind, text in known.items() if isinstance(error, kind)), type(error).__name__)
-
-
-def _retry_after_s(value: str) -> float | None:
-    """Seconds of a `Retry-After` header, a number or a date (RFC 9110, section 10.2.3)."""
-    if value.isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
 
 
 class _Hider(logging.Filter):

@@ -21,7 +21,7 @@ import orjson
 import requests
 from urllib3.exceptions import HTTPError
 
-from dashcam.destinations.exchange import AnswerTooLargeError, new_session, read_answer
+from dashcam.destinations.exchange import AnswerTooLargeError, new_session, read_answer, retry_after_s
 from dashcam.destinations.loggly.options import Options
 from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.event import NS_PER_S, Event, format_time, read_json
@@ -192,7 +192,7 @@ class LogglyStore:
         deadline_s = time.monotonic() + self._timeouts.busy_s
         pause_s = 0.5
         while (asked := self._ask(url, parameters))[0].status_code in {429, 503}:
-            pause_s = _seconds(asked[0]) or pause_s * 2
+            pause_s = retry_after_s(asked[0].headers) or pause_s * 2
             if time.monotonic() + pause_s > deadline_s:
                 raise StoreUnreachable(f"Loggly at {self._host} accepts no more searches now ({asked[0].status_code}).")
             time.sleep(pause_s)
@@ -318,11 +318,6 @@ def restored(event: Event) -> Event:
 
 def _unpacked(name: str, value: Any) -> tuple[str, Any]:
     return ("labels", orjson.loads(value)) if name == "labels_text" else (name, value)
-
-
-def _seconds(response: requests.Response) -> float | None:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
 
 
 def loggly_query(expression: ask.Expression, *, quick: bool = False) -> str:
