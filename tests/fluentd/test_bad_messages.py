@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import msgpack
 import pytest
 
-from dashcam.destinations.fluentd.connection import Patience, dial
+from dashcam.destinations.fluentd.connection import Timeouts, dial
 from dashcam.destinations.fluentd.message import ENTRY, pack_message
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.settings import Secret
@@ -114,7 +114,7 @@ def stack(request, tmp_path_factory, elasticsearch_url):
 
 @contextmanager
 def connected(stack):
-    connection = dial(Peer("127.0.0.1", stack.fluentd.port, shared_key=Secret(SHARED_KEY)), Patience())
+    connection = dial(Peer("127.0.0.1", stack.fluentd.port, shared_key=Secret(SHARED_KEY)), Timeouts())
     yield connection
     connection.close()
 
