@@ -1,5 +1,6 @@
 """Spools for tests: lines, a writer of them, and all that can be read again."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -53,9 +54,10 @@ def _span_line(number, span, kind):
 # What a writer's program begins with; it gets the spool as its first argument.
 _PROLOGUE = """
 import os, signal, sys, threading, time
+from contextlib import suppress
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from tests.spool.spools import log_line, span_line, start_line, write_to
+from tests.spool.spools import dropped, log_line, span_line, start_line, write_to
 writer = write_to(Path(sys.argv[1]), limit_bytes=4 << 30)
 """
 
@@ -95,6 +97,15 @@ def read_segment(path, *, is_final=True):
 def read_spool(spool):
     """All lines of all segments as they were written, newline included, oldest segment first."""
     return [line + b"\n" for path in segment_files(spool) for line in read_segment(path)[0]]
+
+
+def numbers_in(spool):
+    """The numbers of all log lines, in their order; files that are not segments any more are left out."""
+    lines = []
+    for path in segment_files(spool):
+        with suppress(ValueError):
+            lines += read_segment(path)[0]
+    return [int(line.split(b'"message":"')[1].split(b'"')[0]) for line in lines if b'"log.level"' in line]
 
 
 def ids_in(path):

@@ -41,8 +41,9 @@ class AppendedFile:
                 raise ValueError("no room for the line")
             try:
                 status = os.fstat(self._file)
-                self.is_lost = not os.path.samestat(status, self._identity) or status.st_size != self.end
-                if self.is_lost:
+                is_ours = os.path.samestat(status, self._identity) and status.st_nlink > 0
+                if not is_ours or status.st_size != self.end:
+                    self.is_lost = True
                     raise ValueError("the file was changed by somebody else")
                 if os.write(self._file, line) < len(line):  # the disk is full
                     os.ftruncate(self._file, self.end)

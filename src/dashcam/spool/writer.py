@@ -185,8 +185,11 @@ class Writer:
                 return
 
     def _has_room(self, more_bytes: int) -> bool:
-        with os.scandir(self.folder) as entries:
-            segments = [entry for entry in entries if entry.name.endswith(SUFFIX)]
+        try:
+            with os.scandir(self.folder) as entries:
+                segments = [entry for entry in entries if entry.name.endswith(SUFFIX)]
+        except FileNotFoundError:  # somebody removed the folder, and it will be made again
+            return True
         if (len(segments) + 1) * self._options.capacity_bytes <= self._limit_bytes:
             return True  # as a rule none is larger, and nobody has to ask how large each is
         return sum(map(_disk_bytes, segments)) + more_bytes <= self._limit_bytes
