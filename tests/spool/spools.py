@@ -1,5 +1,6 @@
 """Spools for tests: lines, a writer of them, and all that can be read again."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def _span_line(number, span, kind):
 # What a writer's program begins with; it gets the spool as its first argument.
 _PROLOGUE = """
 import os, signal, sys, threading, time
+import re
 from contextlib import suppress
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
@@ -105,7 +107,7 @@ def numbers_in(spool):
     for path in segment_files(spool):
         with suppress(ValueError):
             lines += read_segment(path)[0]
-    return [int(line.split(b'"message":"')[1].split(b'"')[0]) for line in lines if b'"log.level"' in line]
+    return [int(re.search(rb'"message":"(\d+)', line)[1]) for line in lines if b'"log.level"' in line]
 
 
 def ids_in(path):

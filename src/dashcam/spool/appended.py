@@ -46,9 +46,11 @@ class AppendedFile:
                     self.is_lost = True
                     raise ValueError("the file was changed by somebody else")
                 if os.write(self._file, line) < len(line):  # the disk is full
+                    self.limit = self.end
                     os.ftruncate(self._file, self.end)
                     raise ValueError("no room for the line on the disk")
             except OSError as fault:
+                self.limit = self.end  # full, as far as this file goes: another attempt may take milliseconds
                 raise ValueError(f"the line cannot be written: {fault}") from None
             self.end += len(line)
             self.lines += 1

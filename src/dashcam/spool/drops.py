@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import orjson
@@ -21,6 +21,7 @@ from dashcam.spool.segment import DROP_REASONS, encode_count
 
 NAME = "drops"
 MODE = 0o640
+MAX_SLOWDOWN = 50  # the process spends at most a fiftieth of its time on counting
 ATTEMPTS, ATTEMPT_S = 20, 0.0005  # to lock the file: others hold it for some microseconds
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MAX_BYTES = 64 << 10
@@ -34,6 +35,7 @@ class DropCounts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pending: Counter[str] = Counter()
+        self._flush_at_s = 0.0
 
     def prepare(self) -> None:
         """Make the file while there is room."""
@@ -41,8 +43,17 @@ class DropCounts:
             _change(self._folder / NAME, self._folder, lambda counts: counts)
 
     def add(self, reason: str) -> None:
-        """Count an event."""
-        pending, self._pending = self._pending + Counter([reason]), Counter()
+        """Count an event; it is written at once, unless writing is slow, as it is on a full disk of some kinds."""
+        self._pending[reason] += 1
+        if (started_s := monotonic()) >= self._flush_at_s:
+            self.flush()
+            self._flush_at_s = monotonic() + MAX_SLOWDOWN * (monotonic() - started_s)
+
+    def flush(self) -> None:
+        """Write what was counted."""
+        pending, self._pending = self._pending, Counter()
+        if not pending:
+            return
         for path in (self._folder / NAME, _path_elsewhere(self._folder)):
             try:
                 _change(path, self._folder, lambda counts: dict(Counter(counts) + pending))
@@ -69,7 +80,10 @@ class DropCounts:
 def read_drops(spool: Path) -> Mapping[str, int]:
     """Return the events dropped by the services below a spool that no header counts, by reason."""
     total: Counter[str] = Counter()
-    for path in (*spool.glob(f"*/*/{NAME}"), *_paths_elsewhere(spool)):
+    paths = list(_paths_elsewhere(spool))
+    with suppress(OSError):  # it cannot be read now: some counts stand elsewhere
+        paths += spool.glob(f"*/*/{NAME}")
+    for path in paths:
         with suppress(OSError, ValueError):  # gone, or not such a file
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:

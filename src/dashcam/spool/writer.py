@@ -96,6 +96,7 @@ class Writer:
             if segment:
                 self._trouble = segment.seal()
                 self._dropped = dict.fromkeys(DROP_REASONS, 0)
+            self._drops.flush()
 
     def drop(self, reason: str) -> None:
         """Count an event that cannot be kept."""
@@ -246,6 +247,7 @@ def _seal_segments() -> None:
         # A request that is still open is aborted, and only a segment without a seal says so.
         if not any(True for _ in writer._carry_over()):  # noqa: SLF001
             writer.close()
+        writer._drops.flush()  # noqa: SLF001
 
 
 _writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()

@@ -1,0 +1,147 @@
+"""Real disks, mounted from an image: full, without inodes, cut off. Needs root, mkfs and a loop device."""
+
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+
+from dashcam.spool.drops import read_drops
+
+from .spools import dropped, numbers_in, run_writer
+
+IMAGE_BYTES = {"ext4": 64 << 20, "xfs": 320 << 20, "btrfs": 120 << 20}
+WAYS = pytest.mark.parametrize("is_mapped", [True, False], ids=["mapped", "appended"])
+
+
+@contextmanager
+def mounted(folder, kind):
+    """An empty disk of a kind, and where it is mounted."""
+    if os.geteuid() != 0 or not shutil.which(f"mkfs.{kind}"):
+        pytest.skip(f"needs root, and mkfs.{kind} (e2fsprogs, xfsprogs, btrfs-progs)")
+    image, mount = folder / "image", folder / "disk"
+    mount.mkdir()
+    with image.open("wb") as file:
+        file.truncate(IMAGE_BYTES[kind])
+    subprocess.run([f"mkfs.{kind}", "-q", image], check=True, capture_output=True)
+    done = subprocess.run(["mount", "-o", "loop", image, mount], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount {kind} here: {done.stderr.strip()}")
+    try:
+        yield mount
+    finally:
+        subprocess.run(["umount", "--lazy", mount], check=True)
+
+
+@pytest.fixture(params=IMAGE_BYTES)
+def disk(request, tmp_path):
+    with mounted(tmp_path, request.param) as mount:
+        yield mount
+
+
+SYNC = """
+def sync():
+    for path in sorted(Path(sys.argv[1]).glob("*/*/*.segment"))[-2:]:
+        file = os.open(path, os.O_RDONLY)
+        os.fsync(file)
+        os.close(file)
+"""
+
+# Fills the disk but for some room, then records while everything is synced again and again, as the shipper does.
+FULL = (
+    SYNC
+    + """
+writer = write_to(Path(sys.argv[1]), segment_bytes=2 << 20, is_mapped={is_mapped}, limit_bytes=1 << 40)
+appended = 0
+def append(count):
+    global appended
+    for _ in range(count):
+        writer.append(log_line(appended, "x" * 200))
+        appended += 1
+append(100)
+filler = os.open(Path(sys.argv[1]).parent / "filler", os.O_WRONLY | os.O_CREAT)
+try:
+    while True: os.write(filler, bytes(1 << 16))
+except OSError: pass
+os.ftruncate(filler, os.fstat(filler).st_size - {left})
+os.fsync(filler)
+for _ in range(60):
+    append(500)
+    sync()
+print(appended)
+os.ftruncate(filler, 0)
+os.fsync(filler)
+time.sleep(0.3)
+append(100)
+print(appended)
+writer.close()
+"""
+)
+
+
+@WAYS
+@pytest.mark.parametrize("left", [0, 1 << 20], ids=["nothing-left", "1-MiB-left"])
+def test_a_full_disk(disk, left, is_mapped):
+    """The process survives, each line is kept or counted, and all are kept again once there is room."""
+    spool = disk / "spool"
+
+    full, end = map(int, run_writer(FULL.format(left=left, is_mapped=is_mapped), spool).split())
+
+    kept = numbers_in(spool)
+    counts = dropped(spool)
+    assert kept == sorted(set(kept))
+    assert len(kept) + sum(counts.values()) + sum(read_drops(spool).values()) == end
+    assert counts.keys() == {"disk"}
+    assert kept[-100:] == list(range(full, end))
+
+
+CUT_OFF = (
+    SYNC
+    + """
+writer = write_to(Path(sys.argv[1]), segment_bytes=2 << 20, is_mapped={is_mapped}, limit_bytes=1 << 40)
+import subprocess
+for number in range(1000): writer.append(log_line(number))
+sync()
+subprocess.run(["xfs_io", "-x", "-c", "shutdown", Path(sys.argv[1]).parent], check=True)
+for number in range(1000, 21_000): writer.append(log_line(number))
+writer.close()
+print("alive")
+"""
+)
+
+
+@WAYS
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_a_disk_that_is_cut_off(tmp_path, monkeypatch, kind, is_mapped):
+    """Every access is an error from one moment on: the process survives, and what it can count, it counts elsewhere."""
+    if not shutil.which("xfs_io"):
+        pytest.skip("needs xfs_io (xfsprogs)")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    with mounted(tmp_path, kind) as disk:
+        assert run_writer(CUT_OFF.format(is_mapped=is_mapped), disk / "spool") == "alive\n"
+
+        # A mapping goes on in memory, where nobody can read it any more.
+        counted = sum(read_drops(disk / "spool").values())
+        assert counted == 20_000 or is_mapped
+
+
+NO_INODES = """
+import itertools
+writer = write_to(Path(sys.argv[1]), segment_bytes=64 << 10, limit_bytes=1 << 40)
+writer.append(log_line(0))
+try:
+    for name in itertools.count(): os.close(os.open(Path(sys.argv[1]).parent / f"f{name}", os.O_CREAT))
+except OSError: pass
+for number in range(1, 5000): writer.append(log_line(number))
+writer.close()
+"""
+
+
+def test_no_inode_left(tmp_path):
+    """A segment that is full has no successor: its header counts what is dropped."""
+    with mounted(tmp_path, "ext4") as disk:
+        run_writer(NO_INODES, disk / "spool")
+
+        assert len(numbers_in(disk / "spool")) + dropped(disk / "spool")["disk"] == 5000
