@@ -14,7 +14,6 @@ from dashcam.spool.segment import READABLE_FORMATS, SUFFIX, Header, decode_heade
 
 COARSE_NS = 100_000_000  # a folder's time stamp may be that much older than its last change
 HEADER_BYTES = 16 << 10  # far more than a header takes
-MAX_SEGMENT_BYTES = 64 << 20  # far more than any version wrote
 
 
 def key_of(spool: Path, path: Path) -> str:
@@ -91,14 +90,14 @@ def open_segment(path: Path) -> SegmentReader:
     status = path.lstat()
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(status.st_mode):  # a link, too
         raise ValueError("it is not a regular file")
-    if status.st_size > MAX_SEGMENT_BYTES:
-        raise ValueError(f"it is larger than any segment: {status.st_size:,} bytes")
     reader = SegmentReader(path)
-    if f"{reader.header.segment}{SUFFIX}" != path.name:
+    try:
+        reader.check_place()
+    except BaseException:
         reader.close()
-        raise ValueError(f"its header is that of segment {reader.header.segment}")
+        raise
     return reader
 
 

@@ -15,6 +15,7 @@ from dashcam.ship.listing import SpoolListing, open_segment, read_header
 from dashcam.ship.pruned import Pruned, load_pruned
 from dashcam.ship.quarantine import quarantined
 from dashcam.ship.selection import is_shipped, synthesized_events
+from dashcam.spool.drops import read_drops
 from dashcam.spool.reader import Position
 
 MAX_S = 0.8  # to count; a command that answers within a second has to start, too
@@ -125,6 +126,7 @@ class _Counter:
         for count in counts.values():
             dropped.update(count.dropped)
             services[count.service] += count.logged
+        dropped.update(read_drops(self._folder / "spool"))
         letters = self._folder / "dead-letters"
         return SpoolStats(
             max([recorded, *settled]),

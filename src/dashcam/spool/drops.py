@@ -21,7 +21,8 @@ from dashcam.spool.segment import DROP_REASONS, encode_count
 
 NAME = "drops"
 MODE = 0o640
-MAX_SLOWDOWN = 50  # the process spends at most a fiftieth of its time on counting
+MAX_QUICK_S = 0.001  # to write the counts; where it takes longer, time after time, it is done less often:
+MAX_SLOWDOWN = 50  # the process spends at most a fiftieth of its time on it
 ATTEMPTS, ATTEMPT_S = 20, 0.0005  # to lock the file: others hold it for some microseconds
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MAX_BYTES = 64 << 10
@@ -36,6 +37,7 @@ class DropCounts:
         self._folder = folder
         self._pending: Counter[str] = Counter()
         self._flush_at_s = 0.0
+        self._took_s = (0.0, 0.0, 0.0)
 
     def prepare(self) -> None:
         """Make the file while there is room."""
@@ -45,9 +47,12 @@ class DropCounts:
     def add(self, reason: str) -> None:
         """Count an event; it is written at once, unless writing is slow, as it is on a full disk of some kinds."""
         self._pending[reason] += 1
-        if (started_s := monotonic()) >= self._flush_at_s:
-            self.flush()
-            self._flush_at_s = monotonic() + MAX_SLOWDOWN * (monotonic() - started_s)
+        if (started_s := monotonic()) < self._flush_at_s:
+            return
+        self.flush()
+        self._took_s = (*self._took_s[1:], monotonic() - started_s)
+        if (took_s := min(self._took_s)) > MAX_QUICK_S:
+            self._flush_at_s = monotonic() + MAX_SLOWDOWN * took_s
 
     def flush(self) -> None:
         """Write what was counted."""
@@ -70,10 +75,13 @@ class DropCounts:
             taken.update(counts)
             return {}
 
-        for path in (self._folder / NAME, _path_elsewhere(self._folder)):
+        elsewhere = _path_elsewhere(self._folder)
+        for path in (self._folder / NAME, elsewhere):
             with suppress(OSError):  # it is not there, or stays as it is
                 if path.exists():
                     _change(path, self._folder, empty)
+        with suppress(OSError):  # as a rule there is none
+            elsewhere.unlink()
         return taken
 
 
@@ -124,7 +132,7 @@ def _lock(file: int) -> None:
 def _encode(folder: Path, counts: Mapping[str, int]) -> bytes:
     # Numbers of fixed width: a later count never needs another block of a full disk.
     numbers = ",".join(f'"{reason}":{encode_count(counts.get(reason, 0)).decode()}' for reason in DROP_REASONS)
-    return b'{"dropped":{%b},"folder":%b}\n' % (numbers.encode(), orjson.dumps(os.fsencode(folder).decode("latin-1")))
+    return b'{"dropped":{%b},"folder":%b}\n' % (numbers.encode(), orjson.dumps(_absolute(folder)))
 
 
 def _decode(data: bytes) -> dict[str, Any]:
@@ -138,8 +146,12 @@ def _decode(data: bytes) -> dict[str, Any]:
 
 
 def _path_elsewhere(folder: Path) -> Path:
-    name = f"dashcam-drops-{os.getuid()}-{zlib.crc32(os.fsencode(folder)):08x}"
+    name = f"dashcam-drops-{os.getuid()}-{zlib.crc32(_absolute(folder).encode()):08x}"
     return _temporary_folder() / name
+
+
+def _absolute(folder: Path) -> str:
+    return os.fsencode(folder.absolute()).decode("latin-1")
 
 
 def _temporary_folder() -> Path:
@@ -147,7 +159,7 @@ def _temporary_folder() -> Path:
 
 
 def _paths_elsewhere(spool: Path) -> Iterator[Path]:
-    prefix = os.fsencode(spool).decode("latin-1") + "/"
+    prefix = _absolute(spool) + "/"
     for path in _temporary_folder().glob("dashcam-drops-*"):
         with suppress(OSError, ValueError):  # another's, or not such a file
             if not path.is_symlink() and path.is_file() and _decode(path.read_bytes())["folder"].startswith(prefix):

@@ -107,7 +107,7 @@ def is_span(line: bytes) -> bool:
 
 def is_start(line: bytes) -> bool:
     """Return whether a line marks a request as open."""
-    return line.startswith(_START, line.index(b","))
+    return line.startswith(_START, line.find(b","))
 
 
 def time_of(line: bytes) -> int:

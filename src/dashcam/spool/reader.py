@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import NamedTuple, Self
 
 from dashcam.spool.line import is_line
 from dashcam.spool.lock import is_locked
-from dashcam.spool.segment import LINE_BYTES, SUFFIX, Header, decode_header
+from dashcam.spool.segment import LINE_BYTES, MAX_SEGMENT_BYTES, SUFFIX, Header, decode_header, service_folder
 
 READ_BYTES = 2 * LINE_BYTES
 HALF_MADE_S = 60.0  # a segment is made in milliseconds; one without a name for so long has nobody to give it one
@@ -72,14 +73,16 @@ def _is_left_alone(path: Path, now_s: float) -> bool:
 class SegmentReader:
     """One open segment, read with `read` from any position.
 
-    Raises `ValueError` when the file has no header, `OSError` when it cannot be read. Never to be used in the process
-    that writes the segment: closing it here would drop the writer's lock.
+    Raises `ValueError` when the file is not a segment, `OSError` when it cannot be read. It follows no link and waits
+    for nobody, whatever stands there.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
+            self._status = os.fstat(self._file)
+            _check_file(self._status)
             self._header_end, self.header = self._read_header()
         except BaseException:
             os.close(self._file)
@@ -101,6 +104,25 @@ class SegmentReader:
         start = os.pread(self._file, READ_BYTES, 0)
         end = start.find(b"\n") + 1
         return end, decode_header(start[:end])
+
+    def check_place(self) -> None:
+        """Raise `ValueError` unless the header, the name, the folder and the owner of the file agree.
+
+        Whoever may write to one service's folder cannot speak for another service. The owner is that of the folder, or
+        root, or this process; in a folder that the group may write to, its members trust each other.
+        """
+        header, folder = self.header, self.path.parent
+        if self.path.name != f"{header.segment}{SUFFIX}":
+            raise ValueError(f"its header is that of segment {header.segment}")
+        host = header.shared.get("host")
+        host_name = host.get("name") if isinstance(host, dict) else None
+        expected = service_folder(folder.parents[1], str(host_name or folder.parent.name), header.service)
+        if (host_name and folder != expected) or folder.name != expected.name:
+            raise ValueError(f"its header is that of service {header.service} on host {host_name}")
+        above = folder.stat()
+        is_trusted = self._status.st_uid in {0, above.st_uid, os.geteuid()} or above.st_mode & stat.S_IWGRP
+        if not is_trusted:
+            raise ValueError(f"it belongs to user {self._status.st_uid}, the folder to user {above.st_uid}")
 
     def refresh(self) -> Header:
         """The header as it stands now: whether the segment is sealed, and how much was dropped, changes."""
@@ -160,6 +182,13 @@ class SegmentReader:
         block = os.pread(self._file, READ_BYTES, start)
         zero = -1 if is_final else block.find(b"\0")
         return block if zero < 0 else block[:zero]
+
+
+def _check_file(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a regular file")
+    if status.st_size > MAX_SEGMENT_BYTES:
+        raise ValueError(f"it is larger than any segment: {status.st_size:,} bytes")
 
 
 def _parse(text: bytes, offset: int, sequence: int) -> ReadResult:

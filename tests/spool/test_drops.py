@@ -1,0 +1,130 @@
+"""Events that are dropped while there is no segment: counted where it survives the process."""
+
+import os
+
+import pytest
+
+from dashcam.spool.drops import DropCounts, read_drops
+
+from ..processes import run
+from .spools import dropped, log_line, numbers_in, run_writer, write_to
+
+NOBODY = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+
+
+def _counts(spool):
+    return {reason: count for reason, count in read_drops(spool).items() if count}
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder for temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def test_a_process_that_never_gets_a_segment(tmp_path):
+    """The spool is full, and the process is killed: its losses are counted."""
+    writer = write_to(tmp_path, limit_bytes=4096, segment_bytes=4096)
+    writer.append(log_line(0))
+    code = """
+writer = write_to(Path(sys.argv[1]), limit_bytes=4096, segment_bytes=4096)
+for number in range(517): writer.append(log_line(number))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with pytest.raises(AssertionError):
+        run_writer(code, tmp_path)
+
+    assert _counts(tmp_path) == {"limit": 517}
+
+
+def test_short_processes(tmp_path):
+    """840 of them, each with a line or two: none is lost within the limit that once held 246."""
+    code = """
+writer = write_to(Path(sys.argv[1]), limit_bytes=8 << 20, segment_bytes=2 << 20)
+for process in range(840):
+    if not (child := os.fork()):
+        writer.append(log_line(process))
+        writer.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+    run_writer(code, tmp_path)
+
+    assert numbers_in(tmp_path) == list(range(840))
+    assert (dropped(tmp_path), _counts(tmp_path)) == ({}, {})
+
+
+def test_processes_that_count_at_once(tmp_path):
+    """No count is lost between them."""
+    code = """
+from dashcam.spool.drops import DropCounts
+for _ in range(8):
+    if not os.fork():
+        counts = DropCounts(Path(sys.argv[1]) / "here" / "cars")
+        for _ in range(200): counts.add("disk")
+        counts.flush()
+        os._exit(0)
+for _ in range(8): os.wait()
+"""
+    (tmp_path / "here" / "cars").mkdir(parents=True)
+    run_writer(code, tmp_path)
+
+    assert _counts(tmp_path) == {"disk": 1600}
+
+
+def test_the_next_segment_takes_the_counts_over(tmp_path):
+    """They stand in its header, and there alone, so they are shipped as an event."""
+    (tmp_path / "here" / "cars").mkdir(parents=True)
+    counts = DropCounts(tmp_path / "here" / "cars")
+    for _ in range(3):
+        counts.add("limit")
+    write_to(tmp_path).append(log_line(1))
+
+    assert (dropped(tmp_path), _counts(tmp_path)) == ({"limit": 3}, {})
+
+
+def test_the_mark_of_a_request_is_not_an_event(tmp_path):
+    """`dropped` counts what somebody would miss."""
+    code = """
+writer = write_to(Path(sys.argv[1]), limit_bytes=4096, segment_bytes=4096)
+for number in range(100):
+    writer.append(log_line(number))
+    writer.append(start_line(number, f"{number:016x}"))
+print(sum(dropped(Path(sys.argv[1])).values()))
+"""
+    counted = int(run_writer(code, tmp_path))
+
+    assert counted == 100 - len(numbers_in(tmp_path))
+
+
+UNWRITABLE = """
+import os, sys
+from pathlib import Path
+from dashcam.spool.writer import Writer
+os.setgid(65534); os.setuid(65534)
+writer = Writer(Path(sys.argv[1]) / "here" / "cars", dict, 1 << 30)
+for number in range(25): writer.append(b"x\\n")
+print("alive", file=sys.stderr)
+os.kill(os.getpid(), 9)
+"""
+
+
+@needs_root
+def test_a_spool_that_may_not_be_written(tmp_path, temporary):
+    """One line on standard error at once, and a count that outlives the process, in the folder for temporary files."""
+    spool = tmp_path / "spool"
+    spool.mkdir(mode=0o700)
+
+    with pytest.raises(AssertionError) as failed:
+        run(UNWRITABLE, spool)
+
+    said, alive, *_ = str(failed.value).splitlines()
+    assert said.startswith("dashcam: events of cars are dropped and counted: [Errno 13] Permission denied: ")
+    assert alive == "alive"
+    assert _counts(spool) == {"access": 25}
+    assert [path.name.rpartition("-")[0] for path in temporary.iterdir()] == [f"dashcam-drops-{NOBODY}"]
