@@ -122,3 +122,15 @@ def test_each_reason_for_a_drop_is_explained(reason):
     from dashcam.cli.status import REASONS
 
     assert REASONS[reason]
+
+
+def test_each_lean_on_others_is_listed():
+    """A file that uses a private name of another package stands in the decision about that."""
+    page = (ROOT / "docs" / "decisions" / "0012-where-we-lean-on-others.md").read_text()
+    record = ROOT / "src" / "dashcam" / "record"
+    own = {"logger.py"}  # its private name is its own
+
+    leaning = {path.name for path in record.glob("*.py") if "SLF001" in path.read_text()} - own
+
+    assert leaning
+    assert sorted(name for name in leaning if f"`record/{name}`" not in page) == []
