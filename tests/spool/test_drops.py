@@ -1,6 +1,8 @@
 """Events that are dropped while there is no segment: counted where it survives the process."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -18,13 +20,13 @@ def _counts(spool):
 
 
 @pytest.fixture
-def temporary(tmp_path, monkeypatch):
-    """The folder for temporary files."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    folder.chmod(0o1777)
-    monkeypatch.setenv("TMPDIR", str(folder))
-    return folder
+def temporary(monkeypatch):
+    """The folder for temporary files, which every user reaches."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o1777)
+        monkeypatch.setenv("TMPDIR", name)
+        yield folder
 
 
 def test_a_process_that_never_gets_a_segment(tmp_path):
