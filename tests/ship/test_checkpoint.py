@@ -231,7 +231,8 @@ def test_a_switch_hands_over(tmp_path):
 
     checkpoints = _hand_over(tmp_path, ["loggly"])
 
-    assert checkpoints == {"loggly": Checkpoint(SOME.marks, earlier=2 + 6 + 2, ahead=SOME.ahead)}
+    began = {"start": SOME.marks, "skipped": SOME.ahead}
+    assert checkpoints == {"loggly": Checkpoint(SOME.marks, earlier=2 + 6 + 2, ahead=SOME.ahead, **began)}
     assert checkpoint.load(tmp_path) == checkpoints
 
 
@@ -239,7 +240,10 @@ def test_a_second_route_joins(tmp_path):
     """It begins where the first one stands: what came before is in the first."""
     _known(tmp_path, local=HIGH)
 
-    assert _hand_over(tmp_path, ["local", "loggly"]) == {"local": HIGH, "loggly": Checkpoint(HIGH.marks, earlier=5)}
+    assert _hand_over(tmp_path, ["local", "loggly"]) == {
+        "local": HIGH,
+        "loggly": Checkpoint(HIGH.marks, earlier=5, start=HIGH.marks),
+    }
 
 
 def test_two_hand_over_to_one(tmp_path):
@@ -280,7 +284,10 @@ def test_one_of_two_is_replaced(tmp_path):
     """The new one follows the one that left, not the one that stays."""
     _known(tmp_path, loggly=LOW, elk=HIGH)
 
-    assert _hand_over(tmp_path, ["elk", "local"]) == {"elk": HIGH, "local": Checkpoint(LOW.marks, earlier=1)}
+    assert _hand_over(tmp_path, ["elk", "local"]) == {
+        "elk": HIGH,
+        "local": Checkpoint(LOW.marks, earlier=1, start=LOW.marks),
+    }
 
 
 def test_the_version_before(tmp_path):

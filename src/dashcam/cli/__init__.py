@@ -24,6 +24,7 @@ COMMANDS = {
     "tail": "events as they arrive",
     "view": "requests, searches and stories in a browser",
     "copy": "events of any store to any backend",
+    "audit": "prove that a store has each event, as it was",
     "replay": "send dead letters again, once their cause is fixed",
     "status": "what is recorded, delivered, waiting, dropped",
     "doctor": "check each step to the backend and back",

@@ -54,7 +54,8 @@ class Checkpoint:
 
     `earlier` counts the events that were dealt with before the route began. `ahead` are events behind the offsets that
     are dealt with all the same, by segment: batches under way together are answered in any order. Each is the offset
-    after its line, or minus its number among the events at the segment's end.
+    after its line, or minus its number among the events at the segment's end. `start` and `skipped` are the offsets and
+    the events ahead that the route began with: what lies before is in another destination.
     """
 
     marks: Mapping[str, SegmentOffset] = field(default_factory=dict)
@@ -64,6 +65,14 @@ class Checkpoint:
     earlier: int = 0
     trouble: Trouble | None = None
     ahead: Mapping[str, AbstractSet[int]] = field(default_factory=dict)
+    start: Mapping[str, SegmentOffset] = field(default_factory=dict)
+    skipped: Mapping[str, AbstractSet[int]] = field(default_factory=dict)
+
+    def has_delivered(self, segment: str, number: int) -> bool:
+        """Return whether the route dealt with an event, by its number: not before the route began, and not later."""
+        return _is_before(number, self.marks, self.ahead, segment) and not _is_before(
+            number, self.start, self.skipped, segment
+        )
 
 
 Ahead = Mapping[str, Iterable[int]]
@@ -173,6 +182,8 @@ class CheckpointFile:
         with self._changing:
             ahead = {segment: list(events) for segment, events in self._ahead.items()}
             record = self._count_fields() | {"whole": True, "marks": self._marks, "ahead": ahead}
+            skipped = {segment: list(events) for segment, events in self._counts.skipped.items()}
+            record |= {"start": self._counts.start, "skipped": skipped}
             self._journal.rewrite([record, record])
             self._snapshot_bytes = self._journal.size_bytes
             self._previous_marks, self._unsaved = {}, None
@@ -186,6 +197,9 @@ class CheckpointFile:
             if present is not None and len(self._marks) > 2 * len(present) + 100:
                 self._marks = {key: mark for key, mark in self._marks.items() if key in present}
                 self._done &= present
+                start = {key: mark for key, mark in self._counts.start.items() if key in present}
+                skipped = {key: events for key, events in self._counts.skipped.items() if key in present}
+                self._counts = replace(self._counts, start=start, skipped=skipped)
             if not self._journal.is_in_place():
                 self.rewrite()
                 _log.warning("%s was removed, and is written again; nothing is lost", self._journal.path)
@@ -255,7 +269,14 @@ def _furthest(checkpoints: list[Checkpoint], count_before: Callable[[Mapping[str
     for checkpoint in checkpoints:
         _merge(ahead, marks, checkpoint.ahead)
     earlier = count_before(marks) + sum(map(len, ahead.values())) if checkpoints else 0
-    return Checkpoint(marks, earlier=earlier, ahead=_frozen(ahead))
+    return Checkpoint(marks, earlier=earlier, ahead=_frozen(ahead), start=marks, skipped=_frozen(ahead))
+
+
+def _is_before(
+    number: int, marks: Mapping[str, SegmentOffset], ahead: Mapping[str, AbstractSet[int]], segment: str
+) -> bool:
+    mark = marks.get(segment, START)
+    return mark.is_done or -mark.synthesized <= number <= mark.offset or number in ahead.get(segment, ())
 
 
 def _merge(into: dict[str, set[int]], marks: Mapping[str, SegmentOffset], ahead: Ahead) -> None:
@@ -271,7 +292,7 @@ def _merge(into: dict[str, set[int]], marks: Mapping[str, SegmentOffset], ahead:
             del into[segment]
 
 
-def _frozen(ahead: Mapping[str, AbstractSet[int]]) -> dict[str, frozenset[int]]:
+def _frozen(ahead: Ahead) -> dict[str, frozenset[int]]:
     return {segment: frozenset(events) for segment, events in ahead.items()}
 
 
@@ -281,6 +302,8 @@ def _read(path: Path) -> tuple[Checkpoint, int]:
     checkpoint = Checkpoint()
     marks: dict[str, SegmentOffset] = {}
     ahead: dict[str, set[int]] = {}
+    start: Mapping[str, SegmentOffset] = {}
+    skipped: Mapping[str, AbstractSet[int]] = {}
     for record in records:
         try:
             changed = {key: SegmentOffset(*mark) for key, mark in record["marks"].items()}
@@ -288,9 +311,11 @@ def _read(path: Path) -> tuple[Checkpoint, int]:
             delivered, dead, damaged_, earlier = (int(record[name]) for name in COUNTS)
             if record.get("whole"):
                 marks, ahead = {}, {}
+                start = {key: SegmentOffset(*mark) for key, mark in record.get("start", {}).items()}
+                skipped = _frozen(record.get("skipped", {}))
             marks.update(changed)
             _merge(ahead, changed, record["ahead"])
             checkpoint = Checkpoint({}, delivered, dead, damaged_, earlier, trouble)
         except (ValueError, TypeError, KeyError, AttributeError):
             damaged += 1
-    return replace(checkpoint, marks=marks, ahead=_frozen(ahead)), damaged
+    return replace(checkpoint, marks=marks, ahead=_frozen(ahead), start=start, skipped=skipped), damaged

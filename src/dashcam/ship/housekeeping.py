@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dashcam.ship import statements
 from dashcam.ship.checkpoint import CheckpointFile
 from dashcam.ship.listing import SpoolListing, open_segment, read_header
 from dashcam.ship.pruned import Victim, remove
@@ -125,7 +126,18 @@ class Housekeeping:
                 victims.append(victim)
                 excess -= sizes[key]
         if victims:
+            self._state_what_they_held(victims)
             remove(self._folder, victims)
+
+    def _state_what_they_held(self, victims: Sequence[Victim]) -> None:
+        """Leave a statement of each segment for the audit; without room for it the audit knows less, and says so."""
+        checkpoints = {file.route: file.checkpoint for file in self._files}
+        try:
+            statements.add(self._folder, [(victim.key, victim.path) for victim in victims], checkpoints)
+        except OSError as fault:
+            _log.warning(
+                "%s: %s; dashcam audit will not know %d segments", fault.filename, fault.strerror, len(victims)
+            )
 
     def _size_bytes(self, key: str, path: Path) -> int:
         synced = self._synced.get(key)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, NamedTuple
 import orjson
 
 CHECKSUM_DIGITS = 8  # CRC-32 as hexadecimal digits, before each record
+
+_BETWEEN = re.compile(rb"(?<=})[^,\n](?=[0-9a-f]{8} {)")  # two records, with a damaged newline between them
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -75,10 +78,11 @@ def read_journal(path: Path) -> JournalContent:
         return JournalContent([])
     records, damaged = [], 0
     for line in data.splitlines(keepends=True):
-        try:
-            records.append(decode_record(line))
-        except ValueError:
-            damaged += line.endswith(b"\n") or not records
+        for part in _BETWEEN.split(line):
+            try:
+                records.append(decode_record(part))
+            except ValueError:
+                damaged += part.endswith(b"\n") or not records
     return JournalContent(records, damaged)
 
 
