@@ -19,6 +19,7 @@ from dashcam.spool.reader import Position, ReadResult, SegmentReader
 
 MAX_OPEN = 256  # segments; others are opened for each look at them
 FINAL_CHECK_S = 0.5  # between two questions whether the writer of a quiet segment is gone
+MAX_FINAL_CHECK_S = 5.0  # likewise, when it has been quiet for long
 
 _log = logging.getLogger("dashcam.ship")
 
@@ -48,13 +49,17 @@ class _Segment:
     mark: SegmentOffset
     is_final: bool = False
     check_at_s: float = 0.0
+    pause_s: float = 0.0
 
 
 _Mark = tuple[int, int, bool, int, int]  # a `SegmentOffset`: there is one for each event
 
 
 class _Readers:
-    """Open segments, of which the one that was used longest ago is closed when there are too many."""
+    """Open segments; when there are too many, the one that was used last makes room.
+
+    They are looked at in turn: to close the one that was used longest ago would close each before its next turn.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -65,10 +70,10 @@ class _Readers:
         if found := self._open.get(segment.key):
             self._open.move_to_end(segment.key)
             return found
+        while len(self._open) >= self._most:
+            self._open.popitem()[1][0].close()
         reader = open_segment(segment.path)
         found = self._open[segment.key] = (reader, LineExpander(reader.header))
-        while len(self._open) > self._most:
-            self._open.popitem(last=False)[1][0].close()
         return found
 
     def close(self, key: str) -> None:
@@ -139,7 +144,7 @@ class SpoolCursor:
         if self._listing.refresh():
             known = self._segments
             self._segments = {
-                key: known.get(key) or _Segment(key, path, mark)
+                key: known.get(key) or _Segment(key, path, mark, pause_s=self._final_check_s)
                 for key, path in self._listing.paths.items()
                 if not (mark := self._marks.get(key, START)).is_done
             }
@@ -192,12 +197,14 @@ class SpoolCursor:
                     continue
                 events += 1
                 self._waiting.append((event, (key, offset), (offset, sequence, False, synthesized, events)))
+        segment.pause_s = self._final_check_s
         segment.mark = SegmentOffset(*result.after, is_done=False, synthesized=synthesized, events=events)
 
     def _has_become_final(self, segment: _Segment, reader: SegmentReader) -> bool:
         """Ask whether the writer is gone, if it was not asked a moment ago. What is final is then read to its end."""
         if (now_s := self._clock_s()) >= segment.check_at_s:
-            segment.check_at_s = now_s + self._final_check_s
+            segment.check_at_s = now_s + segment.pause_s
+            segment.pause_s = min(2 * segment.pause_s, max(self._final_check_s, MAX_FINAL_CHECK_S))
             segment.is_final = reader.is_final()
         return segment.is_final
 

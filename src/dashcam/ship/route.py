@@ -13,12 +13,12 @@ from pathlib import Path
 from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend
 from dashcam.ship.checkpoint import CheckpointFile, SegmentOffset, Trouble
-from dashcam.ship.cursor import FINAL_CHECK_S, EventKey, PendingBatch, SpoolCursor
+from dashcam.ship.cursor import FINAL_CHECK_S, MAX_OPEN, EventKey, PendingBatch, SpoolCursor
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import Backoff, Delivery, Outcome
 
 POLL_S = 0.05  # between two looks at a spool that had something new a moment ago
-MAX_POLL_S = 0.25  # between two looks at one that has been quiet for long
+MAX_POLL_S = 0.5  # between two looks at one that has been quiet for long
 MAX_SILENCE_S = 20.0  # the loop turns many times a second; a busy machine may need seconds for one turn
 SETTLE_S = 12.0  # a shipper that is to stop has 15 s in all
 MAX_DISK_PAUSE_S = 5.0  # between two tries where a file of ours is in the way
@@ -38,7 +38,7 @@ class _UnderWay:
 class Route:
     """One backend and its way through the spool; `run` works until `stopping` is set.
 
-    After it, `is_hung` says that a thread still waits for an answer.
+    After it, `is_hung` says that a thread still waits for an answer. `max_open` segments are kept open.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Route:
         self.name = name
         self.file = file
         self.is_hung = False
+        self.max_open = MAX_OPEN
         self.obstacles: dict[Path, str] = {}
         self._turned_at_s = time.monotonic()
         self._backend = backend
@@ -63,7 +64,10 @@ class Route:
         limits = self._backend.limits
         pool = ThreadPoolExecutor(limits.in_flight, f"ship-{self.name}")
         cursor = SpoolCursor(
-            self._folder / "spool", self.file.checkpoint.marks, final_check_s=0.0 if is_drain else FINAL_CHECK_S
+            self._folder / "spool",
+            self.file.checkpoint.marks,
+            max_open=self.max_open,
+            final_check_s=0.0 if is_drain else FINAL_CHECK_S,
         )
         with closing(self._backend), closing(cursor):
             self._work(cursor, pool, is_drain=is_drain)

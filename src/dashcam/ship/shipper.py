@@ -1,6 +1,7 @@
 """The shipper: every route on a thread of its own, and the housekeeping of the spool."""
 
 import logging
+import resource
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ from dashcam.ship.route import MAX_DISK_PAUSE_S, Route
 from dashcam.ship.signals import pause, set_by_signals
 from dashcam.ship.stats import count_before
 
+MIN_OPEN = 8  # segments of a route
+MAX_DESCRIPTORS = 4096  # more would not make it faster
 JOIN_S = 0.2  # between two looks whether a route has ended
 
 _Begun = tuple[Pulse, Mapping[str, CheckpointFile]]
@@ -51,6 +54,8 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
             return Ending()
         pulse, files = begun
         routes = [Route(name, backends[name], settings.dir, files[name], stopping) for name in settings.routes]
+        for route in routes:
+            route.max_open = _max_open(len(routes))
         _log.info("ships to %s from %s", ", ".join(settings.routes), settings.dir)
         return _Work(settings, routes, pulse, stopping).run(is_drain=is_drain)
 
@@ -71,6 +76,12 @@ def _start(settings: Settings, stack: ExitStack, stopping: threading.Event) -> _
             file.rewrite()
         stack.enter_context(attempt.pop_all())
     return pulse, files
+
+
+def _max_open(routes: int) -> int:
+    """Return how many segments each route may keep open: half of the descriptors that the process may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(MIN_OPEN, min(soft, MAX_DESCRIPTORS) // (2 * routes))
 
 
 def _retried(step: Callable[[], _Begun], folder: Path, stopping: threading.Event) -> _Begun | None:

@@ -13,6 +13,7 @@ from dashcam.spool.lock import is_locked
 from dashcam.spool.segment import LINE_BYTES, MAX_SEGMENT_BYTES, SUFFIX, Header, decode_header, service_folder
 
 READ_BYTES = 2 * LINE_BYTES
+HEADER_BYTES = 4096  # most headers are much shorter
 HALF_MADE_S = 60.0  # a segment is made in milliseconds; one without a name for so long has nobody to give it one
 
 
@@ -101,7 +102,9 @@ class SegmentReader:
         os.close(self._file)
 
     def _read_header(self) -> tuple[int, Header]:
-        start = os.pread(self._file, READ_BYTES, 0)
+        start = os.pread(self._file, HEADER_BYTES, 0)
+        if b"\n" not in start:
+            start = os.pread(self._file, READ_BYTES, 0)
         end = start.find(b"\n") + 1
         return end, decode_header(start[:end])
 
