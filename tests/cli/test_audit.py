@@ -195,8 +195,7 @@ def test_elasticsearch(tmp_path, elasticsearch_url, namespace):
     assert audit(tmp_path, **environment) == (0, {"elasticsearch": well(33), "gaps": []})
 
     id_ = first["_source"]["event"]["id"]
-    query = {"query": {"term": {"event.id": id_}}}
-    address = f"{elasticsearch_url}/{first['_index']}/_delete_by_query?refresh=true"
-    requests.post(address, json=query, timeout=30).raise_for_status()
+    address = f"{elasticsearch_url}/{first['_index']}/_doc/{first['_id']}?refresh=true"
+    requests.delete(address, timeout=30).raise_for_status()
     status, found = audit(tmp_path, **environment)
     assert (status, found["elasticsearch"]["missing"]) == (1, [id_])
