@@ -86,19 +86,17 @@ class Stack:
         lines = self.dashcam("search", query, "--json", "--limit", "0", backend=backend, check=False).splitlines()
         return {json.loads(line).get("http", {}).get("request", {}).get("id") for line in lines}
 
+    def ask(self, method: str, path: str, **options: object) -> urllib3.BaseHTTPResponse:
+        """The answer to one request, asked once."""
+        with urllib3.PoolManager(timeout=30, retries=False) as pool:
+            return pool.request(method, f"http://127.0.0.1:{self.port}{path}", **options)
+
     def order(self) -> int:
         """Order one car; a 201 is kept with the others. 0 where there was no answer."""
         request_id = uuid.uuid4().hex
         headers = {"X-Request-ID": request_id, "Content-Type": "application/json"}
         try:
-            answer = urllib3.request(
-                "POST",
-                f"http://127.0.0.1:{self.port}/cars",
-                body=b'{"name": "VW Golf"}',
-                headers=headers,
-                timeout=30,
-                retries=False,
-            )
+            answer = self.ask("POST", "/cars", body=b'{"name": "VW Golf"}', headers=headers)
         except urllib3.exceptions.HTTPError:
             return 0
         if answer.status == 201:
