@@ -39,14 +39,14 @@ FLOORS = [
                 "show",
                 "spool",
             ),
-            *("demo", "testing", "version"),
+            *("testing", "version"),
         }
     },
-    {"__main__": {"cli"}, "demo": {"errors"}},
+    {"__main__": {"cli"}},
 ]
 ROOMS = {room: imports for floor in FLOORS for room, imports in floor.items()}
 PUBLIC = {"add", "get_logger", "init", "init_app", "request_id"}
-SERVICES = {"cars": {"chassis", *PUBLIC}, "parts": {"chassis", *PUBLIC}, "chassis": {*PUBLIC}}
+SERVICES = {"cars": {"chassis", *PUBLIC}, "parts": {"chassis", *PUBLIC}, "chassis": {*PUBLIC}, "demo": set()}
 
 CORE = ("spool", "ship", "find")
 VENDORS = re.compile(r"loggly|elastic|fluent|kibana|opensearch", re.IGNORECASE)

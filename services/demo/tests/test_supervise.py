@@ -16,7 +16,7 @@ time.sleep(60)
 """
 OWNER = """
 import subprocess, sys, time
-leash = subprocess.Popen([sys.executable, "-m", "dashcam.demo.leash", *{command}], stdin=subprocess.PIPE)
+leash = subprocess.Popen([sys.executable, "-m", "demo.supervise", *{command}], stdin=subprocess.PIPE)
 print(leash.pid, flush=True)
 time.sleep(60)
 """
@@ -24,7 +24,7 @@ time.sleep(60)
 
 def leashed(command):
     return subprocess.Popen(
-        [sys.executable, "-m", "dashcam.demo.leash", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "demo.supervise", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
 

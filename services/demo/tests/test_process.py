@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from dashcam.demo.process import Process
-from dashcam.errors import DashcamError
+from demo.errors import DemoError
+from demo.process import Process
 
 
 def start(tmp_path, program):
@@ -25,7 +25,7 @@ def test_a_process_that_ends_instead_says_why(tmp_path):
     """Who does not start is told, with what it said last."""
     process = start(tmp_path, "raise SystemExit('out of fuel')")
 
-    with pytest.raises(DashcamError, match=r"engine did not start\. It said last:\nout of fuel"):
+    with pytest.raises(DemoError, match=r"engine did not start\. It said last:\nout of fuel"):
         process.wait_for("never")
 
     process.stop()
@@ -35,7 +35,7 @@ def test_a_process_that_fails_says_why(tmp_path):
     """A step that goes wrong is told, with what it said last."""
     process = start(tmp_path, "raise SystemExit('out of fuel')")
 
-    with pytest.raises(DashcamError, match=r"engine failed\. It said last:\nout of fuel"):
+    with pytest.raises(DemoError, match=r"engine failed\. It said last:\nout of fuel"):
         process.wait()
 
     process.stop()

@@ -1,4 +1,4 @@
-"""A command on a leash: `python -m dashcam.demo.leash CMD` runs it until it ends, or until standard input does.
+"""A supervised command: `python -m demo.supervise CMD` runs it until it ends, or until standard input does.
 
 Whoever holds the other end of that pipe can die in any way, the kernel closes it. That works on every platform, and
 for whole process groups; Linux's parent-death signal does neither.

@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dashcam.errors import DashcamError
+from demo.errors import DemoError
 
 START_S = 60.0  # a slow machine's first start, with every module still to be compiled
-LOOK_S = 0.02  # between two looks at what a process has printed
+POLL_S = 0.02  # between two looks at what a process has printed
 LAST_LINES = 20
 
 
@@ -20,11 +20,11 @@ class Process:
     def __init__(self, name: str, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
         self.name = name
         self._log = folder / f"{name}.log"
-        command = [sys.executable, "-m", "dashcam.demo.leash", sys.executable, "-m", *arguments]
+        command = [sys.executable, "-m", "demo.supervise", sys.executable, "-m", *arguments]
         with self._log.open("wb") as output:
             # In a session of its own, so that Ctrl-C ends it in our order. The folder is no checkout: gunicorn
             # imports from where it was started.
-            self._leash = subprocess.Popen(
+            self._supervisor = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -35,27 +35,27 @@ class Process:
             )
 
     def __repr__(self) -> str:
-        return f"<Process {self.name} {self._leash.pid}>"
+        return f"<Process {self.name} {self._supervisor.pid}>"
 
     def wait_for(self, pattern: str) -> str:
-        """The first group of a pattern as soon as it was printed; raises `DashcamError` if it never is."""
+        """Return the first group of a pattern as soon as it was printed; raises `DemoError` if it never is."""
         end = time.monotonic() + START_S
         while not (found := re.search(pattern, self._log.read_text(), re.MULTILINE)):
-            if self._leash.poll() is not None or time.monotonic() > end:
-                raise DashcamError(f"{self.name} did not start. It said last:\n{self._said_last()}")
-            time.sleep(LOOK_S)
+            if self._supervisor.poll() is not None or time.monotonic() > end:
+                raise DemoError(f"{self.name} did not start. It said last:\n{self._last_lines()}")
+            time.sleep(POLL_S)
         return found[1]
 
     def wait(self) -> None:
-        """Wait for its end; raises `DashcamError` if that was not a good one."""
-        if self._leash.wait():
-            raise DashcamError(f"{self.name} failed. It said last:\n{self._said_last()}")
+        """Wait for its end; raises `DemoError` if that was not a good one."""
+        if self._supervisor.wait():
+            raise DemoError(f"{self.name} failed. It said last:\n{self._last_lines()}")
 
     def stop(self) -> None:
         """End it, if it still runs."""
-        if self._leash.stdin:
-            self._leash.stdin.close()
-        self._leash.wait()
+        if self._supervisor.stdin:
+            self._supervisor.stdin.close()
+        self._supervisor.wait()
 
-    def _said_last(self) -> str:
+    def _last_lines(self) -> str:
         return "\n".join(self._log.read_text().splitlines()[-LAST_LINES:])

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
-from dashcam.demo.process import Process
+from demo.process import Process
 
 ANSWER_S = 30.0  # a worker still imports its modules while its port is open
 CHOSEN_HERE = {"DATABASE_URL", "GUNICORN_CMD_ARGS", "OTEL_SERVICE_NAME", "PARTS_URL", "PORT", "WEB_CONCURRENCY"}
 
 SERVICES = ("cars", "parts")
 
-Tell = Callable[[str, str], None]
+Report = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the demo's servers listen."""
+    """The addresses at which the demo's servers listen."""
 
     cars: str
     parts: str
@@ -28,28 +28,28 @@ class Addresses:
 
 
 @contextmanager
-def set_up(folder: Path, dashcam_dir: Path, tell: Tell) -> Iterator[Addresses]:
-    """The addresses of all servers as soon as they answer; `tell` gets each one's name and address when it does.
+def start_stack(folder: Path, report: Report) -> Iterator[Addresses]:
+    """Give the addresses of all servers as soon as they answer; `report` gets each one's name and address when it does.
 
     The servers' own files go to `folder`. At the end, also that of this process by a signal, all of them are stopped.
-    Raises `DashcamError` with what a process said last if one does not start.
+    Raises `DemoError` with what a process said last if one does not start.
     """
     with ExitStack() as stack:
-        start = _Starter(folder, _environment(dashcam_dir), stack)
+        start = _Starter(folder, _environment(), stack)
         # It keeps a lock file in the folder for temporary ones.
         keep = {"TMPDIR": str(folder)}
-        postgres = start("postgres", "dashcam.demo.postgres", str(folder / "postgres"), *SERVICES, **keep)
+        postgres = start("postgres", "demo.postgres", str(folder / "postgres"), *SERVICES, **keep)
         start("shipper", "dashcam", "ship")
         viewer = start("viewer", "dashcam", "view", "--port", "0", "--json")
         databases = json.loads(postgres.wait_for(r"^(\{.*\})$"))
-        tell("PostgreSQL", "on a socket of its own")
+        report("PostgreSQL", "on a socket of its own")
         _migrate(start, databases)
         parts = _serve(start, "parts", DATABASE_URL=databases["parts"])
-        tell("parts", parts)
+        report("parts", parts)
         cars = _serve(start, "cars", DATABASE_URL=databases["cars"], PARTS_URL=parts)
-        tell("cars", cars)
+        report("cars", cars)
         shown = viewer.wait_for(r'^\{"url":"(.*)"\}$')
-        tell("viewer", shown)
+        report("viewer", shown)
         yield Addresses(cars, parts, shown)
 
 
@@ -65,9 +65,9 @@ class _Starter:
         return process
 
 
-def _environment(dashcam_dir: Path) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in CHOSEN_HERE}
-    return {"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=demo"} | kept | {"DASHCAM_DIR": str(dashcam_dir)}
+    return {"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=demo"} | kept
 
 
 def _migrate(start: _Starter, databases: Mapping[str, str]) -> None:
