@@ -96,7 +96,8 @@ def test_the_files_are_not_for_everybody(tmp_path):
     writer.append(log_line(1))
 
     (path,) = segment_files(tmp_path)
-    assert path.stat().st_mode & 0o007 == 0
+    made = [path, path.parent, path.parent.parent]
+    assert [each.name for each in made if each.stat().st_mode & 0o007] == []
 
 
 def test_a_line_that_fits_no_segment_is_counted(tmp_path):
@@ -238,19 +239,21 @@ def _append_until_kept(writer, spool, line):
 
 
 @pytest.mark.parametrize("obstacle", ["spool", "spool/here", "spool/here/cars"])
-def test_a_place_that_cannot_be_written_is_counted(tmp_path, obstacle):
-    """A file where a folder should be: the application goes on, and each line that was lost is in the count."""
+def test_a_place_that_cannot_be_written_is_counted(tmp_path, obstacle, capsys):
+    """A file where a folder should be: it is reported once, and each line that was lost is in the count."""
     (tmp_path / obstacle).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / obstacle).write_text("in the way")
     writer = write_to(tmp_path / "spool")
 
     for number in range(5):
         writer.append(log_line(number))
+    (report,) = capsys.readouterr().err.splitlines()
     (tmp_path / obstacle).unlink()
     attempts = _append_until_kept(writer, tmp_path / "spool", log_line(7))
 
     assert read_spool(tmp_path / "spool") == [log_line(7)]
     assert dropped(tmp_path / "spool") == {"access": 5 + attempts - 1}
+    assert report.startswith("dashcam: events of cars are dropped and counted: ")
 
 
 def test_threads(tmp_path):
