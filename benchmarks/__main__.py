@@ -13,6 +13,7 @@ NAMES = (
     "log_call",
     "stdlib_call",
     "flask_request",
+    "spans",
     "asgi",
     "dead_backend",
     "local_store",

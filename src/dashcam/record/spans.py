@@ -264,7 +264,7 @@ def _end_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
 def _interruption(open_span: OpenSpan) -> str:
     """Return the outcome of a span that ends because of what is not an `Exception`: OpenTelemetry leaves that out."""
     error = sys.exception()
-    if error is open_span.outer_error or isinstance(error, Exception | GeneratorExit | None):
+    if error is None or error is open_span.outer_error or isinstance(error, Exception | GeneratorExit):
         return ""
     if isinstance(error, SystemExit) and not error.code:
         return ""  # a script comes to its end; of a request, `ServerSpan.fail` knows
@@ -277,8 +277,8 @@ def _outcome(fields: Mapping[str, Any], served: ServerRequest | None, *, is_fail
         return {"outcome": "failure"}
     if served and served.is_disconnected:
         return {"action": "client-disconnected", "outcome": "unknown"}
-    http = fields.get("http", {})
-    has_no_response = "method" in http.get("request", {}) and "response" not in http
+    http = fields.get("http")
+    has_no_response = http is not None and "response" not in http and "method" in http.get("request", {})
     return {"outcome": "unknown" if has_no_response or (served and served.is_incomplete) else "success"}
 
 
@@ -296,9 +296,10 @@ def _ids_of(span: RecordableSpan, open_span: OpenSpan) -> dict[str, Any]:
     return fields
 
 
-def _attributes_of(span: RecordableSpan) -> dict[str, Any]:
+def _attributes_of(span: RecordableSpan) -> Mapping[str, Any]:
     # The SDK's own mapping makes two calls for each value that is read; its copy is a plain dictionary.
-    return cast("dict[str, Any]", cast("Any", span.attributes or {}).copy())
+    known: Any = span.attributes or {}
+    return cast("Mapping[str, Any]", known.copy() if isinstance(span, ReadableSpan) else known)
 
 
 def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -346,7 +347,9 @@ def _add_span_fields(fields: dict[str, Any], span: RecordableSpan, us: int, resu
 
 
 def _status_of(fields: Mapping[str, Any]) -> int:
-    status = fields.get("http", {}).get("response", {}).get("status_code", 0)
+    if "http" not in fields:
+        return 0
+    status = fields["http"].get("response", {}).get("status_code", 0)
     return status if isinstance(status, int) else 0
 
 

@@ -12,7 +12,6 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, cast
 from wsgiref.util import request_uri
 
-from opentelemetry import trace
 from opentelemetry.context import attach, detach, get_current, set_value
 from opentelemetry.instrumentation import wsgi as otel_wsgi
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
@@ -31,7 +30,7 @@ from dashcam.record import recorder
 from dashcam.record.correlation import HEADER, REQUEST_ID
 from dashcam.record.recorder import Service
 from dashcam.record.server import ServerSpan, accept_request_id, extract, http_conventions, server_tracer
-from dashcam.record.spans import processors_of
+from dashcam.record.tracer import LightSpan
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -201,8 +200,7 @@ class _Response:
     def _describe(self, status: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Describe the response on the span for whoever else looks at it; returns the headers that are to be sent."""
         span = self._server.span
-        is_seen = not self._server.is_outermost or len(processors_of(trace.get_tracer_provider())) != 1
-        if is_seen and " " in status:
+        if not (self._server.is_outermost and isinstance(span, LightSpan)) and " " in status:
             otel_wsgi.add_response_attributes(span, status, headers, {}, self._app.conventions)
         if self._app.captures_response:
             span.set_attributes(otel_wsgi.collect_custom_response_headers_attributes(headers))
