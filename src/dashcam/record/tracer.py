@@ -229,8 +229,6 @@ class LightTracer(trace.Tracer):
     ) -> Any:
         """Return a context manager, or decorator, within which a new span is the current one."""
         arguments = name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
-        if links or not self.provider.is_light:
-            return self.sdk.start_as_current_span(*arguments, end_on_exit)
         return _CurrentSpan(self, arguments, end_on_exit=end_on_exit)
 
 
