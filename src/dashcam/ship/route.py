@@ -70,8 +70,13 @@ class Route:
             final_check_s=0.0 if is_drain else FINAL_CHECK_S,
         )
         with closing(self._backend), closing(cursor):
-            self._work(cursor, pool, is_drain=is_drain)
-            self._stop()
+            try:
+                self._work(cursor, pool, is_drain=is_drain)
+                self._stop()
+            except BaseException:
+                self._stopping.set()  # ends what is under way; a backend that hangs is not waited for
+                pool.shutdown(wait=False)
+                raise
             pool.shutdown(wait=not self.is_hung)
 
     def is_turning(self) -> bool:
