@@ -113,3 +113,13 @@ def test_ten_thousand_events_are_drawn_in_no_time():
 
     assert lines > 10_000
     assert time.process_time() - before < 5
+
+
+def test_a_404_is_not_a_success():
+    """The service did what it had to; the caller did not get what it asked for."""
+    cars = events.Service("cars", [])
+    cars.server(0, 1, "GET /cars/7", 404, events.ROOT)
+
+    (head, *_) = draw(build_story(cars.events), Style())
+
+    assert head.startswith("! GET /cars/7 → 404")

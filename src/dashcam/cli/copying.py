@@ -71,7 +71,7 @@ def _check_routes(arguments: argparse.Namespace) -> None:
 
 
 class Bookmark(NamedTuple):
-    """How far a copy has come: whose `since` it had, and the last event that is across."""
+    """The position of a copy: its `since`, and the last event that was copied."""
 
     path: Path
     since_ns: int
@@ -80,7 +80,7 @@ class Bookmark(NamedTuple):
 
     @classmethod
     def of(cls, folder: Path, arguments: argparse.Namespace) -> "Bookmark":
-        """What a former run of the same copy left, if it was not finished and began no later."""
+        """Return the bookmark of an unfinished run of the same copy that began no later, else a new one."""
         import orjson
 
         what = hashlib.sha256(arguments.query.encode()).hexdigest()[:8]
@@ -92,7 +92,7 @@ class Bookmark(NamedTuple):
         return former if former.since_ns <= arguments.since else cls(path, arguments.since)
 
     def rest_of(self, events: Iterable["Event"]) -> Iterator["Event"]:
-        """What comes behind it."""
+        """Yield the events after it."""
         return (event for event in events if (event.time_ns, event.id) > (self.time_ns, self.id))
 
     def move(self, line: "EncodedEvent") -> None:
@@ -108,7 +108,7 @@ class Bookmark(NamedTuple):
 
 
 class Count(NamedTuple):
-    """What a copy did."""
+    """The result of a copy."""
 
     copied: int = 0
     dead: int = 0

@@ -1,4 +1,4 @@
-"""What a drawing wants to know of one event, read so that no event, however odd, can stop it.
+"""The properties of an event that a drawing needs, read so that no event, however odd, can stop it.
 
 Stores give back what was shipped, and foreign events too: a field may be missing, or of another type than ours.
 Such a field counts as absent.
@@ -46,7 +46,7 @@ def time_ns(event: Event) -> int | None:
 
 
 def duration_ns(event: Event) -> int:
-    """How long it took; 0 when nothing says so."""
+    """Return the time it took; 0 when that is not known."""
     duration = number(event, "event.duration")
     if duration is None:
         duration = 1000 * (number(event, "transaction.duration.us") or number(event, "span.duration.us") or 0)
@@ -80,27 +80,27 @@ def is_served(event: Event) -> bool:
 
 
 def is_aborted(event: Event) -> bool:
-    """Whether it reports a request whose process died before the answer."""
+    """Return whether it reports a request whose process died before the answer."""
     return text(event, "event.action") == "request-aborted"
 
 
 def outcome(event: Event) -> str:
-    """How a span ended: `success`, `failure`, `aborted` or `unknown`."""
+    """Return the outcome of a span: `success`, `failure`, `aborted` or `unknown`."""
     return "aborted" if is_aborted(event) else text(event, "event.outcome") or "unknown"
 
 
 def is_error(event: Event) -> bool:
-    """Whether it tells of something that went wrong."""
+    """Return whether it reports a failure."""
     return level(event) in ERROR_LEVELS or event.get("event.outcome") == "failure"
 
 
 def labels(event: Event) -> Iterator[tuple[str, str]]:
-    """What the caller added, as name and text; a value that is no text stands as JSON."""
+    """Return the labels as name and text; a value that is not a text is written as JSON."""
     return ((name, plain(value)) for name, value in event.labels.items())
 
 
 def error(event: Event) -> str:
-    """What went wrong: its type and message, empty when nothing did; a status, which stands elsewhere, is no type."""
+    """Return type and message of its error, empty without one; a status, which is shown elsewhere, is not a type."""
     said = [text(event, "error.type"), text(event, "error.message")]
     return ": ".join(filter(None, said)) if not said[0].isdigit() else said[1]
 
@@ -111,14 +111,14 @@ def plain(value: Any) -> str:
 
 
 def route(event: Event) -> str:
-    """What was asked for: `POST /cars`."""
+    """Return what was asked for: `POST /cars`."""
     target = text(event, "http.route") or text(event, "url.path")
     asked = f"{text(event, 'http.request.method')} {target}".strip()
     return asked if target else text(event, "transaction.name") or text(event, "span.name") or asked
 
 
 def title(event: Event) -> str:
-    """What an event is called in a drawing: a line by its message, a span by what it did."""
+    """Return the name of an event in a drawing: a log entry's message, or what a span did."""
     if not event.is_span:
         return route(event) if is_aborted(event) else text(event, "message")
     if is_served(event):

@@ -26,7 +26,7 @@ class StyledText(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How to draw: columns to fill (`None`: as many as it takes), with colours or not, in ASCII alone or not.
+    """A way to draw: columns to fill (`None`: as many as it takes), with colours or not, in ASCII alone or not.
 
     `fold` is the most lines that one text or stack trace may take, where there is a width. Times are UTC, or, with
     `local_time`, of this machine's time zone.
@@ -84,7 +84,7 @@ def _spell_out(character: str) -> str:
 
 
 def columns(text: str) -> int:
-    """How many columns a printable text takes: wide signs two, those that combine none."""
+    """Return the number of columns of a printable text: wide characters take two, those that combine none."""
     return len(text) if text.isascii() else sum(map(_columns_of, text))
 
 
@@ -121,7 +121,7 @@ def _blanks(word: list[StyledText]) -> int:
 
 
 def _words(texts: Iterable[StyledText], width: int | None) -> Iterator[list[StyledText]]:
-    """What belongs together: up to a blank, whether in one chunk or several; a word too long for a line in parts."""
+    """Yield words, up to a blank, from one text or several; a word too long for a line comes in parts."""
     word: list[StyledText] = []
     for text, paint in texts:
         for part in re.findall(r"\S+\s*|\s+", text) if width else [text]:

@@ -48,7 +48,7 @@ MIN_STACK = 60  # columns a stack trace needs to be read; where it has less it b
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """What every row of a story shares."""
+    """The properties that all rows of a story share."""
 
     style: Style
     start_ns: int
@@ -95,11 +95,16 @@ def _draw_head(story: Story, style: Style) -> Iterator[str]:
 
 
 def _outcome(story: Story, style: Style) -> StyledText:
-    if story.outcome == "success":
-        return StyledText(style.pick("✓ ", "+ "), GREEN)
-    return (
-        StyledText(style.pick("✗ ", "x "), f"{BOLD};{RED}") if story.outcome != "unknown" else StyledText("? ", YELLOW)
-    )
+    span = story.server_span
+    status = accessors.number(span.event, "http.response.status_code") if span and span.event else None
+    match story.outcome:
+        case "success" if status is not None and status >= 400:
+            return StyledText("! ", YELLOW)  # the service did what it had to; the caller did not get what it asked for
+        case "success":
+            return StyledText(style.pick("✓ ", "+ "), GREEN)
+        case "unknown":
+            return StyledText("? ", YELLOW)
+    return StyledText(style.pick("✗ ", "x "), f"{BOLD};{RED}")
 
 
 def _asked(story: Story, style: Style) -> Iterator[StyledText]:
