@@ -157,3 +157,17 @@ def test_a_request_id_that_looks_like_a_label(store, capsys):
     assert ("asked for" in text, "labelled" in text) == (True, False)
     assert main(["trace", "labels.car_id=7"]) == 0
     assert "labelled" in capsys.readouterr().out
+
+
+def test_an_overview(store, capsys):
+    """Requests by service and route, of the store that is searched; what changed since the period before is on top."""
+    served = {"processor": {"event": "transaction"}, "http": {"route": "/cars"}, "event": {"outcome": "failure"}}
+    store(*[(0.1, "GET /cars", served | {"span": {"id": f"{number:016x}"}}) for number in range(3)], (1.5, "a line"))
+
+    assert main(["overview", "--json"]) == 0
+    (row,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (row["service.name"], row["http.route"], row["requests"], row["failures"]) == ("cars", "/cars", 3, 3)
+    assert main(["overview", "service:parts"]) == 1
+    assert capsys.readouterr().err == "dashcam: no request in the last 1h\n"
+    assert main(["overview"]) == 0
+    assert "cars     /cars         3" in capsys.readouterr().out

@@ -22,6 +22,7 @@ COMMANDS = {
     "trace": "one request's story, by any ID",
     "search": "events that match a query",
     "tail": "events as they arrive",
+    "overview": "requests by service and route, and what changed",
     "view": "requests, searches and stories in a browser",
     "copy": "events of any store to any backend",
     "audit": "prove that a store has each event, as it was",
@@ -42,7 +43,7 @@ _MODULES = {
     "fake-loggly": "fake_loggly",
 }  # whose own name can be none of a module
 
-_WITH_QUERY = frozenset({"search", "tail"})
+_WITH_QUERY = frozenset({"overview", "search", "tail"})
 
 _WIDTH = 80  # columns of help
 

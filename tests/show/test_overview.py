@@ -1,0 +1,74 @@
+"""Requests by service and route, and what changed."""
+
+from dashcam.show.overview import RouteStats, as_json, changes, collect, draw_overview
+
+from . import events
+
+
+def stats(route="/cars", *, ok=0, failed=0, took_ms=1):
+    times = [took_ms * 1_000_000] * (ok + failed)
+    return {("cars", route): RouteStats("cars", route, ok + failed, failed, times)}
+
+
+def test_requests_are_counted_by_service_and_route():
+    """Of the failed order: one request of cars, one of parts, both failed."""
+    rows = [(row.service, row.route, row.requests, row.failures) for row in collect(events.failed()).values()]
+
+    assert sorted(rows) == [("cars", "/cars", 1, 1), ("parts", "/parts", 1, 1)]
+
+
+def test_an_aborted_request_is_a_failure_whose_time_is_not_known():
+    """Unless its span arrived all the same."""
+    cars = events.Service("cars", [])
+    cars.aborted(10, 10, "POST /cars", events.ROOT)
+    (row,) = collect(cars.events).values()
+    assert (row.requests, row.failures, row.percentile_ns(50)) == (1, 1, None)
+
+    cars.server(0, 12, "POST /cars", 201, events.ROOT)
+    assert [(row.requests, row.failures) for row in collect(cars.events).values()] == [(1, 0)]
+
+
+def test_percentiles_are_of_the_nearest_rank():
+    """A time that was measured."""
+    row = RouteStats("cars", "/cars", 100, 0, list(range(100, 0, -1)))
+
+    assert [row.percentile_ns(percent) for percent in (50, 95, 99)] == [50, 95, 99]
+    assert RouteStats("cars", "/", 1, 0, [7]).percentile_ns(50) == 7
+
+
+def test_what_changed_is_said():
+    """A route that fails more, is slower, is new, is gone."""
+    now = stats(ok=90, failed=10, took_ms=30) | stats("/new", ok=1)
+    before = stats(ok=99, failed=1, took_ms=10) | stats("/old", ok=2)
+
+    assert list(changes(now, before)) == [
+        "cars /cars fails more: 10.0%, before 1.0%",
+        "cars /cars is slower: p95 30.0 ms, before 10.0 ms",
+        "cars /new is new: 1 request",
+        "cars /old is gone: 2 requests before",
+    ]
+
+
+def test_little_is_no_change():
+    """Few failures, few requests, and a period before which nothing was recorded."""
+    assert list(changes(stats(ok=5, failed=2, took_ms=90), stats(ok=5, took_ms=1))) == []
+    assert list(changes(stats(ok=5), {})) == []
+
+
+def test_a_table_and_json():
+    """The same numbers in both."""
+    rows = list(stats(ok=90, failed=10).values())
+
+    assert list(draw_overview(rows, 50)) == [
+        "service  route  requests      /s  failed      p50      p95      p99",
+        "cars     /cars       100    2.00   10.0%  1.00 ms  1.00 ms  1.00 ms",
+    ]
+    assert as_json(rows[0]) == {
+        "service.name": "cars",
+        "http.route": "/cars",
+        "requests": 100,
+        "failures": 10,
+        "p50": 1_000_000,
+        "p95": 1_000_000,
+        "p99": 1_000_000,
+    }
