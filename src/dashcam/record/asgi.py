@@ -33,6 +33,8 @@ NORMAL_CLOSES: Final = {1000, 1001, 1005}  # of a WebSocket: done, going away, n
 STABLE_CONVENTIONS: Final = "http"  # of OTEL_SEMCONV_STABILITY_OPT_IN: the names that semantic conventions 1.23 settled
 SWITCHING_PROTOCOLS, FORBIDDEN = 101, 403
 
+_NAMES = (("url.scheme", "scheme"), ("network.protocol.version", "http_version"), ("url.path", "path"))
+_normalize = lru_cache(maxsize=64)(sanitize_method)  # which asks the environment each time
 _HEADER = HEADER.lower().encode()
 _CARRIED = {b"traceparent": "traceparent", b"tracestate": "tracestate", _HEADER: HEADER}
 
@@ -159,38 +161,40 @@ def attributes_of(scope: Scope) -> dict[str, AttributeValue]:
     asks for the names of each attribute: a fifth of what recording a request costs.
     """
     server, client = scope.get("server") or ("0.0.0.0", 80), scope.get("client")
-    host, port = server[0], server[1]
-    method, path, query = scope.get("method", ""), scope.get("path"), scope.get("query_string")
-    normalized = sanitize_method(method) if method else ""
-    found: dict[str, Any] = {
-        "url.scheme": scope.get("scheme"),
-        "server.address": host if str(port) == "80" else f"{host}:{port}",
-        "server.port": port or None,
-        "network.protocol.version": scope.get("http_version"),
-        "url.path": path,
-        "url.query": query.decode("utf8") if isinstance(query, bytes) else query,
-        "http.request.method": normalized or None,
-        "http.request.method_original": method if method != normalized else None,
-        "client.address": client[0] if client else None,
-        "client.port": client[1] if client else None,
-    }
+    host, port, query = server[0], server[1], scope.get("query_string")
+    found: dict[str, Any] = {"server.address": host if str(port) == "80" else f"{host}:{port}"}
+    for name, key in _NAMES:
+        if value := scope.get(key):
+            found[name] = value
+    if port:
+        found["server.port"] = port
+    if query:
+        found["url.query"] = query.decode("utf8") if isinstance(query, bytes) else query
+    if method := scope.get("method"):
+        found["http.request.method"] = normalized = _normalize(method)
+        if normalized != method:
+            found["http.request.method_original"] = method
+    if client:
+        found["client.address"], found["client.port"] = client[0], client[1]
     for name, value in scope["headers"]:
         if name == b"user-agent":
             found.update(_user_agent(value))
             break
-    return {name: value for name, value in found.items() if value or value == 0}
+    return found
 
 
 @lru_cache(maxsize=256)
 def _user_agent(value: bytes) -> dict[str, str | None]:
     text = value.decode("latin-1")
-    return {"user_agent.original": text, "user_agent.synthetic.type": detect_synthetic_user_agent(text)}
+    kind = detect_synthetic_user_agent(text)
+    found = {"user_agent.original": text, "user_agent.synthetic.type": kind}
+    return {name: value for name, value in found.items() if value}
 
 
 def _method(scope: Scope) -> str:
     if scope["type"] == "websocket":
         return "WEBSOCKET"
-    method = sanitize_method(scope.get("method", "").strip())
+    method = _normalize(scope.get("method", "").strip())
     return "HTTP" if method == "_OTHER" else method
 
 
