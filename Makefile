@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test fuzz test-long check bench bench-record wheel clean secrets up up-elk down rotate-keys images lock test-containers
+.PHONY: venv demo test chaos fuzz test-long check bench bench-record wheel clean secrets up up-elk down rotate-keys images lock test-containers
 
 venv: $(VENV)/.installed
 
@@ -22,6 +22,13 @@ test: venv
 # Minutes of any input: lines, segments, searches, answers of every backend, addresses of the viewer.
 fuzz: venv
 	$(BIN)/python -m pytest -m fuzz --hypothesis-profile=fuzz --timeout=3600
+
+# Real processes, disks and a failing backend, a fault a second: DURATION is in seconds, for each kind of disk.
+chaos: venv
+	for disk in none ext4 xfs btrfs; do \
+	  $(BIN)/python -m tests.chaos --disk $$disk --duration $(or $(DURATION),60) $(if $(SEED),--seed $(SEED)) \
+	    --report chaos-$$disk.json || exit 1; \
+	done
 
 test-long: venv
 	$(BIN)/python -m pytest -m long

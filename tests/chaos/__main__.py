@@ -1,0 +1,190 @@
+"""Real processes, real disks and a backend that fails, by a seed; then every event is looked for.
+
+    python -m tests.chaos --duration 60 --disk ext4 --seed 7 --report chaos.json
+
+Services log without a pause while a fault comes every second or so; then all faults end, and what waits is shipped.
+An event is lost if its log call returned, no store has it, and no drop was reported for it; double if a store has it
+twice; invented if no log call began for it. Exit status 1 if there is one of these.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from dashcam.destinations.registry import open_store
+from dashcam.find.query import Query, Term
+from dashcam.testing.fake_loggly import StandIn
+
+from .disk import SIZES_MB, mounted, why_not
+
+WRITERS = 3
+ROUTES = ("local", "loggly")
+DRAIN_S = 180
+ROOT = Path(__file__).parents[2]
+
+
+class Run:
+    """The processes of one run, and the faults that can meet them."""
+
+    def __init__(self, folder, disk, stand_in, rng):
+        self.folder, self.disk, self.stand_in, self.rng = folder, disk, stand_in, rng
+        self.environment = (
+            os.environ
+            | stand_in.environment()
+            | {
+                "DASHCAM_DIR": str(disk.folder / "state"),
+                "DASHCAM_CONSOLE": "off",
+                "DASHCAM_SPOOL_LIMIT": "24MB",
+                "LOG_BACKEND": ",".join(ROUTES),
+            }
+        )
+        self.faults = Counter()
+        self.writers = [self._writer() for _ in range(WRITERS)]
+        self.shipper = self._shipper()
+        self.pause = threading.Event().wait
+
+    def _writer(self):
+        command = [sys.executable, "-m", "tests.chaos.writer", self.folder / "witness"]
+        return subprocess.Popen(command, env=self.environment, cwd=ROOT, stderr=subprocess.DEVNULL)
+
+    def _shipper(self):
+        command = [sys.executable, "-m", "dashcam", "ship"]
+        log = (self.folder / "shipper.log").open("ab")
+        with log:
+            return subprocess.Popen(command, env=self.environment, stderr=log, cwd=ROOT)
+
+    def kill_writer(self):
+        number = self.rng.randrange(WRITERS)
+        self.writers[number].kill()
+        self.writers[number].wait()
+        self.writers[number] = self._writer()
+
+    def kill_shipper(self):
+        self.shipper.kill()
+        self.shipper.wait()
+        self.shipper = self._shipper()
+
+    def restart_shipper(self):
+        self.shipper.terminate()
+        self.shipper.wait()
+        self.shipper = self._shipper()
+
+    def stop_backend(self):
+        self.stand_in.stop()
+        self.pause(self.rng.uniform(0.2, 1.5))
+        self.stand_in.start()
+
+    def answer_badly(self):
+        self.stand_in.sending.plan(*self.rng.choices(["503", "429", "reset", "500"], k=self.rng.randint(1, 5)))
+
+    def fill_disk(self):
+        self.disk.fill()
+        self.pause(self.rng.uniform(0.2, 1.5))
+        self.disk.free()
+
+    def lock_disk(self):
+        self.disk.lock()
+        self.pause(self.rng.uniform(0.1, 0.5))
+        self.disk.unlock()
+
+    def fault(self):
+        """Let one fault happen."""
+        kinds = [self.kill_writer, self.kill_shipper, self.restart_shipper, self.stop_backend, self.answer_badly]
+        kinds += [self.fill_disk, self.lock_disk] if self.disk.is_real else []
+        kind = self.rng.choice(kinds)
+        kind()
+        self.faults[kind.__name__] += 1
+        if self.shipper.poll() is not None:  # as a supervisor does
+            self.faults["shipper ended"] += 1
+            self.shipper = self._shipper()
+
+    def settle(self):
+        """End all faults and all processes, and ship what waits."""
+        for process in (*self.writers, self.shipper):
+            process.terminate()
+            process.wait()
+        drain = [sys.executable, "-m", "dashcam", "ship", "--drain"]
+        subprocess.run(drain, env=self.environment, check=True, timeout=DRAIN_S, stderr=subprocess.DEVNULL, cwd=ROOT)
+
+    def status(self):
+        """What `dashcam status` says in the end."""
+        command = [sys.executable, "-m", "dashcam", "status", "--json"]
+        return json.loads(subprocess.run(command, env=self.environment, capture_output=True, check=False).stdout)
+
+
+def judge(run):
+    """What became of each event: counts, by route."""
+    testimony = [line.split() for line in (run.folder / "witness").read_text().splitlines()]
+    began = {name for what, name in testimony if what == "calling"}
+    logged = {name for what, name in testimony if what == "logged"}
+    status = run.status()
+    dropped = sum(status["dropped"].values())
+    routes = {}
+    for route in ROUTES:
+        with contextlib.closing(open_store(route, run.environment)) as store:
+            found = Counter(
+                event.labels["step"] for event in store.find(Query(Term("message", "step"))) if event.labels
+            )
+        missing = len(logged - found.keys())
+        routes[route] = {
+            "found": len(found),
+            "missing": missing,
+            "lost": max(0, missing - dropped),
+            "double": sum(times > 1 for times in found.values()),
+            "invented": len(found.keys() - began),
+        }
+    return {"logged": len(logged), "dropped": status["dropped"], "routes": routes, "status": status}
+
+
+def main():
+    """Run once; gives the exit status."""
+    parser = argparse.ArgumentParser("python -m tests.chaos", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--duration", type=float, default=60, metavar="S", help="seconds of faults (60)")
+    parser.add_argument("--disk", choices=["none", *SIZES_MB], default="none", help="the file system of DASHCAM_DIR")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="which faults, and when")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON")
+    arguments = parser.parse_args()
+    if reason := why_not(arguments.disk):
+        print(f"{arguments.disk}: not run, {reason}")
+        return 0
+    with (
+        tempfile.TemporaryDirectory(prefix="chaos-") as folder,
+        mounted(arguments.disk, Path(folder)) as disk,
+        StandIn() as stand_in,
+    ):
+        run = Run(Path(folder), disk, stand_in, random.Random(arguments.seed))
+        until_s = time.monotonic() + arguments.duration
+        while time.monotonic() < until_s:
+            run.pause(run.rng.uniform(0.2, 1.5))
+            run.fault()
+        run.settle()
+        report = {"disk": arguments.disk, "seed": arguments.seed, "seconds": arguments.duration} | judge(run)
+        report |= {"faults": dict(run.faults), "machine": f"{platform.platform()}, {os.cpu_count()} CPUs"}
+    _print(report)
+    if arguments.report:
+        arguments.report.write_text(json.dumps(report, indent=1) + "\n")
+    bad = [row for row in report["routes"].values() if row["lost"] or row["double"] or row["invented"]]
+    return 1 if bad else 0
+
+
+def _print(report):
+    faults = ", ".join(f"{name} {times}" for name, times in sorted(report["faults"].items()))
+    print(f"{report['disk']}, seed {report['seed']}, {report['seconds']:g} s: {faults}")
+    print(f"  {report['logged']:,} log calls, dropped and reported: {report['dropped']}")
+    for route, row in report["routes"].items():
+        print(f"  {route}: " + ", ".join(f"{name} {count:,}" for name, count in row.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
