@@ -1,6 +1,8 @@
 """Searches and look-ups on the command line: what they find, and what they say when that is nothing."""
 
 import json
+import subprocess
+import sys
 import time
 
 import orjson
@@ -171,3 +173,14 @@ def test_an_overview(store, capsys):
     assert capsys.readouterr().err == "dashcam: no request in the last 1h\n"
     assert main(["overview"]) == 0
     assert "cars     /cars         3" in capsys.readouterr().out
+
+
+def test_tail_begins_with_the_newest(store, tmp_path):
+    """Those before the command started, as many as are wanted."""
+    store(*[(1 - number / 10, f"car {number}") for number in range(5)])
+    command = [sys.executable, "-m", "dashcam", "tail", "-n", "2", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        printed = [json.loads(process.stdout.readline())["message"] for _ in range(2)]
+        process.kill()
+
+    assert printed == ["car 3", "car 4"]

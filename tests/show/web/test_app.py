@@ -323,9 +323,10 @@ def test_an_empty_store_is_not_an_error(client, shelf):
     """Nothing was shipped yet; the page says what to look at."""
     shelf.is_empty = True
 
-    for path in ("/", "/events", "/?rows=1"):
+    for path in ("/", "/events", "/?rows=1", "/events?q=golf-1", "/events?q=0193a1b2c3d4e5f601020304"):
         assert client.get(path).status_code == 200
     assert "nothing was shipped yet" in text_of(client.get("/"))
+    assert client.get("/story?id=golf-1").status_code == 404
 
 
 def test_no_name_of_a_strangers_is_an_element_of_the_page(shelf, client):

@@ -4,7 +4,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -224,6 +224,12 @@ def show_event() -> str:
     return page.render("event.html", event=event, json=json, **_asked())
 
 
+@pages.app_errorhandler(StoreEmpty)
+def show_empty(error: StoreEmpty) -> tuple[str, int]:
+    """Report that nothing was shipped yet, so that nothing can be found."""
+    return page.render("problem.html", heading="Nothing is recorded yet", text=str(error), **_asked()), 404
+
+
 @pages.app_errorhandler(StoreUnreachable)
 def show_unreachable(error: StoreUnreachable) -> tuple[str, int]:
     """Report that the store gives no answer."""
@@ -290,8 +296,9 @@ def _build_story(mask: Callable[[Event], Event] | None = None) -> Story:
 
 
 def _has_story(text: str) -> bool:
-    with _finder().open() as store:
+    with suppress(StoreEmpty), _finder().open() as store:
         return any(True for _ in _finder().find_related_events(store, text))
+    return False
 
 
 def _fault(text: str, error: QueryError) -> dict[str, Any]:
