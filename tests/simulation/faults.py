@@ -26,7 +26,7 @@ class Disk:
 
     @contextmanager
     def watched(self, plan=None):
-        """Count calls below the folder; `plan` is a call, its number, an error or `None` to crash, and before or after."""
+        """Count calls below the folder; `plan` is a call, its number, an error (or `None`), before or after."""
         real = {name: getattr(os, name) for name in CALLS}
         self.plan, self._counts = plan, dict.fromkeys(CALLS, 0)
         for name in CALLS:
