@@ -145,3 +145,11 @@ def test_init_app_names_the_missing_extra(tmp_path):
     done = _run(without, "import dashcam, flask; dashcam.init_app(flask.Flask('garage'))", tmp_path)
 
     assert done.stderr.splitlines()[-1].endswith("Run: pip install 'dashcam[flask]'")
+
+
+def test_wsgi_names_the_missing_extra(tmp_path):
+    """The same for any other WSGI application."""
+    without = HIDE.format(modules=["opentelemetry.instrumentation.wsgi"])
+    done = _run(without, "import dashcam; dashcam.wsgi(lambda *_: [])", tmp_path)
+
+    assert "pip install 'dashcam[wsgi]'" in done.stderr.splitlines()[-1]

@@ -8,7 +8,7 @@ from dashcam.errors import MissingExtraError
 # The extras that install what is imported, by the start of its name; the most specific name comes first.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "opentelemetry.instrumentation.flask": ("flask",),
-    "opentelemetry.instrumentation.wsgi": ("flask",),
+    "opentelemetry.instrumentation.wsgi": ("wsgi", "flask"),
     "opentelemetry.instrumentation.asgi": ("asgi",),
     "opentelemetry.util.http": ("flask", "asgi"),
     "flask": ("flask", "view"),

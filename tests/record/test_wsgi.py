@@ -176,8 +176,10 @@ def test_whatever_ends_a_request(recording, serve, kind, when):
 def test_a_client_that_hung_up(recording, serve, error):
     """Is neither a success nor a failure; the bytes that it got are those that the server could send."""
     with nullcontext() if error is None else pytest.raises(type(error)):
-        serve(plain(slow), parts=3, error=error)
+        serve(plain(slow), parts=3, error=error, HTTP_X_REQUEST_ID="golf-1")
 
+    notes = [note.kind for entry in recording.story("golf-1").entries for note in entry.notes]
+    assert notes == ["client-disconnected"]
     span = span_of(recording)
     assert (span.get("event.outcome"), span.get("event.action")) == ("unknown", "client-disconnected")
     assert span.get("log.level") == "info"

@@ -8,8 +8,8 @@ from functools import lru_cache, wraps
 from typing import Any
 from urllib.parse import urlsplit
 
+import opentelemetry.instrumentation.requests as package
 from opentelemetry import propagate, trace
-from opentelemetry.instrumentation import requests as package
 from opentelemetry.instrumentation.requests.version import __version__ as package_version
 from opentelemetry.instrumentation.utils import (
     http_status_to_status_code,

@@ -12,8 +12,8 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, cast
 from wsgiref.util import request_uri
 
+import opentelemetry.instrumentation.wsgi as otel_wsgi
 from opentelemetry.context import attach, detach, get_current, set_value
-from opentelemetry.instrumentation import wsgi as otel_wsgi
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
 from opentelemetry.semconv.attributes.client_attributes import CLIENT_ADDRESS, CLIENT_PORT
 from opentelemetry.semconv.attributes.url_attributes import URL_PATH, URL_QUERY

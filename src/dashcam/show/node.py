@@ -111,6 +111,8 @@ def read_span(event: Event) -> Node:
     node = _read(event, FINISHED, accessors.text(event, "span.id"))
     if node.start_ns is not None:
         node.end_ns = node.start_ns + accessors.duration_ns(event)
+    if accessors.text(event, "event.action") == "client-disconnected":
+        node.note("client-disconnected", "the client hung up before the end of the response")
     return node
 
 
