@@ -146,3 +146,23 @@ def test_a_damaged_line_hides_no_request(tmp_path, damage):
     _killed(tmp_path, DEATH.replace("writer.append(log_line(3))", f"writer.append({damage!r})"))
 
     assert len(_epilogue(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("hole", [b"\0", b"\n", b"?"])
+def test_what_damage_hides_is_unknown(tmp_path, hole):
+    """The end of a request may have stood there: nobody says that it was aborted, nor that it failed."""
+    _killed(tmp_path)
+    (path,) = segment_files(tmp_path)
+    data = path.read_bytes()
+    end = data.index(b'{"time_ns":1795484100000002000,"processor":{"event":"transaction"}')
+    path.write_bytes(data[:end] + hole * 100 + data[end + 100 :])
+
+    events = [orjson.loads(event.data) for event in _epilogue(tmp_path)]
+
+    assert {event["span"]["id"] for event in events} == {"a", "b", "c"}
+    assert {event["event"]["action"] for event in events} == {"request-unknown"}
+    assert {event["event"]["outcome"] for event in events} == {"unknown"}
+    assert {event["log.level"] for event in events} == {"warning"}
+    assert events[0]["message"] == (
+        "request unknown: POST /cars, open for at least 1.250 s; the segment is damaged, which may hide its end"
+    )

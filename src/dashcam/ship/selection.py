@@ -33,13 +33,14 @@ def synthesized_events(reader: SegmentReader) -> SynthesizedEvents:
     """Return the events that a final segment's end gives rise to; the same, with the same IDs, at every reading.
 
     A request that was open when its process died is reported as aborted, with the last sign of life that the process
-    gave: how much longer it was open is unknown. Events that were dropped are reported by count.
+    gave: how much longer it was open is unknown. Where a part of the segment is damaged, that may hide the end of the
+    request, so what became of it is reported as unknown. Events that were dropped are reported by count.
     """
     header = reader.refresh()
     events, damaged = [], 0
-    for fields, number, last_ns in () if header.is_sealed else _open_requests(reader):
+    for fields, number, last_ns, is_damaged in () if header.is_sealed else _open_requests(reader):
         try:
-            events.append(_aborted(header, fields, number, last_ns))
+            events.append(_unended(header, fields, number, last_ns, is_damaged=is_damaged))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as fault:
             _log.warning("%s: the start mark in line %d is damaged: %r", reader.path, number, fault)
             damaged += 1
@@ -48,11 +49,13 @@ def synthesized_events(reader: SegmentReader) -> SynthesizedEvents:
     return SynthesizedEvents(events, damaged)
 
 
-def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int, int]]:
-    """Yield the starts without an end: the mark, its number, and when the process last gave a sign of life."""
+def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int, int, bool]]:
+    """Yield the starts without an end: the mark, its number, the last sign of life, and if damage may hide the end."""
     starts: dict[str, tuple[dict[str, Any], int]] = {}
     last_ns = 0
-    for line, after in (each for result in reader.passages(is_final=True) for each in result.lines):
+    passages = list(reader.passages(is_final=True))
+    is_damaged = any(result.damaged for result in passages)
+    for line, after in (each for result in passages for each in result.lines):
         try:
             last_ns = max(last_ns, time_of(line))
             if is_span(line):
@@ -64,25 +67,36 @@ def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int,
                     starts.pop(span, None)
         except (ValueError, KeyError, TypeError) as fault:
             _log.debug("%s: line %d is damaged: %s", reader.path, after.sequence, fault)
+            is_damaged = True
     for fields, number in starts.values():
-        yield fields, number, last_ns
+        yield fields, number, last_ns, is_damaged
 
 
-def _aborted(header: Header, start: dict[str, Any], number: int, last_ns: int) -> EncodedEvent:
+def _unended(header: Header, start: dict[str, Any], number: int, last_ns: int, *, is_damaged: bool) -> EncodedEvent:
     age_ns = max(0, last_ns - start["time_ns"])
     kept: dict[str, Any] = {
         name: start[name] for name in ("http", "trace", "span", "parent", "transaction", "url") if name in start
     }
     event: dict[str, Any] = {
         "time_ns": last_ns,
-        "log.level": "error",
-        "message": f"request aborted: {start['message']}, open for at least {_seconds(age_ns)}; "
-        f"last sign of life {format_time(last_ns)}",
+        "log.level": "warning" if is_damaged else "error",
+        "message": f"request {'unknown' if is_damaged else 'aborted'}: {start['message']}, "
+        f"open for at least {_seconds(age_ns)}; "
+        + (
+            "the segment is damaged, which may hide its end"
+            if is_damaged
+            else f"last sign of life {format_time(last_ns)}"
+        ),
         **kept,
         "log": {"logger": "dashcam.ship"},
-        "event": {"kind": "event", "action": "request-aborted", "outcome": "failure", "duration": age_ns},
+        "event": {
+            "kind": "event",
+            "action": "request-unknown" if is_damaged else "request-aborted",
+            "outcome": "unknown" if is_damaged else "failure",
+            "duration": age_ns,
+        },
     }
-    return _derived(header, event, f"aborted-{number:08d}", number)
+    return _derived(header, event, f"{'unknown' if is_damaged else 'aborted'}-{number:08d}", number)
 
 
 def _seconds(duration_ns: int) -> str:
