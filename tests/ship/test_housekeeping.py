@@ -69,6 +69,17 @@ def test_what_is_not_done_stays(tmp_path, spool):
     assert segment_files(spool) == [*paths[:3], *paths[4:]]
 
 
+def test_what_one_of_two_routes_is_done_with_stays(tmp_path, spool):
+    """Only what both are done with goes."""
+    paths = _fill(spool)
+    keepers = [_keeper(tmp_path, done, 0) for done in (paths[:3], paths[2:5])]
+    files = [file for keeper in keepers for file in keeper._files]
+
+    _round(Housekeeping(tmp_path, 0, files, disk_bytes=lambda _: PLENTY))
+
+    assert segment_files(spool) == [*paths[:2], *paths[3:]]
+
+
 @pytest.mark.parametrize(("free_bytes", "left"), [(MIN_FREE_WANTED_BYTES, 10), (MIN_FREE_WANTED_BYTES - 1, 9), (0, 0)])
 def test_room_is_made_when_the_disk_is_short(tmp_path, spool, free_bytes, left):
     """Whatever the limit of the spool; as much as is needed of what is delivered."""

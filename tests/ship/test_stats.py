@@ -6,7 +6,7 @@ from dashcam.ship import checkpoint
 from dashcam.ship.checkpoint import Checkpoint
 from dashcam.ship.cursor import SegmentOffset
 from dashcam.ship.listing import key_of
-from dashcam.ship.pruned import NAME, Victim, remove
+from dashcam.ship.pruned import NAME, Pruned, Victim, load_pruned, remove
 from dashcam.ship.stats import RouteAccount, SpoolStats, collect_stats, count_before, count_segment
 from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import DROP_REASONS
@@ -187,6 +187,14 @@ def test_a_kill_while_segments_are_removed(tmp_path, spool):
     first.unlink()
     assert segment_files(spool) == rest
     assert collect_stats(tmp_path).recorded == 1000
+
+
+def test_the_account_of_removed_segments_adds_up(tmp_path):
+    """One after the other goes; events and drops of all of them stay in the account."""
+    for number in (1, 2):
+        remove(tmp_path, [Victim(f"{number}", tmp_path / f"{number}", 10 * number, {"limit": 2, "disk": number})])
+
+    assert load_pruned(tmp_path) == Pruned(30, {"limit": 4, "disk": 3}, ("2",))
 
 
 def test_what_was_dropped_outlives_its_segment(tmp_path, spool):
