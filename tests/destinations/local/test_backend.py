@@ -329,6 +329,21 @@ def test_a_damaged_file_says_so(path, opened):
     assert numbers(path) == [1]
 
 
+def test_one_changed_byte_in_a_row(path, opened, caplog):
+    """It costs that row alone, and is reported; the others are found, and new ones are kept."""
+    opened(path).ship([at(NOW_NS + number * 1000, number) for number in range(5)])
+    with closing(sqlite3.connect(path)) as db:
+        ((own,),) = db.execute("SELECT own FROM events ORDER BY place LIMIT 1 OFFSET 2").fetchall()
+        damaged = own[:3] + bytes([own[3] ^ 255]) + own[4:]
+        db.execute("UPDATE events SET own = ? WHERE own = ?", (damaged, own))
+        db.commit()
+
+    opened(path).ship([at(NOW_NS + 5000, 5)])
+
+    assert numbers(path) == [0, 1, 3, 4, 5]
+    assert "is damaged, and left out" in caplog.text
+
+
 def test_a_full_disk(path, opened):
     """Nothing of the batch is kept and the reason is told; when there is room again it goes on."""
     backend = opened(path)

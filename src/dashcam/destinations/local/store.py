@@ -5,8 +5,10 @@ transaction of its own: a search that is read slowly keeps neither the writer no
 """
 
 import heapq
+import logging
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +25,8 @@ BUSY_S = 5.0  # a writer that recovers the file after a crash is waited for
 PAGE_EVENTS = 1_000
 MIN_PAGE_EVENTS = 32
 MAX_NARROWING = 8  # FTS5's parser takes about 30 brackets within each other
+
+_log = logging.getLogger("dashcam")
 
 _NOTHING = '"="'  # what no event is found by
 
@@ -113,11 +117,24 @@ def _candidates(db: sqlite3.Connection, query: Query, *, newest_first: bool) -> 
         places = _places(db, narrowed, (low, high), f"{order} LIMIT {size}")
         rows = _rows(db, places, order)
         db.execute("COMMIT")
-        yield from ((place, Event.from_store(local_file.unpack(own, ending))) for place, own, ending in rows)
+        for place, own, ending in rows:
+            if event := _event(place, own, ending):
+                yield place, event
         if len(places) < size:
             break
         low, high = (low, places[-1] - 1) if newest_first else (places[-1] + 1, high)
         size = min(2 * size, PAGE_EVENTS)
+
+
+def _event(place: int, own: bytes, ending: bytes) -> Event | None:
+    """Return the event of a row; `None` when it is damaged, which costs that row alone."""
+    try:
+        event = Event.from_store(local_file.unpack(own, ending))
+        _ = event.time_ns
+    except (zlib.error, ValueError, TypeError) as fault:
+        _log.warning("row %d of the local store is damaged, and left out: %s", place, fault)
+        return None
+    return event
 
 
 def _places(db: sqlite3.Connection, narrowed: str | None, span: tuple[int, int], tail: str) -> list[int]:
