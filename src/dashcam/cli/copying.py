@@ -100,11 +100,9 @@ class Bookmark(NamedTuple):
         import orjson
 
         from dashcam.event import Event
+        from dashcam.ship.journal import replace_file
 
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_suffix(".new")
-        new.write_bytes(orjson.dumps([self.since_ns, Event.from_json(line.data).time_ns, line.id]))
-        new.replace(self.path)
+        replace_file(self.path, orjson.dumps([self.since_ns, Event.from_json(line.data).time_ns, line.id]))
 
 
 class Count(NamedTuple):

@@ -46,11 +46,6 @@ def segment_files(spool: Path) -> list[Path]:
     return sorted(spool.glob(f"*/*/*{SUFFIX}"), key=lambda path: path.name)
 
 
-def segment_ids(spool: Path) -> set[str]:
-    """The ids of the segments below a spool folder."""
-    return {path.name.removesuffix(SUFFIX) for path in segment_files(spool)}
-
-
 def orphaned_files(spool: Path, now_s: float) -> list[Path]:
     """Files that were to become segments when their process was killed: nothing was recorded in them."""
     hidden = (path for path in spool.glob("*/*/.*") if _IS_HALF_MADE.fullmatch(path.name))
