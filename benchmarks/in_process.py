@@ -56,6 +56,7 @@ class Garage:
 def garage(form, folder):
     """A form of the garage, started."""
     environment = os.environ | {"DASHCAM_DIR": str(folder), "PYTHONPATH": str(ROOT), "DASHCAM_SPOOL_LIMIT": "100GB"}
+    environment |= {"DASHCAM_CONSOLE": "off"}  # the other forms print nothing
     command = [sys.executable, "-m", __name__, form]
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -42,6 +42,7 @@ class Worker:
 @contextmanager
 def worker(form, folder, url):
     environment = os.environ | {"DASHCAM_DIR": str(folder), "PYTHONPATH": str(ROOT), "DASHCAM_SPOOL_LIMIT": "100GB"}
+    environment |= {"DASHCAM_CONSOLE": "off"}  # the other forms print nothing
     command = [sys.executable, "-m", __spec__.name, form, url]
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

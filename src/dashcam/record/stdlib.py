@@ -104,13 +104,14 @@ def hook(level: str) -> None:
         record_log(record, fields)
         if active.min_level == recorder.OFF:
             call_handlers(logger, record)
+        elif active.console is None and fields is None:
+            if not _is_let_through_by_us(logger, record):  # Python prints warnings, as it would without us
+                call_handlers(logger, record)
         elif _has_handlers(logger):
             if not _is_let_through_by_us(logger, record):
                 call_handlers(logger, record)
         elif active.console:
             active.console.write(record, fields)
-        elif fields is None:  # Python prints warnings, as it would without us
-            call_handlers(logger, record)
 
     logging.Logger.callHandlers = record_and_call_handlers  # type: ignore[assignment, method-assign]
 
