@@ -27,8 +27,9 @@ def main() -> str:
 
     if CHECKOUT in Path(dashcam.__file__).resolve().parents and "site-packages" not in dashcam.__file__:
         return f"this is the checkout, not an installed package: {dashcam.__file__}"
-    if not any(file.match("dashcam/record/_*.so") for file in files("dashcam") or ()):
-        return "the part in C is missing: is there a compiler?"
+    for part in ("dashcam/record/_*.so", "dashcam/spool/_*.so"):
+        if not any(file.match(part) for file in files("dashcam") or ()):
+            return f"the part in C is missing, {part}: is there a compiler?"
     with tempfile.TemporaryDirectory(prefix="dashcam-installed-") as folder:
         return _record_and_find(folder)
 
