@@ -183,3 +183,21 @@ writer.append(log_line(1))
     run_writer(code, tmp_path)
 
     assert _times(tmp_path) == {1: 1, 2: 1, 3: 1}
+
+
+@pytest.mark.parametrize("marks", ["[]", "[start_line(1, 'a')]"], ids=["no request", "an open request"])
+def test_a_process_that_ends_seals_its_segment(tmp_path, marks):
+    """It leaves a file as long as its lines; unsealed where a request is open, which the end of the process aborts."""
+    code = f"""
+from dashcam.spool.writer import Writer
+shared = {{"service": {{"name": "cars"}}}}
+writer = Writer(Path(sys.argv[1]) / "here" / "cars", lambda: shared, 1 << 30, lambda: {marks})
+writer.append(log_line(1))
+"""
+    run_writer(code, tmp_path)
+
+    (path,) = segment_files(tmp_path)
+    with SegmentReader(path) as reader:
+        assert reader.header.is_sealed == (marks == "[]")
+        assert reader.is_final()
+    assert path.stat().st_size < (1000 if marks == "[]" else 65_537)
