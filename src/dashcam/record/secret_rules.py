@@ -29,6 +29,8 @@ _CREDENTIALS = re.compile(
 _BRACKET = re.compile(rb"[\[\](){}]|(?P<quote>\\*[\"'])(?:\\.|[^\\])*?(?P=quote)", re.DOTALL)
 _STRING = re.compile(rb"(?P<quote>\\*[\"'])(?P<value>(?:\\.|[^\\])*?)(?P=quote)", re.DOTALL)
 _MAX_CONTAINER_BYTES = 4_000
+_MAX_DEPTH = 4  # deeper ones are masked to their limit, so none is looked at more often than that
+_COLON = re.compile(rb"\s*:")
 _XML = re.compile(rb"[\w.-]{0,48}(?:\s[^<>]{0,200})?>(?:<!\[CDATA\[)?(?P<value>[^<]{1,2000}?)(?=\]\]>|<|\Z)")
 _PLIST = re.compile(rb"[\w.-]{0,48}</\w{1,20}>\s{0,20}<(?:string|value)[^<>]{0,80}>(?P<value>[^<]{1,2000})")
 _COLUMNS = re.compile(rb"(?:\s?,[\w\" ]{1,200})?\)=\((?P<value>[^()\n]{1,2000})")
@@ -147,21 +149,20 @@ def _is_bare_secret(name: Name, bare: re.Match[bytes], sign: bytes, blank: bytes
 
 def _container(name: Name, at: int) -> Span | None:
     """Return where a list or an object stands, unless it holds only numbers, types or messages."""
-    depth, end = 0, min(len(name.data), at + _MAX_CONTAINER_BYTES)
-    for bracket in _BRACKET.finditer(name.data, at, end):
+    depth, limit = 0, min(len(name.data), at + _MAX_CONTAINER_BYTES)
+    end = limit
+    for bracket in _BRACKET.finditer(name.data, at, limit):
         depth += (bracket[0] in b"[({") - (bracket[0] in b"])}")
-        if depth == 0:
+        if not 0 < depth <= _MAX_DEPTH:
             end = bracket.end()
             break
     inside = name.data[at:end]
     # The names of an object are followed by a colon; what it holds is not.
-    texts = [
-        string["value"] for string in _STRING.finditer(inside) if not inside[string.end() :].lstrip().startswith(b":")
-    ]
+    texts = [string["value"] for string in _STRING.finditer(inside) if not _COLON.match(inside, string.end())]
     is_secret = any(not (values.is_harmless(text) or values.is_message(text)) for text in texts)
     if not texts:
         is_secret = any(values.is_mixed(word) for word in re.split(rb"[\s,=:()\[\]{}]+", inside))
-    return (at, end) if is_secret else None
+    return (at, end if depth == 0 else limit) if is_secret else None
 
 
 def _paired(name: Name) -> Span | None:
