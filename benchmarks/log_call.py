@@ -39,8 +39,11 @@ Writer = Callable[[str, dict[str, object]], Callable[[], None]]  # makes a call 
 
 
 def by_dashcam(folder: Path) -> Writer:
+    # The other ways are to have `logging` as it comes: its records, and calls that nobody else records.
+    factory, call_handlers = logging.getLogRecordFactory(), logging.Logger.callHandlers
     dashcam.init("bench", settings=RecordSettings(dir=folder, spool_limit_bytes=1 << 40, console="off"))
-    logging.setLogRecordFactory(logging.LogRecord)  # the other ways are to have records as they come
+    logging.setLogRecordFactory(factory)
+    logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign]
     return partial(with_keywords, dashcam.get_logger("cars").info)
 
 
