@@ -47,6 +47,11 @@ check: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Small mistakes, one after another in a copy of the tree: do the tests notice? WORDS="writer cursor" chooses.
+.PHONY: planted-bugs
+planted-bugs: venv
+	$(BIN)/python -m tests.planted $(if $(RECORD),--record) $(WORDS)
+
 # The wheel of this machine, tested where nothing else is installed; releases build all others (.github/workflows).
 wheel:
 	rm -rf build/wheel && mkdir -p build/wheel
