@@ -1,6 +1,7 @@
 """The stand-in as a command, in a process of its own."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -59,3 +60,16 @@ def test_a_port_that_is_taken_is_told(tmp_path):
     assert second.returncode == 1
     assert "the fake Loggly cannot start" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+def test_it_needs_no_pytest(tmp_path):
+    """An image or a machine that only tries it has none."""
+    (tmp_path / "pytest.py").write_text("raise ModuleNotFoundError('No module named pytest')\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    process = subprocess.Popen(COMMAND, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    printed = process.stdout.readline()
+
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert printed == "export LOG_BACKEND=loggly\n"

@@ -1,0 +1,175 @@
+"""The fixtures of the pytest plugin, and what a test can ask of a recording."""
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dashcam.event import Event
+from dashcam.find.query import Query
+from dashcam.find.related import find_related_events
+from dashcam.record import recorder
+from dashcam.record.recorder import Recorder, Service
+from dashcam.settings import RecordSettings, load_or_default
+from dashcam.ship.selection import is_shipped, synthesized_events
+from dashcam.show import accessors
+from dashcam.show.ansi import Style
+from dashcam.show.story import Story, build_story
+from dashcam.show.terminal import draw
+from dashcam.spool.line import LineExpander
+from dashcam.spool.reader import SegmentReader, segment_files
+
+if TYPE_CHECKING:
+    from dashcam.testing.fake_loggly import StandIn
+
+
+class Recording:
+    """The events recorded since the test began, by this process and those started with `environment`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"<Recording {self.folder}>"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment for a service that is to be part of the recording."""
+        return os.environ | {"DASHCAM_DIR": str(self.folder)}
+
+    def events(self) -> list[Event]:
+        """Every event up to now, oldest first; also that a request was aborted, when its process is gone."""
+        _seal_own_segment()
+        found = [event for path in segment_files(self.folder / "spool") for event in _events_in(path)]
+        return sorted(found, key=lambda event: (event.time_ns, event.id))
+
+    def story(self, any_id: str) -> Story:
+        """The story of a request, by any id; raises `LookupError` when no event has it."""
+        events = find_related_events(_Events(self.events()), any_id)
+        if not events:
+            raise LookupError(f"nothing recorded has the id {any_id!r}")
+        return build_story(events)
+
+    def assert_one_story(self, request_id: str, services: Collection[str] = ()) -> Story:
+        """Assert that a request is one story: one request ID, one trace, one beginning, nothing missing or aborted.
+
+        With `services`, that each of them served a part of it, and nobody else did. And that meanwhile none of their
+        processes recorded a line without a request ID: no story would have it. The failure prints the story.
+        """
+        __tracebackhide__ = True
+        story = self.story(request_id)
+        faults = [*_faults_of(story), *_absent(story, services), *self._strays(story)]
+        if faults:
+            drawn = "\n".join(draw(story, Style(width=None, colour=False, ascii_only=False)))
+            pytest.fail(
+                "request " + request_id + " is not one story: " + "; ".join(faults) + "\n\n" + drawn, pytrace=False
+            )
+        return story
+
+    def _strays(self, story: Story) -> list[str]:
+        end_ns = story.start_ns + story.duration_ns
+        processes = {_process_of(event) for event in _served(story)}
+        return [
+            f"{accessors.service(event)} recorded {event.get('message')!r} outside of any request"
+            for event in self.events()
+            if not event.get("http.request.id")
+            and story.start_ns <= event.time_ns <= end_ns
+            and _process_of(event) in processes
+        ]
+
+
+def _served(story: Story) -> list[Event]:
+    return [entry.event for entry in story.entries if entry.event and accessors.is_served(entry.event)]
+
+
+def _process_of(event: Event) -> tuple[str, int]:
+    return event.get("host.name"), event.get("process.pid")
+
+
+def _faults_of(story: Story) -> Iterator[str]:
+    for ids, name in ((story.request_ids, "request IDs"), (story.trace_ids, "traces")):
+        if len(ids) != 1:
+            yield f"it has {len(ids)} {name}: {', '.join(ids) or 'none'}"
+    tops = [entry for entry in story.entries if entry.parent is None]
+    if len(tops) != 1:
+        yield f"it begins {len(tops)} times: " + ", ".join(f"{top.service} {top.title}" for top in tops)
+    for entry in story.entries:
+        if entry.state not in {"line", "finished"}:
+            yield f"a span of {entry.service or 'an unknown service'} is {entry.state}: {entry.title}"
+
+
+def _absent(story: Story, services: Collection[str]) -> Iterator[str]:
+    served = set(map(accessors.service, _served(story)))
+    for service in services:
+        if service not in served:
+            yield f"{service} served no part of it"
+    for service in served - set(services or served):
+        yield f"{service} served a part of it too"
+
+
+def _events_in(path: Path) -> Iterator[Event]:
+    with SegmentReader(path) as reader:
+        expander = LineExpander(reader.header)
+        is_final = reader.is_final()
+        for line, after in (each for passage in reader.passages(is_final=is_final) for each in passage.lines):
+            if is_shipped(line):
+                yield Event.from_json(expander.expand(line, after.sequence).data)
+        if is_final:
+            yield from (Event.from_json(line.data) for line in synthesized_events(reader).events)
+
+
+class _Events:
+    """Events in memory, found like those of any store."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self._events = events
+
+    def find(self, query: Query) -> Iterator[Event]:
+        """The events of a query, oldest first; the last of them with a limit."""
+        hits = [event for event in self._events if query.expression.matches(event)]
+        return iter(hits[-query.limit :] if query.limit else hits)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _seal_own_segment() -> None:
+    # A process that closes a file it holds a lock on loses the lock: its own segment is read only when it is sealed.
+    for own in recorder.running():
+        own.spool.close()
+
+
+_services: list[Service] = []  # of applications that outlive a test
+
+
+@pytest.fixture
+def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
+    """Records what the test's application does, in a folder of its own."""
+    global _services
+    folder = tmp_path / "dashcam"
+    monkeypatch.setenv("DASHCAM_DIR", str(folder))
+    former = recorder.running()
+    settings, _ = load_or_default(RecordSettings)
+    _restart([Recorder(service, settings) for service in [each.service for each in former] or _services])
+    yield Recording(folder)
+    _services = [each.service for each in recorder.running()]
+    recorder.stop()
+    _restart(former)
+
+
+def _restart(recorders: list[Recorder]) -> None:
+    for each in recorders[:1]:
+        recorder.start(each)
+    for each in recorders[1:]:
+        recorder.add(each)
+
+
+@pytest.fixture
+def loggly_stand_in() -> "Iterator[StandIn]":
+    """A stand-in for Loggly that runs during the test."""
+    from dashcam.testing.fake_loggly import StandIn
+
+    with StandIn() as stand_in:
+        yield stand_in
