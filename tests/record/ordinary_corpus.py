@@ -253,6 +253,9 @@ pinned=true
 spinning up 3 workers
 shipping: done
 pins: [1, 2, 3]
+pin: GPIO17
+token: 3 of 5
+decode token: 12ms
 sid: S-1-5-21-3623811015-3361044348-30300820-1013
 (SID=ORCL)
 sid=XE

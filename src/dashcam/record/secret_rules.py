@@ -90,10 +90,14 @@ class Name:
 
     def is_secret(self, value: bytes) -> bool:
         """Return True unless a value is a count of many, a flag, a placeholder, or not shaped as a secret."""
-        if values.is_harmless(value) or (self.is_weak and not values.is_shaped(self.word, value)):
+        if values.is_harmless(value):
             return False
-        if values.is_number(value.rstrip(b".,;:)]}")):
-            return self.holds_numbers()
+        is_parameter = self.word.lower() == b"sig" and self.data[self.head - 1 : self.head] in {b"?", b"&"}
+        if self.is_weak and not values.is_shaped(self.word, value) and not (is_parameter and len(value) >= 6):
+            return False
+        if values.is_number(number := value.rstrip(b".,;:)]}")):
+            is_few = self.word.lower() == b"token" and len(number) < 4
+            return self.holds_numbers() and number[-1:].isdigit() and not is_few
         is_folder = self.word.lower() == b"pwd" and _PATH.match(value) is not None
         return not is_folder
 

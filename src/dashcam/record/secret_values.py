@@ -112,13 +112,10 @@ def is_shaped(name: bytes, value: bytes) -> bool:
     if b"sig" in name:
         return len(value) >= 20 and b"hmac" not in value.lower()
     digits = value.isdigit()
-    if "pin" in name.decode() or b"otp" in name:
-        return (
-            not value.isalpha()
-            and len(value) >= 4
-            and b"=" not in value
-            and ((digits and len(value) <= 10) or len(value) >= 6)
-        )
+    if name == b"pin":
+        return digits and 4 <= len(value) <= 10  # `pin: GPIO17` is a wire
+    if b"otp" in name:
+        return b"=" not in value and ((digits and 4 <= len(value) <= 10) or (len(value) >= 6 and not value.isalpha()))
     if b"cv" in name:
         return digits and 3 <= len(value) <= 4
     has_digit = any(byte in b"0123456789" for byte in value)

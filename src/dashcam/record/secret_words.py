@@ -15,7 +15,7 @@ NAME, WEAK_NAME, TOKEN, ADDRESS, SCHEME, ANYWHERE = range(6)
 _SEPARATORS = ("", "-", "_", " ")
 _KEYS = "api access private signing encryption account shared master auth hmac ssh deploy service storage admin app"
 _KEYS += " application consumer subscription functions license crypto client integration root server webhook"
-_CODES = "security verification recovery backup auth pin otp access confirmation activation reset invite login"
+_CODES = "mfa security verification recovery backup auth pin otp access confirmation activation reset invite login"
 _PASSES = (
     "db user usr mysql pg postgres smtp ftp mail email redis mongo admin root ldap rabbitmq amqp sql imap vpn wifi"
 )
