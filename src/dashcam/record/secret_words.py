@@ -185,14 +185,20 @@ def _has_credentials(data: bytes, at: int) -> bool:
     return begin > at and length >= MIN_RUN_BYTES and is_odd
 
 
-def _is_assigned(data: bytes, begin: int, end: int, *, is_json: bool) -> bool:  # noqa: C901, PLR0912 — as in C
-    """Return True if what follows a name can be its value."""
+def _name_around(data: bytes, begin: int, end: int) -> tuple[int, int]:
+    """Return where the name that a word is part of begins and ends."""
     tail_end = end
     while tail_end < end + MAX_NAME_BYTES and _at(data, tail_end) in _NAME_BYTES:
         tail_end += 1
     head = begin
     while head > max(0, begin - MAX_NAME_BYTES) and data[head - 1] in _NAME_BYTES:
         head -= 1
+    return head, tail_end
+
+
+def _is_assigned(data: bytes, begin: int, end: int, *, is_json: bool) -> bool:  # noqa: C901, PLR0912 — as in C
+    """Return True if what follows a name can be its value."""
+    head, tail_end = _name_around(data, begin, end)
     before = _at(data, head - 1)
     if data[head : head + 2] == b"--" or before == ord("<") or (before == ord(":") and _is_in_tag(data, head - 1)):
         return True
