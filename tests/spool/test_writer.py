@@ -90,6 +90,22 @@ def test_each_segment_begins_with_what_is_carried_over(tmp_path):
         assert [line + b"\n" for line in read_segment(path)[0]][:2] == [log_line(7), log_line(8)]
 
 
+def test_a_file_in_place_of_a_segment_is_left_alone(tmp_path):
+    """Somebody put another file there, a larger one: sealing does not cut it, and later lines are kept elsewhere."""
+    writer = write_to(tmp_path)
+    writer.append(log_line(1))
+    (path,) = segment_files(tmp_path)
+    path.unlink()
+    path.write_bytes(b"x" * 10 * SMALL)
+
+    writer.close()
+    writer.append(log_line(2))
+
+    assert path.read_bytes() == b"x" * 10 * SMALL
+    (other,) = set(segment_files(tmp_path)) - {path}
+    assert read_segment(other) == ([log_line(2)[:-1]], 0)
+
+
 def test_the_files_are_not_for_everybody(tmp_path):
     """Logs are read by their owner and the group."""
     writer = write_to(tmp_path)
