@@ -90,7 +90,7 @@ def _install_compose() -> None:
     listed = _go("list", "-m", "-f", "{{.Version}}", f"{COMPOSE}@latest").strip()
     source = json.loads(_go("mod", "download", "-json", f"{COMPOSE}@{listed}"))["Dir"]
     flags = f"-s -w -X {COMPOSE}/internal.Version={listed}"
-    options = ["-mod=mod", "-modfile", _own_module_file(source), "-ldflags", flags]
+    options = ["-trimpath", "-mod=mod", "-modfile", _own_module_file(source), "-ldflags", flags]
     _go("build", *options, "-o", str(plugin), "./cmd", cwd=source)
 
 
