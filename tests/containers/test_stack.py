@@ -217,7 +217,7 @@ def test_switching_the_backend_under_load(complete):
     )
     complete.compose("--profile", "loggly-stand-in", "up", "--detach", "loggly-stand-in")
     others = {name: each["Id"] for name, each in complete.containers().items() if "-shipper-" not in name}
-    with complete.load():
+    with complete.load(1):  # the stand-in keeps all of it in memory
         load_of(complete, 20)
         complete.make("up")
         load_of(complete, 20)
