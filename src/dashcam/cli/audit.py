@@ -15,16 +15,21 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+import orjson
+
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.period import check_period, moment
 from dashcam.destinations import registry
 from dashcam.destinations.registry import load_settings, open_store
+from dashcam.find.query import Query
+from dashcam.ship import statements
+from dashcam.ship.dead_letters import DeadLetters
+from dashcam.ship.statements import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dashcam.event import Event
-    from dashcam.find.query import Query
     from dashcam.ship.statements import StatedEvent
 
 SHOWN = 20  # IDs of each kind
@@ -55,10 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what is found for each backend that has a store; exit status 1 when something is not well."""
-    from dashcam.find.query import Query
-    from dashcam.ship import statements
-    from dashcam.ship.dead_letters import DeadLetters
-
     settings = load_settings()
     check_period(arguments.since, arguments.until)
     query = Query(since_ns=arguments.since, until_ns=arguments.until)
@@ -80,8 +81,6 @@ def compare(
     route: str, stated: "Iterable[StatedEvent]", found: "Iterable[Event]", query: "Query", dead: set[str]
 ) -> Findings:
     """Hold the events of a store against those that were stated."""
-    from dashcam.ship.statements import digest_of
-
     known = {each.id: each for each in stated}
     segments = {id_[:24] for id_ in known}
     wanted = {
@@ -110,8 +109,6 @@ def compare(
 
 def _print_findings(found: dict[str, Findings], gaps: list[str], *, is_json: bool) -> None:
     if is_json:
-        import orjson
-
         print(orjson.dumps({name: asdict(each) for name, each in found.items()} | {"gaps": gaps}).decode())
         return
     for name, each in found.items():

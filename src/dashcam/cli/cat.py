@@ -9,6 +9,8 @@ from pathlib import Path
 
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.destinations.registry import load_settings
+from dashcam.spool.line import LineExpander, is_start
+from dashcam.spool.reader import SegmentReader, segment_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every line that can be read; exit status 1 when a file, or a place in one, could not."""
-    from dashcam.spool.reader import segment_files
-
     paths = arguments.segment or segment_files(load_settings().dir / "spool")
     damaged = sum(_print_segment(path, is_raw=arguments.raw) for path in paths)
     if damaged:
@@ -30,9 +30,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print_segment(path: Path, *, is_raw: bool) -> int:
     """Print a segment; the number of places in it that are no lines."""
-    from dashcam.spool.line import LineExpander, is_start
-    from dashcam.spool.reader import SegmentReader
-
     try:
         reader = SegmentReader(path)
     except (OSError, ValueError) as fault:

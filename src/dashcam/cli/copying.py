@@ -11,24 +11,30 @@ where it was. An event that is refused goes to the dead letters, for `dashcam re
 
 import argparse
 import hashlib
+import select
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import orjson
 
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.period import check_period, moment
 from dashcam.cli.query import parse_words
 from dashcam.destinations.registry import connect, get, known, load_settings, open_store
 from dashcam.errors import SettingsError
+from dashcam.event import NS_PER_S, EncodedEvent, Event
+from dashcam.find.query import Query
 from dashcam.settings import Settings
-
-if TYPE_CHECKING:
-    from dashcam.event import EncodedEvent, Event
-    from dashcam.find.query import Query
-    from dashcam.ship.delivery import Delivery
+from dashcam.ship.dead_letters import DeadLetters
+from dashcam.ship.delivery import Delivery, batches
+from dashcam.ship.journal import replace_file
+from dashcam.ship.own_log import log_to_stderr
+from dashcam.ship.signals import set_by_signals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,8 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Copy; exit status 1 when it was stopped, or events were refused."""
-    from dashcam.find.query import Query
-
     settings = load_settings()
     _check_routes(arguments)
     check_period(arguments.since, arguments.until)
@@ -81,8 +85,6 @@ class Bookmark(NamedTuple):
     @classmethod
     def of(cls, folder: Path, arguments: argparse.Namespace) -> "Bookmark":
         """Return the bookmark of an unfinished run of the same copy that began no later, else a new one."""
-        import orjson
-
         what = hashlib.sha256(arguments.query.encode()).hexdigest()[:8]
         path = folder / "copies" / f"{arguments.source}-{arguments.to}-{what}.json"
         try:
@@ -97,11 +99,6 @@ class Bookmark(NamedTuple):
 
     def move(self, line: "EncodedEvent") -> None:
         """Put it behind an event, in one step."""
-        import orjson
-
-        from dashcam.event import Event
-        from dashcam.ship.journal import replace_file
-
         replace_file(self.path, orjson.dumps([self.since_ns, Event.from_json(line.data).time_ns, line.id]))
 
 
@@ -128,13 +125,6 @@ def missing(events: Iterable["Event"], present: Iterable["Event"]) -> Iterator["
 def _copy(
     events: Iterable["Event"], bookmark: Bookmark, query: "Query", arguments: argparse.Namespace, settings: Settings
 ) -> Count:
-    import threading
-
-    from dashcam.ship.dead_letters import DeadLetters
-    from dashcam.ship.delivery import Delivery, batches
-    from dashcam.ship.own_log import log_to_stderr
-    from dashcam.ship.signals import set_by_signals
-
     log_to_stderr()
     stopping = threading.Event()
     with ExitStack() as stack:
@@ -148,8 +138,6 @@ def _copy(
 
 def _end_without_reader(trouble: str | None) -> None:
     """Raise `BrokenPipeError` when standard output, where the events may go, is a pipe that nobody reads any more."""
-    import select
-
     if trouble is None:
         return
     poll = select.poll()
@@ -174,8 +162,6 @@ def _with_progress(events: Iterable["Event"], query: "Query", *, is_shown: bool)
     """The events as lines; how far they have come is shown by their time, since nobody knows their number."""
     from tqdm import tqdm
 
-    from dashcam.event import NS_PER_S, EncodedEvent
-
     tqdm.monitor_interval = 0  # no thread of its own: the bar moves with every event
     terminal = getattr(sys.stderr, "stream", sys.stderr)  # a bar returns to the start of its line
     begin_ns = None
@@ -193,8 +179,6 @@ def _with_progress(events: Iterable["Event"], query: "Query", *, is_shown: bool)
 
 def _report(count: Count, arguments: argparse.Namespace) -> None:
     if arguments.json:
-        import orjson
-
         print(orjson.dumps(count._asdict()).decode())
         return
     # Standard output may be where the events went.

@@ -4,10 +4,16 @@ Last a canary event is sent and found again. Exit status 1 when something is bro
 """
 
 import argparse
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import orjson
+
 from dashcam.cli import NOT_FOUND, OK
+from dashcam.cli.spool_check import spool_checks
 from dashcam.destinations import registry
+from dashcam.destinations.canary import canary_checks
+from dashcam.destinations.checks import examine
 from dashcam.destinations.registry import load_settings
 from dashcam.settings import Settings
 
@@ -25,8 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what is found, as it is found."""
-    from dashcam.destinations.checks import examine
-
     settings = load_settings()
     is_well = True
     for route in settings.routes:
@@ -37,9 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _checks(route: str, settings: Settings, wait_s: float | None) -> "Iterator[Check]":
-    from dashcam.cli.spool_check import spool_checks
-    from dashcam.destinations.canary import canary_checks
-
     yield from spool_checks(settings)
     destination, options = registry.get(route), registry.options(route)
     wait_s = wait_s or destination.found_within_s
@@ -51,10 +52,6 @@ def _checks(route: str, settings: Settings, wait_s: float | None) -> "Iterator[C
 
 def _print_finding(route: str, finding: "Finding", *, is_json: bool) -> None:
     if is_json:
-        from dataclasses import asdict
-
-        import orjson
-
         print(orjson.dumps({"route": route} | asdict(finding)).decode(), flush=True)
         return
     mark = "ok    " if finding.is_well else "BROKEN"

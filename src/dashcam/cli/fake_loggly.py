@@ -9,13 +9,12 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import orjson
 
 from dashcam.cli import OK
 from dashcam.errors import DashcamError
-
-if TYPE_CHECKING:
-    from dashcam.testing.fake_loggly import Habits
+from dashcam.testing.fake_loggly import Habits, StandIn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    from dashcam.testing.fake_loggly import StandIn
-
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -52,8 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _habits(arguments: argparse.Namespace) -> "Habits":
-    from dashcam.testing.fake_loggly import Habits
-
     return Habits(
         delay_s=arguments.delay,
         drift_s=arguments.drift,
@@ -64,8 +59,6 @@ def _habits(arguments: argparse.Namespace) -> "Habits":
 
 def _print(environment: dict[str, str], *, is_json: bool) -> None:
     if is_json:
-        import orjson
-
         print(orjson.dumps(environment).decode(), flush=True)
         return
     for name, value in environment.items():

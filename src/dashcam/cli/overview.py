@@ -13,12 +13,18 @@ answered.
 import argparse
 import sys
 import time
+from contextlib import closing
+
+import orjson
 
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.period import check_period, moment, since_phrase
 from dashcam.cli.query import add_query, parse_words
 from dashcam.destinations.registry import load_settings, open_store
 from dashcam.event import NS_PER_S
+from dashcam.find.query import And, Query
+from dashcam.show.overview import as_json, changes, collect, draw_overview
+from dashcam.show.web.recent import SERVED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,14 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the overview; exit status 1 when there was no request."""
-    from contextlib import closing
-
-    import orjson
-
-    from dashcam.find.query import And, Query
-    from dashcam.show.overview import as_json, changes, collect, draw_overview
-    from dashcam.show.web.recent import SERVED
-
     settings = load_settings()
     check_period(arguments.since, arguments.until)
     since_ns, until_ns = arguments.since, arguments.until or time.time_ns()

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from dashcam.cli.period import Moment, since_phrase
 from dashcam.find.fields import SHORT
+from dashcam.find.language import parse
 from dashcam.find.query import CANARY, And, Exists, Expression, MatchAll, Not, Or, Query, Store
 
 MAX_EARLIER = 1_000  # events before the period that are counted
@@ -31,8 +32,6 @@ def protect_minus(arguments: Sequence[str]) -> list[str]:
 
 def parse_words(words: Sequence[str]) -> Expression:
     """Return the expression of a search; canaries of `dashcam doctor` are left out unless it asks for them."""
-    from dashcam.find.language import parse
-
     text = " ".join(words)
     return parse(text) if "dashcam-doctor" in text else without_canaries(parse(text))
 

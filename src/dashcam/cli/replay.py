@@ -8,10 +8,16 @@ import sys
 import threading
 from contextlib import closing
 
+import orjson
+
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.destinations.registry import connect, load_settings
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
+from dashcam.ship.dead_letters import DeadLetters, names_in
+from dashcam.ship.delivery import Delivery, batches
+from dashcam.ship.own_log import log_to_stderr
+from dashcam.ship.signals import set_by_signals
 
 COPIED = "copy-"  # what a copy left, beside what the shipper left
 
@@ -24,10 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay; exit status 1 when some are left."""
-    from dashcam.ship.dead_letters import names_in
-    from dashcam.ship.own_log import log_to_stderr
-    from dashcam.ship.signals import set_by_signals
-
     settings = load_settings()
     log_to_stderr()
     folder = settings.dir / "dead-letters"
@@ -45,9 +47,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _replay(name: str, settings: Settings, stopping: threading.Event) -> tuple[int, int]:
     """Return how many events were accepted now, and how many are left."""
-    from dashcam.ship.dead_letters import DeadLetters
-    from dashcam.ship.delivery import Delivery, batches
-
     letters = DeadLetters(settings.dir / "dead-letters", name)
     with closing(connect(name.removeprefix(COPIED))) as backend, letters.replay() as replay:
         delivery = Delivery(name, backend, letters, stopping, lambda _: None)
@@ -59,8 +58,6 @@ def _replay(name: str, settings: Settings, stopping: threading.Event) -> tuple[i
 
 def _print_counts(counts: dict[str, tuple[int, int]], *, is_json: bool) -> None:
     if is_json:
-        import orjson
-
         print(
             orjson.dumps(
                 {name: dict(zip(("replayed", "left"), each, strict=True)) for name, each in counts.items()}

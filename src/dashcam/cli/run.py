@@ -14,6 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from dashcam.destinations.registry import load_settings
+from dashcam.ship.heartbeat import LOCK, is_locked
+from dashcam.ship.signals import handling
 
 DRAIN_S = 15
 FIRST_PAUSE_S = 0.5  # before a shipper that died is started again; doubled each time
@@ -74,8 +76,6 @@ class _Shipper:
 
     def is_elsewhere(self) -> bool:
         """Return whether a shipper that is not this one works in the folder."""
-        from dashcam.ship.heartbeat import LOCK, is_locked
-
         is_ours = self._process is not None and self._process.poll() is None
         return not is_ours and is_locked(self._folder / LOCK)
 
@@ -97,8 +97,6 @@ class _Shipper:
 
 
 def _run(command: list[str]) -> int:
-    from dashcam.ship.signals import handling
-
     try:
         process = subprocess.Popen(command)
     except OSError as fault:

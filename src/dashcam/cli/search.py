@@ -12,11 +12,14 @@ NOT, ( ), wildcards * and ?, ranges [a TO b], >, >=, <, <=. docs/search.md has i
 
 import argparse
 import sys
+from contextlib import closing
 
 from dashcam.cli import NOT_FOUND, OK
+from dashcam.cli.output import print_events
 from dashcam.cli.period import check_period, moment
 from dashcam.cli.query import add_query, explain_nothing, parse_words
 from dashcam.destinations.registry import load_settings, open_store
+from dashcam.find.query import Query
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the hits; exit status 1 when there are none."""
-    from contextlib import closing
-
-    from dashcam.cli.output import print_events
-    from dashcam.find.query import Query
-
     settings = load_settings()
     check_period(arguments.since, arguments.until)
     query = Query(parse_words(arguments.query), arguments.since, arguments.until, max(0, arguments.limit))

@@ -6,6 +6,8 @@ With --markdown the page docs/settings.md, which knows no values.
 import argparse
 from collections.abc import Iterator
 
+import orjson
+
 from dashcam.cli import OK
 from dashcam.destinations.registry import every_setting, load_settings
 from dashcam.settings import in_force
@@ -42,8 +44,6 @@ def run(arguments: argparse.Namespace) -> int:
     load_settings()
     values = {field.metadata["variable"]: in_force(field) for field in every_setting()}
     if arguments.json:
-        import orjson
-
         print(orjson.dumps(values).decode())
         return OK
     for field in every_setting():

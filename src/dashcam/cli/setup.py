@@ -8,9 +8,12 @@ With KIBANA_URL it imports searches and dashboards there; `dashcam setup kibana-
 import argparse
 from pathlib import Path
 
+import orjson
+
 from dashcam.cli import OK
 from dashcam.destinations import registry
 from dashcam.destinations.destination import KeyFile
+from dashcam.destinations.elasticsearch.saved_objects import kibana_pack
 from dashcam.errors import SettingsError
 
 
@@ -25,8 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Set up, step by step."""
-    import orjson
-
     if arguments.stack == "kibana-pack":
         return _print_pack()
     destination = registry.get(arguments.stack)
@@ -46,7 +47,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_pack() -> int:
-    from dashcam.destinations.elasticsearch.saved_objects import kibana_pack
-
     print(kibana_pack().decode(), end="")
     return OK

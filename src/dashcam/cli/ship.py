@@ -11,6 +11,8 @@ import os
 
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.destinations.registry import connect, load_settings
+from dashcam.ship.own_log import log_to_stderr
+from dashcam.ship.shipper import ship
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ship until told to stop."""
-    from dashcam.ship.own_log import log_to_stderr
-    from dashcam.ship.shipper import ship
-
     settings = load_settings()
     gc.set_threshold(100_000)  # lines hold no cycles: looking for some among them took a third of the time
     log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO, _formatter() if arguments.json else None)

@@ -7,6 +7,7 @@ from functools import partial
 
 from dashcam.destinations.checks import Broken, Check
 from dashcam.settings import Settings
+from dashcam.ship.stats import MAX_S, collect_stats
 
 
 def spool_checks(settings: Settings) -> Iterator[Check]:
@@ -16,8 +17,6 @@ def spool_checks(settings: Settings) -> Iterator[Check]:
 
 
 def _is_shipped(settings: Settings) -> str:
-    from dashcam.ship.stats import MAX_S, collect_stats
-
     stats = collect_stats(settings.dir, max_s=MAX_S)
     shipper = stats.shipper
     troubles = dict(stats.unreadable) | dict(shipper.troubles or {})

@@ -13,9 +13,13 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import orjson
+
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.destinations.registry import load_settings
 from dashcam.settings import Settings
+from dashcam.ship import health
+from dashcam.ship.stats import MAX_S, collect_stats
 
 if TYPE_CHECKING:
     from dashcam.ship.stats import RouteAccount, SpoolStats
@@ -30,15 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the account."""
-    from dashcam.ship.stats import MAX_S, collect_stats
-
     settings = load_settings()
     if arguments.health:
         return _check_health(settings)
     stats = collect_stats(settings.dir, max_s=math.inf if arguments.full else MAX_S)
     if arguments.json:
-        import orjson
-
         print(orjson.dumps(asdict(stats)).decode())
     else:
         print("\n".join(_lines(stats, str(settings.dir))))
@@ -54,8 +54,6 @@ def _is_well(stats: "SpoolStats") -> bool:
 
 
 def _check_health(settings: Settings) -> int:
-    from dashcam.ship import health
-
     found = health.check(settings.dir, max(health.MAX_SILENCE_S, 2 * settings.sync_interval_s))
     print("\n".join(found.lines))
     return OK if found.is_well else NOT_FOUND

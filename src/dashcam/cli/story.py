@@ -9,12 +9,21 @@ like a secret is masked in it once more.
 import argparse
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
+
 from dashcam.cli import NOT_FOUND, OK
+from dashcam.cli.output import print_drawn, terminal_style
 from dashcam.destinations.registry import links, load_settings, open_store
 from dashcam.errors import DashcamError, QueryError
+from dashcam.find.query import Query
+from dashcam.find.related import find_related_events, find_stories
+from dashcam.show.story import as_json, build_story
+from dashcam.show.terminal import draw
+from dashcam.show.web.recent import SERVED, story_id
 
 if TYPE_CHECKING:
     from dashcam.event import Event
@@ -35,10 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the story; exit status 1 when no event has the ID, or the first characters of several."""
-    from contextlib import closing
-
-    from dashcam.show.story import build_story
-
     if bool(arguments.id) == arguments.last:
         raise QueryError("Give an ID, or --last: dashcam trace ID")
     settings = load_settings()
@@ -56,10 +61,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _find(store: "Store", arguments: argparse.Namespace, route: str) -> "list[Event]":
     """Return the events of the story, or print why there are none."""
-    from dashcam.find.query import Query
-    from dashcam.find.related import find_related_events, find_stories
-    from dashcam.show.web.recent import SERVED, story_id
-
     if arguments.last:
         ids = [story_id(event) for event in store.find(Query(SERVED, limit=1))]
         if not ids:
@@ -78,15 +79,8 @@ def _find(store: "Store", arguments: argparse.Namespace, route: str) -> "list[Ev
 
 def _print_story(story: "Story", links: dict[str, str], arguments: argparse.Namespace) -> None:
     if arguments.json:
-        import orjson
-
-        from dashcam.show.story import as_json
-
         print(orjson.dumps(as_json(story) | {"links": links}).decode())
     else:
-        from dashcam.cli.output import print_drawn, terminal_style
-        from dashcam.show.terminal import draw
-
         print_drawn(draw(story, terminal_style(local_time=arguments.local_time)))
         for name, link in links.items():
             print(f"{name.replace('_', ' ').capitalize()}: {link}")

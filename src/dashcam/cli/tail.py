@@ -2,11 +2,15 @@
 
 import argparse
 import time
+from contextlib import closing
+from functools import partial
 
 from dashcam.cli import OK
+from dashcam.cli.output import print_events
 from dashcam.cli.query import add_query, parse_words
 from dashcam.destinations.registry import load_settings, open_store
 from dashcam.event import NS_PER_S
+from dashcam.find.query import Query
 
 LOOK_BACK_S = 60  # events come in late: from a spool, through a buffer, past a refresh
 POLL_S = 0.5
@@ -22,12 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what comes; of what is older than the start of the command only the newest -n."""
-    from contextlib import closing
-    from functools import partial
-
-    from dashcam.cli.output import print_events
-    from dashcam.find.query import Query
-
     settings = load_settings()
     expression = parse_words(arguments.query)
     start_ns = time.time_ns()
