@@ -48,7 +48,7 @@ ROOMS = {room: imports for floor in FLOORS for room, imports in floor.items()}
 PUBLIC = {"add", "get_logger", "init", "init_app", "request_id"}
 SERVICES = {"cars": {"chassis", *PUBLIC}, "parts": {"chassis", *PUBLIC}, "chassis": {*PUBLIC}, "demo": set()}
 
-CORE = ("spool", "ship", "find")
+CORE = ("record", "spool", "ship", "find", "show")
 VENDORS = re.compile(r"loggly|elastic|fluent|kibana|opensearch", re.IGNORECASE)
 
 EDGES = {

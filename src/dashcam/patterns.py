@@ -1,4 +1,4 @@
-"""What a service says of its own secrets: names and patterns, as `DASHCAM_MASK` and `DASHCAM_MASK_ALLOW` have them."""
+"""A service's own secrets: names and patterns, as `DASHCAM_MASK` and `DASHCAM_MASK_ALLOW` have them."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""What was recorded, and what became of it.
+"""Show what was recorded, and what became of it.
 
 For each backend, recorded = earlier + delivered + waiting + dead-lettered, where earlier events were dealt with before
 it was set. Exit status 1 when something is in a backend's way, an event was dropped or is in the dead letters, a file

@@ -1,4 +1,4 @@
-"""What a process prints of its log calls, and the same events as JSON for any handler of `logging`."""
+"""The console: a process's log calls as text or JSON, and a JSON formatter for any handler of `logging`."""
 
 import logging
 import re

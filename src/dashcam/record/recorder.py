@@ -26,7 +26,7 @@ OFF = logging.CRITICAL + 1
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Who records: what `service.*` of every event says."""
+    """The service that records, as `service.*` of every event has it."""
 
     name: str
     version: str

@@ -20,7 +20,7 @@ MAX_VALUES_BYTES = (
 )  # for all values of one event: the rest of a spool's line is for the fields that Dashcam adds
 MAX_NAME_BYTES = 256  # of a label, or a logger
 MAX_ITEMS = 500  # of one mapping or list
-MAX_DEPTH = 10  # a flattened field of Elasticsearch allows 20
+MAX_DEPTH = 10  # the strictest backend allows 20 in a field
 MIN_INT, MAX_INT = -(1 << 63), (1 << 64) - 1
 
 

@@ -1,4 +1,4 @@
-"""What a name and a value look like when they are no secret, though the name says so: flags, counts, prose, code."""
+"""Values that are not secrets, though their name says so: flags, counts, prose, code."""
 
 import re
 from typing import Final

@@ -1,7 +1,7 @@
 """Records finished OpenTelemetry spans: the span of a served request is its access line.
 
 Attribute names are those of OpenTelemetry's semantic conventions for HTTP and databases, stable and former; they become
-the fields that the Elastic Common Schema and Elastic APM have for them.
+the fields that the Elastic Common Schema, and its convention for traces, have for them.
 """
 
 import sys
@@ -354,7 +354,7 @@ def _status_of(fields: Mapping[str, Any]) -> int:
 
 
 def _span_type(fields: Mapping[str, Any]) -> dict[str, str]:
-    """`span.type` and `span.subtype`, as Elastic APM names them."""
+    """Return `span.type` and `span.subtype` by the names of the event's schema."""
     if "db" in fields:
         return {"type": "db", "subtype": str(fields["db"].get("system", "sql"))}
     if "http" in fields and fields["span"]["kind"] == "client":

@@ -1,4 +1,4 @@
-"""What the shipper and a backend say to each other."""
+"""The protocol between the shipper and a backend."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ Batch = Sequence[EncodedEvent]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one batch may hold: events, bytes of all lines with a newline each, and how many batches are under way."""
+    """The limits of a batch: events, bytes of all lines with a newline each, and batches under way at once."""
 
     events: int
     bytes: int

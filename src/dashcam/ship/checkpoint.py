@@ -1,4 +1,4 @@
-"""How far each route has come, kept in one journal a route, so that a killed shipper goes on where it was.
+"""The progress of each route, kept in one journal a route, so that a killed shipper goes on where it was.
 
 The journal `positions/ROUTE.journal` begins with the whole checkpoint, twice, so that one damaged byte costs nothing.
 Each further record has what has changed: counts as they are then, the offsets of two changes, and the events that are
@@ -24,7 +24,7 @@ _log = logging.getLogger("dashcam.ship")
 
 
 class SegmentOffset(NamedTuple):
-    """How far a route has come in a segment.
+    """The progress of a route in a segment.
 
     `offset` is that of the next byte, `sequence` that of the line before it. `synthesized` of the events at the end of
     the segment are done, and `is_done` says that nothing is left. `events` counts the events up to here.

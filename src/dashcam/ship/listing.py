@@ -26,7 +26,7 @@ _BEGIN = re.compile(rb'{"spool":([0-9]{1,9}),')
 
 @dataclass(slots=True)
 class _Folder:
-    """What a folder has, and its time stamp when that was listed; 0 when that was too soon after a change."""
+    """The content of a folder, and its time stamp when it was listed; 0 when that was too soon after a change."""
 
     names: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
@@ -102,7 +102,7 @@ def open_segment(path: Path) -> SegmentReader:
 
 
 class HeaderFields(NamedTuple):
-    """What a segment's first line says, and the size of the file."""
+    """The header of a segment, and the size of the file."""
 
     header: Header
     bytes: int

@@ -1,4 +1,4 @@
-"""What of the spool is shipped: all events but the marks of open requests; and at a segment's end, what it tells.
+"""Selects what is shipped: all events but the marks of open requests, and at a segment's end what these report.
 
 The one place to choose by: a line is looked at before it is completed, sent, or counted.
 """
@@ -18,7 +18,7 @@ _log = logging.getLogger("dashcam.ship")
 
 
 def is_shipped(line: bytes) -> bool:
-    """Whether a line of the spool is an event for the backends."""
+    """Return whether a line of the spool is an event for the backends."""
     return not is_start(line)
 
 

@@ -37,7 +37,7 @@ def number(event: Event, name: str) -> int | None:
 
 
 def time_ns(event: Event) -> int | None:
-    """When it happened (a span: when it began), or `None` when the event has no time that can be read."""
+    """Return the time of an event (a span: its start), or `None` when it has none that can be read."""
     try:
         moment_ns = event.time_ns
     except (ValueError, OverflowError):

@@ -113,12 +113,12 @@ class SegmentFile:
 
     @property
     def is_lost(self) -> bool:
-        """Whether somebody changed the file, or the disk did not take a page of it."""
+        """True if somebody changed the file, or the disk did not accept a page of it."""
         return self._lines.is_lost
 
     @property
     def growth_bytes(self) -> int:
-        """How many bytes `grow` would add; 0 when the segment has its capacity, or is lost."""
+        """The bytes that `grow` would add; 0 when the segment has its capacity, or is lost."""
         return 0 if self.is_lost or self._is_fixed else min(self.size, self.capacity - self.size)
 
     def grow(self) -> None:

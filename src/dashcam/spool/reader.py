@@ -21,7 +21,7 @@ _IS_HALF_MADE = re.compile(r"\.[0-9a-f]{24}")
 
 
 class Position(NamedTuple):
-    """How far a segment was read: the offset of the next byte, and the `sequence` of the line before it.
+    """A position in a segment: the offset of the next byte, and the `sequence` of the line before it.
 
     The sequence of a line is its offset; in a segment of format 2 its number, from 1, where damage counts as a line.
     """
@@ -128,7 +128,7 @@ class SegmentReader:
         return self.header
 
     def is_final(self) -> bool:
-        """Whether nothing more will be written: the segment is sealed, or its writer is gone."""
+        """Return whether nothing more will be written: the segment is sealed, or its writer is gone."""
         if self.header.is_sealed or self.refresh().is_sealed:
             return True
         return not is_locked(self._file)

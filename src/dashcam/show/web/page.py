@@ -7,7 +7,7 @@ and the policy allows no script and no style but the viewer's own two files (Con
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import islice
@@ -100,6 +100,39 @@ def read_asset(name: str) -> str:
     return files("dashcam.show.web").joinpath("static", name).read_text(encoding="utf-8")
 
 
+_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "anchor": anchor,
+    "bar": bar,
+    "classes": classes,
+    "duration": format_duration,
+    "error": accessors.error,
+    "event_url": _event_url,
+    "first_labels": _first_labels,
+    "file_url": lambda one: f"/story.html?{urlencode({'id': one})}",
+    "is_error": accessors.is_error,
+    "is_aborted": accessors.is_aborted,
+    "json_url": lambda one: f"/story.json?{urlencode({'id': one})}",
+    "labels": accessors.labels,
+    "length_of": _length_of,
+    "level": accessors.level,
+    "level_class": _level_class,
+    "lines": _lines,
+    "moment": _moment,
+    "outcome": accessors.outcome,
+    "path": _path,
+    "row_id": row_id,
+    "service": accessors.service,
+    "shorten": shorten,
+    "stack": lambda event: accessors.text(event, "error.stack_trace"),
+    "status": _status,
+    "story_url": _story_url,
+    "thousands": "{:,}".format,
+    "time_ns": accessors.time_ns,
+    "title": accessors.title,
+    "took": _took,
+}
+
+
 @cache
 def _templates() -> jinja2.Environment:
     templates = jinja2.Environment(
@@ -111,37 +144,7 @@ def _templates() -> jinja2.Environment:
         undefined=jinja2.ChainableUndefined,
     )
     templates.globals |= {"asset": _asset, "time_ranges": TIME_RANGES.items(), "since": "24h", "max_labels": MAX_LABELS}
-    templates.filters |= {
-        "anchor": anchor,
-        "bar": bar,
-        "classes": classes,
-        "duration": format_duration,
-        "error": accessors.error,
-        "event_url": _event_url,
-        "first_labels": _first_labels,
-        "file_url": lambda one: f"/story.html?{urlencode({'id': one})}",
-        "is_error": accessors.is_error,
-        "is_aborted": accessors.is_aborted,
-        "json_url": lambda one: f"/story.json?{urlencode({'id': one})}",
-        "labels": accessors.labels,
-        "length_of": _length_of,
-        "level": accessors.level,
-        "level_class": _level_class,
-        "lines": _lines,
-        "moment": _moment,
-        "outcome": accessors.outcome,
-        "path": _path,
-        "row_id": row_id,
-        "service": accessors.service,
-        "shorten": shorten,
-        "stack": lambda event: accessors.text(event, "error.stack_trace"),
-        "status": _status,
-        "story_url": _story_url,
-        "thousands": "{:,}".format,
-        "time_ns": accessors.time_ns,
-        "title": accessors.title,
-        "took": _took,
-    }
+    templates.filters |= _FILTERS
     return templates
 
 

@@ -29,7 +29,7 @@ class Request:
 
     @property
     def began_ns(self) -> int:
-        """When it began, 0 when no event has a time."""
+        """The time it began, 0 when no event has one."""
         moment = accessors.time_ns(self.event) or 0
         return moment - accessors.duration_ns(self.event) if accessors.is_aborted(self.event) else moment
 
