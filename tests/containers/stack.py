@@ -71,9 +71,9 @@ class Stack:
         return {each["Name"].strip("/"): each for each in found}
 
     def is_healthy(self) -> bool:
-        """Whether every container that stays is."""
-        states = [each["State"] for each in self.containers().values()]
-        return bool(states) and all(state.get("Health", {}).get("Status") == "healthy" for state in states)
+        """Whether every container that has a check is; the stand-in has none."""
+        states = [each["State"]["Health"] for each in self.containers().values() if "Health" in each["State"]]
+        return bool(states) and all(state["Status"] == "healthy" for state in states)
 
     def dashcam(self, *words: str, backend: str = "", **options: object) -> str:
         """Run a command beside the shipper; what it printed."""
