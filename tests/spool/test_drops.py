@@ -130,3 +130,14 @@ def test_a_spool_that_may_not_be_written(tmp_path, temporary):
     assert alive == "alive"
     assert _counts(spool) == {"access": 25}
     assert [path.name.rpartition("-")[0] for path in temporary.iterdir()] == [f"dashcam-drops-{NOBODY}"]
+
+
+def test_an_event_that_cannot_be_a_line_is_reported_once(tmp_path, capfd):
+    """It would be a fault of ours, so the console says it, and the count has the others."""
+    writer = write_to(tmp_path)
+
+    for _ in range(3):
+        writer.drop("error")
+
+    assert capfd.readouterr().err.count("an event could not be recorded, which is a fault of Dashcam") == 1
+    assert _counts(tmp_path) == {"error": 3}

@@ -77,7 +77,7 @@ class Writer:
         self._drop_reason = self._trouble = ""
         self._retry_at_s = 0.0
         self._reported_at_s = -QUIET_S
-        self._is_reported = False
+        self._is_reported = self._is_error_reported = False
         self._dropped = dict.fromkeys(DROP_REASONS, 0)
         self._dropped_since_report = 0
         self._drops = DropCounts(self.folder)
@@ -99,7 +99,10 @@ class Writer:
             self._drops.flush()
 
     def drop(self, reason: str) -> None:
-        """Count an event that cannot be kept."""
+        """Count an event that cannot be kept; the first that could not be made a line is reported."""
+        if reason == "error" and not self._is_error_reported:
+            self._is_error_reported = True
+            _report("an event could not be recorded, which is a fault of Dashcam; dashcam status counts such events")
         with self._rotating:
             self._dropped_since_report += 1
             segment = self._segment
