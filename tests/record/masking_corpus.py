@@ -84,6 +84,69 @@ _MORE = {
         "https://{a}@example.org/x.git",
     ],
 }
+_ODD = {
+    "user option": [
+        "curl -u ann:{v} https://h/x",
+        "curl -sS -u 'ann:{v}' https://h",
+        "['curl', '-u', 'ann:{v}', 'https://h']",
+        'curl --user="ann:{v}" https://h',
+        "curl --proxy-user ann:{v} -x p",
+        "curl -uann:{v} https://h",
+    ],
+    "user option, no curl": ["run -u ann:{m} now", "httpx --user ann:{m}", "['--user', 'ann:{m}']"],
+    "said": [
+        "password -> {m}",
+        "token -> {m}",
+        "password -> '{v}'",
+        "password => {v}",
+        "wrong password ({n}) for ann",
+        "API key ({n}) unknown",
+        "password ('{n}')",
+        "the password is {m}",
+        "her password was {m} then",
+        "The password is: {m}",
+        "password is '{v}'",
+        'passphrase was "{v}"',
+    ],
+    "pw": [
+        "pw={v}",
+        "login pw={v} user=ann",
+        "pw: {v}",
+        "{{'pw': '{v}'}}",
+        '"user_pw": "{v}"',
+        "Settings(pw='{v}', a=3)",
+    ],
+    "pwd": ["pwd={v}", "Server=h;Uid=a;Pwd={v};", '"pwd": "{v}"'],
+    "oauth code": [
+        "GET /oauth/callback?code={h}&scope=a HTTP/1.1",
+        "/cb?state=xyz&code={h}",
+        "https://h/x?code={h}&state=af0ifjsldkj",
+        "next=%2Fcb%3Fcode%3D{h}%26state%3Dxyz",
+    ],
+    "oauth": [
+        "grant_type=a&assertion={h}&x=1",
+        '"client_assertion": "{h}"',
+        "SAMLResponse={h}&RelayState=a",
+        "code_verifier={h}",
+        "id_token={v}",
+        "&refresh_token={v}&a=1",
+    ],
+    "insert": [
+        "INSERT INTO users (name, password) VALUES ('ann', '{v}')",
+        "INSERT INTO users (password, name) VALUES ('{v}', 'ann') RETURNING id",
+        'insert into "users" ("id", "password") values (1, \'x7yq\'), (2, \'{v}\')',
+        'INSERT INTO `t` (`a`,`api_token`) VALUES ("x","{v}")',
+        "INSERT INTO a.users (id, password_hash) VALUES (nextval('s'), '{v}')",
+        "REPLACE INTO users (name, password) VALUES ('ann', '{v}')",
+        "INSERT IGNORE INTO users (password) VALUES ('{v}')",
+        "INSERT INTO users(name,secret)VALUES('it''s, (x', E'{v}')",
+    ],
+    "escaped json": ['{{\\"pw\\": \\"{v}\\"}}', '{{\\\\\\"token\\\\\\": \\\\\\"{v}\\\\\\"}}'],
+    "configuration": ["db:\n  password: {v}\n  host: h", '[db]\npassword = "{v}"', "  api_key: >-\n    {m}\n"],
+    "cookies": ["Set-Cookie: a=1; Path=/, sid={h}; Secure", "Cookie: theme=dark; sid={h}; b=2"],
+    "repr": ["Settings(token='{v}')", "{{'api_key': b'{v}'}}", "Settings(token=SecretKey('{v}'))"],
+    "connections": ["redis://:{a}@h", "mongodb+srv://u:{a}@h", "sftp://ann:{a}@h:22/x", "Server=h;Password={v};A=1"],
+}
 _SIGNED = [
     "https://b.s3.amazonaws.com/k?X-Amz-Date=1&X-Amz-Signature={h}",
     "https://a.blob.core.windows.net/c?sv=1&sig={h}%3D",
@@ -158,8 +221,22 @@ def _harder():  # noqa: C901
                 "c": _some("123456789", 3),
             }
             yield "short name", form.format(**parts), next(part for key, part in parts.items() if f"{{{key}}}" in form)
+    yield from _odd()
     yield from _encoded_addresses()
     yield from _blocks()
+
+
+def _odd():
+    """Yield forms of people, programs and protocols; `m` has a digit or sign, `n` a digit, `h` is long."""
+    plain = [value for value in BARE_VALUES if "$" not in value]
+    mixed = [value for value in plain if value not in {"swordfish", "correct-horse-battery"}]
+    digits = [value for value in mixed if any(letter.isdigit() for letter in value) and "=" not in value]
+    for kind, forms in _ODD.items():
+        for form in forms:
+            for _ in range(6):
+                parts = {"v": _random.choice(plain), "m": _random.choice(mixed), "h": _token(24), "a": _address_value()}
+                parts["n"] = _random.choice([value for value in digits if len(value) >= 8 or "API" not in form])
+                yield kind, form.format(**parts), next(part for key, part in parts.items() if f"{{{key}}}" in form)
 
 
 def _encoded_addresses():

@@ -362,6 +362,98 @@ grant_type=refresh_token
 response_type=token
 input_type: password, label: Password
 algorithm: HS256, token: valid
+docker run -u 1000:1000 cars
+docker run --user 1000:1000 cars
+docker run --user nginx:nginx cars
+docker run -u www-data:www-data cars
+git push -u origin main:main
+git push -u origin feature
+sudo -u ann ls
+python -u /app/main.py
+mysql -u root -h db
+date -u 12:30:00
+date -u +%H:%M
+journalctl -u cars.service
+rsync -u db1:/srv/a2 .
+rsync -u db1:data2/x .
+curl -u ann https://example.org
+curl --user-agent cars/1.0:7 https://example.org
+curl -u "$USER:$PASSWORD" https://example.org
+curl -u ann:*** https://example.org
+systemctl --user status
+usage: run [--user USER:PASSWORD]
+password -> None
+token -> str
+def parse(token) -> Token2:
+def login(user, password) -> Session:
+def f(token: str) -> int:
+state of token -> expired
+token->next
+$user->password
+password => required
+password (optional)
+password (required)
+password (at least 8 characters)
+password (8+ characters)
+password (min=8)
+password (argon2id)
+password (bcrypt)
+password (PBKDF2)
+token (RS256)
+token (JWT)
+token (12ms)
+token (expired)
+token (kind=2)
+tokens (1024)
+API key (v2)
+set_password(user1)
+check_password(password)
+password(8)
+password is 'required'
+password was 'changed'
+password is "too weak"
+token is 'else'
+password is: required
+the password was changed
+password is 12 characters long
+pw=640
+pw=10px ph=20px
+{'pw': None}
+pw=%s
+pw: required
+ipw=abcdef
+PWD=/home/ann
+PWD=C:\\Users\\ann
+pwd=~/cars
+pwd=./cars
+pass=ok
+pass=1/3
+pass: second
+passed (12)
+GET /errors?code=E1234567
+GET /cars?code=golf2026&page=2
+GET /cars?zip_code=12345678&state=ny
+GET /cars?country=de&code=BERLIN
+GET /callback?code=None&state=1
+GET /callback?error=denied&state=abcdef
+exit code=137
+AssertionError: assert 3 == 4
+assertion failed: left == right
+assertion: expected 4
+assertion=test_login_refused
+SAMLResponse missing
+code_verifier: required
+code_verifier_length=64
+INSERT INTO users (name, password) VALUES ('ann', NULL)
+INSERT INTO users (name, password) VALUES ('ann', '***')
+INSERT INTO users (name, token_count) VALUES ('ann', 7)
+INSERT INTO cars (name, color) VALUES ('golf', 'red7')
+INSERT INTO users (id, name, password) VALUES (7, 'ann', :password)
+INSERT INTO users (name, password) SELECT name, password FROM old
+INSERT INTO users (name, password_file) VALUES ('ann', '/run/secrets/db')
+insert into the slot
+password: |
+token: >-
 """.strip("\n").split("\n")
 
 _ABOUT = ["token", "password", "API key", "session cookie", "credentials", "secret", "access token", "private key"]

@@ -32,6 +32,20 @@ SECRETS = [
     "to=%2F%3Fpassword%3Dhunter2",
     "password%3Dhunter2",
     "http%3A%2F%2Fcars%3Ahunter2%40db",
+    "curl -u ann:hunter2",
+    "['curl', '-u', 'ann:hunter2']",
+    '["--user", "ann:hunter2"]',
+    "password -> hunter2",
+    "password ->\n'swordfish'",
+    "password (hunter2)",
+    "password is 'swordfish'",
+    'the password was: "swordfish"',
+    "pw=swordfish",
+    '"pw" : "swordfish"',
+    "/cb?code=hunter2x&state=1",
+    "next=%2Fcb%3Fcode%3Dhunter2x%26state%3D1",
+    "assertion=PHNhbWxwOl9f3ab2c1d4",
+    "INSERT INTO users (name, password) VALUES ('ann', 'hunter2')",
 ]
 
 

@@ -61,6 +61,14 @@ SECRETS = {
         "-----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----\nend"
     ),
     "-----BEGIN PRIVATE KEY-----\nMIIE cut off": "-----BEGIN PRIVATE KEY-----***",
+    # Options, queries and statements
+    "curl -u ann:hunter2 https://h": "curl -u ann:*** https://h",
+    "curl --user 'ann:hun ter2' https://h": "curl --user 'ann:***' https://h",
+    "GET /callback?code=hunter2x&scope=a": "GET /callback?code=***&scope=a",
+    "insert into users (name, password, token) values ('ann', 'hunter2', 'x7yq'), ('bob', 'hunter3', NULL)": (
+        "insert into users (name, password, token) values ('ann', '***', '***'), ('bob', '***', NULL)"
+    ),
+    "wrong password (hunter2) for ann": "wrong password (***) for ann",
     # In the words of others
     'psycopg2.OperationalError: invalid dsn: "postgresql://cars:hunter2@db:badport/cars"': (
         'psycopg2.OperationalError: invalid dsn: "postgresql://***@db:badport/cars"'
@@ -183,6 +191,10 @@ def test_a_name_of_none(name):
         ("userPin", "4821", True),
         ("pin", 4821, True),
         ("pin", 13, False),
+        ("pw", "swordfish", True),
+        ("user_pw", "hunter2", True),
+        ("ipw", "hunter2", False),
+        ("pw", 640, False),
         ("spinning", "4821", False),
         ("otp_code", 482913, True),
         ("tokens", [1, 2], False),
@@ -232,6 +244,17 @@ PIECES += [
     "eyJaaaa.",
     "%25",
     "a@",
+    " -u a:",
+    "curl -u ",
+    "&code=aaaaaa",
+    "?state=&code=",
+    "insert into a (password) values (",
+    "insert into a (",
+    "insert into a (password) values (),",
+    "insert into a (password) values ('",
+    "password ('",
+    "password -> ",
+    "pw=",
     "'",
 ]
 

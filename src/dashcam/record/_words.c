@@ -171,6 +171,15 @@ is_in_tag(const Text *text, Py_ssize_t colon)
     return at(text, begin - 1) == '<';
 }
 
+/* A quoted text after a verb: `password is 'swordfish'`. */
+static int
+is_said(const Text *text, Py_ssize_t i)
+{
+    i += starts_with(text, i, "is") ? 2 : starts_with(text, i, "was") ? 3 : 0;
+    i += at(text, i) == ':';
+    return at(text, i) == ' ' && (is_quote(at(text, i + 1)) || at(text, i + 1) == '\\');
+}
+
 static int
 is_assigned(const Text *text, Py_ssize_t begin, Py_ssize_t end)
 {
@@ -218,7 +227,9 @@ is_assigned(const Text *text, Py_ssize_t begin, Py_ssize_t end)
     if (c == ',')
         return has_quote;
     if (c == '(')
-        return is_one_of(at(text, i + 1), "\"'\\");
+        return is_one_of(at(text, i + 1), "\"'\\") || has_digit(text, i);
+    if (starts_with(text, i, "->") || is_said(text, i))
+        return 1;
     return c == '>' || c == '%' || (has_blank && has_digit(text, i));
 }
 

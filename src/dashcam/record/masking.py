@@ -21,13 +21,18 @@ from dashcam.record.secret_words import (
     ADDRESSES,
     ANYWHERE,
     ANYWHERES,
+    INSERTS,
     NAME,
     NAMES,
+    OAUTH_CODES,
+    PW,
     SCHEME,
     SCHEMES,
     TOKEN,
+    USER_OPTIONS,
     WEAK_NAME,
     WEAK_NAMES,
+    begins_part,
     compile_words,
 )
 
@@ -42,7 +47,7 @@ WORDS: Final = (
     *((word, TOKEN) for word in PREFIXES),
     *((word, ADDRESS) for word in ADDRESSES),
     *((word, SCHEME) for word in SCHEMES),
-    *((word, ANYWHERE) for word in ANYWHERES),
+    *((word, ANYWHERE) for word in (*ANYWHERES, *USER_OPTIONS, *OAUTH_CODES, *PW, *INSERTS)),
 )
 _search = compile_words(WORDS)
 has_word: Callable[[bytes], bool] = _search.in_json
@@ -99,10 +104,10 @@ def _masked(data: bytes) -> bytes:
     parts, done, start = [], 0, 0
     while found := _search.find(data, start):
         start = found[0] + 1
-        span = _span(data, *found)
-        if span and span[1] > done and not data.startswith(b"***", span[0]):
-            parts += [data[done : max(done, span[0])], _replaced(data[slice(*span)])]
-            done = start = max(span[1], start)
+        for span in _spans(data, *found):
+            if span[1] > done and not data.startswith(b"***", span[0]):
+                parts += [data[done : max(done, span[0])], _replaced(data[slice(*span)])]
+                done = start = max(span[1], start)
     return b"".join([*parts, data[done:]]) if parts else data
 
 
@@ -119,6 +124,21 @@ def _name_at(data: bytes, begin: int, end: int, kind: int) -> secret_rules.Name 
     is_weak = kind == WEAK_NAME and data[begin:end].decode().lower() not in _mask.names
     name = secret_rules.Name(data, begin, end, is_weak=is_weak)
     return None if name.text.decode().lower() in _allow.names else name
+
+
+def _spans(data: bytes, begin: int, end: int, kind: int) -> list[secret_rules.Span]:
+    if kind == ANYWHERE and data[begin:end].decode().lower() in INSERTS:
+        texts = secret_rules.inserted(data, end)
+        return [span for column, span in texts if is_secret(column, data[slice(*span)].decode("utf-8", "replace"))]
+    span = _span(data, *_short_name(data, begin, end, kind))
+    return [span] if span else []
+
+
+def _short_name(data: bytes, begin: int, end: int, kind: int) -> tuple[int, int, int]:
+    """Return the name alone of a name of two letters, which is searched for with what follows it."""
+    if kind == ANYWHERE and data[begin : begin + 2].lower() == b"pw" and begins_part(data, begin):
+        return begin, begin + 2, NAME
+    return begin, end, kind
 
 
 def _span(data: bytes, begin: int, end: int, kind: int) -> secret_rules.Span | None:
@@ -176,7 +196,7 @@ def _named(name: str) -> secret_rules.Name | None:
     """Return the part of a name that says what it holds, if that is a secret."""
     data, start = name.encode("utf-8", "replace") + b"=x", 0
     while found := _search.find(data, start):
-        begin, end, kind = found
+        begin, end, kind = _short_name(data, *found)
         start = begin + 1
         if kind <= WEAK_NAME:
             named = _name_at(data, begin, end, kind)

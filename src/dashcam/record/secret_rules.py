@@ -8,13 +8,14 @@ import re
 from typing import Final
 
 from dashcam.record import secret_values as values
-from dashcam.record.secret_words import MAX_NAME_BYTES
+from dashcam.record.secret_words import MAX_NAME_BYTES, OAUTH_CODES, USER_OPTIONS
 
 Span = tuple[int, int]
 
 _HEAD = re.compile(rb"[\w-]*\Z")
 _ASSIGNMENT = re.compile(
-    rb"(?P<tail>[\w-]{0,48})(?P<between>(?:[\s\"'`)\]*]|\\.){0,16})(?P<sign>={1,3}>?|:=|:(?!:)|,|\()?(?P<blank>\s{0,8})",
+    rb"(?P<tail>(?:\w|-(?!>)){0,48})(?P<between>(?:[\s\"'`)\]*]|\\.){0,16})"
+    rb"(?P<sign>={1,3}>?|:=|:(?!:)|(?<=[\s\"'`])->(?=\s)|,|\()?(?P<blank>(?:\s?[|>][+-]?(?=\s{0,8}\n))?\s{0,8})",
     re.DOTALL,
 )
 # Up to the quote it began with: `password=…`, `"password": "…"`, `\"password\": \"…`, `b'password': b'…`.
@@ -34,12 +35,21 @@ _COLON = re.compile(rb"\s*:")
 _XML = re.compile(rb"[\w.-]{0,48}(?:\s[^<>]{0,200})?>(?:<!\[CDATA\[)?(?P<value>[^<]{1,2000}?)(?=\]\]>|<|\Z)")
 _PLIST = re.compile(rb"[\w.-]{0,48}</\w{1,20}>\s{0,20}<(?:string|value)[^<>]{0,80}>(?P<value>[^<]{1,2000})")
 _COLUMNS = re.compile(rb"(?:\s?,[\w\" ]{1,200})?\)=\((?P<value>[^()\n]{1,2000})")
-_SQL = re.compile(rb"\s{1,4}(?:is\s|was\s|by\s)?\\*'(?P<value>[^'\n]{1,2000}?)(?=\\*')", re.IGNORECASE)
+_SQL = re.compile(rb"\s{1,4}(?:by\s)?\\*'(?P<value>[^'\n]{1,2000}?)(?=\\*')", re.IGNORECASE)
 _OPTION = re.compile(rb"[\\\"']{0,4}[,\s]{1,4}\\*(?P<value>(?<=[\"'\\])[^\"'\n\\]{1,2000}|[^\s\"'&,;-][^\s\"'&,;]*)")
 _OPTION_QUOTED = re.compile(rb"[\\\"']{0,4}[,\s]{1,4}\\*[\"'](?P<value>[^\"'\n\\]{1,2000})")
 _PROSE = re.compile(
-    rb"\s{1,4}(?P<verb>(?:is|was|code|of|code is)\s{1,4})?(?P<value>[^\s\"'`,;()]{4,200})", re.IGNORECASE
+    rb"\s{1,4}(?P<verb>(?:is|was|code|of|code is):?\s{1,4})?(?P<value>[^\s\"'`,;()]{4,200})", re.IGNORECASE
 )
+_SAID = re.compile(rb"\s{1,4}(?:is|was):? \\*(?P<quote>[\"'`])(?P<value>[^\"'`\\\n]{1,200})\\*(?P=quote)")
+_IN_BRACKETS = re.compile(rb"\s{1,2}\(\\{0,3}[\"'`]?(?P<value>[!#-&*-\[\]-_a-~]{5,60})\\{0,3}[\"'`]?\)")
+_USER_OPTION = re.compile(
+    rb"(?P<between>[\\\"']{0,4}[=,\s]?\s{0,4}\\{0,3}(?P<quote>[\"'])?)(?:[^\s:\"'\\/=,-][^\s:\"'\\/=,]{0,64})?:"
+    rb"(?P<value>(?(quote)[^\"'\\\n]{1,400}|(?!/)[^\s\"'\\]{1,400}))"
+)
+_CURL = re.compile(rb"(?i:\bcurl\b)")
+_OAUTH_CODE = re.compile(rb"(?P<value>[^\s&\"'#<>\\]{6,1000})(?P<rest>[^\s\"'<>]{0,400})")
+_CALLBACK = re.compile(rb"(?:callback|/cb)/?\?[^\s?]{0,400}\Z|[?&]state=[^\s?]{0,400}\Z", re.IGNORECASE)
 _NAME_VALUE = re.compile(
     rb"\\*[\"']\s{0,4},?\s{0,4}\\*[\"']?value\\*[\"']?\s{0,4}[=:]\s{0,4}\\*[\"'](?P<value>(?:[^\"'\\\n]|\\[^\"'])*)",
     re.IGNORECASE,
@@ -90,11 +100,13 @@ class Name:
 
     def is_secret(self, value: bytes) -> bool:
         """Return True unless a value is a count of many, a flag, a placeholder, or not shaped as a secret."""
-        if values.is_harmless(value):
+        if values.is_harmless(value) or values.is_harmless(value.rstrip(b")]}")):
             return False
         is_parameter = self.word.lower() == b"sig" and self.data[self.head - 1 : self.head] in {b"?", b"&"}
         if self.is_weak and not values.is_shaped(self.word, value) and not (is_parameter and len(value) >= 6):
             return False
+        if self.word.lower() == b"pw" and value[:1].isdigit() and len(value) < 6:
+            return False  # a width in pixels
         if values.is_number(number := value.rstrip(b".,;:)]}")):
             is_few = self.word.lower() == b"token" and len(number) < 4
             return self.holds_numbers() and number[-1:].isdigit() and not is_few
@@ -110,7 +122,7 @@ def named(name: Name) -> Span | None:
     """Find the value of a name in any notation: an assignment, a pair, XML, an option, SQL, prose."""
     if values.is_named_harmless(name.text) or _SAYS_OTHERWISE.search(name.data, max(0, name.head - 80), name.end):
         return None
-    for notation in (_assigned, _in_xml, _paired, _of_option, _in_sql, _in_prose):
+    for notation in (_assigned, _in_xml, _paired, _of_option, _in_sql, _said, _in_brackets, _in_prose):
         if span := notation(name):
             return span
     return None
@@ -122,6 +134,8 @@ def _assigned(name: Name) -> Span | None:
         return None
     if b")" in match["between"] and (columns := _COLUMNS.match(name.data, name.end)):
         return columns.span("value")
+    if match["sign"] == b"->" and b")" in match["between"]:
+        return None  # `parse(token) -> Token2`
     at = match.end()
     if name.data[at : at + 1] in {b"[", b"{", b"("}:
         return _container(name, at)
@@ -144,6 +158,8 @@ def _is_bare_secret(name: Name, bare: re.Match[bytes], sign: bytes, blank: bytes
     is_argument = name.data[bare.end() : bare.end() + 1] in {b",", b""} or value.endswith(b")")
     if is_argument and value.rstrip(b")").lower() == name.text.lower():
         return False  # `connect(password=password)`
+    if sign == b"->" and not values.is_mixed(value):
+        return False  # `token -> parsed`
     has_digit = any(byte in b"0123456789" for byte in value)
     is_list = sign == b":" and _PLURAL.match(name.tail) is not None and b"cookie" not in name.text.lower()
     if is_list and b"=" in value:
@@ -218,6 +234,27 @@ def _in_sql(name: Name) -> Span | None:
     return match.span("value") if _PASSWORD.search(name.text) or values.is_mixed(match["value"]) else None
 
 
+def _said(name: Name) -> Span | None:
+    """Find the value in "password is 'swordfish'"."""
+    match = _SAID.match(name.data, name.end)
+    if match is None or not name.is_secret(value := match["value"]):
+        return None
+    is_word = values.is_prose(value.split(b" ")[0], is_sentence=True) or values.is_message(value)
+    is_secret = _PASSWORD.search(name.text) or values.is_mixed(value)
+    return match.span("value") if is_secret and not is_word else None
+
+
+def _in_brackets(name: Name) -> Span | None:
+    """Find the value in "wrong password (hunter2)"."""
+    match = _IN_BRACKETS.match(name.data, name.end)
+    if match is None or name.is_weak or not name.is_secret(value := match["value"]):
+        return None
+    has_digit = any(byte in b"0123456789" for byte in value)
+    is_long = len(value) >= 8 or _PASSWORD.search(name.text) is not None
+    is_one = has_digit and is_long and values.is_mixed(value) and not values.is_algorithm(value)
+    return match.span("value") if is_one and not any(sign in value for sign in b"=:/") else None
+
+
 def _in_prose(name: Name) -> Span | None:
     """Find the value in "the password is k3jd8f2" and "token 7f0c1d2e expired"."""
     match = _PROSE.match(name.data, name.end)
@@ -245,6 +282,57 @@ def scheme(data: bytes, begin: int, end: int) -> Span | None:
     return match.span("value") if match and not is_word and _ODD_WORD.search(match["value"]) else None
 
 
+def user_option(data: bytes, begin: int, end: int) -> Span | None:
+    """Find the password in `curl -u ann:hunter2`; without `curl`, only one that is no word or number."""
+    match = _USER_OPTION.match(data, end)
+    if match is None or (not match["between"] and b"--" in data[begin:end]):
+        return None
+    value = match["value"]
+    if values.is_harmless(value) or value.startswith(b"***"):
+        return None
+    if _CURL.search(data, max(0, begin - 300), begin):
+        return match.span("value")
+    is_one = match["between"] and values.is_mixed(value) and not any(sign in value for sign in b":/")
+    return match.span("value") if is_one and not values.is_number(value) else None
+
+
+def oauth_code(data: bytes, begin: int, end: int) -> Span | None:
+    """Find the code of OAuth in the query of a URL: beside `state=`, or where the path ends in `callback`."""
+    match = _OAUTH_CODE.match(data, end)
+    if match is None or values.is_harmless(match["value"]):
+        return None
+    is_code = b"&state=" in match["rest"] or _CALLBACK.search(data, max(0, begin - 400), begin + 1)
+    return match.span("value") if is_code else None
+
+
+_INSERT = re.compile(
+    rb"\s{1,8}[\w.\"`\[\]\\]{1,100}\s{0,8}\((?P<columns>[^()]{1,2000})\)\s{0,8}VALUES\s{0,8}(?=\()", re.IGNORECASE
+)
+_SQL_PART = re.compile(
+    rb"[eEnN]?\\*'(?P<value>(?:[^'\\\n]|''|\\[^'\n])*)\\*'|\\*\"(?P<other>[^\"\\\n]*)\\*\""
+    rb"|[(),;]|(?i:insert|replace) "  # of the next statement
+)
+
+
+def inserted(data: bytes, end: int) -> list[tuple[str, Span]]:
+    """Return the texts that an `INSERT` has in its rows, each with the name of its column."""
+    statement = _INSERT.match(data, end)
+    if statement is None:
+        return []
+    columns = [name.strip(b" \n\t\"'`[]\\").decode("utf-8", "replace") for name in statement["columns"].split(b",")]
+    found: list[tuple[str, Span]] = []
+    depth = column = 0
+    for part in _SQL_PART.finditer(data, statement.end(), statement.end() + _MAX_CONTAINER_BYTES):
+        sign = part[0]
+        depth += (sign == b"(") - (sign == b")")
+        if sign == b";" or sign[-1:] == b" " or depth > _MAX_DEPTH:
+            break
+        column = column + 1 if sign == b"," and depth == 1 else 0 if depth == 0 else column
+        if sign[-1:] in {b"'", b'"'} and depth == 1 and column < len(columns):
+            found.append((columns[column], part.span("value" if part["value"] is not None else "other")))
+    return found
+
+
 _ANYWHERE: Final = {
     b"---begin": _PEM,
     b"-- begin": _PEM,
@@ -255,8 +343,19 @@ _ANYWHERE: Final = {
 }
 
 
+_USER_OPTIONS = frozenset(word.encode() for word in USER_OPTIONS)
+_OAUTH_CODES = frozenset(word.encode() for word in OAUTH_CODES)
+
+
 def anywhere(data: bytes, begin: int, end: int) -> Span | None:
-    """Find a private key, a password of SQL, or the value of a cookie that Python shows."""
-    pattern = _ANYWHERE[data[begin:end].lower()]
+    """Find a private key, a password of SQL or an option, a code of OAuth, or the value of a cookie in Python."""
+    word = data[begin:end].lower()
+    if word in _USER_OPTIONS:
+        return user_option(data, begin, end)
+    if word in _OAUTH_CODES:
+        return oauth_code(data, begin, end)
+    pattern = _ANYWHERE.get(word)
+    if pattern is None:
+        return None  # a longer word that ends in `pw`
     match = pattern.match(data, begin if pattern is _PEM else end)
     return match.span("value") if match else None

@@ -57,6 +57,10 @@ _PROSE: Final = frozenset(
     option flag argument parameter switch""".split()
 )
 _PARTICIPLE = re.compile(rb"[a-z]{2,}(?:ed|ing)")
+_ENCODED = re.compile(rb"[\w.+/=%~-]+")
+_ALGORITHM = re.compile(
+    rb"(?i)(?:argon2(?:id?|d)?|pbkdf2|scrypt|sha-?\d+|md5|[hrep]s\d{3}|ed25519|aes\d*|rsa\d*|base64|oauth2|v\d)\b.*"
+)
 _WORD = re.compile(rb"[A-Za-z][a-z'\xe2\x80\x99-]*")
 _SAYS = re.compile(
     rb"(?i)\b(?:is|are|was|must|may|should|cannot|can't|has|have|not|no|required|invalid|expired|too|field|please|wrong)\b"
@@ -97,6 +101,11 @@ def is_mixed(value: bytes) -> bool:
     return len(value) >= 5 and ((has_digit and has_letter) or has_sign)
 
 
+def is_algorithm(value: bytes) -> bool:
+    """Return True for the name of an algorithm or a version, which is mixed as a secret is."""
+    return _ALGORITHM.fullmatch(value) is not None
+
+
 def is_message(value: bytes) -> bool:
     """Return True if a text is a sentence about a field: "This field is required."."""
     return (
@@ -112,6 +121,9 @@ def is_shaped(name: bytes, value: bytes) -> bool:
     if b"sig" in name:
         return len(value) >= 20 and b"hmac" not in value.lower()
     digits = value.isdigit()
+    if name in {b"assertion", b"samlresponse"} or b"verifier" in name:
+        has_digit = any(byte in b"0123456789" for byte in value)
+        return _ENCODED.fullmatch(value) is not None and len(value) >= (12 if has_digit else 20)
     if name == b"pin":
         return digits and 4 <= len(value) <= 10  # `pin: GPIO17` is a wire
     if b"otp" in name:

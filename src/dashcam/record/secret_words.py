@@ -32,11 +32,15 @@ NAMES: Final = (
 # These are a whole part of a name, and the value must look like a secret too: `sid=k3jd8f2`, `userPin: 4821`.
 WEAK_NAMES: Final = (
     *("sid", "otp", "totp", "pin", "cvv", "cvc", "cvv2", "cvc2", "pass", "passw", "sig", "signature", "psk"),
-    *("csrf", "xsrf", "auth"),
+    *("csrf", "xsrf", "auth", "assertion", "samlresponse", "code_verifier", "codeverifier"),
 )
 ADDRESSES: Final = ("://", "%2f%2f", "%3a//", "%252f%252f", "%253a//", ":\\/\\/", ":\\\\/\\\\/")
 SCHEMES: Final = ("bearer", "basic")
 ANYWHERES: Final = ("---begin", "-- begin", "identified", "putty-user-key", "<cookie", "morsel:")
+INSERTS: Final = ("insert into", "insert ignore into", "replace into")
+USER_OPTIONS: Final = (" -u", "'-u", '"-u', "--user", "--proxy-user")
+OAUTH_CODES: Final = ("?code=", "&code=", "%3fcode%3d", "%26code%3d")
+PW: Final = ("pw=", "pw:", "pw'", 'pw"', "pw\\", "pw =", "pw :")  # a word has at least three bytes
 
 MAX_NAME_BYTES = 48  # of the rest of a name, to either side of the word
 MAX_SKIPPED_BYTES = 16  # quotes and blanks between a name and what assigns its value
@@ -123,10 +127,10 @@ def _is_allowed(data: bytes, begin: int, end: int, kind: int, *, is_json: bool) 
         case 0:
             return _is_assigned(data, begin, end, is_json=is_json)
         case 1:
-            is_part = _begins_part(data, begin) and _at(data, end) not in _LETTERS
+            is_part = begins_part(data, begin) and _at(data, end) not in _LETTERS
             return is_part and _is_assigned(data, begin, end, is_json=is_json)
         case 2:
-            return _begins_part(data, begin) and _run(data, end) >= MIN_TOKEN_BYTES
+            return begins_part(data, begin) and _run(data, end) >= MIN_TOKEN_BYTES
         case 3:
             return _has_user(data, end)
         case 4:
@@ -134,7 +138,7 @@ def _is_allowed(data: bytes, begin: int, end: int, kind: int, *, is_json: bool) 
     return True
 
 
-def _begins_part(data: bytes, begin: int) -> bool:
+def begins_part(data: bytes, begin: int) -> bool:
     """Return True if no part of a name or a token goes on into the word: an escape before it is none."""
     before = _at(data, begin - 1)
     return (
@@ -233,8 +237,17 @@ def _is_assigned(data: bytes, begin: int, end: int, *, is_json: bool) -> bool:  
     if byte == ord(","):
         return is_quoted
     if byte == ord("("):
-        return _at(data, at + 1) in b"\"'\\"
+        return _at(data, at + 1) in b"\"'\\" or _has_digit(data, at)
+    if data[at : at + 2] == b"->" or _is_said(data, at):
+        return True
     return byte in b">%" or (is_blank and _has_digit(data, at))
+
+
+def _is_said(data: bytes, at: int) -> bool:
+    """Return True if a quoted text follows a verb: `password is 'swordfish'`."""
+    at += 2 if data.startswith(b"is", at) else 3 if data.startswith(b"was", at) else 0
+    at += _at(data, at) == ord(":")
+    return _at(data, at) == ord(" ") and _at(data, at + 1) in b"\"'`\\"
 
 
 def _is_in_tag(data: bytes, at: int) -> bool:
