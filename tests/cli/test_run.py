@@ -80,6 +80,7 @@ def test_a_shipper_that_dies_is_started_again(tmp_path):
     """While the command goes on."""
     command = ["run", "--", sys.executable, "-c", WAITING, 2]
     with running_dashcam(*command, folder=tmp_path, DASHCAM_CONSOLE="off") as running:
+        until(lambda: "ready" in running.output.read_text(), "command at work")
         first = until(lambda: read_heartbeat(tmp_path).pid, "shipper")
         os.kill(first, signal.SIGKILL)
 

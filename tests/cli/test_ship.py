@@ -104,8 +104,9 @@ def test_room_is_made(tmp_path):
     """Segments that are delivered go when they take more than half of the limit; the account knows them still."""
     for _ in range(6):
         record(tmp_path, 10)
-    with running_dashcam("ship", folder=tmp_path, DASHCAM_SPOOL_LIMIT="8MiB", DASHCAM_SYNC_INTERVAL="0.1"):
-        until(lambda: len(segment_files(tmp_path / "spool")) == 2, "removal")
+    limit = sum(path.stat().st_size for path in segment_files(tmp_path / "spool"))
+    with running_dashcam("ship", folder=tmp_path, DASHCAM_SPOOL_LIMIT=str(limit), DASHCAM_SYNC_INTERVAL="0.1"):
+        until(lambda: len(segment_files(tmp_path / "spool")) == 3, "removal")
 
     account = collect_stats(tmp_path)
     assert account.recorded == account.routes["stdout"].delivered == 60

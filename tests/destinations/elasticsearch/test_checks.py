@@ -51,6 +51,7 @@ def test_all_is_well_with_a_real_engine(doctor, engine_url, namespace):
     assert status == 0, findings[-1]
     assert [f"{finding['way']} {finding['hop']}" for finding in findings] == [
         "recording spool",
+        "sending shipper",
         "sending configuration",
         "sending name",
         "sending connection",

@@ -24,6 +24,7 @@ def test_all_is_well(doctor, loggly):
     assert status == 0
     assert [f"{finding['way']} {finding['hop']}" for finding in findings] == [
         "recording spool",
+        "sending shipper",
         "sending configuration",
         "sending name",
         "sending connection",
@@ -140,4 +141,4 @@ def test_each_backend_is_examined(doctor, loggly):
 
     assert status == 1
     assert [finding["route"] for finding in findings if finding["hop"] == "spool"] == ["loggly", "local", "stdout"]
-    assert [finding["is_well"] for finding in findings if finding["route"] == "local"] == [True] * 4
+    assert [finding["is_well"] for finding in findings if finding["route"] == "local"] == [True] * 5
