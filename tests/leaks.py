@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,9 @@ def _running():
 def _children():
     # Only Linux says so without help.
     for task in Path("/proc/self/task").glob("*/children"):
-        for pid in task.read_text().split():
-            yield f"process {pid} ({Path(f'/proc/{pid}/cmdline').read_text()})"
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread, or a process, that ends just now
+            for pid in task.read_text().split():
+                yield f"process {pid} ({Path(f'/proc/{pid}/cmdline').read_text()})"
 
 
 def _files():
