@@ -1,4 +1,4 @@
-"""The own tests of Flask, requests and psycopg2 give the same results with Dashcam on as without it."""
+"""The own tests of Flask, requests and psycopg2 give the same results with Dashcam on, but for those of `KNOWN`."""
 
 import os
 import subprocess
@@ -31,6 +31,19 @@ SUITES = {
         ("--deselect=tests/test_requests.py::TestTimeout",),
     ),
     "psycopg2": Suite("psycopg2==2.9.13", ("pytest<9", "psycopg2-binary==2.9.13")),
+}
+
+# Tests that look at what a program's results do not depend on, and so end in another way; each with what it looks at.
+KNOWN = {
+    "tests.test_connection.ConnectionTests::test_cursor_factory_none": "the exact class of a cursor: ours is a subclass",
+    **dict.fromkeys(
+        (
+            f"tests.test_module.ConnectTestCase::test_{name}"
+            for name in ("async", "dsn", "factory", "no_keywords", "there_might_be_nothing")
+        ),
+        "the arguments of the private `psycopg2._connect`, which has our connection factory among them",
+    ),
+    "tests.test_requests.TestRequests::test_response_iter_lines_reentrant": "expected to fail, by the time that data comes",
 }
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
@@ -124,4 +137,4 @@ def changed(without, with_dashcam):
     """The tests that ended in another way, with both outcomes."""
     names = without.keys() | with_dashcam.keys()
     pairs = {name: (without.get(name), with_dashcam.get(name)) for name in sorted(names)}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1] and name not in KNOWN}
