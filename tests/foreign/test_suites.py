@@ -33,7 +33,7 @@ SUITES = {
     "psycopg2": Suite("psycopg2==2.9.13", ("pytest<9", "psycopg2-binary==2.9.13")),
 }
 
-# Tests that look at what a program's results do not depend on, and so end in another way; each with what it looks at.
+# Tests that end in another way, because they look at what no program's results depend on; each with what that is.
 KNOWN = {
     "tests.test_connection.ConnectionTests::test_cursor_factory_none": "the exact class of a cursor: ours is a subclass",
     **dict.fromkeys(
@@ -43,7 +43,7 @@ KNOWN = {
         ),
         "the arguments of the private `psycopg2._connect`, which has our connection factory among them",
     ),
-    "tests.test_requests.TestRequests::test_response_iter_lines_reentrant": "expected to fail, by the time that data comes",
+    "tests.test_requests.TestRequests::test_response_iter_lines_reentrant": "expected to fail, but for luck",
 }
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
