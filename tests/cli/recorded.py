@@ -20,5 +20,9 @@ def record(folder, count, **environment):
 
 
 def numbers(text):
-    """The numbers of the events that stand in JSON Lines, among other lines."""
-    return [json.loads(line)["labels"]["number"] for line in text.splitlines() if line.startswith("{")]
+    """The numbers of the events that stand in JSON Lines, among other lines; not of one that is just being written."""
+    return [
+        json.loads(line)["labels"]["number"]
+        for line in text[: text.rfind("\n") + 1].splitlines()
+        if line.startswith("{")
+    ]

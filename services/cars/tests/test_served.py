@@ -40,7 +40,8 @@ def test_probes_are_no_ones_story(start, parts_database_url, recording):
         ask("GET", f"{service.url}/healthz")
         after = recording.events()[before:]
 
-    assert [event.get("message") for event in after] == []
+    # The test's own calls may be recorded too, as those of another service.
+    assert [event.get("message") for event in after if event.get("service.name") == "parts"] == []
 
 
 def test_a_killed_worker_leaves_no_car(cars, parts, sql):
