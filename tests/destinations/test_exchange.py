@@ -21,17 +21,16 @@ from dashcam.testing.backend_contract import line
 
 TIMEOUT_S = 0.5
 MAX_BYTES = 64 << 20
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+HEAD = b"Content-Type: application/json\r\n"  # after the status line
 
 
 def trickled_head(is_over):
-    yield b"HTTP/1.1 200 OK\r\n"
+    yield HEAD
     while not is_over.wait(0.05):
         yield b"X-More: yes\r\n"
 
 
 def trickled_status(is_over):
-    yield b"HTTP/1.1 200 "
     while not is_over.wait(0.05):
         yield b"O"
 
@@ -49,6 +48,7 @@ def trickled_chunks(is_over):
 
 
 def always_continue(is_over):
+    yield b"\r\n"
     while not is_over.is_set():
         yield b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -97,8 +97,9 @@ SERVERS = [
 
 
 @contextmanager
-def serving(answer):
+def serving(answer, status):
     """A server that gives each connection the same answer, after it has read some of the request."""
+    first = {trickled_status: b"HTTP/1.1 %d " % status, always_continue: b"HTTP/1.1 100 Continue\r\n", silence: b""}
     is_over = threading.Event()
     threads = []
 
@@ -106,6 +107,7 @@ def serving(answer):
         with connection, suppress(OSError):
             connection.settimeout(5)
             connection.recv(65536)
+            connection.sendall(first.get(answer, b"HTTP/1.1 %d It\r\n" % status))
             for part in answer(is_over):
                 connection.sendall(part)
 
@@ -135,15 +137,16 @@ CLIENTS = {
     "elasticsearch backend": lambda url: Elasticsearch(engine(url), "default"),
     "elasticsearch store": lambda url: ElasticsearchStore(engine(url), "default"),
     "loggly backend": lambda url: Loggly(url, Secret("token"), timeout_s=TIMEOUT_S),
-    "loggly store": lambda url: LogglyStore(url, Secret("token"), timeouts=Timeouts(answer_s=TIMEOUT_S)),
+    "loggly store": lambda url: LogglyStore(url, Secret("token"), timeouts=Timeouts(answer_s=TIMEOUT_S, busy_s=0)),
 }
 
 
 @pytest.mark.parametrize("answer", SERVERS, ids=lambda answer: answer.__name__)
 @pytest.mark.parametrize("client", CLIENTS)
-def test_an_exchange_ends(client, answer):
+@pytest.mark.parametrize("status", [200, *(pytest.param(each, marks=pytest.mark.long) for each in (400, 429, 503))])
+def test_an_exchange_ends(client, answer, status):
     """In its time, with an error that says what is the matter, and without keeping what came."""
-    with serving(answer) as url, closing(CLIENTS[client](url)) as opened:
+    with serving(answer, status) as url, closing(CLIENTS[client](url)) as opened:
         tracemalloc.start()
         try:
             with pytest.raises((BackendUnavailable, StoreUnreachable), match=r"127\.0\.0\.1"):
