@@ -9,7 +9,17 @@ import pytest
 from dashcam.destinations import elasticsearch, fluentd, local, loggly
 from dashcam.destinations.registry import every_setting, load_settings
 from dashcam.errors import SettingsError
-from dashcam.settings import RecordSettings, Secret, Settings, in_force, load, load_or_default, service_identity
+from dashcam.settings import (
+    OF_DESTINATIONS,
+    RecordSettings,
+    Secret,
+    Settings,
+    in_force,
+    load,
+    load_or_default,
+    service_identity,
+    variables,
+)
 
 ELASTICSEARCH, ELK, LOCAL, LOGGLY = (folder.DESTINATION.options for folder in (elasticsearch, fluentd, local, loggly))
 
@@ -97,8 +107,17 @@ def test_what_cannot(kind, variable, text, expected):
 
 def test_a_name_that_is_no_setting():
     """The command says so, and which there are; those of destinations that are not used among them."""
-    with pytest.raises(SettingsError, match=r"DASHCAM_SPOL_LIMIT is not a setting. Known: .*DASHCAM_NAMESPACE"):
+    with pytest.raises(SettingsError, match=r"DASHCAM_SPOL_LIMIT is not a setting. Did you mean DASHCAM_SPOOL_LIMIT"):
         load_settings({"DASHCAM_SPOL_LIMIT": "1GB", "DASHCAM_NAMESPACE": "default"})
+    with pytest.raises(SettingsError, match=r"DASHCAM_COLOUR is not a setting. Known: .*DASHCAM_NAMESPACE"):
+        load_settings({"DASHCAM_COLOUR": "red"})
+
+
+def test_the_names_of_destinations():
+    """Those that a service may have, too, are all that any destination has and recording and the command have not."""
+    every = {each.metadata["variable"] for each in every_setting()}
+    others = {each.metadata["variable"] for each in variables([RecordSettings, Settings])}
+    assert {name for name in every - others if name.startswith("DASHCAM_")} == OF_DESTINATIONS
 
 
 def test_a_route_nobody_uses_stops_nothing():

@@ -7,7 +7,7 @@ Each reader has a frozen dataclass of its own, made of `setting` fields: a servi
 import os
 import platform
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,7 +20,9 @@ from dashcam.patterns import OwnSecrets, read_own_secrets
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
-MIN_LIKENESS = 0.85  # of a name to the setting that it is taken for, 1 for the same
+MIN_LIKENESS = 0.6  # of a name without DASHCAM_ to the setting that may be meant, 1 for the same
+OF_DESTINATIONS = {"DASHCAM_LOCAL_LIMIT", "DASHCAM_NAMESPACE", "DASHCAM_RETENTION"}  # a service may have them, too
+_PREFIX = "DASHCAM_"
 _LINK_NAME = re.compile(
     r"DASHCAM_(?:\w+_)?"
     r"(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_\w+)"
@@ -268,7 +270,7 @@ def load(kind: type[T], environment: Mapping[str, str] | None = None) -> T:
 def load_or_default(kind: type[T], environment: Mapping[str, str] | None = None) -> tuple[T, list[str]]:
     """Return the settings of one kind with the default in place of what cannot be used, and a sentence for each fault.
 
-    For a service, which no variable of ours may stop. Names that look like a misspelt one of this kind are faults, too.
+    For a service, which no variable of ours may stop. `DASHCAM_` names that are no setting's are faults, too.
 
         settings, faults = load_or_default(RecordSettings, {"LOG_LEVEL": "LOUD"})
         settings.level  # "INFO"
@@ -277,11 +279,26 @@ def load_or_default(kind: type[T], environment: Mapping[str, str] | None = None)
     values, faults = _read(kind, given)
     defaults = {each.metadata["variable"]: each.metadata["default"] for each in variables([kind])}
     sentences = [f"{fault} {variable}={defaults[variable]} is in force." for variable, fault in faults.items()]
+    known = {each.metadata["variable"] for each in variables([kind, RecordSettings, Settings])} | OF_DESTINATIONS
+    return kind(**values), sentences + unknown_names(given, known)
+
+
+def unknown_names(given: Mapping[str, str], known: Collection[str]) -> list[str]:
+    """Return a sentence for each `DASHCAM_` name of an environment that is not known, with the one that is meant."""
+    ours = sorted(name.removeprefix(_PREFIX) for name in known if name.startswith(_PREFIX))
+    # Also by its first word: SPOOL means SPOOL_LIMIT.
+    meant = {name.partition("_")[0]: name for name in reversed(ours)} | {name: name for name in ours}
+    sentences = []
     for name in sorted(given):
-        if name.startswith("DASHCAM_") and name not in defaults and not is_link(name, given[name]):
-            close = get_close_matches(name, defaults, 1, MIN_LIKENESS)
-            sentences += [f"{name} is not a setting. Did you mean {close[0]}?"] if close else []
-    return kind(**values), sentences
+        if name.startswith(_PREFIX) and name not in known and not is_link(name, given[name]):
+            close = get_close_matches(name.removeprefix(_PREFIX), meant, 1, MIN_LIKENESS)
+            hint = (
+                f"Did you mean {_PREFIX}{meant[close[0]]}?"
+                if close
+                else f"Known: {', '.join(_PREFIX + each for each in ours)}."
+            )
+            sentences.append(f"{name} is not a setting. {hint}")
+    return sentences
 
 
 def _read(kind: type[Any], given: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from dashcam.destinations.destination import Destination, StoryReference
 from dashcam.errors import SettingsError
 from dashcam.find.query import Store
-from dashcam.settings import RecordSettings, Settings, is_link, load, variables
+from dashcam.settings import RecordSettings, Settings, load, unknown_names, variables
 from dashcam.ship.batch import Backend
 
 T = TypeVar("T")
@@ -66,7 +66,9 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     kinds += [destination.options for destination in offered if destination]
     for kind in kinds:
         _attempt(partial(load, kind, given), faults)
-    faults += _unknown_names(given, {each.metadata["variable"] for each in variables([Settings, *kinds])})
+    if unknown_names(given, {each.metadata["variable"] for each in variables([Settings, *kinds])}):
+        # Only now are the options of the other destinations imported.
+        faults += unknown_names(given, {each.metadata["variable"] for each in every_setting()})
     if faults or settings is None:
         raise SettingsError("\n".join(dict.fromkeys(faults)))
     return settings
@@ -78,15 +80,6 @@ def _attempt(read: Callable[[], T], faults: list[str]) -> T | None:
     except SettingsError as fault:
         faults += str(fault).splitlines()
         return None
-
-
-def _unknown_names(given: Mapping[str, str], names: set[str]) -> list[str]:
-    ours = [name for name, value in given.items() if name.startswith("DASHCAM_") and not is_link(name, value)]
-    strange = sorted(name for name in ours if name not in names)
-    if not strange:
-        return []  # the options of the other destinations need not be imported
-    every = sorted({each.metadata["variable"] for each in every_setting()})
-    return [f"{name} is not a setting. Known: {', '.join(every)}." for name in strange if name not in every]
 
 
 def every_setting() -> Iterator[Field[Any]]:
