@@ -1,6 +1,7 @@
 """Look at each hop of the way to the backends of LOG_BACKEND and back, and name the first that is broken, with the fix.
 
-Last a canary event is sent and found again. Exit status 1 when something is broken.
+Last a canary event is sent and found again. Exit status 1 when something is broken. A note says what the services that
+run here do not record: no requests, calls without their IDs, client libraries without their packages.
 """
 
 import argparse
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from dashcam.cli import NOT_FOUND, OK
+from dashcam.cli.service_check import service_checks
 from dashcam.cli.spool_check import spool_checks
 from dashcam.destinations import registry
 from dashcam.destinations.canary import canary_checks
@@ -41,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _checks(route: str, settings: Settings, wait_s: float | None) -> "Iterator[Check]":
+    if route == settings.routes[0]:  # once is enough
+        yield from service_checks(settings)
     yield from spool_checks(settings)
     destination, options = registry.get(route), registry.options(route)
     wait_s = wait_s or destination.found_within_s
@@ -54,7 +58,7 @@ def _print_finding(route: str, finding: "Finding", *, is_json: bool) -> None:
     if is_json:
         print(orjson.dumps({"route": route} | asdict(finding)).decode(), flush=True)
         return
-    mark = "ok    " if finding.is_well else "BROKEN"
+    mark = ("note  " if finding.fix else "ok    ") if finding.is_well else "BROKEN"
     took = f"{finding.took_s * 1000:,.0f} ms"
     print(f"{mark} {route} {finding.way} {finding.hop}: {finding.seen} ({took})", flush=True)
     if finding.fix:

@@ -16,12 +16,20 @@ class Broken(DashcamError):
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What was seen is no fault of the way, but something is missing; `fix` says what to do."""
+
+    seen: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
-    """One step of a way: `look` gives what was seen, or raises `DashcamError`, best `Broken`."""
+    """One step of a way: `look` gives what was seen, maybe with a fix, or raises `DashcamError`, best `Broken`."""
 
     way: str
     name: str
-    look: Callable[[], str]
+    look: Callable[[], str | Note]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,9 @@ def examine(hops: Iterable[Check]) -> Iterator[Finding]:
     for hop in hops:
         began_s = time.monotonic()
         try:
-            seen, fix, is_well = hop.look(), "", True
+            look = hop.look()
+            seen, fix = (look.seen, look.fix) if isinstance(look, Note) else (look, "")
+            is_well = True
         except DashcamError as fault:
             seen, fix, is_well = str(fault), getattr(fault, "fix", ""), False
         yield Finding(hop.way, hop.name, is_well, seen, fix, time.monotonic() - began_s)
