@@ -1,4 +1,4 @@
-"""Fails a test that leaves behind what it began: threads, processes, open files."""
+"""Fails a test that leaves behind what it began: threads, processes, open files, a recorder."""
 
 import gc
 import os
@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from dashcam.record import recorder
 
 PATIENCE_S = 5  # for what is just about to end
 
@@ -39,6 +41,22 @@ def _files():
             yield f"file {number} ({Path('/dev/fd', number).resolve()})"
 
 
+def _recorders():
+    """The services that this process records; it records none from now on."""
+    names = [each.service.name for each in recorder.running()]
+    recorder.stop()
+    return names
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    # A module that records as it is imported would do so in every test.
+    report = yield
+    if names := _recorders():
+        report.outcome, report.longrepr = "failed", f"importing {collector.nodeid} records as {', '.join(names)}"
+    return report
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     # Not before its fixtures: those of the session are begun by whichever test comes first.
@@ -56,4 +74,6 @@ def pytest_runtest_teardown(item):
             if time.monotonic() > deadline:
                 pytest.fail("left behind: " + ", ".join(sorted(left)), pytrace=False)
             threading.Event().wait(0.02)
+    if names := _recorders():
+        pytest.fail(f"left recording as {', '.join(names)}: ask for the fixture `recording`", pytrace=False)
     return result

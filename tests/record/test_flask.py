@@ -386,7 +386,7 @@ def test_two_applications_of_one_process(recording):
     assert [event.get("service.name") for event in _lines(recording)] == ["cars", "parts", "cars"]
 
 
-def test_an_application_is_freed_with_its_last_name():
+def test_an_application_is_freed_with_its_last_name(recording):
     """Flask promises that, and its own tests ask for it: no cycle of ours keeps an application."""
     app = flask.Flask("freed")
     app.add_url_rule("/", view_func=lambda: "here")
