@@ -7,8 +7,9 @@ import pytest
 
 from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.spool.reader import SegmentReader, segment_files
+from dashcam.spool.segment import encode_header
 
-from ..spool.spools import ids_in, log_line, run_writer, span_line, start_line, write_to
+from ..spool.spools import SHARED, ids_in, log_line, run_writer, span_line, start_line, write_to
 
 
 def _epilogue(spool):
@@ -165,4 +166,23 @@ def test_what_damage_hides_is_unknown(tmp_path, hole):
     assert {event["log.level"] for event in events} == {"warning"}
     assert events[0]["message"] == (
         "request unknown: POST /cars, open for at least 1.250 s; the segment is damaged, which may hide its end"
+    )
+
+
+def test_what_a_stopped_machine_took_is_unknown(tmp_path):
+    """Its last lines may never have come to the disk: the boot ID in its header is another one."""
+    _killed(tmp_path)
+    (path,) = segment_files(tmp_path)
+    data = path.read_bytes()
+    end = data.index(b"\n") + 1
+    now_ns = int(path.stem[:12], 16) * 1_000_000
+    path.write_bytes(encode_header(path.stem, 1, SHARED, now_ns, "a-boot-of-before") + data[end:])
+
+    events = [orjson.loads(event.data) for event in _epilogue(tmp_path)]
+
+    assert {event["span"]["id"] for event in events} == {"a", "c"}
+    assert {event["event"]["action"] for event in events} == {"request-unknown"}
+    assert {event["event"]["outcome"] for event in events} == {"unknown"}
+    assert events[0]["message"] == (
+        "request unknown: POST /cars, open for at least 1.250 s; the machine stopped, which may have taken its end"
     )

@@ -12,7 +12,10 @@ import orjson
 from dashcam.event import NS_PER_S, EncodedEvent, format_time
 from dashcam.spool.line import LineExpander, is_span, is_start, time_of
 from dashcam.spool.reader import SegmentReader
-from dashcam.spool.segment import Header
+from dashcam.spool.segment import Header, boot_id
+
+DAMAGED = "the segment is damaged, which may hide its end"
+STOPPED = "the machine stopped, which may have taken its end"
 
 _log = logging.getLogger("dashcam.ship")
 
@@ -33,14 +36,15 @@ def synthesized_events(reader: SegmentReader) -> SynthesizedEvents:
     """Return the events that a final segment's end gives rise to; the same, with the same IDs, at every reading.
 
     A request that was open when its process died is reported as aborted, with the last sign of life that the process
-    gave: how much longer it was open is unknown. Where a part of the segment is damaged, that may hide the end of the
-    request, so what became of it is reported as unknown. Events that were dropped are reported by count.
+    gave: how much longer it was open is unknown. Where a part of the segment is damaged, or the machine stopped before
+    everything was on the disk, that may hide the end of the request, so what became of it is reported as unknown.
+    Events that were dropped are reported by count.
     """
     header = reader.refresh()
     events, damaged = [], 0
-    for fields, number, last_ns, is_damaged in () if header.is_sealed else _open_requests(reader):
+    for fields, number, last_ns, doubt in () if header.is_sealed else _open_requests(reader):
         try:
-            events.append(_unended(header, fields, number, last_ns, is_damaged=is_damaged))
+            events.append(_unended(header, fields, number, last_ns, doubt))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as fault:
             _log.warning("%s: the start mark in line %d is damaged: %r", reader.path, number, fault)
             damaged += 1
@@ -49,8 +53,8 @@ def synthesized_events(reader: SegmentReader) -> SynthesizedEvents:
     return SynthesizedEvents(events, damaged)
 
 
-def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int, int, bool]]:
-    """Yield the starts without an end: the mark, its number, the last sign of life, and if damage may hide the end."""
+def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int, int, str]]:
+    """Yield the starts without an end: the mark, its number, the last sign of life, and what may hide the end."""
     starts: dict[str, tuple[dict[str, Any], int]] = {}
     last_ns = 0
     passages = list(reader.passages(is_final=True))
@@ -68,35 +72,40 @@ def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int,
         except (ValueError, KeyError, TypeError) as fault:
             _log.debug("%s: line %d is damaged: %s", reader.path, after.sequence, fault)
             is_damaged = True
+    doubt = DAMAGED if is_damaged else STOPPED if _has_stopped(reader.header) else ""
     for fields, number in starts.values():
-        yield fields, number, last_ns, is_damaged
+        yield fields, number, last_ns, doubt
 
 
-def _unended(header: Header, start: dict[str, Any], number: int, last_ns: int, *, is_damaged: bool) -> EncodedEvent:
+def _has_stopped(header: Header) -> bool:
+    """Return whether the machine that wrote a segment runs no more: the end of the segment may never have been synced.
+
+    A segment of another machine, on a shared disk, looks the same.
+    """
+    return bool(header.boot and boot_id()) and header.boot != boot_id()
+
+
+def _unended(header: Header, start: dict[str, Any], number: int, last_ns: int, doubt: str) -> EncodedEvent:
     age_ns = max(0, last_ns - start["time_ns"])
+    became = "unknown" if doubt else "aborted"
     kept: dict[str, Any] = {
         name: start[name] for name in ("http", "trace", "span", "parent", "transaction", "url") if name in start
     }
     event: dict[str, Any] = {
         "time_ns": last_ns,
-        "log.level": "warning" if is_damaged else "error",
-        "message": f"request {'unknown' if is_damaged else 'aborted'}: {start['message']}, "
-        f"open for at least {_seconds(age_ns)}; "
-        + (
-            "the segment is damaged, which may hide its end"
-            if is_damaged
-            else f"last sign of life {format_time(last_ns)}"
-        ),
+        "log.level": "warning" if doubt else "error",
+        "message": f"request {became}: {start['message']}, open for at least {_seconds(age_ns)}; "
+        + (doubt or f"last sign of life {format_time(last_ns)}"),
         **kept,
         "log": {"logger": "dashcam.ship"},
         "event": {
             "kind": "event",
-            "action": "request-unknown" if is_damaged else "request-aborted",
-            "outcome": "unknown" if is_damaged else "failure",
+            "action": f"request-{became}",
+            "outcome": "unknown" if doubt else "failure",
             "duration": age_ns,
         },
     }
-    return _derived(header, event, f"{'unknown' if is_damaged else 'aborted'}-{number:08d}", number)
+    return _derived(header, event, f"{became}-{number:08d}", number)
 
 
 def _seconds(duration_ns: int) -> str:
