@@ -7,14 +7,14 @@ done ahead of their turn. Saving takes the same time however many segments there
 
 import contextlib
 import logging
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dashcam.ship.journal import Journal, read_journal
+from dashcam import machine
+from dashcam.ship.journal import Journal, read_journal, replace_file
 
 SUFFIX = ".journal"
 COUNTS = ("delivered", "dead", "damaged", "earlier")
@@ -105,7 +105,7 @@ class CheckpointFile:
         self._previous_marks: dict[str, SegmentOffset] = {}
         self._done = {key for key, mark in self._marks.items() if mark.is_done}
         self._snapshot_bytes = 0
-        self._changing = threading.RLock()
+        self._changing = machine.RLock()
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -251,7 +251,7 @@ def load_checked(folder: Path) -> dict[str, Checkpoint]:
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         if damaged := _read(path)[1]:
             aside = path.with_suffix(f"{SUFFIX}.damaged")
-            aside.write_bytes(path.read_bytes())
+            replace_file(aside, path.read_bytes())
             _log.error("%s: %d damaged records are left out; a copy of the file is %s", path, damaged, aside)
             checkpoint = checkpoints[path.stem]
             checkpoints[path.stem] = replace(checkpoint, damaged=checkpoint.damaged + damaged)

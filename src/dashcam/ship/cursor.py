@@ -1,13 +1,13 @@
 """One route's way through the spool: what comes next, and how far it has come."""
 
 import logging
-import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from dashcam import machine
 from dashcam.event import EncodedEvent
 from dashcam.ship.batch import Limits
 from dashcam.ship.checkpoint import START, SegmentOffset
@@ -100,7 +100,6 @@ class SpoolCursor:
         *,
         max_open: int = MAX_OPEN,
         final_check_s: float = 0.0,
-        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spool = spool
         self._listing = SpoolListing(spool)
@@ -108,7 +107,6 @@ class SpoolCursor:
         self._segments: dict[str, _Segment] = {}
         self._readers = _Readers(max_open)
         self._final_check_s = final_check_s
-        self._clock_s = clock_s
         self._waiting: deque[tuple[EncodedEvent | None, EventKey, _Mark]] = deque()
         self._damaged = 0
         self.obstacles: dict[Path, str] = {}
@@ -202,7 +200,7 @@ class SpoolCursor:
 
     def _has_become_final(self, segment: _Segment, reader: SegmentReader) -> bool:
         """Ask whether the writer is gone, if it was not asked a moment ago. What is final is then read to its end."""
-        if (now_s := self._clock_s()) >= segment.check_at_s:
+        if (now_s := machine.monotonic()) >= segment.check_at_s:
             segment.check_at_s = now_s + segment.pause_s
             segment.pause_s = min(2 * segment.pause_s, max(self._final_check_s, MAX_FINAL_CHECK_S))
             segment.is_final = reader.is_final()

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import BinaryIO, NamedTuple
 
 import orjson
 
+from dashcam import machine
 from dashcam.errors import DashcamError
 from dashcam.event import EncodedEvent
-from dashcam.ship.journal import Journal, read_journal
+from dashcam.ship.journal import Journal, read_journal, write_all
 
 LETTERS = ".jsonl"
 REPLAYING = ".replaying"
@@ -32,7 +32,7 @@ class DeadLetters:
 
     def __init__(self, folder: Path, route: str) -> None:
         self.path = folder / f"{route}{LETTERS}"
-        self._adding = threading.Lock()
+        self._adding = machine.Lock()
 
     def add(self, letters: Iterable[DeadLetter]) -> None:
         """Keep the letters; they are on the disk when this returns. Raises `OSError`."""
@@ -42,7 +42,7 @@ class DeadLetters:
             with self._locked() as file:
                 # A full disk or a kill may have left a letter in pieces; the next one begins a line of its own.
                 is_torn = file.seek(0, os.SEEK_END) > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
-                _write_all(file.fileno(), b"\n" + text if is_torn else text)
+                write_all(file.fileno(), b"\n" + text if is_torn else text)
                 os.fsync(file.fileno())
 
     @contextmanager
@@ -125,11 +125,6 @@ def _read_replayed(path: Path) -> tuple[int, set[str]]:
         total += record.get("count", 0)
         done.update(record.get("ids", ()))
     return total, done
-
-
-def _write_all(file: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(file, data) :]
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:

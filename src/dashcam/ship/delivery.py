@@ -1,15 +1,13 @@
 """Gets a batch across: sent until every event of it is delivered or dead-lettered, or until the shipper stops."""
 
 import logging
-import random
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import orjson
 
+from dashcam import machine
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend, Batch, Limits, PartialResult
@@ -42,7 +40,7 @@ class Delivery:
         name: str,
         backend: Backend,
         dead_letters: DeadLetters,
-        stopping: threading.Event,
+        stopping: machine.Event,
         report: Callable[[str | None], None],
     ) -> None:
         self._name = name
@@ -111,7 +109,7 @@ class Delivery:
 
     def _dead_letter(self, rejected: list[tuple[EncodedEvent, str]]) -> None:
         if rejected:
-            now = format_time(time.time_ns())
+            now = format_time(machine.time_ns())
             try:
                 self._dead_letters.add(DeadLetter(now, reason, event) for event, reason in rejected)
             except OSError as fault:
@@ -149,10 +147,10 @@ def _is_object(event: EncodedEvent) -> bool:
 class Backoff:
     """Ever longer pauses with jitter, so that many shippers do not come back at once."""
 
-    def __init__(self, max_s: float = MAX_PAUSE_S, randomly: Callable[[float, float], float] = random.uniform) -> None:
+    def __init__(self, max_s: float = MAX_PAUSE_S, randomly: Callable[[float, float], float] | None = None) -> None:
         self._max_s = max_s
         self._bound_s = FIRST_PAUSE_S
-        self._randomly = randomly
+        self._randomly = randomly or machine.uniform
 
     def next_s(self, retry_after_s: float | None = None) -> float:
         """Return seconds to wait: what the destination asked for, or between half and all of a bound that doubles."""

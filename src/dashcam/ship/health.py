@@ -1,10 +1,11 @@
 """The health of a shipper by the sign of life that it leaves, for a container or a supervisor."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dashcam import machine
+from dashcam.event import NS_PER_S
 from dashcam.ship import checkpoint
 from dashcam.ship.heartbeat import LOCK
 
@@ -26,7 +27,7 @@ def check(folder: Path, max_silence_s: float = MAX_SILENCE_S) -> Health:
     to start it again would not help. It is not well when it is not there, or hangs.
     """
     try:
-        silence_s = time.time() - (folder / LOCK).stat().st_mtime
+        silence_s = (machine.time_ns() - (folder / LOCK).stat().st_mtime_ns) / NS_PER_S
     except FileNotFoundError:
         return Health(is_well=False, lines=("no shipper has been at work here",))
     if silence_s > max_silence_s:

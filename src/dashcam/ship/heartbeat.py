@@ -2,8 +2,6 @@
 
 import fcntl
 import os
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import TextIO
 
 import orjson
 
+from dashcam import machine
 from dashcam.errors import DashcamError
 from dashcam.event import format_time
 from dashcam.ship.journal import replace_file
@@ -85,20 +84,20 @@ class Pulse:
 
 
 @contextmanager
-def exclusive(folder: Path, stopping: threading.Event, turn_s: float = TURN_S) -> Iterator[Pulse]:
+def exclusive(folder: Path, stopping: machine.Event, turn_s: float = TURN_S) -> Iterator[Pulse]:
     """Hold the folder's lock: two shippers would send everything twice.
 
     Raises `DashcamError` when another one still works there after `turn_s` seconds, and `OSError`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a") as lock:
-        deadline_s = time.monotonic() + turn_s
+        deadline_s = machine.monotonic() + turn_s
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > deadline_s or stopping.is_set():
+                if machine.monotonic() > deadline_s or stopping.is_set():
                     raise DashcamError(f"another shipper works in {folder}; stop it, or set DASHCAM_DIR") from None
-                time.sleep(0.1)
+                machine.sleep(0.1)
         yield Pulse(folder, lock)

@@ -3,11 +3,12 @@
 import logging
 import os
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dashcam import machine
+from dashcam.event import NS_PER_S
 from dashcam.ship import statements
 from dashcam.ship.checkpoint import CheckpointFile
 from dashcam.ship.listing import SpoolListing, open_segment, read_header
@@ -64,8 +65,8 @@ class Housekeeping:
         self._listing.refresh()
         self.troubles = {str(path): reason for path, reason in self._listing.unreadable.items()}
         steps = {"sync": self._sync, "checkpoints": self._sync_files, "room": self.make_room}
-        if time.monotonic() >= self._orphans_at_s:
-            self._orphans_at_s = time.monotonic() + ORPHANS_S
+        if machine.monotonic() >= self._orphans_at_s:
+            self._orphans_at_s = machine.monotonic() + ORPHANS_S
             steps["orphans"] = self._remove_orphans
         for name, step in steps.items():
             try:
@@ -155,7 +156,7 @@ class Housekeeping:
         return Victim(key, path, max(file.events_of(key) for file in self._files), header.dropped)
 
     def _remove_orphans(self) -> None:
-        for path in orphaned_files(self._folder / "spool", time.time()):
+        for path in orphaned_files(self._folder / "spool", machine.time_ns() / NS_PER_S):
             path.unlink(missing_ok=True)
 
 

@@ -23,15 +23,23 @@ def replace_file(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     try:
-        with new.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            write_all(file, data)
+            os.fsync(file)
+        finally:
+            os.close(file)
         new.replace(path)
     except OSError:
         new.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_all(file: int, data: bytes) -> None:
+    """Write to an open file until nothing is left. Raises `OSError`."""
+    while data:
+        data = data[os.write(file, data) :]
 
 
 def sync_folder(folder: Path) -> None:

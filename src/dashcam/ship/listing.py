@@ -4,11 +4,11 @@ import errno
 import os
 import re
 import stat
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from dashcam import machine
 from dashcam.spool.reader import SegmentReader
 from dashcam.spool.segment import READABLE_FORMATS, SUFFIX, Header, decode_header
 
@@ -72,9 +72,9 @@ class SpoolListing:
             if known is _NOTHING or known.changed_ns != changed_ns:
                 names = tuple(sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(".")))
                 if known is _NOTHING or known.names != names:
-                    is_sure = abs(time.time_ns() - changed_ns) > COARSE_NS
+                    is_sure = abs(machine.time_ns() - changed_ns) > COARSE_NS
                     known = _Folder(names, tuple(path / name for name in names), changed_ns if is_sure else 0)
-                elif abs(time.time_ns() - changed_ns) > COARSE_NS:
+                elif abs(machine.time_ns() - changed_ns) > COARSE_NS:
                     known.changed_ns = changed_ns
         except (FileNotFoundError, NotADirectoryError):
             return _NOTHING

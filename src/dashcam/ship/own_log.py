@@ -1,7 +1,8 @@
 """The shipper's own log, on standard error; never through the recorder."""
 
 import logging
-import time
+
+from dashcam import machine
 
 QUIET_S = 20.0  # between two equal messages
 
@@ -15,7 +16,7 @@ class RateLimitFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to log it now."""
-        now = time.monotonic()
+        now = machine.monotonic()
         text = record.msg % tuple(0.0 if isinstance(arg, float) else arg for arg in record.args or ())
         is_due = now - self._last.get(text, -QUIET_S) >= QUIET_S
         if is_due:

@@ -1,8 +1,8 @@
 """Files that damage has made unreadable, kept aside with the reason, so that everything else goes on."""
 
-import time
 from pathlib import Path
 
+from dashcam import machine
 from dashcam.event import format_time
 from dashcam.ship.journal import replace_file
 
@@ -18,7 +18,7 @@ def quarantine(spool: Path, path: Path, reason: str) -> str:
     try:
         aside.parent.mkdir(parents=True, exist_ok=True)
         path.rename(aside)
-        replace_file(aside.with_suffix(".reason"), f"{format_time(time.time_ns())} {path}: {reason}\n".encode())
+        replace_file(aside.with_suffix(".reason"), f"{format_time(machine.time_ns())} {path}: {reason}\n".encode())
     except OSError as fault:
         return f"{reason}; it stays, and is left out ({fault.strerror})"
     return f"{reason}; moved to {aside}"

@@ -1,15 +1,14 @@
 """Brings one route's events to its backend: batches, retries, dead letters, and the account of it."""
 
 import logging
-import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dashcam import machine
 from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend
 from dashcam.ship.checkpoint import CheckpointFile, SegmentOffset, Trouble
@@ -42,27 +41,27 @@ class Route:
     """
 
     def __init__(
-        self, name: str, backend: Backend, folder: Path, file: CheckpointFile, stopping: threading.Event
+        self, name: str, backend: Backend, folder: Path, file: CheckpointFile, stopping: machine.Event
     ) -> None:
         self.name = name
         self.file = file
         self.is_hung = False
         self.max_open = MAX_OPEN
         self.obstacles: dict[Path, str] = {}
-        self._turned_at_s = time.monotonic()
+        self._turned_at_s = machine.monotonic()
         self._backend = backend
         self._folder = folder
         self._stopping = stopping
         self._delivery = Delivery(name, backend, DeadLetters(folder / "dead-letters", name), stopping, self._report)
         self._under_way: deque[_UnderWay] = deque()
-        self._settling = threading.Lock()
+        self._settling = machine.Lock()
         self._fault: BaseException | None = None
         self._is_disk_in_trouble = False
 
     def run(self, *, is_drain: bool = False) -> None:
         """Ship what comes; with `is_drain`, what there is, and return."""
         limits = self._backend.limits
-        pool = ThreadPoolExecutor(limits.in_flight, f"ship-{self.name}")
+        pool = machine.ThreadPoolExecutor(limits.in_flight, f"ship-{self.name}")
         cursor = SpoolCursor(
             self._folder / "spool",
             self.file.checkpoint.marks,
@@ -81,13 +80,13 @@ class Route:
 
     def is_turning(self) -> bool:
         """Return whether the loop came around a moment ago: it hangs otherwise, or has not begun."""
-        return time.monotonic() - self._turned_at_s < MAX_SILENCE_S
+        return machine.monotonic() - self._turned_at_s < MAX_SILENCE_S
 
-    def _work(self, cursor: SpoolCursor, pool: ThreadPoolExecutor, *, is_drain: bool) -> None:
+    def _work(self, cursor: SpoolCursor, pool: machine.ThreadPoolExecutor, *, is_drain: bool) -> None:
         limits = self._backend.limits
         disk, quiet_s = Backoff(MAX_DISK_PAUSE_S), 0.0
         while not self._stopping.is_set():
-            self._turned_at_s = time.monotonic()
+            self._turned_at_s = machine.monotonic()
             if self._fault:
                 raise self._fault
             try:
@@ -105,14 +104,14 @@ class Route:
                 quiet_s = 0.0
                 self._send(batch, pool)
             elif futures := [entry.future for entry in list(self._under_way) if not entry.future.done()]:
-                wait(futures, POLL_S, "FIRST_COMPLETED")
+                machine.wait(futures, POLL_S, "FIRST_COMPLETED")
             elif is_drain:
                 break
             else:
                 quiet_s += POLL_S
                 self._stopping.wait(min(max(POLL_S, quiet_s / 10), MAX_POLL_S))
 
-    def _send(self, batch: PendingBatch, pool: ThreadPoolExecutor) -> None:
+    def _send(self, batch: PendingBatch, pool: machine.ThreadPoolExecutor) -> None:
         """Have a batch delivered, but for the events that were dealt with before a restart."""
         waiting = [event for event, key in zip(batch.events, batch.keys, strict=True) if not self.file.is_ahead(*key)]
         entry = _UnderWay(batch, len(waiting))
@@ -160,7 +159,7 @@ class Route:
 
     def _stop(self) -> None:
         """Wait for the answers under way, but not for a backend that hangs: those batches are sent again."""
-        self.is_hung = bool(wait([entry.future for entry in list(self._under_way)], SETTLE_S).not_done)
+        self.is_hung = bool(machine.wait([entry.future for entry in list(self._under_way)], SETTLE_S).not_done)
         if self.is_hung:
             _log.warning("%s: no answer within %.0f s; nothing is lost, it is sent again", self.name, SETTLE_S)
         self._try_to_save()
@@ -185,7 +184,7 @@ class Route:
                 self.file.set_trouble(None)
                 self._try_to_save()
         elif trouble is None or trouble.reason != reason:
-            self.file.set_trouble(Trouble(trouble.since if trouble else format_time(time.time_ns()), reason))
+            self.file.set_trouble(Trouble(trouble.since if trouble else format_time(machine.time_ns()), reason))
             self._try_to_save()
 
     def _try_to_save(self) -> None:

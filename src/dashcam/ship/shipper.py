@@ -2,14 +2,13 @@
 
 import logging
 import resource
-import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from dashcam import machine
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
 from dashcam.ship import former
@@ -44,7 +43,7 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
     Raises `DashcamError` when another shipper works in the same folder, or a backend's settings cannot be used; with
     `is_drain` also `OSError` when the state cannot be kept. Else that is tried again until it can.
     """
-    stopping = threading.Event()
+    stopping = machine.Event()
     with ExitStack() as stack:
         stack.enter_context(set_by_signals(stopping))
         backends = {name: connect(name) for name in settings.routes}
@@ -60,7 +59,7 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
         return _Work(settings, routes, pulse, stopping).run(is_drain=is_drain)
 
 
-def _start(settings: Settings, stack: ExitStack, stopping: threading.Event) -> _Begun:
+def _start(settings: Settings, stack: ExitStack, stopping: machine.Event) -> _Begun:
     """Take the folder, and bring every checkpoint to where this shipper begins. Raises `OSError`."""
     positions = settings.dir / "positions"
     with ExitStack() as attempt:
@@ -84,7 +83,7 @@ def _max_open(routes: int) -> int:
     return max(MIN_OPEN, min(soft, MAX_DESCRIPTORS) // (2 * routes))
 
 
-def _retried(step: Callable[[], _Begun], folder: Path, stopping: threading.Event) -> _Begun | None:
+def _retried(step: Callable[[], _Begun], folder: Path, stopping: machine.Event) -> _Begun | None:
     """Do something until the disk lets it, or the shipper is to stop."""
     backoff = Backoff(MAX_DISK_PAUSE_S)
     while not stopping.is_set():
@@ -104,19 +103,19 @@ def _housekeeping(settings: Settings, files: list[CheckpointFile]) -> Housekeepi
 class _Work:
     """The routes at work, each on a thread of its own, and one more for the housekeeping."""
 
-    def __init__(self, settings: Settings, routes: list[Route], pulse: Pulse, stopping: threading.Event) -> None:
+    def __init__(self, settings: Settings, routes: list[Route], pulse: Pulse, stopping: machine.Event) -> None:
         self._interval_s = settings.sync_interval_s
         self._routes = routes
         self._pulse = pulse
         self._stopping = stopping
         self._housekeeping = _housekeeping(settings, [route.file for route in routes])
-        self._is_over = threading.Event()
+        self._is_over = machine.Event()
         self._faults: list[str] = []
 
     def run(self, *, is_drain: bool) -> Ending:
         targets = [(route.name, partial(route.run, is_drain=is_drain)) for route in self._routes]
-        threads = [threading.Thread(target=self._guarded, args=target, name=target[0]) for target in targets]
-        keeper = threading.Thread(target=self._guarded, args=("housekeeping", self._keep), name="housekeeping")
+        threads = [machine.Thread(target=self._guarded, args=target, name=target[0]) for target in targets]
+        keeper = machine.Thread(target=self._guarded, args=("housekeeping", self._keep), name="housekeeping")
         for thread in [keeper, *threads]:
             thread.start()
         for thread in threads:
@@ -144,7 +143,7 @@ class _Work:
         """Do a round each interval, and one in the end: everything is on the disk then."""
         is_last = False
         while not is_last:
-            began_s = time.monotonic()
+            began_s = machine.monotonic()
             is_last = self._is_over.is_set()
             self._housekeeping.round()
             troubles = self._housekeeping.troubles | {
@@ -154,4 +153,4 @@ class _Work:
                 self._pulse.beat(troubles, is_alive=all(route.is_turning() for route in self._routes))
             except OSError as fault:
                 _log.warning("the health check will fail: %s: %s", fault.filename, fault.strerror)
-            self._is_over.wait(max(0.0, began_s + self._interval_s - time.monotonic()))
+            self._is_over.wait(max(0.0, began_s + self._interval_s - machine.monotonic()))

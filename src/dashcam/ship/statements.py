@@ -16,7 +16,7 @@ import orjson
 from dashcam.event import Event
 from dashcam.ship import checkpoint
 from dashcam.ship.checkpoint import Checkpoint
-from dashcam.ship.journal import decode_record, encode_record, replace_file
+from dashcam.ship.journal import decode_record, encode_record, replace_file, write_all
 from dashcam.ship.listing import SpoolListing, open_segment
 from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.spool.line import LineExpander
@@ -53,15 +53,15 @@ def add(folder: Path, segments: Iterable[tuple[str, Path]], checkpoints: Mapping
     if path.exists() and path.stat().st_size > MAX_BYTES:
         former = path.read_bytes()
         replace_file(path, former[former.find(b"\n", len(former) // 2) + 1 :])
-    with path.open("ab+") as file:
+    with path.open("ab+", buffering=0) as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
         tail = file.read()
         if tail and not tail.endswith(b"\n"):
-            file.write(b"\n")  # a full disk left half a statement
+            write_all(file.fileno(), b"\n")  # a full disk left half a statement
         head = _head(tail)
         for key, segment in segments:
             line = encode_record({"segment": key, "head": head, "events": list(_read(key, segment, checkpoints))})
-            file.write(line)
+            write_all(file.fileno(), line)
             head = hashlib.sha256(line).hexdigest()
 
 

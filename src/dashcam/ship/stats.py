@@ -1,12 +1,12 @@
 """The statistics of a spool: recorded = earlier + delivered + waiting + dead-lettered, for each route; and dropped."""
 
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dashcam import machine
 from dashcam.ship import checkpoint
 from dashcam.ship.checkpoint import START, Checkpoint, SegmentOffset, Trouble
 from dashcam.ship.dead_letters import DeadLetters, count_replayed, names_in
@@ -78,7 +78,7 @@ class SegmentCount:
 
 
 def collect_stats(
-    folder: Path, *, max_s: float = math.inf, clock_s: Callable[[], float] = time.monotonic
+    folder: Path, *, max_s: float = math.inf, clock_s: Callable[[], float] = machine.monotonic
 ) -> SpoolStats:
     """Count everything below a `DASHCAM_DIR`, for at most about `max_s` seconds.
 

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import orjson
 
+from dashcam import machine
 from dashcam.spool.lock import lock
 from dashcam.spool.segment import DROP_REASONS, encode_count
 
@@ -47,12 +47,12 @@ class DropCounts:
     def add(self, reason: str) -> None:
         """Count an event; it is written at once, unless writing is slow, as it is on a full disk of some kinds."""
         self._pending[reason] += 1
-        if (started_s := monotonic()) < self._flush_at_s:
+        if (started_s := machine.monotonic()) < self._flush_at_s:
             return
         self.flush()
-        self._took_s = (*self._took_s[1:], monotonic() - started_s)
+        self._took_s = (*self._took_s[1:], machine.monotonic() - started_s)
         if (took_s := min(self._took_s)) > MAX_QUICK_S:
-            self._flush_at_s = monotonic() + MAX_SLOWDOWN * took_s
+            self._flush_at_s = machine.monotonic() + MAX_SLOWDOWN * took_s
 
     def flush(self) -> None:
         """Write what was counted."""
@@ -125,7 +125,7 @@ def _lock(file: int) -> None:
     for _ in range(ATTEMPTS):
         with suppress(BlockingIOError, PermissionError):  # POSIX allows either for a lock that is held
             return lock(file)
-        sleep(ATTEMPT_S)
+        machine.sleep(ATTEMPT_S)
     raise BlockingIOError("the counts are locked by another process")
 
 

@@ -5,9 +5,9 @@ import os
 from collections.abc import Mapping as Fields
 from dataclasses import dataclass
 from pathlib import Path
-from time import time_ns
 from typing import Any, Protocol
 
+from dashcam import machine
 from dashcam.spool.appended import AppendedFile
 from dashcam.spool.segment import (
     GIVEN_UP,
@@ -64,7 +64,7 @@ class SegmentFile:
     """
 
     def __init__(self, folder: Path, shared: Fields[str, Any], options: SegmentOptions) -> None:
-        now_ns = time_ns()
+        now_ns = machine.time_ns()
         segment = new_segment_id(now_ns)
         hidden = folder / f".{segment}"
         self.path = folder / f"{segment}{SUFFIX}"

@@ -13,7 +13,6 @@ its ids count the lines.
 """
 
 import re
-import secrets
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from urllib.parse import quote
 
 import orjson
 
+from dashcam import machine
 from dashcam.event import format_time
 
 FORMAT = 3
@@ -72,7 +72,7 @@ class Header:
 def new_segment_id(now_ns: int) -> str:
     """Return an id of 24 hexadecimal digits that sorts by time: 48 bits of ms, 16 of 16 ns, 32 random ones."""
     milliseconds, rest_ns = divmod(now_ns, 1_000_000)
-    return f"{milliseconds:012x}{rest_ns // 16:04x}{secrets.token_hex(4)}"
+    return f"{milliseconds:012x}{rest_ns // 16:04x}{machine.token_hex(4)}"
 
 
 def encode_header(segment: str, pid: int, shared: Mapping[str, Any], now_ns: int, boot: str = "") -> bytes:

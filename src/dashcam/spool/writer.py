@@ -5,14 +5,13 @@ import errno
 import os
 import stat
 import sys
-import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dashcam import machine
 from dashcam.spool.drops import DropCounts
 from dashcam.spool.file import FIRST_BYTES, SegmentFile, SegmentOptions
 from dashcam.spool.line import is_start
@@ -73,7 +72,7 @@ class Writer:
         """Begin with no segment; in a forked child, without touching the parent's."""
         self._segment: SegmentFile | None = None
         self._write: Callable[[bytes], None] = _no_segment
-        self._rotating = threading.RLock()
+        self._rotating = machine.RLock()
         self._drop_reason = self._trouble = ""
         self._retry_at_s = 0.0
         self._reported_at_s = -QUIET_S
@@ -136,7 +135,7 @@ class Writer:
 
     def _make_room(self) -> str:
         """Get room for a line; return why there is none, or an empty string."""
-        if time.monotonic() < self._retry_at_s:
+        if machine.monotonic() < self._retry_at_s:
             return self._drop_reason
         try:
             if self._has_grown():
@@ -147,7 +146,7 @@ class Writer:
             self._drop_reason = _REASONS.get(fault.errno or 0, "disk")
             self._trouble = str(fault)
         if self._drop_reason:
-            self._retry_at_s = time.monotonic() + RETRY_S
+            self._retry_at_s = machine.monotonic() + RETRY_S
         return self._drop_reason
 
     def _has_grown(self) -> bool:
@@ -202,7 +201,7 @@ class Writer:
 
     def _due_report(self, reason: str) -> str:
         """Return what to report now: that events are dropped, that they are no longer, or nothing."""
-        service, now_s = self.folder.name, time.monotonic()
+        service, now_s = self.folder.name, machine.monotonic()
         if not reason and self._is_reported:
             self._is_reported, dropped, self._dropped_since_report = False, self._dropped_since_report, 0
             return f"events of {service} are recorded again; {dropped} were dropped"
