@@ -41,11 +41,12 @@ def test_what_it_took_outlives_a_kill(tmp_path):
         settings = json.loads(process.stdout.readline())
         url = f"{settings['LOGGLY_URL']}/bulk/{settings['LOGGLY_TOKEN']}"
         assert requests.post(url, data=f"event {round_number}", timeout=5).ok
-        lines = requests.get(f"{settings['LOGGLY_URL']}/stand-in/lines", timeout=5).text
+        token = {"Authorization": f"bearer {settings['LOGGLY_API_TOKEN']}"}
+        found = requests.get(f"{settings['LOGGLY_API_URL']}/apiv2/events/iterate", headers=token, timeout=5).json()
         process.kill()
         process.communicate()
 
-    assert lines == "event 0\nevent 1"
+    assert sorted(event["raw"] for event in found["events"]) == ["event 0", "event 1"]
 
 
 def test_a_port_that_is_taken_is_told(tmp_path):

@@ -1,6 +1,5 @@
-"""Real processes: a service that records at a pace, shippers that come and go, a stand-in that can be killed."""
+"""Real processes: a service that records at a pace, shippers that come and go."""
 
-import contextlib
 import json
 import os
 import re
@@ -10,8 +9,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-
-import requests
 
 DASHCAM = [sys.executable, "-m", "dashcam"]
 NUMBER = re.compile(rb'"number":(\d+)')
@@ -92,49 +89,3 @@ class Stage:
     def printed(self):
         """The numbers of the events on the shippers' standard output."""
         return numbers_in(self.output.read_bytes().splitlines())
-
-
-class StandInProcess:
-    """`dashcam loggly-stand-in` with a journal, so that what it answered for outlives a kill."""
-
-    def __init__(self, folder):
-        self._journal = folder / "journal"
-        self._process = None
-        self.environment = {}
-        self._start(0)
-
-    def _start(self, port):
-        command = [*DASHCAM, "loggly-stand-in", "--json", "--journal", str(self._journal), "--port", str(port)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        self.environment = json.loads(self._process.stdout.readline())
-        self.url = self.environment["LOGGLY_URL"]
-
-    def trouble(self, seed=0, **chances):
-        """Have it fail at random."""
-        wish = {"chances": {name.replace("_", "-").lstrip("s"): chance for name, chance in chances.items()}}
-        requests.put(f"{self.url}/stand-in/faults", json=wish | {"seed": seed}, timeout=10).raise_for_status()
-
-    def plan(self, *faults):
-        """Have the next bodies answered so, before chance has its turn."""
-        requests.put(f"{self.url}/stand-in/faults", json={"plan": faults}, timeout=10).raise_for_status()
-
-    def counts(self):
-        return requests.get(f"{self.url}/stand-in/counts", timeout=60).json()
-
-    def numbers(self):
-        lines = requests.get(f"{self.url}/stand-in/lines", timeout=600).content.split(b"\n")
-        return numbers_in(lines)
-
-    def kill(self):
-        self._process.kill()
-        self._process.communicate()
-
-    def restart(self):
-        self._start(int(self.url.rpartition(":")[2]))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        with contextlib.suppress(ProcessLookupError):
-            self.kill()

@@ -1,7 +1,7 @@
 """Play Loggly on this machine: prints the settings that send to it and search in it, and runs until Ctrl-C.
 
 It is written from Loggly's documentation. Where that leaves something open there is an option, so that the worst can be
-tried; `PUT /stand-in/faults` on it asks for failures (docs/loggly.md).
+tried (docs/loggly.md).
 """
 
 import argparse

@@ -23,7 +23,7 @@ class Client:
         return self.session.post(f"{self.url}/{path}/{self.token}{tags}", data=body, timeout=5, **options)
 
     def get(self, path, **parameters):
-        span = {} if "next" in parameters or "rsid" in parameters else {"from": "-52w", "until": "now"}
+        span = {} if "next" in parameters else {"from": "-52w", "until": "now"}
         headers = {"Authorization": f"bearer {self.stand_in.habits.api_token}"}
         return self.session.get(f"{self.url}/apiv2/{path}", params=span | parameters, headers=headers, timeout=5)
 

@@ -89,10 +89,50 @@ def test_forms_no_client_uses_are_a_habit(client, start, query):
     assert len(lucene.find(query)) == 1
 
 
-@pytest.mark.parametrize("query", ["(", 'a:"', "json.a:/x/", "a~2", "json.a:b^2"])
+UNREADABLE = [
+    *(" ", "(", "(a", "a )", "a AND", "OR a", "a OR", 'a:"', 'a "b', "json.a:", "json.a:AND", "json.a:(b c)"),
+    *("json.a:[1 TO 2", "json.a:[1 2]", "json.a:>1", "json.a:/x/", "a~2", "json.a:b^2", "+a", "-a"),
+]
+
+
+@pytest.mark.parametrize("query", UNREADABLE)
 def test_what_cannot_be_read_is_a_bad_query(client, query):
-    """Status 400, and why."""
-    assert client.get("events/iterate", q=query).status_code == 400
+    """Status 400, and where."""
+    answer = client.get("events/iterate", q=query)
+
+    assert answer.status_code == 400
+    assert answer.text.startswith("cannot parse the query at position ")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("a OR b AND c", "a ab bc"), ("a OR b c", "bc"), ("(a OR b) AND c", "bc"), ('a OR b -"c"', "a ab"), ("TO", "")],
+)
+def test_and_binds_before_or_and_or_before_a_blank(client, query, found):
+    """Brackets go before all of them, and `TO` is a word outside of a range."""
+    texts = {b"a": "a", b"b a": "ab", b"c b": "bc", b"c": "c"}
+    client.send(*texts)
+
+    assert " ".join(texts[text.encode()] for text in client.texts(query)) == found
+
+
+def test_a_range_of_negative_numbers(client):
+    """The minus is the number's."""
+    client.send({"size": -3}, {"size": 3})
+
+    assert client.texts("json.size:[-5 TO -1]") == ['{"size":-3}']
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("(", ")"), ("-", ""), ("NOT ", "")])
+def test_nesting_has_a_limit(start, opening, closing):
+    """However it is made, it ends before Python's own."""
+    client = start(lucene=True)
+
+    statuses = [
+        client.get("events/iterate", q=opening * depth + "a" + closing * depth).status_code for depth in (99, 100, 2000)
+    ]
+
+    assert statuses == [200, 400, 400]
 
 
 def test_values_may_have_to_be_whole(start):
@@ -246,7 +286,7 @@ def test_too_many_searches_are_refused(start):
     """Searches have a limit, sending has none."""
     client = start(queries_per_s=0.1)
 
-    statuses = [client.get("events/count", q="*").status_code for _ in range(2)]
+    statuses = [client.get("events/iterate", q="*").status_code for _ in range(2)]
 
     assert statuses == [200, 503]
     assert [client.send(b"x").status_code for _ in range(3)] == [200, 200, 200]
@@ -258,25 +298,3 @@ def test_searches_have_faults_of_their_own(client):
 
     assert client.send(b"x").status_code == 200
     assert client.get("events/iterate", q="*").status_code == 504
-
-
-def test_the_two_step_interface(client):
-    """A search gives an id, the id gives pages of 50 with their total."""
-    client.send(*({"n": n} for n in range(60)))
-
-    rsid = client.get("search", q="*", size=55).json()["rsid"]["id"]
-    last = client.get("events", rsid=rsid, page=1).json()
-
-    assert (last["total_events"], last["page"], len(last["events"])) == (55, 1, 5)
-
-
-def test_counts_and_fields(client):
-    """How many events, the names of fields, and the values of one."""
-    client.send({"a": 1}, {"a": 1}, {"a": 2})
-
-    assert client.get("events/count", q="json.a:1").json() == {"count": 2}
-    assert {"name": "json.a"} in client.get("fields", q="*").json()["fields"]
-    assert client.get("fields/json.a/", q="*").json()["json.a"] == [
-        {"term": "1", "count": 2},
-        {"term": "2", "count": 1},
-    ]

@@ -146,16 +146,6 @@ def test_an_unknown_fault_is_refused(client):
         client.stand_in.sending.plan("5O3")
 
 
-def test_faults_can_be_asked_for_over_http(client):
-    """Another process drives it this way."""
-    wish = {"on": "send", "plan": ["503"], "retry_after": "2"}
-
-    requests.put(f"{client.url}/stand-in/faults", json=wish, timeout=5)
-
-    assert client.send(b"x").status_code == 503
-    assert requests.get(f"{client.url}/stand-in/counts", timeout=5).json()["answers"]["503"] == 1
-
-
 def test_it_comes_back_on_its_port_with_what_it_had(client):
     """A stop refuses connections, a start goes on."""
     client.send(b"before")

@@ -79,9 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         request = self._request()
-        kind = kind_of(request)
         service = self.server.service
-        fault = service.faults[kind].take() if kind else None
+        fault = service.faults[kind_of(request)].take()
         if fault == "hang":
             self.server.closing.wait()
         if fault == "lost-answer":
@@ -95,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         service.answers[str(response.status)] += 1
         self._write(response)
 
-    do_GET = do_POST = do_PUT = _serve  # noqa: N815  # names of the standard library
+    do_GET = do_POST = _serve  # noqa: N815  # names of the standard library
 
     def _request(self) -> Request:
         url = urlsplit(self.path)

@@ -1,4 +1,4 @@
-"""The documented endpoints of Loggly, for sending and for searching, over one archive."""
+"""The endpoints of Loggly that its clients send to and page through, over one archive."""
 
 import gzip
 import re
@@ -21,7 +21,6 @@ from dashcam.testing.fake_loggly.query import BadQuery, read_query
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _RELATIVE = re.compile(r"-([0-9]+)([smhdw])")
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_MAX_OF_A_SEARCH = 5000  # events that the two-step interface gives in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,6 @@ class Service:
         self.answers: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._cursors: dict[str, _Cursor] = {}
-        self._searches: dict[str, list[Stored]] = {}
         self._next_search_s = 0.0
 
     def answer(self, request: Request, fault: str | None = None) -> Response:
@@ -136,7 +134,7 @@ class Service:
             if len(request.args) > 1:
                 raise Answer(400, "next takes no other parameter")
             return self._page(request, key)
-        size = _whole(request, "size", "50", 50, 1000)
+        size = _page_size(request)
         key = str(uuid.uuid4())
         with self._lock:
             self._cursors[key] = _Cursor(self._found(request), 0, size, time.monotonic())
@@ -154,47 +152,6 @@ class Service:
                 self._cursors[following] = _Cursor(cursor.events, end, cursor.size, time.monotonic())
                 page["next"] = f"http://{request.headers['host']}/apiv2/events/iterate?next={following}"
         return _json(page)
-
-    def search(self, request: Request) -> Response:
-        """The first step of the two-step interface: an id for the hits."""
-        self._let_in(request)
-        found = self._found(request)[: _whole(request, "size", "50", 1, _MAX_OF_A_SEARCH)]
-        key = str(uuid.uuid4().int % 10**19)
-        with self._lock:
-            self._searches[key] = found
-        from_ms, until_ms = self._span(request)
-        rsid = {"status": "SCHEDULED", "date_from": from_ms, "date_to": until_ms, "elapsed_time": 0.01, "id": key}
-        return _json({"rsid": rsid})
-
-    def events(self, request: Request) -> Response:
-        """The second step: the hits of an id, a page of 50 at a time."""
-        self._let_in(request)
-        found = self._searches.get(request.args.get("rsid", ""))
-        if found is None:
-            raise Answer(404, "no such rsid")
-        page = _whole(request, "page", "0", 0, _MAX_OF_A_SEARCH)
-        events = [event.answer() for event in found[page * 50 : (page + 1) * 50]]
-        return _json({"total_events": len(found), "page": page, "events": events})
-
-    def count(self, request: Request) -> Response:
-        """Return the number of events that a query finds."""
-        self._let_in(request)
-        return _json({"count": len(self._found(request))})
-
-    def fields(self, request: Request) -> Response:
-        """The names of the fields in the events a query finds."""
-        self._let_in(request)
-        most = _whole(request, "facet_size", "50", 1, 500)
-        names = Counter(name for event in self._found(request) for name in event.fields)
-        return _json({"fields": [{"name": name} for name, _ in names.most_common(most)]})
-
-    def values(self, request: Request) -> Response:
-        """The values of one field in the events a query finds, with their number."""
-        self._let_in(request)
-        name = request.place["name"]
-        most = _whole(request, "facet_size", "50", 1, 300)
-        values = Counter(str(value) for event in self._found(request) for value in event.fields.get(name, ()))
-        return _json({name: [{"term": term, "count": count} for term, count in values.most_common(most)]})
 
     def _let_in(self, request: Request) -> None:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
@@ -226,31 +183,10 @@ class Service:
             raise Answer(400, "from is after until")
         return from_ms, until_ms
 
-    # The stand-in's own
-
-    def lines(self, _: Request) -> Response:
-        """Every line accepted, as it came."""
-        return Response(b"\n".join(self.archive.lines()), content_type="text/plain")
-
-    def counts(self, _: Request) -> Response:
-        """Return the number of requests by answer, and of events."""
-        return _json({"events": len(self.archive.lines()), "answers": dict(self.answers)})
-
-    def trouble(self, request: Request) -> Response:
-        """Plan faults: `{"on": "send", "plan": ["503"], "retry_after": "1", "chances": {"reset": 0.1}, "seed": 1}`."""
-        wish = orjson.loads(request.body)
-        faults = self.faults[wish.get("on", "send")]
-        faults.plan(*wish.get("plan", ()), retry_after=wish.get("retry_after"))
-        if "chances" in wish:
-            faults.chance(wish["chances"], wish.get("seed", 0))
-        return _json({})
-
 
 def kind_of(request: Request) -> str:
-    """Whose faults a request takes: `send`, `search`, or none."""
-    if request.path.startswith("/apiv2/"):
-        return "search"
-    return "" if request.path.startswith("/stand-in/") else "send"
+    """Whose faults a request takes: `send` or `search`."""
+    return "search" if request.path.startswith("/apiv2/") else "send"
 
 
 _SENT = r"/(?P<token>[^/]*)(/tag/(?P<tags>[^/]*))?/?"
@@ -258,14 +194,6 @@ _ROUTES: Sequence[tuple[str, re.Pattern[str], Callable[[Service, Request], Respo
     ("POST", re.compile("/bulk" + _SENT), Service.bulk),
     ("POST", re.compile("/inputs" + _SENT), Service.single),
     ("GET", re.compile("/apiv2/events/iterate/?"), Service.iterate),
-    ("GET", re.compile("/apiv2/search/?"), Service.search),
-    ("GET", re.compile("/apiv2/events/?"), Service.events),
-    ("GET", re.compile("/apiv2/events/count/?"), Service.count),
-    ("GET", re.compile("/apiv2/fields/?"), Service.fields),
-    ("GET", re.compile("/apiv2/fields/(?P<name>[^/]+)/"), Service.values),
-    ("GET", re.compile("/stand-in/lines"), Service.lines),
-    ("GET", re.compile("/stand-in/counts"), Service.counts),
-    ("PUT", re.compile("/stand-in/faults"), Service.trouble),
 )
 
 
@@ -281,10 +209,10 @@ def _tags(request: Request) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag for tag in tags if _TAG.fullmatch(tag)))
 
 
-def _whole(request: Request, name: str, default: str, least: int, most: int) -> int:
-    text = request.args.get(name, default)
-    if not text.isdecimal() or not least <= int(text) <= most:
-        raise Answer(400, f"{name} is a number of {least} to {most}")
+def _page_size(request: Request) -> int:
+    text = request.args.get("size", "50")
+    if not text.isdecimal() or not 50 <= int(text) <= 1000:
+        raise Answer(400, "size is a number of 50 to 1000")
     return int(text)
 
 
