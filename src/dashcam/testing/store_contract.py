@@ -9,6 +9,8 @@ def fill(cls): ...
 import orjson
 import pytest
 
+from dashcam.event import NS_PER_S
+from dashcam.find.aggregation import Grouping, aggregate, group_events
 from dashcam.find.language import parse
 from dashcam.find.query import MatchAll, Phrase, Query, Term
 from dashcam.testing.expressions import EXPRESSIONS
@@ -16,6 +18,18 @@ from dashcam.testing.sample import START_NS, events, lines
 
 EVENTS = events()
 MIDDLE_NS = EVENTS[len(EVENTS) // 2].time_ns
+
+
+GROUPINGS = (
+    Grouping(("service.name", "http.route", "event.outcome"), is_timed=True),
+    Grouping(("log.level",), 15 * 60 * NS_PER_S),
+    Grouping(("http.response.status_code",)),
+    Grouping(("labels.car_id", "processor.event")),
+    Grouping(("tags",)),
+    Grouping(("labels.tags", "labels.order.id")),
+    Grouping(("error.message",)),
+    Grouping((), NS_PER_S),
+)
 
 
 class StoreContract:
@@ -79,6 +93,16 @@ class StoreContract:
         query = Query(expression, since_ns, until_ns, limit)
 
         assert _ids(store.find(query)) == _ids(event for event in EVENTS if query.matches(event))[-limit:]
+
+    @pytest.mark.parametrize("grouping", GROUPINGS)
+    @pytest.mark.parametrize("text", ["*", "kind:server", "NOT (service:parts OR route:*)", "status:>=500", "golf"])
+    def test_groups_are_of_what_matches(self, store, text, grouping):
+        """Whether the store counts by itself or is read: the same counts, and the same times in the same buckets."""
+        query = Query(parse(text), START_NS + 1, EVENTS[-1].time_ns)
+
+        (groups,) = aggregate(store, query, [grouping])
+
+        assert groups == group_events(filter(query.matches, EVENTS), [grouping])[0]
 
     def test_ids_tell_the_order_within_a_moment(self, store):
         """Events of one microsecond come in the order of their ids, also where a limit cuts through them."""

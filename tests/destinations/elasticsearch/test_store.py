@@ -10,10 +10,13 @@ import requests
 
 from dashcam.destinations.elasticsearch.backend import connect
 from dashcam.destinations.elasticsearch.client import logs_stream
+from dashcam.destinations.elasticsearch.expressions import at_least
 from dashcam.destinations.elasticsearch.options import Options
-from dashcam.destinations.elasticsearch.store import at_least, open_store
+from dashcam.destinations.elasticsearch.store import open_store
 from dashcam.errors import StoreUnreachable
 from dashcam.event import Event
+from dashcam.find.aggregation import Group, Grouping, group_events
+from dashcam.find.language import parse
 from dashcam.find.query import Not, Or, Phrase, Query, Range, Term, Wildcard
 from dashcam.settings import load
 from dashcam.testing.backend_contract import line
@@ -418,3 +421,101 @@ def test_bytes_that_are_not_utf8_cost_their_value():
         found = [event.get("message") for event in store.find(Query())]
 
     assert found == ["car created", "car \ufffd\ufffd\ufffd", "car created"]
+
+
+BY_SERVICE = Grouping(("service.name",), is_timed=True)
+
+
+def counted(settings, query=Query(), grouping=BY_SERVICE):  # noqa: B008 - it is frozen
+    store = open_store(settings)
+    groups = store.aggregate(query, grouping)
+    store.close()
+    return groups
+
+
+def timed(number, took_ns, **event):
+    fields = orjson.loads(line(number).data)
+    fields["event"] |= {"duration": took_ns, "id": line(number).id, **event}
+    return line(number)._replace(data=orjson.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "is_counted"),
+    [
+        ("*", ("service.name", "http.route", "event.outcome"), True),
+        ("NOT event.dataset:dashcam-doctor duration:>5ms", ("http.response.status_code",), True),
+        ("status:(200 OR >=500) path:/c*", ("log.level",), True),
+        ("created", ("service.name",), False),
+        ("*", ("error.message",), False),
+    ],
+)
+def test_the_engine_counts_where_it_is_exact(settings, text, fields, is_counted):
+    """Keywords and whole numbers; words and texts are read."""
+    ship(settings, timed(1, 5))
+
+    assert (counted(settings, Query(parse(text)), Grouping(fields)) is not None) == is_counted
+
+
+def test_labels_are_counted_where_they_can_be(elasticsearch_url, namespace):
+    """A label of any type, by its text."""
+    settings = settings_for(elasticsearch_url, namespace)
+    set_up(settings)
+    labels = [{"car_id": 7}, {"car_id": "7"}, {"car_id": ["8", 9]}, {}]
+    ship(settings, *(_labelled(number, one) for number, one in enumerate(labels)))
+
+    groups = counted(settings, grouping=Grouping(("labels.car_id",)))
+
+    assert {key.values: group.count for key, group in groups.items()} == {("7",): 2, ("8",): 1, ("9",): 1, ("",): 1}
+
+
+def _labelled(number, labels):
+    return line(number)._replace(data=orjson.dumps(orjson.loads(line(number).data) | {"labels": labels}))
+
+
+def test_a_value_that_is_in_no_index_has_to_be_read(elasticsearch_url, namespace):
+    """The engine would count it for one that is missing; OpenSearch does not tell which events have such values."""
+    settings = settings_for(elasticsearch_url, namespace)
+    set_up(settings)
+    sent = line(1)
+    ship(settings, sent._replace(data=orjson.dumps(orjson.loads(sent.data) | {"http": {"route": "/x" * 9000}})))
+
+    assert counted(settings, grouping=Grouping(("http.route",))) is None
+    assert counted(settings, grouping=Grouping(("log.level",))) is not None
+
+
+def test_a_copy_in_another_index_is_counted_once(settings):
+    """Also where it is in a third, and where the copy of an abort has another time."""
+    told = line(1)._replace(id=f"{line(1).id}-aborted")
+    again = line(5)._replace(id=told.id)
+    stream = f"{settings.url}/{logs_stream(settings.namespace)}"
+    for sent in ([timed(1, 7), timed(2, 9), told], [timed(2, 9), timed(3, 4), again], [timed(2, 9), timed(4, 1)]):
+        aborts = [_aborted(one) if one.id == told.id else one for one in sent]
+        ship(settings, *aborts)
+        requests.post(f"{stream}/_rollover", timeout=30).raise_for_status()
+
+    (group,) = counted(settings).values()
+
+    assert len(documents(settings)) == 8
+    assert group == Group(5, group_events(found(settings), [BY_SERVICE])[0].popitem()[1].durations)
+    assert group.durations.count == 4
+
+
+def _aborted(sent):
+    fields = orjson.loads(sent.data)
+    fields["event"] |= {"id": sent.id, "action": "request-aborted"}
+    return sent._replace(data=orjson.dumps(fields))
+
+
+def test_more_groups_than_a_page(settings):
+    """Each once, with its own times."""
+    ship(settings, *(_routed(number) for number in range(1500)))
+
+    groups = counted(settings, grouping=Grouping(("http.route",), is_timed=True))
+
+    assert sorted(key.values[0] for key in groups) == sorted(f"/{number}" for number in range(1500))
+    assert all(group.durations.most_ns == int(key.values[0][1:]) * 10**6 for key, group in groups.items())
+
+
+def _routed(number):
+    sent = timed(number, number * 10**6)
+    return sent._replace(data=orjson.dumps(orjson.loads(sent.data) | {"http": {"route": f"/{number}"}}))

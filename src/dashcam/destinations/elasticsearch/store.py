@@ -5,27 +5,39 @@ of a search is read from one point in time, in order of time. What the engine's 
 asked for so that nothing is missed, and what comes too much is left out here, second copies of an event with it.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from decimal import Decimal, InvalidOperation
 from itertools import groupby, islice
 from typing import Any as Json
 from typing import TypeVar
 
+from dashcam.destinations.elasticsearch.aggregation import (
+    GROUPS_PATH,
+    MAX_GROUPS,
+    Span,
+    add_groups,
+    can_group,
+    copies_search,
+    exact_search,
+    groups_search,
+    ignored_search,
+    outline_search,
+    overlaps,
+    span_of,
+    suspects_search,
+    without_copies,
+)
 from dashcam.destinations.elasticsearch.client import Client, OversizedAnswer, Response, logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.expressions import ALL, Dsl, Kinds, all_of, at_least, fields_of, with_parents
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import StoreUnreachable
 from dashcam.event import Event, format_time
-from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
-from dashcam.find.values import IDS, SEARCHED, SHOWN, words_of
+from dashcam.find.aggregation import DURATION, Grouping, Groups
+from dashcam.find.query import Query
 
-Dsl = dict[str, Json]
-Kinds = Mapping[str, str]
 T = TypeVar("T")
 
 _PAGE = 1000
-_MAX_TERM_BYTES = 32_766  # of a value in an index; the engine takes a longer one in a search for a fault
 _KEEP_ALIVE = "2m"  # from one page to the next
 _MAX_NAMES_CHARACTERS = 2000  # the first line of a request may have 4,096
 _ID_CHARACTERS = 33  # of an `event.id` that is not derived from another
@@ -52,9 +64,64 @@ class ElasticsearchStore:
         else:
             yield from self._matching(query, "asc")
 
+    def aggregate(self, query: Query, grouping: Grouping) -> Groups | None:
+        """Return the groups of a query as the engine counts them; `None` where it cannot count exactly."""
+        kinds = self._kinds((*fields_of(query.expression), *grouping.fields, DURATION))
+        if kinds is None:
+            return {}
+        search = exact_search(query, kinds)
+        if search is None or not can_group(grouping, kinds) or self._has_ignored(query, grouping):
+            return None
+        outline = self._part(self._search(outline_search(search, grouping)), "aggregations", kind=dict)
+        search = self._without_copies(search, outline)
+        return None if search is None else self._groups(search, grouping, span_of(outline))
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def _has_ignored(self, query: Query, grouping: Grouping) -> bool:
+        total = self._part(self._search(ignored_search(query, grouping)), "hits", "total", "value", kind=int)
+        return total > 0
+
+    def _without_copies(self, search: Dsl, outline: Dsl) -> Dsl | None:
+        """Return a search that finds each event once; `None` where too many may have a copy."""
+        exact = search
+        for index, older, last_ms in overlaps(outline):
+            ids = self._ids(suspects_search(search, index, last_ms))
+            if len(ids) == MAX_GROUPS:
+                return None
+            if ids and (copies := self._ids(copies_search(search, older, ids))):
+                exact = without_copies(exact, index, copies)
+        return exact
+
+    def _ids(self, search: Dsl) -> list[str]:
+        hits = self._part(self._search(search), "hits", "hits", kind=list)
+        return [Event(hit["_source"]).id for hit in hits]
+
+    def _groups(self, search: Dsl, grouping: Grouping, span: Span | None) -> Groups:
+        groups: Groups = {}
+        page = groups_search(search, grouping, span)
+        while True:
+            answer = self._search(page, filter_path=GROUPS_PATH)
+            found = answer.get("aggregations", {}).get("groups", {})
+            add_groups(groups, found.get("buckets", ()), grouping, span)
+            if "after_key" not in found:
+                return groups
+            page["aggs"]["groups"]["composite"]["after"] = found["after_key"]
+
+    def _search(self, body: Dsl, **params: str) -> Dsl:
+        given = {"ignore_unavailable": "true", "allow_partial_search_results": "false", **params}
+        return self._whole(self._ask("POST", f"/{self._streams}/_search", body, given))
+
+    def _whole(self, answer: Dsl) -> Dsl:
+        shards = self._part(answer, "_shards", kind=dict)
+        if answer.get("timed_out") or shards.get("failed") != 0:
+            raise StoreUnreachable(
+                f"{self._client.address} answered in part only: {shards.get('failed')} of {shards.get('total')} "
+                f"shards failed, timed out: {answer.get('timed_out')}. Try a shorter span of time."
+            )
+        return answer
 
     def _matching(self, query: Query, order: str) -> Iterator[Event]:
         told: set[str] = set()
@@ -72,7 +139,7 @@ class ElasticsearchStore:
         if kinds is None:
             return
         search: Dsl = {
-            "query": _all([at_least(query.expression, kinds), _between_times(query)]),
+            "query": all_of([at_least(query.expression, kinds), _between_times(query)]),
             "sort": [
                 {"@timestamp": {"order": order, "numeric_type": "date_nanos"}},
                 {"event.id": {"order": order, "unmapped_type": "keyword"}},
@@ -95,18 +162,12 @@ class ElasticsearchStore:
         params = {**params, "allow_partial_search_results": "false"}
         while True:
             try:
-                answer = self._ask("POST", path, search, params)
+                answer = self._whole(self._ask("POST", path, search, params))
                 break
             except OversizedAnswer:
                 if search["size"] == 1:
                     raise
                 search["size"] = max(1, search["size"] // 8)  # few events are as long as that
-        shards = self._part(answer, "_shards", kind=dict)
-        if answer.get("timed_out") or shards.get("failed") != 0:
-            raise StoreUnreachable(
-                f"{self._client.address} answered in part only: {shards.get('failed')} of {shards.get('total')} "
-                f"shards failed, timed out: {answer.get('timed_out')}. Try a shorter span of time."
-            )
         # The next page belongs to the point in time of this answer, which may have another name by now.
         if "pit" in search:
             search["pit"]["id"] = answer.get("pit_id", search["pit"]["id"])
@@ -141,7 +202,7 @@ class ElasticsearchStore:
 
     def _kinds(self, fields: Iterable[str]) -> Kinds | None:
         """Return the type of each field that has one type everywhere; `None` without any stream."""
-        names = ",".join(sorted({"@timestamp"}.union(*(_with_parents(field) for field in fields))))
+        names = ",".join(sorted({"@timestamp"}.union(*(with_parents(field) for field in fields))))
         names = names if len(names) <= _MAX_NAMES_CHARACTERS else "*"
         params = {"fields": names, "include_unmapped": "true", "ignore_unavailable": "true"}
         answer = self._ask("GET", f"/{self._streams}/_field_caps", None, params)
@@ -169,202 +230,10 @@ class ElasticsearchStore:
         return value
 
 
-def fields_of(expression: Expression) -> Iterator[str]:
-    """The fields an expression speaks of."""
-    match expression:
-        case And(parts) | Or(parts):
-            for part in parts:
-                yield from fields_of(part)
-        case Not(part):
-            yield from fields_of(part)
-        case Phrase(field=""):
-            yield from (*SEARCHED, *SHOWN, *IDS, "labels")
-        case MatchAll():
-            return
-        case _:
-            yield expression.field
-
-
-def at_least(expression: Expression, kinds: Kinds) -> Dsl:
-    """The search for every event that an expression matches, and for others where the engine cannot be more exact."""
-    return _search(expression, kinds, wide=True)
-
-
-def _search(expression: Expression, kinds: Kinds, *, wide: bool) -> Dsl:
-    """A search for at least the events that match, or, not `wide`, for none but those."""
-    match expression:
-        case MatchAll():
-            return _ALL
-        case And(parts):
-            return _all([_search(part, kinds, wide=wide) for part in parts])
-        case Or(parts):
-            return _any([_search(part, kinds, wide=wide) for part in parts])
-        case Not(part):
-            return {"bool": {"must_not": [_search(part, kinds, wide=not wide)]}}
-        case Phrase(text, "", prefix):
-            leaves: list[Expression] = [Phrase(text, field, prefix) for field in (*SEARCHED, *SHOWN, "labels")]
-            return _any([_search(leaf, kinds, wide=wide) for leaf in (*leaves, *expression.id_terms)])
-    kind = _kind(expression.field, kinds)
-    search, is_exact = _LEAVES.get(kind, _other)(expression)
-    if not wide:
-        return search if is_exact else _NONE
-    if kind in {"text", "label", "unknown"}:
-        return search
-    # A value that is malformed or too long for its field is in no index, but the name of its field is.
-    return _any([search, {"term": {"_ignored": expression.field}}])
-
-
-_ALL: Dsl = {"match_all": {}}
-_NONE: Dsl = {"match_none": {}}
-
-Leaf = Term | Wildcard | Phrase | Range | Exists
-
-
-def _all(searches: list[Dsl]) -> Dsl:
-    return {"bool": {"filter": searches}}
-
-
-def _any(searches: list[Dsl]) -> Dsl:
-    return {"bool": {"should": searches, "minimum_should_match": 1}} if searches else _NONE
-
-
-def _term(field: str, value: str) -> Dsl:
-    return {"term": {field: value}} if len(value.encode()) <= _MAX_TERM_BYTES else _NONE
-
-
-def _has(field: str) -> Dsl:
-    return {"exists": {"field": field}}
-
-
-_KINDS = {
-    "flat_object": "label",
-    "flattened": "label",
-    "keyword": "keyword",
-    "long": "long",
-    "match_only_text": "text",
-    "text": "text",
-    "wildcard": "keyword",
-}
-
-
-def _with_parents(field: str) -> list[str]:
-    names = field.split(".")
-    return [".".join(names[:depth]) for depth in range(len(names), 0, -1)]
-
-
-def _kind(field: str, kinds: Kinds) -> str:
-    name, *parents = _with_parents(field)
-    if any(_KINDS.get(kinds.get(parent, "")) == "label" for parent in parents):
-        return "label"
-    kind = kinds.get(name, "object")
-    return "unknown" if kind in {"object", "nested", "unmapped"} else _KINDS.get(kind, "other")
-
-
-def _keyword(leaf: Leaf) -> tuple[Dsl, bool]:
-    match leaf:
-        case Term(field, value):
-            return _term(field, value), True
-        case Wildcard(field, ""):
-            return _term(field, ""), True  # as a pattern the engine takes it for none
-        case Wildcard(field, pattern):
-            loose = _loosened(pattern)
-            return {"wildcard": {field: {"value": loose}}}, loose == pattern
-        case Phrase(text, field):
-            # The engine folds capitals of ASCII alone; K and I have others, the Kelvin sign and a dotted capital.
-            runs = [re.sub("[ik]", "?", run) for run in re.findall("[0-9a-z]+", text.lower())]
-            return _all([_holding(field, run, case_insensitive=True) for run in runs]), False
-    return _has(leaf.field), isinstance(leaf, Exists)
-
-
-# A pattern becomes an automaton, and the engine allows it some 10,000 steps of work: the square of a long pattern.
-_PATTERN_SIGNS = 100
-
-
-def _holding(field: str, run: str, **options: bool) -> Dsl:
-    return {"wildcard": {field: {"value": f"*{run[:_PATTERN_SIGNS]}*", **options}}}
-
-
-def _loosened(pattern: str) -> str:
-    """A pattern that is no more work than the engine allows; `?` and `*` together are the most."""
-    signs = re.findall(r"\\?.", pattern, re.DOTALL)
-    if "*" in signs:
-        signs = ["*" if sign == "?" else sign for sign in signs]
-    return "".join(signs if len(signs) <= _PATTERN_SIGNS else [*signs[:_PATTERN_SIGNS], "*"])
-
-
-# Letters that every tokenizer of words keeps together, and that are the same small letters everywhere.
-_RUN = re.compile("[0-9a-zß-öø-ʯά-ρτ-ώа-ԯ]+")
-
-
-def _text(leaf: Leaf) -> tuple[Dsl, bool]:
-    """A text is held as words, which the engine cuts in other places than `words_of` does."""
-    match leaf:
-        case Term(field, value):
-            pieces = [value]
-        case Wildcard(field, pattern):
-            pieces = ["" if sign in "*?" else sign[-1] for sign in re.findall(r"\\?.", pattern, re.DOTALL)]
-            pieces = "".join(piece or "\0" for piece in pieces).split("\0")
-        case Phrase(text, field):
-            if not words_of(text):
-                return _NONE, True
-            pieces = [text]
-        case _:
-            return _ALL, False
-    runs = [run for piece in pieces for run in _RUN.findall(piece.lower())]
-    return _all([_holding(field, run) for run in runs]), False
-
-
-def _long(leaf: Leaf) -> tuple[Dsl, bool]:
-    """A whole number; a broken one is held without what follows its point, and so it is asked for."""
-    match leaf:
-        case Term(field, value) if (number := _number(value)) is not None:
-            return {"term": {field: _clamped(number)}}, False
-        case Range(field, low, high):
-            bounds = {"gte": low, "lte": high}
-            held = {name: _clamped(bound) for name, bound in bounds.items() if bound is not None}
-            return {"range": {field: held}}, False
-    return _has(leaf.field), isinstance(leaf, Exists)
-
-
-def _number(text: str) -> Decimal | None:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
-
-
-def _clamped(number: float | Decimal) -> int:
-    return int(max(-(2**63), min(2**63 - 1, number)))
-
-
-def _label(leaf: Leaf) -> tuple[Dsl, bool]:
-    """A label is held as `name=value`, numbers too, with all their digits."""
-    match leaf:
-        case Term(field, value) if not re.fullmatch("-?[0-9.]+[eE][-+0-9]+", value):
-            return _term(field, value), False
-        case Phrase(_, "labels"):
-            return _keyword(leaf)
-        case Wildcard(field, pattern) if not pattern.startswith(("*", "?", "\\")):
-            return {"prefix": {field: re.split(r"[*?\\]", pattern)[0]}}, False
-    return _has(leaf.field), False
-
-
-def _unknown(_leaf: Leaf) -> tuple[Dsl, bool]:
-    return _ALL, False
-
-
-def _other(leaf: Leaf) -> tuple[Dsl, bool]:
-    return _has(leaf.field), isinstance(leaf, Exists)
-
-
-_LEAVES = {"keyword": _keyword, "label": _label, "long": _long, "text": _text, "unknown": _unknown}
-
-
 def _between_times(query: Query) -> Dsl:
     bounds = {}
     if query.since_ns is not None:
         bounds["gte"] = format_time(max(0, query.since_ns))
     if query.until_ns is not None:
         bounds["lte"] = format_time(max(0, query.until_ns) + 1000)  # format_time cuts nanoseconds off
-    return {"range": {"@timestamp": bounds}} if bounds else _ALL
+    return {"range": {"@timestamp": bounds}} if bounds else ALL
