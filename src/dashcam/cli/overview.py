@@ -21,10 +21,8 @@ from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.period import check_period, moment, since_phrase
 from dashcam.cli.query import add_query, parse_words
 from dashcam.destinations.registry import load_settings, open_store
-from dashcam.event import NS_PER_S
-from dashcam.find.query import And, Query
-from dashcam.show.overview import as_json, changes, collect, draw_overview
-from dashcam.show.web.recent import SERVED
+from dashcam.find.query import Query
+from dashcam.show.overview import as_json, build_overview, count_requests, draw_overview
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,18 +38,23 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings()
     check_period(arguments.since, arguments.until)
     since_ns, until_ns = arguments.since, arguments.until or time.time_ns()
-    wanted = And((SERVED, parse_words(arguments.query)))
+    wanted = parse_words(arguments.query)
     with closing(open_store(settings.routes[0])) as store:
-        now = collect(store.find(Query(wanted, since_ns, until_ns)))
-        before = {} if arguments.json else collect(store.find(Query(wanted, 2 * since_ns - until_ns, since_ns)))
-    if arguments.json:
-        for row in now.values():
-            print(orjson.dumps(as_json(row)).decode())
-    else:
-        for sentence in changes(now, before):
-            print(sentence)
-        for line in draw_overview(list(now.values()), (until_ns - since_ns) / NS_PER_S) if now else ():
-            print(line)
-    if not now:
-        print(f"dashcam: no request {since_phrase(arguments.since)}", file=sys.stderr)
-    return OK if now else NOT_FOUND
+        if arguments.json:
+            rows = count_requests(store, Query(wanted, since_ns, until_ns))
+            for row in rows.values():
+                print(orjson.dumps(as_json(row)).decode())
+            return OK if rows else _explain_nothing(arguments)
+        overview = build_overview(store, wanted, since_ns, until_ns)
+    for change in overview.changes:
+        print(change.text)
+    if not overview.rows:
+        return _explain_nothing(arguments)
+    for line in draw_overview(overview.rows, overview.period_s):
+        print(line)
+    return OK
+
+
+def _explain_nothing(arguments: argparse.Namespace) -> int:
+    print(f"dashcam: no request {since_phrase(arguments.since)}", file=sys.stderr)
+    return NOT_FOUND

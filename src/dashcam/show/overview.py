@@ -3,27 +3,56 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dashcam.event import Event
+from dashcam.event import NS_PER_S, Event
+from dashcam.find.aggregation import DURATION, Aggregating, Durations, Grouping, Groups
+from dashcam.find.query import And, Exists, Expression, Not, Or, Query, Store, Term
 from dashcam.show import accessors
 from dashcam.show.accessors import format_duration
+from dashcam.show.web.recent import SERVED
 
 MIN_FAILURES = 3  # fewer are no trend
 MIN_REQUESTS = 20  # in both periods, before percentiles are compared
 MORE_FAILURES = 2  # times the share of before
 SLOWER = 1.5  # times the 95th percentile of before
 
+ABORTED = Term("event.action", "request-aborted")
+"""The reports of requests that were aborted."""
+
+FINISHED = And(
+    (
+        Term("processor.event", "transaction"),
+        Not(ABORTED),
+        Or(
+            (
+                Not(Exists("span.kind")),
+                *(Term("span.kind", kind) for kind in sorted(accessors.SERVER_KINDS)),
+                Term("transaction.type", "job"),
+            )
+        ),
+    )
+)
+"""The spans of served requests and of jobs that ended."""
+
+_BY_ROUTE = Grouping(("service.name", "http.route", "event.outcome"), is_timed=True)
+_SPANS_AT_ONCE = 100
+
 Key = tuple[str, str]
 
 
 @dataclass(slots=True)
 class RouteStats:
-    """The requests of one service and route; `durations_ns` are those of the requests whose end is known."""
+    """The requests of one service and route; `durations` are those of the requests whose end is known."""
 
     service: str
     route: str
     requests: int = 0
     failures: int = 0
-    durations_ns: list[int] = field(default_factory=list)
+    durations: Durations = field(default_factory=Durations)
+
+    @property
+    def name(self) -> str:
+        """The service and the route, to be read."""
+        return f"{self.service} {self.route or '(no route)'}"
 
     @property
     def failed_share(self) -> float:
@@ -31,14 +60,77 @@ class RouteStats:
         return self.failures / self.requests if self.requests else 0.0
 
     def percentile_ns(self, percent: int) -> int | None:
-        """Return the time within which so many per cent of the requests were answered; `None` when none was.
+        """Return the time within which so many per cent were answered, within 1 %; `None` when none was."""
+        return self.durations.percentile_ns(percent)
 
-        It is the nearest rank, so a time that was measured.
-        """
-        if not self.durations_ns:
-            return None
-        ordered = sorted(self.durations_ns)
-        return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A difference from the period before: its `kind` is `fails`, `slower`, `new` or `gone`."""
+
+    kind: str
+    service: str
+    route: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The routes of a period, the most failures first, those of the period before, and what changed."""
+
+    since_ns: int
+    until_ns: int
+    rows: tuple[RouteStats, ...]
+    before: Mapping[Key, RouteStats]
+    changes: tuple[Change, ...]
+
+    @property
+    def period_s(self) -> float:
+        """The length of the period."""
+        return (self.until_ns - self.since_ns) / NS_PER_S
+
+
+def build_overview(store: Store, wanted: Expression, since_ns: int, until_ns: int) -> Overview:
+    """Return the overview of the requests that an expression matches; the period before is as long."""
+    now = count_requests(store, Query(wanted, since_ns, until_ns))
+    before = count_requests(store, Query(wanted, 2 * since_ns - until_ns, since_ns))
+    rows = sorted(now.values(), key=lambda row: (-row.failures, -row.requests, row.name))
+    return Overview(since_ns, until_ns, tuple(rows), before, tuple(changes(now, before)))
+
+
+def count_requests(store: Store, query: Query) -> dict[Key, RouteStats]:
+    """Return the statistics of the requests of a query, by service and route, each request once."""
+    finished = Query(And((FINISHED, query.expression)), query.since_ns, query.until_ns)
+    groups = store.aggregate(finished, _BY_ROUTE) if isinstance(store, Aggregating) else None
+    if groups is None:
+        return collect(store.find(Query(And((SERVED, query.expression)), query.since_ns, query.until_ns)))
+    stats = _by_route(groups)
+    for event in _unfinished(store, query, finished):
+        _add(stats, event)
+    return stats
+
+
+def _by_route(groups: Groups) -> dict[Key, RouteStats]:
+    stats: dict[Key, RouteStats] = {}
+    for key, group in groups.items():
+        service, route, outcome = key.values
+        row = stats.setdefault((service, route), RouteStats(service, route))
+        row.requests += group.count
+        row.failures += group.count if outcome == "failure" else 0
+        row.durations.merge(group.durations)
+    return stats
+
+
+def _unfinished(store: Store, query: Query, finished: Query) -> Iterator[Event]:
+    """Yield the reports of aborted requests whose span did not arrive all the same."""
+    reported = store.find(Query(And((ABORTED, query.expression)), query.since_ns, query.until_ns))
+    aborted = {_span(event): event for event in reported}
+    ids = sorted({span_id for _, span_id in aborted})
+    for at in range(0, len(ids), _SPANS_AT_ONCE):
+        these = Or(tuple(Term("span.id", one) for one in ids[at : at + _SPANS_AT_ONCE]))
+        for event in store.find(Query(And((finished.expression, these)), query.since_ns, query.until_ns)):
+            aborted.pop(_span(event), None)
+    yield from aborted.values()
 
 
 def collect(events: Iterable[Event]) -> dict[Key, RouteStats]:
@@ -47,16 +139,21 @@ def collect(events: Iterable[Event]) -> dict[Key, RouteStats]:
     aborted: dict[tuple[str, str], Event] = {}
     finished: set[tuple[str, str]] = set()
     for event in filter(accessors.is_served, events):
-        span = accessors.text(event, "trace.id"), accessors.text(event, "span.id")
         if accessors.is_aborted(event):
-            aborted[span] = event
-        else:
-            finished.add(span)
-            _add(stats, event).durations_ns.append(accessors.duration_ns(event))
+            aborted[_span(event)] = event
+            continue
+        finished.add(_span(event))
+        row = _add(stats, event)
+        if (duration_ns := accessors.number(event, DURATION)) is not None:
+            row.durations.add(duration_ns)
     for span, event in aborted.items():
         if span not in finished:
             _add(stats, event)
     return stats
+
+
+def _span(event: Event) -> tuple[str, str]:
+    return accessors.text(event, "trace.id"), accessors.text(event, "span.id")
 
 
 def _add(stats: dict[Key, RouteStats], event: Event) -> RouteStats:
@@ -67,40 +164,51 @@ def _add(stats: dict[Key, RouteStats], event: Event) -> RouteStats:
     return row
 
 
-def changes(now: Mapping[Key, RouteStats], before: Mapping[Key, RouteStats]) -> Iterator[str]:
-    """Yield in words what differs from the period before; nothing where that has no request at all."""
+def changes(now: Mapping[Key, RouteStats], before: Mapping[Key, RouteStats]) -> list[Change]:
+    """Return what differs from the period before, the worst first; nothing where that has no request at all."""
     if not before:
+        return []
+    found = [change for key, row in now.items() for change in _compare(row, before.get(key))]
+    found += [
+        Change("gone", former.service, former.route, f"{former.name} is gone: {_count(former.requests)} before")
+        for key, former in before.items()
+        if key not in now
+    ]
+    return sorted(found, key=lambda change: (_KINDS.index(change.kind), change.service, change.route))
+
+
+_KINDS = ("fails", "slower", "gone", "new")
+
+
+def _compare(row: RouteStats, former: RouteStats | None) -> Iterator[Change]:
+    if former is None:
+        failed = f", {_count_failed(row.failures)}" if row.failures else ""
+        yield Change("new", row.service, row.route, f"{row.name} is new: {_count(row.requests)}{failed}")
         return
-    for key, row in now.items():
-        former = before.get(key)
-        if former is None:
-            yield f"{_name(row)} is new: {_count(row.requests)}"
-            continue
-        if row.failures >= MIN_FAILURES and row.failed_share > MORE_FAILURES * former.failed_share:
-            yield f"{_name(row)} fails more: {row.failed_share:.1%}, before {former.failed_share:.1%}"
-        latest_ns, former_ns = row.percentile_ns(95), former.percentile_ns(95)
-        enough = min(len(row.durations_ns), len(former.durations_ns)) >= MIN_REQUESTS
-        if enough and latest_ns and former_ns and latest_ns > SLOWER * former_ns:
-            yield f"{_name(row)} is slower: p95 {format_duration(latest_ns)}, before {format_duration(former_ns)}"
-    for key, former in before.items():
-        if key not in now:
-            yield f"{_name(former)} is gone: {_count(former.requests)} before"
+    if row.failures >= MIN_FAILURES and row.failed_share > MORE_FAILURES * former.failed_share:
+        text = f"{row.name} fails more: {row.failed_share:.1%}, before {former.failed_share:.1%}"
+        yield Change("fails", row.service, row.route, text)
+    latest_ns, former_ns = row.percentile_ns(95), former.percentile_ns(95)
+    enough = min(row.durations.count, former.durations.count) >= MIN_REQUESTS
+    if enough and latest_ns and former_ns and latest_ns > SLOWER * former_ns:
+        text = f"{row.name} is slower: p95 {format_duration(latest_ns)}, before {format_duration(former_ns)}"
+        yield Change("slower", row.service, row.route, text)
 
 
 def _count(requests: int) -> str:
     return f"{requests:,} request{'' if requests == 1 else 's'}"
 
 
-def _name(row: RouteStats) -> str:
-    return f"{row.service} {row.route or '(no route)'}"
+def _count_failed(failures: int) -> str:
+    return f"{failures:,} failed"
 
 
 def draw_overview(rows: Sequence[RouteStats], period_s: float) -> Iterator[str]:
-    """Yield the lines of a table, the most failures first."""
+    """Yield the lines of a table."""
     width = max([len("route"), *(len(row.route or "(no route)") for row in rows)])
     names = max([len("service"), *(len(row.service) for row in rows)])
     yield f"{'service':{names}}  {'route':{width}}  requests      /s  failed      p50      p95      p99"
-    for row in sorted(rows, key=lambda row: (-row.failures, -row.requests)):
+    for row in rows:
         took = [row.percentile_ns(percent) for percent in (50, 95, 99)]
         spelled = "  ".join(f"{'?' if ns is None else format_duration(ns):>7}" for ns in took)
         rate = row.requests / period_s

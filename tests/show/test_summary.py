@@ -1,0 +1,66 @@
+"""A search as a whole: its histogram by level, and its facets."""
+
+import pytest
+
+from dashcam.event import NS_PER_S
+from dashcam.find.query import MatchAll, Query, Term
+from dashcam.show.summary import MAX_BARS, choose_step, label_names, summarize
+
+from . import events
+
+SINCE_NS, UNTIL_NS = events.START_NS - 5_000_000, events.START_NS + 55_000_000
+
+
+class Shelf:
+    """A store of some events, which are read."""
+
+    def __init__(self, kept):
+        self.kept = kept
+
+    def find(self, query):
+        return iter([event for event in self.kept if query.matches(event)])
+
+    def close(self):
+        pass
+
+
+def test_bars_count_events_by_level():
+    """Of steps that follow each other from the beginning to the end of the period, empty ones too."""
+    found = summarize(Shelf(events.failed()), Query(MatchAll(), SINCE_NS, UNTIL_NS), max_bars=7)
+
+    assert found.step_ns == 10_000_000
+    assert [bar.start_ns - events.START_NS for bar in found.bars] == [
+        1000 * us for us in range(-13_000, 57_000, 10_000)
+    ]
+    assert [bar.levels for bar in found.bars if bar.count] == [
+        {"error": 2, "info": 2},
+        {"error": 2},
+        {"warning": 1},
+    ]
+    assert found.count == len(events.failed())
+
+
+def test_facets_count_values():
+    """The commonest first, by their short names, labels too; nothing is a value of its own."""
+    query = Query(Term("service.name", "parts"), SINCE_NS, UNTIL_NS)
+
+    found = summarize(Shelf(events.created()), query, ("service", "status", "labels.count"))
+
+    assert found.facets == {
+        "service": (("parts", 4),),
+        "status": (("", 3), ("201", 1)),
+        "labels.count": (("", 3), ("6", 1)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "step_s"), [(0.06, 0.001), (60, 1), (3600, 60), (86_400, 1800), (7 * 86_400, 10_800)]
+)
+def test_a_step_is_a_usual_one(seconds, step_s):
+    """The shortest with no more than so many bars."""
+    assert choose_step(0, int(seconds * NS_PER_S), MAX_BARS) == step_s * NS_PER_S
+
+
+def test_labels_are_offered_by_how_common_they_are():
+    """Of the events at hand."""
+    assert label_names(events.created()) == ["car_id", "name", "kinds", "count", "parts"]
