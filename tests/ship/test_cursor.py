@@ -8,9 +8,22 @@ import pytest
 from dashcam.ship.batch import Limits
 from dashcam.ship.cursor import SpoolCursor
 from dashcam.ship.listing import key_of
+from dashcam.ship.stats import count_segment
 from dashcam.spool.reader import segment_files
+from dashcam.spool.segment import encode_header, new_segment_id, service_folder
 
-from ..spool.spools import SMALL, close_writers, ids_in, log_line, run_writer, running_writer, start_line, write_to
+from ..spool.spools import (
+    SHARED,
+    SMALL,
+    close_writers,
+    ids_in,
+    log_line,
+    run_writer,
+    running_writer,
+    span_line,
+    start_line,
+    write_to,
+)
 
 PLENTY = Limits(events=10_000, bytes=10_000_000)
 
@@ -270,3 +283,75 @@ def test_few_segments_are_open_at_once(tmp_path, max_open):
         cursor.close()
 
     assert len({event.id for event in events}) == len(events) == 100
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Sets the time that has passed, in seconds."""
+
+    def set_to(now_s):
+        monkeypatch.setattr("dashcam.machine.monotonic", lambda: now_s)
+
+    set_to(0.0)
+    return set_to
+
+
+def _ended(folder):
+    """A segment that nobody sealed or locks, with three lines."""
+    segment = new_segment_id(1_795_484_100_000_000_000)
+    path = service_folder(folder, "here", "cars") / f"{segment}.segment"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(encode_header(segment, 1, SHARED, 0) + b"".join(map(log_line, range(3))) + bytes(SMALL))
+    return path
+
+
+def _write_on(path, numbers):
+    data = path.read_bytes()
+    lines = b"".join(map(log_line, numbers))
+    end = data.index(b"\0")
+    path.write_bytes(data[:end] + lines + data[end + len(lines) :])
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_lines_of_a_process_that_was_thought_gone(tmp_path, clock, is_restarted):
+    """They are read on, by the same shipper and by one that is started later, and an event at the end comes once."""
+    path = _ended(tmp_path)
+    cursor = SpoolCursor(tmp_path, {})
+    first = _batches(cursor)
+    marks = {key: mark for batch in first for key, mark in batch.marks.items()}
+    assert [mark.is_done for mark in marks.values()] == [True]
+    if is_restarted:
+        cursor.close()
+        cursor = SpoolCursor(tmp_path, marks)
+    _write_on(path, [3, 4])
+    assert _batches(cursor) == []
+
+    clock(10.0)
+    second = _batches(cursor)
+    clock(400.0)
+    _write_on(path, [5])
+    third = _batches(cursor)
+    cursor.close()
+
+    assert [_messages(each) for each in (first, second, third)] == [["0", "1", "2"], ["3", "4"], ["5"]]
+    (mark,) = third[-1].marks.values()
+    assert (mark.events, mark.is_done) == (6, True)
+
+
+def test_a_request_that_went_on_after_it_was_reported(tmp_path, clock):
+    """The report stays, and counts; what came then is counted, too."""
+    path = _ended(tmp_path)
+    cursor = SpoolCursor(tmp_path, {})
+    data = path.read_bytes().rstrip(b"\0")
+    path.write_bytes(data + start_line(3, "a") + bytes(SMALL))
+    assert len(_lines(_batches(cursor))) == 4
+    data = path.read_bytes().rstrip(b"\0")
+    path.write_bytes(data + span_line(4, "a") + bytes(SMALL))
+
+    clock(10.0)
+    (batch,) = _batches(cursor)
+    cursor.close()
+
+    assert len(batch.events) == 1
+    (mark,) = batch.marks.values()
+    assert count_segment(path, mark).recorded == count_segment(path, mark._replace(offset=0, events=1)).recorded == 5

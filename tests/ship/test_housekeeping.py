@@ -11,6 +11,7 @@ from dashcam.ship.housekeeping import MIN_FREE_WANTED_BYTES, Housekeeping
 from dashcam.ship.listing import key_of
 from dashcam.ship.stats import collect_stats, count_segment
 from dashcam.spool.reader import segment_files
+from dashcam.spool.segment import OPEN, SEALED_AT
 
 from ..spool.spools import SMALL, log_line, running_writer, write_to
 
@@ -33,11 +34,33 @@ def _fill(spool, count=2000):
 def _keeper(folder, done, limit_bytes=1 << 40, disk=PLENTY):
     """Housekeeping beside a route that is done with some segments."""
     spool = folder / "spool"
-    marks = {key_of(spool, path): SegmentOffset(is_done=True, events=count_segment(path).recorded) for path in done}
+    marks = {
+        key_of(spool, path): SegmentOffset(path.stat().st_size, is_done=True, events=count_segment(path).recorded)
+        for path in done
+    }
     file = CheckpointFile(folder / "positions", "played", Checkpoint(marks, sum(m.events for m in marks.values())))
     file.rewrite()
     file.close()
     return Housekeeping(folder, limit_bytes, [file], disk_bytes=lambda _: disk)
+
+
+def test_a_segment_with_lines_after_its_end_stays(tmp_path, spool):
+    """Its process was thought gone, and was not: the lines are still to be shipped."""
+    first, second = _fill(spool, 260)[:2]
+    _break_seal(first)
+    keeper = _keeper(tmp_path, [first, second], limit_bytes=1)
+    first.write_bytes(first.read_bytes() + log_line(1000))
+
+    _round(keeper)
+
+    assert segment_files(spool)[0] == first
+    assert second not in segment_files(spool)
+
+
+def _break_seal(path):
+    data = bytearray(path.read_bytes())
+    data[SEALED_AT : SEALED_AT + 1] = OPEN
+    path.write_bytes(data)
 
 
 def _round(keeper):

@@ -40,6 +40,11 @@ class SegmentOffset(NamedTuple):
 START = SegmentOffset()
 
 
+def order(mark: SegmentOffset) -> tuple[int, int, bool]:
+    """Sort offsets in a segment by how far they are; one that is done may have been passed by another since."""
+    return mark.offset, mark.synthesized, mark.is_done
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """The reason that keeps a route from going on, and the time since when (`@timestamp` form)."""
@@ -128,9 +133,9 @@ class CheckpointFile:
         with self._changing:
             return set(self._done)
 
-    def events_of(self, segment: str) -> int:
-        """Return how many events of a segment lie before the route's offset."""
-        return self._marks.get(segment, START).events
+    def offset_in(self, segment: str) -> SegmentOffset:
+        """Return the progress in a segment."""
+        return self._marks.get(segment, START)
 
     def is_ahead(self, segment: str, event: int) -> bool:
         """Return whether an event is dealt with ahead of its turn."""
@@ -155,7 +160,8 @@ class CheckpointFile:
                 damaged=counts.damaged + damaged,
             )
             self._marks.update(marks or {})
-            self._done.update(key for key, mark in (marks or {}).items() if mark.is_done)
+            for key, mark in (marks or {}).items():  # one that was done may go on
+                (self._done.add if mark.is_done else self._done.discard)(key)
             _merge(self._ahead, marks or {}, ahead or {})
             self._note(marks or {}, ahead or {})
 
@@ -262,9 +268,7 @@ def _furthest(checkpoints: list[Checkpoint], count_before: Callable[[Mapping[str
     marks: dict[str, SegmentOffset] = {}
     for checkpoint in checkpoints:
         for segment, mark in checkpoint.marks.items():
-            marks[segment] = max(
-                mark, marks.get(segment, mark), key=lambda each: (each.is_done, each.offset, each.synthesized)
-            )
+            marks[segment] = max(mark, marks.get(segment, mark), key=order)
     ahead: dict[str, set[int]] = {}
     for checkpoint in checkpoints:
         _merge(ahead, marks, checkpoint.ahead)

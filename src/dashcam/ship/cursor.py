@@ -11,6 +11,7 @@ from dashcam import machine
 from dashcam.event import EncodedEvent
 from dashcam.ship.batch import Limits
 from dashcam.ship.checkpoint import START, SegmentOffset
+from dashcam.ship.ended import EndedSegments
 from dashcam.ship.listing import SpoolListing, is_of_another_version, open_segment
 from dashcam.ship.quarantine import quarantine
 from dashcam.ship.selection import is_shipped, synthesized_events
@@ -106,9 +107,11 @@ class SpoolCursor:
         self._marks = dict(marks)
         self._segments: dict[str, _Segment] = {}
         self._readers = _Readers(max_open)
+        self._ended = EndedSegments()
         self._final_check_s = final_check_s
         self._waiting: deque[tuple[EncodedEvent | None, EventKey, _Mark]] = deque()
         self._damaged = 0
+        self._done: set[str] = set()
         self.obstacles: dict[Path, str] = {}
 
     def close(self) -> None:
@@ -140,18 +143,33 @@ class SpoolCursor:
 
     def _read(self, events: int) -> None:
         if self._listing.refresh():
-            known = self._segments
-            self._segments = {
-                key: known.get(key) or _Segment(key, path, mark, pause_s=self._final_check_s)
-                for key, path in self._listing.paths.items()
-                if not (mark := self._marks.get(key, START)).is_done
-            }
-            for key in known.keys() - self._segments.keys():
-                self._readers.close(key)
+            self._take_listing()
+        for key, path in self._ended.grown():
+            _log.warning("%s: lines came after its process had gone, as it seemed; they are read", path)
+            self._marks[key] = self._marks[key]._replace(is_done=False)
+            self._segments[key] = self._begun(key, path)
         self.obstacles = dict(self._listing.unreadable)
         for segment in list(self._segments.values()):
             while len(self._waiting) < events and self._read_on(segment):
                 pass
+
+    def _take_listing(self) -> None:
+        known = self._segments
+        self._segments = {}
+        for key, path in self._listing.paths.items():
+            mark = self._marks.get(key, START)
+            if not mark.is_done:
+                self._segments[key] = known.get(key) or self._begun(key, path)
+            elif key not in self._done:
+                self._done.add(key)
+                self._ended.watch(key, path, mark.offset)
+        self._done &= self._listing.paths.keys()
+        for key in known.keys() - self._segments.keys():
+            self._readers.close(key)
+
+    def _begun(self, key: str, path: Path) -> _Segment:
+        self._done.discard(key)
+        return _Segment(key, path, self._marks.get(key, START), pause_s=self._final_check_s)
 
     def _read_on(self, segment: _Segment) -> bool:
         """Read what one look at a segment gives; return whether another look may give more."""
@@ -179,6 +197,8 @@ class SpoolCursor:
                 segment.mark = segment.mark._replace(synthesized=number, events=segment.mark.events + 1)
                 self._waiting.append((event, (segment.key, -number), segment.mark))
         self._end(segment)
+        if not reader.header.is_sealed:
+            self._ended.watch(segment.key, segment.path, segment.mark.offset)
         return False
 
     def _add(self, segment: _Segment, expander: LineExpander, result: ReadResult) -> None:
@@ -219,5 +239,6 @@ class SpoolCursor:
         done = segment.mark._replace(is_done=True)
         self._waiting.append((None, (segment.key, 0), done))
         self._marks[segment.key] = done
+        self._done.add(segment.key)
         self._segments.pop(segment.key, None)
         self._readers.close(segment.key)

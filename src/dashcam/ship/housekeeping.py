@@ -11,6 +11,7 @@ from dashcam import machine
 from dashcam.event import NS_PER_S
 from dashcam.ship import statements
 from dashcam.ship.checkpoint import CheckpointFile
+from dashcam.ship.ended import has_grown
 from dashcam.ship.listing import SpoolListing, open_segment, read_header
 from dashcam.ship.pruned import Victim, remove
 from dashcam.spool.reader import orphaned_files
@@ -148,12 +149,18 @@ class Housekeeping:
             return 0
 
     def _victim(self, key: str, path: Path) -> Victim | None:
-        """Return a segment as one to remove; `None` when this version cannot read it: then it is not ours to remove."""
+        """Return a segment as one to remove.
+
+        `None` when this version cannot read it: then it is not ours to remove; or when lines came after it was done.
+        """
+        marks = [file.offset_in(key) for file in self._files]
         try:
             header = read_header(path).header
+            if not header.is_sealed and has_grown(path, max(mark.offset for mark in marks)):
+                return None
         except (OSError, ValueError):
             return None
-        return Victim(key, path, max(file.events_of(key) for file in self._files), header.dropped)
+        return Victim(key, path, max(mark.events for mark in marks), header.dropped)
 
     def _remove_orphans(self) -> None:
         for path in orphaned_files(self._folder / "spool", machine.time_ns() / NS_PER_S):

@@ -146,7 +146,7 @@ class _Counter:
         )
 
     def _count(self, key: str, path: Path, marks: Sequence[SegmentOffset]) -> SegmentCount:
-        furthest = max(marks, key=_order, default=START)
+        furthest = max(marks, key=checkpoint.order, default=START)
         if furthest.is_done:
             header, size = read_header(path)
             logged = furthest.events - furthest.synthesized
@@ -171,7 +171,8 @@ def count_segment(path: Path, mark: SegmentOffset = START) -> SegmentCount:
         while result.lines or result.damaged:
             logged += sum(is_shipped(line) for line, _ in result.lines)
             result = reader.read(result.after, is_final=is_final)
-        synthesized = len(synthesized_events(reader).events) if is_final else mark.synthesized
+        # A request that was open may have gone on after it was reported as aborted.
+        synthesized = max(mark.synthesized, len(synthesized_events(reader).events) if is_final else 0)
         header = reader.header
     size = path.stat().st_size
     return SegmentCount(logged + synthesized, logged, header.dropped, header.service, size, is_final)
@@ -184,10 +185,6 @@ def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
     listing.refresh()
     present = listing.paths.keys() - set(pruned.last)
     return pruned.recorded + sum(mark.events for key, mark in marks.items() if key in present)
-
-
-def _order(mark: SegmentOffset) -> tuple[bool, int, int]:
-    return mark.is_done, mark.offset, mark.synthesized
 
 
 def _share(route: Checkpoint, counts: Mapping[str, SegmentCount], replayed: int) -> RouteAccount:
