@@ -1,7 +1,9 @@
 """What is done in C, where there is a compiler, is what is done in Python where there is none."""
 
 import enum
+import inspect
 import math
+import pickle
 from collections import OrderedDict, UserDict
 from decimal import Decimal
 from typing import NamedTuple
@@ -12,6 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dashcam
+from dashcam.record import logger, recorder
+from dashcam.record.line import python_encode_call
 from dashcam.record.masking import WORDS
 from dashcam.record.plain import python_is_plain
 from dashcam.record.secret_words import PythonSearch
@@ -160,6 +165,81 @@ def test_the_limits(compiled, value, depth):
     assert compiled.is_plain_call(b"{}", "m", {"value": value}) == python_is_plain(b"{}", "m", {"value": value})
 
 
+class _Broken:
+    def __str__(self):
+        raise ValueError("no text")
+
+
+said = st.sampled_from(["password=hunter2", "GET /?token=aB3456789012 HTTP/1.1", "x" * 20_000, "a\tb", "\ud800"])
+spoken = st.text() | said | st.none() | st.sampled_from([7, b"x", _Broken()])
+named = st.text(max_size=9) | st.sampled_from(["password", "exc_info", "stack_info", "api_key", "x" * 70])
+
+
+@pytest.mark.fuzz
+@given(
+    st.integers(0, 10**19 - 1),
+    spoken,
+    st.dictionaries(named, values | said | st.sampled_from([_Broken(), ValueError()])),
+)
+def test_any_line(compiled, time_ns, message, fields):
+    """The bytes of one are the bytes of the other, whatever is said; within a request and a context, too."""
+    call = (time_ns, "info", message, fields, b',"event":{}}\n')
+
+    assert compiled.encode_call(*call) == python_encode_call(*call)
+    with dashcam.context(tenant="acme", password="hunter2"):
+        assert compiled.encode_call(*call) == python_encode_call(*call)
+
+
+CALLS = {
+    "fields": lambda log: log.info("car created", car_id=7),
+    "no fields": lambda log: log.warning("a wheel"),
+    "nothing": lambda log: log.info(),
+    "arguments": lambda log: log.info("%d wheels", 4, colour="red"),
+    "extra": lambda log: log.info("a wheel", extra={"size": 17}),
+    "an exception": lambda log: log.error("failed", exc_info=ValueError("flat")),
+    "names made at run time": lambda log: log.info("a wheel", **{"extra_"[:5]: {"size": 17}, "b" * 3: 1}),
+    "a secret": lambda log: log.info("login", password="hunter2"),
+    "a value without a text": lambda log: log.info("odd", value=_Broken()),
+    "a number as message": lambda log: log.info(7),
+    "below the level": lambda log: log.debug("unseen"),
+    "bound fields": lambda log: log.bind(car_id=7).info("a wheel"),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_any_log_call(recording, monkeypatch, name):
+    """A log call in C records what the same call in Python does."""
+    dashcam.init("cars")
+    CALLS[name](logger.Logger("test_speedups"))
+    monkeypatch.setattr(logger, "_StraightCall", None)
+    CALLS[name](logger.Logger("test_speedups"))
+
+    told = [{**event.fields, "@timestamp": "", "event": {}} for event in recording.events()]
+    assert told[: len(told) // 2] == told[len(told) // 2 :]
+    assert len(told) == (0 if name == "below the level" else 2)
+
+
+def test_a_log_call_looks_like_one(compiled):
+    """Its signature is that of the call in Python."""
+    call = logger.Logger("test_speedups").info
+
+    assert isinstance(call, compiled.LogCall)
+    assert str(inspect.signature(call)) == str(inspect.signature(call.__wrapped__))
+    assert pickle.loads(pickle.dumps(logger.Logger("test_speedups"))).name == "test_speedups"
+
+
+def test_a_recorder_that_fails(compiled, recording, monkeypatch):
+    """What goes wrong in recording is counted, and never raised."""
+    dashcam.init("cars")
+    failures = []
+    monkeypatch.setattr(recorder.current(), "append", lambda _: failures.append(1) or 1 / 0)
+    monkeypatch.setattr(recorder, "drop", failures.append)
+
+    logger.Logger("test_speedups").info("car created", car_id=7)
+
+    assert failures == [1, "error"]
+
+
 @pytest.mark.fuzz
 @given(st.dictionaries(st.text(), st.integers() | st.text()), st.integers(-1, 10))
 def test_the_items_after_some(compiled, items, count):
@@ -173,7 +253,7 @@ def test_the_items_after_some(compiled, items, count):
 @pytest.mark.parametrize(
     "arguments", [(), (b"",), ("text", 1), (b"", "1"), (b"", 1, 1), (b"", 10**30), ({}, "1"), ({},), ([], frozenset())]
 )
-@pytest.mark.parametrize("name", ["is_plain_call", "items_after"])
+@pytest.mark.parametrize("name", ["encode_call", "is_plain_call", "items_after", "use", "LogCall"])
 def test_what_it_does_not_take(compiled, name, arguments):
     """An error, as of any function."""
     with pytest.raises((TypeError, OverflowError)):
@@ -186,7 +266,9 @@ sys.modules["dashcam.record._speedups"] = None  # as where they could not be com
 sys.modules["dashcam.record._words"] = None
 import logging
 import dashcam
-from dashcam.record import masking, plain, secret_words, stdlib
+from dashcam.record import line, logger, masking, plain, secret_words, stdlib
+assert line.encode_call is line.python_encode_call
+assert logger._StraightCall is None
 assert plain.is_plain is plain.python_is_plain
 assert secret_words.compile_words is secret_words.PythonSearch
 assert stdlib._items_after is stdlib.items_after

@@ -1,4 +1,34 @@
+from collections.abc import Callable
 from typing import Any
 
+def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any], tail: bytes, /) -> bytes: ...
 def is_plain_call(body: bytes, message: object, fields: dict[str, Any], /) -> bool: ...
 def items_after(items: dict[str, Any], count: int, /) -> dict[str, Any]: ...
+def use(
+    recorder_names: dict[str, Any],
+    masking_names: dict[str, Any],
+    get_current: Callable[[], Any],
+    parts_of_context: Callable[[Any], tuple[bytes, dict[str, Any] | None]],
+    dumps: Callable[..., bytes],
+    convert: Callable[[object], object],
+    options: int,
+    encode_any: Callable[[Any, Any], bytes],
+    mask: Callable[[bytes, Any], bytes],
+    with_tags: Callable[[bytes], bytes],
+    /,
+) -> None: ...
+
+class LogCall:
+    def __init__(
+        self,
+        call: Callable[..., None],
+        level: int,
+        level_name: str,
+        tail: bytes,
+        verdicts: dict[Any, Any],
+        key: object,
+        loggers: tuple[Any, ...],
+        off: int,
+        /,
+    ) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> None: ...

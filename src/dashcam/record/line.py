@@ -6,10 +6,10 @@ from typing import Any, Final, cast
 import orjson
 from opentelemetry.context import Context, create_key, get_current
 
-from dashcam.record import masking
+from dashcam.record import masking, recorder
 from dashcam.record.correlation import ids_in
 from dashcam.record.masking import is_secret, mask_value, replacement_of
-from dashcam.record.plain import MAX_PLAIN_BYTES, MENDED, OPTIONS, convert, dumps, is_plain
+from dashcam.record.plain import MENDED, OPTIONS, convert, dumps, is_plain
 from dashcam.record.sanitizer import Sanitizer
 
 CONTEXT_FIELDS: Final = create_key("dashcam-fields")  # what `dashcam.context` puts on every log call
@@ -20,7 +20,7 @@ _last: tuple[Context | None, bytes, dict[str, Any] | None] = (None, b"", None)
 _NO_LABELS = frozenset({"exc_info", "stack_info"})
 
 
-def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any], tail: bytes) -> bytes:
+def python_encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any], tail: bytes, /) -> bytes:
     """Return the line of a log call: time, level, message, fields, request, and the `tail` of its logger's lines.
 
     Fields become `labels`. `exc_info` among them is what it is for `logging`: an exception, `True` for the one being
@@ -32,22 +32,29 @@ def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any
     context = get_current()
     known, ids, context_fields = _last
     if known is not context:
-        ids = ids_in(context)
-        context_fields = cast("dict[str, Any] | None", context.get(CONTEXT_FIELDS))
+        ids, context_fields = _parts_of(context)
         _last = (context, ids, context_fields)
     if context_fields:
         fields = {**context_fields, **fields}
 
-    head = {"time_ns": time_ns, "log.level": level, "message": message}
+    head: dict[str, Any] = {"message": message}
     if fields:
         head["labels"] = fields
     try:
         body = _dumps(head, convert, OPTIONS)
     except Exception:  # noqa: BLE001 — a caller's value can raise anything when its text is asked for
         body = b""
-    if not is_plain(body, message, fields) or masking.has_word(body):
-        body = _encode_carefully(body, head, fields)
-    return body[:-1] + ids + tail
+    if not is_plain(body, message, fields):
+        body = _encode_any(head, fields)
+    else:
+        body = _mask(body, head) if masking.has_word(body) else body
+        body = _with_tags(body) if MENDED in body else body
+    return b'{"time_ns":%d,"log.level":"%b",%b%b%b' % (time_ns, level.encode(), body[1:-1], ids, tail)
+
+
+def _parts_of(context: Context) -> tuple[bytes, dict[str, Any] | None]:
+    """Return the ids of a context as the middle of a line, and the fields that `dashcam.context` put there."""
+    return ids_in(context), cast("dict[str, Any] | None", context.get(CONTEXT_FIELDS))
 
 
 def encode_plain(document: dict[str, Any]) -> bytes:
@@ -56,21 +63,17 @@ def encode_plain(document: dict[str, Any]) -> bytes:
         body = dumps(document)
     except Exception:  # noqa: BLE001 — a caller's value can raise anything when its text is asked for
         return b""
-    return body if is_plain(body, "", document) and not masking.has_word(body) else b""
+    return body if is_plain(body, "", document) and MENDED not in body and not masking.has_word(body) else b""
 
 
-def _encode_carefully(body: bytes, head: dict[str, Any], fields: dict[str, Any]) -> bytes:
-    """Return the JSON of a call that is not plain or may hold a secret; `body` is what orjson made of it, if it did."""
-    if not _NO_LABELS.isdisjoint(fields):
-        return _encode_error_call(head, fields)
-    if not body or len(body) > MAX_PLAIN_BYTES or not is_plain(b"{}", head["message"], fields):
-        return _sanitized(head, fields)
-    return _with_tags(_mask(body, head) if masking.has_word(body) else body)
+def _encode_any(head: dict[str, Any], fields: dict[str, Any]) -> bytes:
+    """Return the JSON of a call of any values."""
+    return _sanitized(head, fields) if _NO_LABELS.isdisjoint(fields) else _encode_error_call(head, fields)
 
 
 def _with_tags(body: bytes) -> bytes:
     """Return JSON without its marks, and with the tag that says what they mark."""
-    return body.replace(MENDED, b"")[:-1] + b',"tags":["mended"]}' if MENDED in body else body
+    return body.replace(MENDED, b"")[:-1] + b',"tags":["mended"]}'
 
 
 def _mask(body: bytes, document: dict[str, Any]) -> bytes:
@@ -134,3 +137,15 @@ def error_of(exc_info: Any) -> BaseException | None:
         except Exception:  # noqa: BLE001 — a class may ask for more than that
             return None
     return exc_info if isinstance(exc_info, BaseException) else None
+
+
+try:
+    from dashcam.record import _speedups
+except ImportError:  # there was no compiler to build it
+    _encode_call = python_encode_call
+else:
+    names = vars(recorder), vars(masking)
+    _speedups.use(*names, get_current, _parts_of, _dumps, convert, OPTIONS, _encode_any, _mask, _with_tags)
+    _encode_call = _speedups.encode_call
+
+encode_call: Final = _encode_call

@@ -15,6 +15,11 @@ from dashcam.record.line import CONTEXT_FIELDS, encode_call, error_of
 from dashcam.record.sanitizer import MAX_NAME_BYTES, Sanitizer
 from dashcam.spool.line import encode_suffix
 
+try:
+    from dashcam.record._speedups import LogCall as _StraightCall
+except ImportError:  # there was no compiler to build it
+    _StraightCall = None  # type: ignore[assignment, misc]
+
 ExcInfo = bool | BaseException | tuple[type[BaseException], BaseException, TracebackType | None] | None
 FIELDS = "_dashcam_fields"  # on a record of ours until it is recorded: all its fields, also those named like `name`
 
@@ -114,7 +119,9 @@ def _make_call(logger: "Logger", level: int) -> LogCall:
                 return
         logger._emit(level, message, args, fields)  # noqa: SLF001 — the two are one
 
-    return cast("LogCall", call)
+    if _StraightCall is None:
+        return cast("LogCall", call)
+    return cast("LogCall", _StraightCall(call, level, name, suffix, verdicts, key, loggers, _OFF))
 
 
 class Logger(logging.Logger):

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date, time
-from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 from uuid import UUID
@@ -19,17 +19,8 @@ OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
 
 def convert(value: object) -> object:
     """Return the JSON of a value that orjson does not know, for its `default`; raises `TypeError` for the sanitizer."""
-    if (known := _CONVERTED.get(type(value))) is not None:
-        return known(value)
-    if isinstance(value, tuple | set | frozenset):
-        return list(value)
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, Mapping | Enum | list | str | int | float):
-        raise TypeError("the sanitizer decides")
-    return _as_text(value)
+    kind: Any = type(value)
+    return _converter_of(kind)(value)
 
 
 def _as_text(value: object) -> orjson.Fragment:
@@ -43,13 +34,26 @@ def _decoded(value: Any) -> orjson.Fragment:
     return _as_text(value[: MAX_LABEL_BYTES + 1].decode("utf-8", "replace"))
 
 
-_CONVERTED: Final[dict[type, Callable[[Any], object]]] = {
-    Decimal: _as_text,
-    bytes: _decoded,
-    bytearray: _decoded,
-    set: list,
-    frozenset: list,
-}
+def _left_to_sanitizer(_: object) -> object:
+    raise TypeError("the sanitizer decides")
+
+
+# The first that fits decides.
+_CONVERTERS: Final[tuple[tuple[tuple[type, ...], Callable[[Any], object]], ...]] = (
+    ((tuple, set, frozenset), list),
+    ((date, time), lambda value: value.isoformat()),
+    ((UUID,), str),
+    ((Mapping, Enum, list, str, int, float), _left_to_sanitizer),
+    ((object,), _as_text),
+)
+
+
+@lru_cache(maxsize=1024)
+def _converter_of(kind: type) -> Callable[[Any], object]:
+    """Return what makes JSON of the values of a class: to ask which it is takes longer than to convert one."""
+    if kind in {bytes, bytearray}:
+        return _decoded
+    return next(converter for kinds, converter in _CONVERTERS if issubclass(kind, kinds))
 
 
 def dumps(document: object) -> bytes:
@@ -60,9 +64,9 @@ def dumps(document: object) -> bytes:
 def python_is_plain(body: bytes, message: object, fields: dict[str, Any], /) -> bool:
     """Return True if the sanitizer would neither cut nor replace anything in a call that orjson wrote as JSON.
 
-    Nor is there an exception, or a value that became a text. A secret is another question, `masking.has_word`.
+    Nor is there an exception. A value that became a text is `MENDED`; a secret is another question, `masking.has_word`.
     """
-    is_short = 0 < len(body) <= MAX_PLAIN_BYTES and type(message) is str and MENDED not in body
+    is_short = 0 < len(body) <= MAX_PLAIN_BYTES and type(message) is str
     return is_short and "exc_info" not in fields and "stack_info" not in fields and are_plain(fields)
 
 
