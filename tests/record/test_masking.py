@@ -265,4 +265,4 @@ def test_no_text_takes_long(piece):
     begun = time.process_time()
     mask_text(("token" + piece * 70_000)[:70_000])
 
-    assert time.process_time() - begun < 0.5
+    assert time.process_time() - begun < 3  # a search that begins anew at every place takes minutes
