@@ -1,7 +1,7 @@
 """Requests by service and route, and what changed."""
 
 from dashcam.find.aggregation import Durations
-from dashcam.show.overview import RouteStats, as_json, changes, collect, draw_overview
+from dashcam.show.overview import Change, Overview, RouteStats, as_json, changes, collect, draw_overview
 
 from . import events
 
@@ -57,9 +57,11 @@ def test_little_is_no_change():
 
 def test_a_table_and_json():
     """The same numbers in both."""
-    rows = list(stats(ok=90, failed=10).values())
+    rows = tuple(stats(ok=90, failed=10).values())
+    change = Change("new", "cars", "/cars", "cars /cars is new: 100 requests, 10 failed")
 
-    assert list(draw_overview(rows, 50)) == [
+    assert list(draw_overview(Overview(0, 50 * 10**9, rows, {}, (change,)))) == [
+        "cars /cars is new: 100 requests, 10 failed",
         "service  route  requests      /s  failed      p50      p95      p99",
         "cars     /cars       100    2.00   10.0%  1.00 ms  1.00 ms  1.00 ms",
     ]

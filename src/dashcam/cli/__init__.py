@@ -23,6 +23,9 @@ COMMANDS = {
     "search": "events that match a query",
     "tail": "events as they arrive",
     "overview": "requests by service and route, and what changed",
+    "errors": "errors in groups, with their trend and newest story",
+    "map": "which services, databases and hosts call each other",
+    "compare": "two stories side by side, and what differs",
     "view": "requests, searches and stories in a browser",
     "copy": "events of any store to any backend",
     "audit": "prove that a store has each event, as it was",
@@ -43,7 +46,7 @@ _MODULES = {
     "fake-loggly": "fake_loggly",
 }  # whose own name can be none of a module
 
-_WITH_QUERY = frozenset({"overview", "search", "tail"})
+_WITH_QUERY = frozenset({"errors", "map", "overview", "search", "tail"})
 
 _WIDTH = 80  # columns of help
 

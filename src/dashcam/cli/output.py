@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dashcam.cli.door import Door
 from dashcam.event import Event
 from dashcam.settings import wants_no_colour
-from dashcam.show.ansi import Style, style_for
+from dashcam.show.ansi import Style, StyledText, style_for
 from dashcam.show.terminal import draw_event
 
 
@@ -23,6 +23,12 @@ def print_drawn(lines: Iterable[str]) -> None:
     write = sys.stdout.write_drawn if isinstance(sys.stdout, Door) else sys.stdout.write
     for line in lines:
         write(f"{line}\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines of plain text, made harmless, in the characters that standard output has."""
+    style = terminal_style()
+    print_drawn(style.write([StyledText(line)]) for line in lines)
 
 
 def print_events(events: Iterable[Event], *, is_json: bool, local_time: bool = False) -> int:

@@ -29,6 +29,20 @@ def moment(text: str) -> Moment:
     return found
 
 
+def add_period(parser: argparse.ArgumentParser, since: str) -> None:
+    """Add `--since`, with what it is unless given, and `--until`."""
+    parser.add_argument(
+        "--since", type=moment, default=since, metavar="WHEN", help=f"an age as 1h, or a time ({since})"
+    )
+    parser.add_argument("--until", type=moment, metavar="WHEN", help="likewise; now unless given")
+
+
+def read_period(arguments: argparse.Namespace) -> tuple[int, int]:
+    """Return the period that was given; raises `QueryError` for one that is empty."""
+    check_period(arguments.since, arguments.until)
+    return arguments.since, arguments.until or time.time_ns()
+
+
 def since_phrase(since: Moment) -> str:
     """Return the start of a period in words: `in the last 24h`, or `since 2026-11-24T01:35:00Z`."""
     return f"in the last {since.text}" if re.fullmatch(r"\d+[smhdw]", since.text) else f"since {since.text}"

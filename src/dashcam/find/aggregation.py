@@ -71,13 +71,16 @@ class Durations:
 
     def percentile_ns(self, percent: int) -> int | None:
         """Return the time within which so many per cent lie, by the nearest rank; `None` when there is no time."""
-        rank = max(1, -(-self.count * percent // 100))
+        count = self.count
+        rank = max(1, -(-count * percent // 100))
+        if rank >= count:
+            return self.most_ns if count else None
         for bucket in sorted(self.buckets):
             rank -= self.buckets[bucket]
             if rank <= 0:
-                middle_ns = (EDGES_NS[bucket] + EDGES_NS[bucket + 1] - 1) // 2
-                return min(max(middle_ns, self.least_ns), self.most_ns)
-        return None
+                break
+        middle_ns = (EDGES_NS[bucket] + EDGES_NS[bucket + 1] - 1) // 2
+        return min(max(middle_ns, self.least_ns), self.most_ns)
 
 
 class Key(NamedTuple):

@@ -203,8 +203,14 @@ def _count_failed(failures: int) -> str:
     return f"{failures:,} failed"
 
 
-def draw_overview(rows: Sequence[RouteStats], period_s: float) -> Iterator[str]:
-    """Yield the lines of a table."""
+def draw_overview(overview: Overview) -> Iterator[str]:
+    """Yield what changed, a line each, then the lines of a table."""
+    yield from (change.text for change in overview.changes)
+    if overview.rows:
+        yield from _draw_table(overview.rows, overview.period_s)
+
+
+def _draw_table(rows: Sequence[RouteStats], period_s: float) -> Iterator[str]:
     width = max([len("route"), *(len(row.route or "(no route)") for row in rows)])
     names = max([len("service"), *(len(row.service) for row in rows)])
     yield f"{'service':{names}}  {'route':{width}}  requests      /s  failed      p50      p95      p99"

@@ -1,0 +1,174 @@
+"""Two stories side by side: which of their spans and lines are the same, and what differs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any
+
+from dashcam.event import Event, format_time
+from dashcam.find.query import And, Expression, Or, Query, Store, Term
+from dashcam.show import accessors
+from dashcam.show.accessors import format_duration
+from dashcam.show.fingerprint import pattern_of
+from dashcam.show.node import Node
+from dashcam.show.overview import ABORTED, FINISHED
+from dashcam.show.story import Story
+from dashcam.show.web.recent import story_id
+
+SLOWER = 1.5  # times the duration of the other one
+MIN_SLOWER_NS = 1_000_000  # a difference below is no difference
+
+MAX_LINES = 20_000  # of one story that are compared
+
+COMPARED = ("http.response.status_code", "error.type", "error.message", "service.version")
+"""The fields that, beside the labels, are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A row of both stories, or of one of them; `marks` says what differs.
+
+    Marks are `missing` (only the first story has it), `added` (only the second), `slower` and `faster` (of the second),
+    `failed` (only one of them failed) and `values`, which `values` names: field, in the first, in the second.
+    """
+
+    first: Node | None
+    second: Node | None
+    marks: tuple[str, ...] = ()
+    values: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def node(self) -> Node:
+        """The row, of whichever story has it."""
+        node = self.first or self.second
+        assert node is not None  # noqa: S101 - a pair has one of them
+        return node
+
+
+def compare(first: Story, second: Story) -> list[Pair]:
+    """Return the rows of both stories in the order of the tree, the same ones together."""
+    pairs: list[Pair] = []
+    waiting = list(reversed(_match(_tops(first), _tops(second))))
+    while waiting:
+        one, two = waiting.pop()
+        pairs.append(_pair(one, two))
+        waiting += reversed(_match(one.children if one else (), two.children if two else ()))
+    return pairs
+
+
+def _tops(story: Story) -> list[Node]:
+    return [node for node in story.entries[:MAX_LINES] if node.parent is None]
+
+
+def _match(first: Sequence[Node], second: Sequence[Node]) -> list[tuple[Node | None, Node | None]]:
+    """Match siblings by name, in their order; those that stand in another order are matched as well."""
+    matched: list[tuple[Node | None, Node | None]] = []
+    ones, twos = [_name(node) for node in first], [_name(node) for node in second]
+    for kind, from1, to1, from2, to2 in SequenceMatcher(None, ones, twos, autojunk=False).get_opcodes():
+        if kind == "equal":
+            matched += zip(first[from1:to1], second[from2:to2], strict=True)
+        else:
+            matched += [(node, None) for node in first[from1:to1]]
+            matched += [(None, node) for node in second[from2:to2]]
+    return matched
+
+
+def _name(node: Node) -> tuple[bool, str, str]:
+    return node.is_span, node.service, pattern_of(node.title)
+
+
+def _pair(one: Node | None, two: Node | None) -> Pair:
+    if one is None or two is None:
+        return Pair(one, two, ("missing" if two is None else "added",))
+    values = tuple(_differences(one.event, two.event))
+    marks = [*_time_marks(one, two), *(["failed"] if one.is_error != two.is_error else [])]
+    return Pair(one, two, (*marks, "values") if values else tuple(marks), values)
+
+
+def _time_marks(one: Node, two: Node) -> Iterator[str]:
+    if one.duration_ns is None or two.duration_ns is None:
+        return
+    if abs(two.duration_ns - one.duration_ns) >= MIN_SLOWER_NS:
+        if two.duration_ns > SLOWER * one.duration_ns:
+            yield "slower"
+        elif one.duration_ns > SLOWER * two.duration_ns:
+            yield "faster"
+
+
+def _differences(one: Event | None, two: Event | None) -> Iterator[tuple[str, str, str]]:
+    if one is None or two is None:
+        return
+    first, second = _values(one), _values(two)
+    for name in dict.fromkeys([*first, *second]):
+        if first.get(name) != second.get(name):
+            yield name, first.get(name, ""), second.get(name, "")
+
+
+def _values(event: Event) -> dict[str, str]:
+    fields = {name: accessors.text(event, name) for name in COMPARED}
+    return {name: value for name, value in fields.items() if value} | dict(accessors.labels(event))
+
+
+def find_partner(store: Store, story: Story) -> str | None:
+    """Return the ID of the nearest story of the same route that ended otherwise: a good one for a failed one.
+
+    It is the newest before, or else the first after; `None` where there is none, or where no request was served.
+    """
+    span = story.server_span
+    if span is None or span.event is None:
+        return None
+    wanted = And((_like(span.event), _otherwise(story.outcome)))
+    before = next(store.find(Query(wanted, None, story.start_ns, limit=1)), None)
+    event = before or next(store.find(Query(wanted, story.start_ns)), None)
+    return story_id(event) if event else None
+
+
+def _like(event: Event) -> Expression:
+    names = ("service.name", "http.route", "http.request.method")
+    terms = tuple(Term(name, text) for name in names if (text := accessors.text(event, name)))
+    return And(terms)
+
+
+def _otherwise(outcome: str) -> Expression:
+    if outcome == "success":
+        return Or((ABORTED, And((FINISHED, Term("event.outcome", "failure")))))
+    return And((FINISHED, Term("event.outcome", "success")))
+
+
+def as_json(pair: Pair) -> dict[str, Any]:
+    """Return a row as `dashcam compare --json` prints it."""
+    return {
+        "service": pair.node.service,
+        "title": pair.node.title,
+        "depth": pair.node.depth,
+        "marks": list(pair.marks),
+        "durations_ns": [node.duration_ns if node else None for node in (pair.first, pair.second)],
+        "events": [node.event.id if node and node.event else None for node in (pair.first, pair.second)],
+        "values": [{"field": name, "first": one, "second": two} for name, one, two in pair.values],
+    }
+
+
+def draw_comparison(first: Story, second: Story, pairs: Sequence[Pair]) -> Iterator[str]:
+    """Yield a line for each story, then one for each row, with its durations in both, and for each value."""
+    yield from map(_draw_head, ("left ", "right"), (first, second))
+    yield ""
+    for pair in pairs:
+        took = "  ".join(f"{_took(node):>8}" for node in (pair.first, pair.second))
+        marks = f"  ({', '.join(mark for mark in pair.marks if mark != 'values')})"
+        sign = {"missing": "-", "added": "+"}.get(pair.marks[0] if pair.marks else "", "!" if pair.marks else " ")
+        indent = "  " * min(pair.node.depth, 16)
+        title = pair.node.title.split("\n", 1)[0]
+        yield f"{sign} {took}  {indent}{pair.node.service}  {title}{marks if marks != '  ()' else ''}"
+        for name, one, two in pair.values:
+            yield f"  {'':18}  {indent}  {name}: {one or '(none)'} -> {two or '(none)'}"
+
+
+def _took(node: Node | None) -> str:
+    if node is None:
+        return ""
+    return "·" if node.duration_ns is None else format_duration(node.duration_ns)
+
+
+def _draw_head(side: str, story: Story) -> str:
+    ids = story.request_ids or story.trace_ids or ("(no id)",)
+    return f"{side}  {ids[0]}  {story.outcome}  {format_duration(story.duration_ns)}  {format_time(story.start_ns)}"
