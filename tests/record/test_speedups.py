@@ -2,6 +2,7 @@
 
 import enum
 import inspect
+import logging
 import math
 import pickle
 from collections import OrderedDict, UserDict
@@ -20,7 +21,7 @@ from dashcam.record.line import python_encode_call
 from dashcam.record.masking import WORDS
 from dashcam.record.plain import python_is_plain
 from dashcam.record.secret_words import PythonSearch
-from dashcam.record.stdlib import items_after
+from dashcam.record.stdlib import _OWN, _encode_any
 
 from ..processes import run
 from .masking_corpus import PLANTED
@@ -241,19 +242,36 @@ def test_a_recorder_that_fails(compiled, recording, monkeypatch):
 
 
 @pytest.mark.fuzz
-@given(st.dictionaries(st.text(), st.integers() | st.text()), st.integers(-1, 10))
-def test_the_items_after_some(compiled, items, count):
-    """The same, in the same order, in a dictionary of its own."""
-    picked = compiled.items_after(items, count)
+@given(
+    spoken,
+    st.fixed_dictionaries(
+        {
+            "args": st.sampled_from([None, (), {}, (1,)]),
+            "exc_info": st.sampled_from([None, "text", (None, None, None)]),
+            "created": st.floats() | st.none() | st.just(1795484146.25),
+        }
+    ),
+    st.dictionaries(named | st.sampled_from(["message", "asctime"]), values),
+)
+def test_any_record(compiled, message, own, extra):
+    """The bytes of a record are the same, or it is left to Python."""
+    record = logging.LogRecord("cars", 20, "cars.py", 7, message, (), None, "drive")
+    record.__dict__ |= own | extra
+    call = ("info", b',"event":{}}\n')
 
-    assert list(picked.items()) == list(items_after(items, max(0, count)).items())
-    assert picked is not items
+    line = compiled.encode_record(record.__dict__, _OWN, *call)
+
+    if line is not None:
+        assert line == _encode_any(record.__dict__, None, *call)
+    elif own["created"] == 1795484146.25:
+        is_more = any(record.__dict__[name] not in (None, ()) for name in ("args", "exc_info", "stack_info"))
+        assert is_more or extra.keys() & {"message", "asctime"}
 
 
 @pytest.mark.parametrize(
     "arguments", [(), (b"",), ("text", 1), (b"", "1"), (b"", 1, 1), (b"", 10**30), ({}, "1"), ({},), ([], frozenset())]
 )
-@pytest.mark.parametrize("name", ["encode_call", "is_plain_call", "items_after", "use", "LogCall"])
+@pytest.mark.parametrize("name", ["encode_call", "encode_record", "is_plain_call", "use", "LogCall"])
 def test_what_it_does_not_take(compiled, name, arguments):
     """An error, as of any function."""
     with pytest.raises((TypeError, OverflowError)):
@@ -271,7 +289,7 @@ assert line.encode_call is line.python_encode_call
 assert logger._StraightCall is None
 assert plain.is_plain is plain.python_is_plain
 assert secret_words.compile_words is secret_words.PythonSearch
-assert stdlib._items_after is stdlib.items_after
+assert stdlib._encode_straight({}, 0, "info", b"") is None
 dashcam.init("cars")
 dashcam.get_logger("cars").info("car created", car_id=7, note="password=hunter2")
 logging.getLogger("library").info("a wheel", extra={"size": 17})

@@ -11,6 +11,7 @@ import pytest
 
 import dashcam
 from dashcam.event import Event
+from dashcam.record import recorder
 from dashcam.record.logger import level_name
 from dashcam.record.stdlib import record_log
 
@@ -28,7 +29,7 @@ def _hand_over(message, arguments, **attributes):
     """Log past pytest's own handlers, which raise what is wrong with a call."""
     record = logging.LogRecord("library", logging.WARNING, "part.py", 1, message, arguments, None)
     record.__dict__.update(attributes)
-    record_log(record)
+    record_log(record, recorder.current())
 
 
 def test_a_call_is_an_event(cars):

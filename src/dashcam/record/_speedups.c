@@ -1,4 +1,4 @@
-/* What every log call does, in C: the straight way of a call into a line, and the fields of a record.
+/* What every log call does, in C: the straight way of a call, and of a record, into a line.
 
    orjson writes the JSON; here is what stands around that, and the check that it can be recorded as orjson wrote it.
    The module is optional: without a compiler, line.py, logger.py, plain.py and stdlib.py do the same in Python.
@@ -21,7 +21,7 @@ static PyObject *option_names[OPTIONS];
 #define exc_info_name option_names[0]
 #define stack_info_name option_names[1]
 static PyObject *value_name, *message_name, *labels_name, *has_word_name, *others_name, *current_name, *handlers_name;
-static PyObject *console_name, *min_level_name, *append_name, *drop_name;
+static PyObject *console_name, *min_level_name, *append_name, *drop_name, *args_name, *asctime_name, *created_name, *msg_name;
 static const struct {
     PyObject **object;
     const char *text;
@@ -31,6 +31,8 @@ static const struct {
     {&labels_name, "labels"},       {&has_word_name, "has_word"},     {&others_name, "_others"},
     {&current_name, "_current"},    {&handlers_name, "handlers"},     {&console_name, "console"},
     {&min_level_name, "min_level"}, {&append_name, "append"},         {&drop_name, "drop"},
+    {&args_name, "args"},           {&asctime_name, "asctime"},       {&created_name, "created"},
+    {&msg_name, "msg"},
 };
 
 static int is_plain_value(PyObject *value, int depth);
@@ -139,38 +141,6 @@ is_plain_call(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_
     }
     int result = is_plain(arguments[0], arguments[1], arguments[2]);
     return result < 0 ? NULL : PyBool_FromLong(result);
-}
-
-static PyObject *
-items_after(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
-{
-    if (count != 2 || !PyDict_Check(arguments[0])) {
-        PyErr_SetString(PyExc_TypeError, "items_after takes a dictionary and how many items to leave out");
-        return NULL;
-    }
-    Py_ssize_t left_out = PyLong_AsSsize_t(arguments[1]);
-    if (left_out == -1 && PyErr_Occurred())
-        return NULL;
-    PyObject *items = PyDict_New(), *name, *value;
-    if (items == NULL)
-        return NULL;
-    for (Py_ssize_t at = 0; PyDict_Next(arguments[0], &at, &name, &value);) {
-        if (left_out > 0) {
-            left_out--;
-            continue;
-        }
-        /* A name's own comparison may do anything, even take the two out of the dictionary. */
-        Py_INCREF(name);
-        Py_INCREF(value);
-        int failed = PyDict_SetItem(items, name, value);
-        Py_DECREF(name);
-        Py_DECREF(value);
-        if (failed) {
-            Py_DECREF(items);
-            return NULL;
-        }
-    }
-    return items;
 }
 
 /* What the rest of the package gave to `use`. */
@@ -368,6 +338,94 @@ encode_call(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t 
     return encode(time_ns, arguments[1], arguments[2], arguments[3], arguments[4]);
 }
 
+/* The items of a dictionary after the first so many. */
+static PyObject *
+copy_items_after(PyObject *dictionary, Py_ssize_t left_out)
+{
+    PyObject *items = PyDict_New(), *name, *value;
+    if (items == NULL)
+        return NULL;
+    for (Py_ssize_t at = 0; PyDict_Next(dictionary, &at, &name, &value);) {
+        if (left_out > 0) {
+            left_out--;
+            continue;
+        }
+        /* A name's own comparison may do anything, even take the two out of the dictionary. */
+        Py_INCREF(name);
+        Py_INCREF(value);
+        int failed = PyDict_SetItem(items, name, value);
+        Py_DECREF(name);
+        Py_DECREF(value);
+        if (failed) {
+            Py_DECREF(items);
+            return NULL;
+        }
+    }
+    return items;
+}
+
+/* True of a value that a record has, and that asks for more than the straight way; -1 with an error. */
+static int
+has_any(PyObject *values, PyObject *name)
+{
+    PyObject *value = PyDict_GetItemWithError(values, name);
+    if (value == NULL) {
+        if (!PyErr_Occurred())
+            PyErr_SetObject(PyExc_KeyError, name);
+        return -1;
+    }
+    return value == Py_None ? 0 : PyTuple_CheckExact(value) ? PyTuple_GET_SIZE(value) > 0 : 1;
+}
+
+/* The fields that a caller gave to a record: what comes after its own attributes. NULL if a formatter left its own. */
+static PyObject *
+fields_of(PyObject *values, Py_ssize_t own)
+{
+    PyObject *fields = copy_items_after(values, own);
+    if (fields != NULL && PyDict_GET_SIZE(fields) > 0) {
+        int is_formatted = PyDict_Contains(fields, message_name);
+        if (is_formatted == 0)
+            is_formatted = PyDict_Contains(fields, asctime_name);
+        if (is_formatted)
+            Py_CLEAR(fields);
+    }
+    return fields;
+}
+
+static PyObject *
+encode_record(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count != 4 || !PyDict_Check(arguments[0]) || !PyUnicode_Check(arguments[2]) || !PyBytes_Check(arguments[3])
+        || encode_any == NULL) {
+        PyErr_SetString(PyExc_TypeError, "encode_record takes a dictionary, a number, a level and bytes");
+        return NULL;
+    }
+    PyObject *values = arguments[0];
+    Py_ssize_t own = PyLong_AsSsize_t(arguments[1]);
+    if (own == -1 && PyErr_Occurred())
+        return NULL;
+    PyObject *created = PyDict_GetItemWithError(values, created_name), *message = PyDict_GetItemWithError(values, msg_name);
+    int is_more = has_any(values, args_name) || has_any(values, exc_info_name) || has_any(values, stack_info_name);
+    if (PyErr_Occurred())
+        return NULL;
+    if (is_more || message == NULL || created == NULL || !PyFloat_CheckExact(created))
+        Py_RETURN_NONE;
+    double created_ns = PyFloat_AS_DOUBLE(created) * 1e9;
+    if (!(created_ns >= 0 && created_ns < 1e19))
+        Py_RETURN_NONE;
+    PyObject *fields = fields_of(values, own);
+    if (fields == NULL) {
+        if (PyErr_Occurred())
+            return NULL;
+        Py_RETURN_NONE;
+    }
+    Py_INCREF(message);
+    PyObject *line = encode((unsigned long long)created_ns, arguments[2], message, fields, arguments[3]);
+    Py_DECREF(message);
+    Py_DECREF(fields);
+    return line;
+}
+
 /* A log call: the straight way of most, and `call`, which knows all ways, for every other. */
 typedef struct {
     PyObject_HEAD
@@ -548,7 +606,7 @@ static PyType_Spec LogCall_spec = {
 static PyMethodDef methods[] = {
     {"encode_call", (PyCFunction)(void (*)(void))encode_call, METH_FASTCALL, NULL},
     {"is_plain_call", (PyCFunction)(void (*)(void))is_plain_call, METH_FASTCALL, NULL},
-    {"items_after", (PyCFunction)(void (*)(void))items_after, METH_FASTCALL, NULL},
+    {"encode_record", (PyCFunction)(void (*)(void))encode_record, METH_FASTCALL, NULL},
     {"use", use, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -82,11 +82,12 @@ class _NullRecorder:
         """Discard the line."""
 
 
-_current: Recorder | _NullRecorder = _NullRecorder()
+AnyRecorder = Recorder | _NullRecorder
+_current: AnyRecorder = _NullRecorder()
 _others: dict[object, Recorder] = {}  # of applications beside the first one, each with a service of its own
 
 
-def current(service: Service | None = None) -> Recorder | _NullRecorder:
+def current(service: Service | None = None) -> AnyRecorder:
     """Return the recorder of this process; where applications have services of their own, that of the request's."""
     if _others:
         return _others.get(service or get_value(SERVICE), _current)
@@ -113,7 +114,7 @@ def stop() -> None:
     _replace(_NullRecorder())
 
 
-def _replace(recorder: Recorder | _NullRecorder) -> None:
+def _replace(recorder: AnyRecorder) -> None:
     global _current
     former, _current = running(), recorder
     _others.clear()

@@ -22,15 +22,12 @@ _is_hooked = False
 _left_out: set[str] = set()
 
 
-def items_after(items: dict[str, Any], count: int) -> dict[str, Any]:
-    """Return the items of a dictionary without the first `count`."""
-    return dict(islice(items.items(), count, None))
-
-
 try:
-    from dashcam.record._speedups import items_after as _items_after
+    from dashcam.record._speedups import encode_record as _encode_straight
 except ImportError:  # there was no compiler to build it
-    _items_after = items_after
+
+    def _encode_straight(_values: dict[str, Any], _own: int, _level: str, _tail: bytes, /) -> bytes | None:
+        return None
 
 
 class RootLevel(int):
@@ -45,11 +42,16 @@ def _level_and_suffix(level: int, logger: str) -> tuple[str, bytes]:
 def encode_record(record: logging.LogRecord, fields: dict[str, Any] | None = None) -> bytes:
     """Return the line of a record; `fields` are its labels if they are not its `extra`."""
     values = record.__dict__
+    level, suffix = _level_and_suffix(values["levelno"], values["name"])
+    line = _encode_straight(values, _OWN, level, suffix) if fields is None else None
+    return _encode_any(values, fields, level, suffix) if line is None else line
+
+
+def _encode_any(values: dict[str, Any], fields: dict[str, Any] | None, level: str, suffix: bytes) -> bytes:
     if fields is None:
-        fields = _items_after(values, _OWN) if len(values) > _OWN else {}
-        if "message" in fields or "asctime" in fields:  # a formatter's
-            fields.pop("message", None)
-            fields.pop("asctime", None)
+        fields = dict(islice(values.items(), _OWN, None))
+        fields.pop("message", None)  # a formatter's
+        fields.pop("asctime", None)
     if values["exc_info"] or values["stack_info"]:
         fields = fields | {name: values[name] for name in ("exc_info", "stack_info") if values[name]}
     try:
@@ -58,14 +60,12 @@ def encode_record(record: logging.LogRecord, fields: dict[str, Any] | None = Non
         created_ns = -1
     if not 0 <= created_ns <= MAX_TIME_NS:
         created_ns = time_ns()  # anybody can make a record, of any time
-    level, suffix = _level_and_suffix(values["levelno"], values["name"])
     args = values["args"]
     return encode_call(created_ns, level, message_of(values["msg"], args) if args else values["msg"], fields, suffix)
 
 
-def record_log(record: logging.LogRecord, fields: dict[str, Any] | None = None) -> None:
+def record_log(record: logging.LogRecord, active: recorder.AnyRecorder, fields: dict[str, Any] | None = None) -> None:
     """Record one log call; never raises."""
-    active = recorder.current()
     try:
         if (
             record.levelno < active.min_level
@@ -101,7 +101,7 @@ def hook(level: str) -> None:
 
     def record_and_call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
         active, fields = recorder.current(), record.__dict__.pop(FIELDS, None)
-        record_log(record, fields)
+        record_log(record, active, fields)
         if active.min_level == recorder.OFF:
             call_handlers(logger, record)
         elif active.console is None and fields is None:
