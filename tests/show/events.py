@@ -96,18 +96,18 @@ class Service:
             },
         )
 
-    def aborted(self, at_ms, age_ms, asked, span, *, parent=""):
-        """The report of a request whose process died."""
+    def aborted(self, at_ms, age_ms, asked, span, *, parent="", action="request-aborted", outcome="failure"):
+        """The report of a request without an end: its process died, or damage hides it."""
         method, route = asked.split(" ")
         self._add(
             at_ms,
             {
-                "log.level": "error",
-                "message": "request aborted: the process 4242 was killed",
+                "log.level": "error" if outcome == "failure" else "warning",
+                "message": f"{action.replace('-', ' ')}: the process 4242 was killed",
                 "http": {"request": {"id": self.request_id, "method": method}, "route": route},
                 **self._place(span, parent, span),
                 "url": {"path": route},
-                "event": {"action": "request-aborted", "outcome": "failure", "duration": int(age_ms * 1e6)},
+                "event": {"action": action, "outcome": outcome, "duration": int(age_ms * 1e6)},
             },
         )
 

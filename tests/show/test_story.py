@@ -93,6 +93,17 @@ def test_a_request_that_nobody_finished_is_aborted():
     assert build_story(cars.events).outcome == "aborted"
 
 
+def test_a_request_whose_end_damage_may_hide_is_unknown():
+    """Neither a success nor a failure: a span of its own, with what is known of it."""
+    cars = events.Service("cars", [])
+    cars.aborted(10, 10, "POST /cars", events.ROOT, action="request-unknown", outcome="unknown")
+    story = build_story(cars.events)
+
+    (span,) = story.entries
+    assert (story.outcome, story.errors) == ("unknown", 0)
+    assert (span.state, span.title, span.start_ns, span.is_error) == ("unknown", "POST /cars", events.START_NS, False)
+
+
 def test_a_request_reported_aborted_that_finished_all_the_same_is_finished():
     """The span counts; the report is a line in it."""
     cars = events.Service("cars", [])

@@ -115,6 +115,19 @@ def test_ten_thousand_events_are_drawn_in_no_time():
     assert time.process_time() - before < 5
 
 
+def test_a_request_with_an_unknown_end():
+    """Its sign is neither that of a success nor of a failure, in the story and in a list."""
+    cars = events.Service("cars", [])
+    cars.aborted(10, 10, "POST /cars", events.ROOT, action="request-unknown", outcome="unknown")
+
+    (head, *_, drawn, note) = draw(build_story(cars.events), Style())
+
+    assert head.startswith("? POST /cars with an unknown end after at least 10.0 ms")
+    assert drawn.rstrip().endswith("POST /cars with an unknown end")
+    assert note.strip().startswith("⚠ request unknown")
+    assert "WARN   cars      POST /cars unknown after at least 10.0 ms" in draw_event(cars.events[0], Style())
+
+
 def test_a_404_is_not_a_success():
     """The service did what it had to; the caller did not get what it asked for."""
     cars = events.Service("cars", [])

@@ -20,6 +20,8 @@ MAX_STATEMENT = 64  # characters of a database statement that tell it from other
 
 SERVER_KINDS = frozenset({"server", "consumer"})
 
+UNENDED = {"request-aborted": "aborted", "request-unknown": "unknown"}  # reports of requests without an end, by action
+
 
 def text(event: Event, name: str) -> str:
     """A field as text, empty when it is absent or no plain value."""
@@ -74,9 +76,14 @@ def kind(event: Event) -> str:
 
 
 def is_served(event: Event) -> bool:
-    """Return true for the span of a request that was served here, or of a job; an aborted one too."""
+    """Return true for the span of a request that was served here, or of a job; the report of one without an end too."""
     is_job = text(event, "transaction.type") == "job"
-    return is_aborted(event) or (event.is_span and (is_job or kind(event) in SERVER_KINDS))
+    return is_unended(event) or (event.is_span and (is_job or kind(event) in SERVER_KINDS))
+
+
+def is_unended(event: Event) -> bool:
+    """Return whether it reports a request without an end: one that was aborted, or whose end damage may hide."""
+    return text(event, "event.action") in UNENDED
 
 
 def is_aborted(event: Event) -> bool:
@@ -86,7 +93,7 @@ def is_aborted(event: Event) -> bool:
 
 def outcome(event: Event) -> str:
     """Return the outcome of a span: `success`, `failure`, `aborted` or `unknown`."""
-    return "aborted" if is_aborted(event) else text(event, "event.outcome") or "unknown"
+    return UNENDED.get(text(event, "event.action")) or text(event, "event.outcome") or "unknown"
 
 
 def is_error(event: Event) -> bool:
@@ -120,7 +127,7 @@ def route(event: Event) -> str:
 def title(event: Event) -> str:
     """Return the name of an event in a drawing: a log entry's message, or what a span did."""
     if not event.is_span:
-        return route(event) if is_aborted(event) else text(event, "message")
+        return route(event) if is_unended(event) else text(event, "message")
     if is_served(event):
         name = route(event)
     elif statement := text(event, "db.statement"):

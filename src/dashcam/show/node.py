@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from dashcam.event import Event
 from dashcam.show import accessors
 
-FINISHED, ABORTED, UNFINISHED, MISSING, LINE = "finished", "aborted", "unfinished", "missing", "line"
+FINISHED, ABORTED, UNKNOWN = "finished", "aborted", "unknown"
+UNFINISHED, MISSING, LINE = "unfinished", "missing", "line"
 
 FOR_INFORMATION = frozenset({"called-from-outside", "clock-skew", "cut", "mended", "outlived-caller"})
 
@@ -35,8 +36,9 @@ class Node:
     """A span or a log entry in the tree of a story; it does not change once the story is built.
 
     `key` is the trace ID and the span ID: of the span that it is, or, for a log entry, lies in. `state` is `line` for a
-    log entry and, for a span, `finished`, `aborted` (its process died), `unfinished` (its log entries arrived, the span
-    did not) or `missing` (only what happened in it arrived). `event` is `None` for the last two.
+    log entry and, for a span, `finished`, `aborted` (its process died), `unknown` (damage may hide its end),
+    `unfinished` (its log entries arrived, the span did not) or `missing` (only what happened in it arrived). `event` is
+    `None` for the last two.
 
     `start_ns` and `end_ns` are corrected by `shift_ns`, and `None` where nothing has a time. `index` is its number in
     `Story.entries`, `size` counts the rows inside it, `errors` those of them that report a failure.
@@ -121,12 +123,13 @@ def read_line(event: Event) -> Node:
     return _read(event, LINE, accessors.text(event, "span.id") or accessors.text(event, "transaction.id"))
 
 
-def read_aborted(event: Event) -> Node:
-    """Return the node of a request whose process died: its event comes at the end and says how old the request was."""
-    node = _read(event, ABORTED, accessors.text(event, "span.id"))
+def read_unended(event: Event) -> Node:
+    """Return the node of a request without an end: its event comes at the end and says how old the request was."""
+    state = accessors.UNENDED[accessors.text(event, "event.action")]
+    node = _read(event, state, accessors.text(event, "span.id"))
     if node.end_ns is not None:
         node.start_ns = node.end_ns - accessors.duration_ns(event)
-    node.note("aborted", accessors.text(event, "message") or "its process died before the answer")
+    node.note(state, accessors.text(event, "message") or "there is no end of it")
     return node
 
 

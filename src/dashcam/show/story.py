@@ -108,8 +108,8 @@ def as_json(story: Story) -> dict[str, Any]:
     - `duration_ns`; `outcome`: `success`, `failure`, `aborted` or `unknown`; `errors`: a count
     - `notes`: of the whole story, a list of `{"kind", "text"}`
     - `entries`: the tree from top to bottom, each span before what happened in it; every one with `state` (`line`,
-      `finished`, `aborted`, `unfinished`, `missing`), `title`, `depth`, `parent` (index in this list, from 0, or null),
-      `trace_id`, `span_id`, `service`, `time` (corrected by `shift_ns`, or null), `offset_ns` from the start,
+      `finished`, `aborted`, `unknown`, `unfinished`, `missing`), `title`, `depth`, `parent` (index in this list,
+      or null), `trace_id`, `span_id`, `service`, `time` (corrected by `shift_ns`, or null), `offset_ns` from the start,
       `duration_ns` (null for a line), `shift_ns`, `error` (true or false), `notes`, and `event` as it was shipped
       (null for a span that never arrived)
     """

@@ -22,7 +22,7 @@ from dashcam.show.ansi import (
     fit,
     service_paints,
 )
-from dashcam.show.node import ABORTED, LINE, Node, Note
+from dashcam.show.node import ABORTED, LINE, UNKNOWN, Node, Note
 from dashcam.show.story import Story
 
 LEVEL_SIGNS = {
@@ -115,7 +115,9 @@ def _asked(story: Story, style: Style) -> Iterator[StyledText]:
     yield StyledText(node.title, BOLD)
     yield from _answer(node, style)
     if node.duration_ns is not None:
-        yield StyledText(f" {'after at least' if node.state == ABORTED else 'in'} {format_duration(node.duration_ns)}")
+        yield StyledText(
+            f" {'after at least' if node.state in {ABORTED, UNKNOWN} else 'in'} {format_duration(node.duration_ns)}"
+        )
 
 
 def _sum_up(story: Story) -> str:
@@ -133,6 +135,8 @@ def _count(number: int, noun: str) -> str:
 def _answer(node: Node, style: Style) -> Iterator[StyledText]:
     if node.state == ABORTED:
         yield StyledText(f" {node.state}", f"{BOLD};{RED}")
+    elif node.state == UNKNOWN:
+        yield StyledText(" with an unknown end", f"{BOLD};{YELLOW}")
     elif node.event:
         yield from _status(node.event, style)
 
@@ -319,6 +323,8 @@ def draw_event(event: Event, style: Style) -> str:
 def _ended(event: Event) -> Iterator[StyledText]:
     if accessors.is_aborted(event):
         yield StyledText(f" aborted after at least {format_duration(accessors.duration_ns(event))}", f"{BOLD};{RED}")
+    elif accessors.is_unended(event):
+        yield StyledText(f" unknown after at least {format_duration(accessors.duration_ns(event))}", f"{BOLD};{YELLOW}")
     elif event.is_span:
         yield StyledText(f" in {format_duration(accessors.duration_ns(event))}")
     elif said := accessors.error(event):

@@ -14,9 +14,9 @@ from dashcam.show.node import (
     Key,
     Node,
     Note,
-    read_aborted,
     read_line,
     read_span,
+    read_unended,
 )
 from dashcam.show.skew import align
 
@@ -72,11 +72,11 @@ def _enter(node: Node, spans: Spans) -> None:
 
 def _read_other(event: Event, spans: Spans) -> Node:
     line = read_line(event)
-    if not accessors.is_aborted(event) or line.key in spans:
+    if not accessors.is_unended(event) or line.key in spans:
         return line
-    aborted = read_aborted(event)
-    _enter(aborted, spans)
-    return aborted
+    unended = read_unended(event)
+    _enter(unended, spans)
+    return unended
 
 
 def _find_home(line: Node, spans: Spans) -> Node | None:

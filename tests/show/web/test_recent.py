@@ -38,6 +38,16 @@ def test_an_aborted_request_began_as_long_ago_as_its_age_says():
     assert (request.outcome, request.began_ns) == ("aborted", events.START_NS + 20_000_000)
 
 
+def test_a_request_with_an_unknown_end_is_listed():
+    """It is found among the served ones, as neither well nor failed."""
+    cars = events.Service("cars", [])
+    cars.aborted(500, 480, "POST /cars", events.ROOT, action="request-unknown", outcome="unknown")
+    assert SERVED.matches(cars.events[0])
+    (request,) = summarize(cars.events)
+
+    assert (request.outcome, request.began_ns) == ("unknown", events.START_NS + 20_000_000)
+
+
 def test_the_newest_comes_first():
     """As a person looks for it."""
     assert [request.id for request in summarize(newest_last())] == ["later", "sooner"]

@@ -73,7 +73,7 @@ def _status(event: Event) -> int | None:
 
 
 def _has_outcome(event: Event) -> bool:
-    return event.is_span or accessors.is_aborted(event)
+    return event.is_span or accessors.is_unended(event)
 
 
 def _level_class(event: Event) -> str:
@@ -110,7 +110,7 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "first_labels": _first_labels,
     "file_url": lambda one: f"/story.html?{urlencode({'id': one})}",
     "is_error": accessors.is_error,
-    "is_aborted": accessors.is_aborted,
+    "is_unended": accessors.is_unended,
     "json_url": lambda one: f"/story.json?{urlencode({'id': one})}",
     "labels": accessors.labels,
     "length_of": _length_of,

@@ -8,8 +8,8 @@ from dashcam.event import Event
 from dashcam.find.query import Or, Term
 from dashcam.show import accessors
 
-SERVED = Or((Term("processor.event", "transaction"), Term("event.action", "request-aborted")))
-"""The spans of served requests, and the reports of those that were aborted."""
+SERVED = Or((Term("processor.event", "transaction"), *(Term("event.action", action) for action in accessors.UNENDED)))
+"""The spans of served requests, and the reports of those without an end."""
 
 ERRORS = Or((*(Term("log.level", level) for level in sorted(accessors.ERROR_LEVELS)), Term("event.outcome", "failure")))
 """The events that report a failure."""
@@ -31,7 +31,7 @@ class Request:
     def began_ns(self) -> int:
         """The time it began, 0 when no event has one."""
         moment = accessors.time_ns(self.event) or 0
-        return moment - accessors.duration_ns(self.event) if accessors.is_aborted(self.event) else moment
+        return moment - accessors.duration_ns(self.event) if accessors.is_unended(self.event) else moment
 
     @property
     def outcome(self) -> str:
