@@ -71,6 +71,47 @@ def read_size(value: str) -> int:
     return int(match[1]) * _SIZES[match[2].upper()]
 
 
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _read_duration(value: str) -> float:
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)", value)
+    if not match or float(match[1]) == 0:
+        raise ValueError("a duration above 0, such as 250ms, 10s, 10m or 2h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+@dataclass(frozen=True, slots=True)
+class Slower:
+    """What counts as slow: longer than some seconds, or than a multiple of what 99 of 100 requests of a route take."""
+
+    seconds: float = 0.0
+    times: float = 0.0
+
+
+def _read_slower(value: str) -> Slower:
+    match = re.fullmatch(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)x", value)
+    try:
+        if match and float(match[1]) >= 1:
+            return Slower(times=float(match[1]))
+        return Slower(seconds=_read_duration(value))
+    except ValueError:
+        raise ValueError("a duration such as 2s, or a multiple of a route's p99 such as 3x") from None
+
+
+def _read_share(value: str) -> float:
+    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%", value)
+    if not match or float(match[1]) > 100:
+        raise ValueError("a share from 0% to 100%, such as 0.1%")
+    return float(match[1]) / 100
+
+
+def _read_count(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", value):
+        raise ValueError("a whole number")
+    return int(value)
+
+
 def _read_days(value: str) -> int:
     match = re.fullmatch(r"([0-9]{1,5})d", value)
     if not match or match[1].strip("0") == "":
@@ -168,7 +209,7 @@ def setting(variable: str, default: str, read: Callable[[str], Any], meaning: st
     metadata = {"variable": variable, "default": default, "read": read, "meaning": meaning}
     if read is _read_folder:
         return field(default_factory=_default_folder, metadata=metadata)
-    empty = {Secret: Secret(), read_file: None, read_own_secrets: OwnSecrets()}
+    empty = {Secret: Secret(), read_file: None, read_own_secrets: OwnSecrets(), _read_slower: Slower()}
     value: Any = read(default) if default else empty.get(read, "")
     return field(default=value, metadata=metadata)
 
@@ -240,6 +281,33 @@ class Settings:
         "1",
         _read_seconds,
         "Seconds between the shipper's syncs to disk: the most that a power cut can lose.",
+    )
+    ship_level: str = setting(
+        "DASHCAM_SHIP_LEVEL",
+        "",
+        _read_level,
+        "The lowest level that is shipped at once; lines below it are held, and shipped where a request failed.",
+    )
+    hold_s: float = setting(
+        "DASHCAM_HOLD", "10m", _read_duration, "How long held lines are kept at least, while there is room."
+    )
+    clip_slower: Slower = setting(
+        "DASHCAM_CLIP_SLOWER",
+        "",
+        _read_slower,
+        "Keep slow requests: above 2s, or above 3x the p99 of their route.",
+    )
+    clip_baseline: float = setting(
+        "DASHCAM_CLIP_BASELINE", "0%", _read_share, "The share of all requests that is kept by chance, such as 0.1%."
+    )
+    clip_before_s: float = setting(
+        "DASHCAM_CLIP_BEFORE",
+        "10s",
+        _read_duration,
+        "How far back held lines of a process are kept before an error outside of any request.",
+    )
+    clips_per_minute: int = setting(
+        "DASHCAM_CLIP_LIMIT", "600", _read_count, "The most clips that are kept in a minute; the rest is counted."
     )
 
 

@@ -170,7 +170,7 @@ def test_a_record_that_a_full_disk_cut_off_costs_nothing(tmp_path, file):
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"marks": 7}, {"marks": {"a": [1, 2, 3, 4, 5, 6]}}, {"trouble": 7}, {"delivered": "many"}, {"ahead": 7}],
+    [{}, {"marks": 7}, {"marks": {"a": [1, 2, 3, 4, 5, 6, 7]}}, {"trouble": 7}, {"delivered": "many"}, {"ahead": 7}],
 )
 def test_a_whole_record_of_another_kind_is_left_out(tmp_path, file, fields):
     """Its checksum is right, its fields are not: the other records count."""

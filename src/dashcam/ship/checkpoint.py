@@ -1,13 +1,13 @@
 """The progress of each route, kept in one journal a route, so that a killed shipper goes on where it was.
 
 The journal `positions/ROUTE.journal` begins with the whole checkpoint, twice, so that one damaged byte costs nothing.
-Each further record has what has changed: counts as they are then, the offsets of two changes, and the events that are
-done ahead of their turn. Saving takes the same time however many segments there are.
+Each further record has what has changed: counts as they are then, the offsets of two changes, the events that are
+done ahead of their turn, and the held ones that were sent. Saving takes the same time however many segments there are.
 """
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from dashcam import machine
 from dashcam.ship.journal import Journal, read_journal, replace_file
+from dashcam.spool.held import LEVELS, is_below
 
 SUFFIX = ".journal"
 COUNTS = ("delivered", "dead", "damaged", "earlier")
@@ -27,7 +28,8 @@ class SegmentOffset(NamedTuple):
     """The progress of a route in a segment.
 
     `offset` is that of the next byte, `sequence` that of the line before it. `synthesized` of the events at the end of
-    the segment are done, and `is_done` says that nothing is left. `events` counts the events up to here.
+    the segment are done, and `is_done` says that nothing is left. `events` counts the events up to here, `held` those
+    of them that were left where they are because of their level.
     """
 
     offset: int = 0
@@ -35,6 +37,7 @@ class SegmentOffset(NamedTuple):
     is_done: bool = False
     synthesized: int = 0
     events: int = 0
+    held: int = 0
 
 
 START = SegmentOffset()
@@ -43,6 +46,9 @@ START = SegmentOffset()
 def order(mark: SegmentOffset) -> tuple[int, int, bool]:
     """Sort offsets in a segment by how far they are; one that is done may have been passed by another since."""
     return mark.offset, mark.synthesized, mark.is_done
+
+
+Levels = Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,9 @@ class Checkpoint:
     `earlier` counts the events that were dealt with before the route began. `ahead` are events behind the offsets that
     are dealt with all the same, by segment: batches under way together are answered in any order. Each is the offset
     after its line, or minus its number among the events at the segment's end. `start` and `skipped` are the offsets and
-    the events ahead that the route began with: what lies before is in another destination.
+    the events ahead that the route began with: what lies before is in another destination. `kept` are held events that
+    were sent with a clip, by segment, each the offset after its line. `levels` are those from which on events of a
+    segment were shipped at once, each with the offset where that began.
     """
 
     marks: Mapping[str, SegmentOffset] = field(default_factory=dict)
@@ -72,12 +80,31 @@ class Checkpoint:
     ahead: Mapping[str, AbstractSet[int]] = field(default_factory=dict)
     start: Mapping[str, SegmentOffset] = field(default_factory=dict)
     skipped: Mapping[str, AbstractSet[int]] = field(default_factory=dict)
+    kept: Mapping[str, AbstractSet[int]] = field(default_factory=dict)
+    levels: Mapping[str, Levels] = field(default_factory=dict)
 
-    def has_delivered(self, segment: str, number: int) -> bool:
-        """Return whether the route dealt with an event, by its number: not before the route began, and not later."""
+    def has_delivered(self, segment: str, number: int, level: str = "") -> bool:
+        """Return whether the route dealt with an event, by its number: not before the route began, and not later.
+
+        `level` is that of a log call, whose line may be held.
+        """
+        if number in self.kept.get(segment, ()):
+            return number not in self.skipped.get(segment, ())
+        if level and any(is_below(level, each) for each in _level_at(self.levels.get(segment, ()), number)):
+            return False
         return _is_before(number, self.marks, self.ahead, segment) and not _is_before(
             number, self.start, self.skipped, segment
         )
+
+    def left_held(self, segment: str) -> int:
+        """Return how many events of a segment are held now."""
+        mark = self.marks.get(segment, START)
+        return mark.held - sum(number <= mark.offset for number in self.kept.get(segment, ()))
+
+    def kept_ahead(self, segment: str) -> int:
+        """Return how many events behind the offset of a segment were sent with a clip."""
+        mark = self.marks.get(segment, START)
+        return sum(number > mark.offset for number in self.kept.get(segment, ()))
 
 
 Ahead = Mapping[str, Iterable[int]]
@@ -105,7 +132,11 @@ class CheckpointFile:
         self._journal = Journal(folder / f"{route}{SUFFIX}")
         self._marks = dict(checkpoint.marks)
         self._ahead = {segment: set(events) for segment, events in checkpoint.ahead.items()}
-        self._counts = replace(checkpoint, marks={}, ahead={})
+        self._kept = {segment: set(events) for segment, events in checkpoint.kept.items()}
+        self._levels = {segment: tuple(levels) for segment, levels in checkpoint.levels.items()}
+        self._claimed: dict[str, set[int]] = {}
+        self._retired: set[str] = set()
+        self._counts = replace(checkpoint, marks={}, ahead={}, kept={}, levels={})
         self._unsaved: dict[str, Any] | None = None
         self._previous_marks: dict[str, SegmentOffset] = {}
         self._done = {key for key, mark in self._marks.items() if mark.is_done}
@@ -116,7 +147,8 @@ class CheckpointFile:
     def checkpoint(self) -> Checkpoint:
         """The checkpoint as it is now."""
         with self._changing:
-            return replace(self._counts, marks=dict(self._marks), ahead=_frozen(self._ahead))
+            kept, levels = _frozen(self._kept), dict(self._levels)
+            return replace(self._counts, marks=dict(self._marks), ahead=_frozen(self._ahead), kept=kept, levels=levels)
 
     @property
     def trouble(self) -> Trouble | None:
@@ -141,7 +173,7 @@ class CheckpointFile:
         """Return whether an event is dealt with ahead of its turn."""
         return event in self._ahead.get(segment, ())
 
-    def change(
+    def change(  # noqa: PLR0913 — by name, and most calls give two
         self,
         marks: Mapping[str, SegmentOffset] | None = None,
         *,
@@ -149,8 +181,9 @@ class CheckpointFile:
         dead: int = 0,
         damaged: int = 0,
         ahead: Ahead | None = None,
+        kept: Ahead | None = None,
     ) -> None:
-        """Move offsets and add to the counts; `ahead` are done ahead of their turn."""
+        """Move offsets and add to the counts; `ahead` are done ahead of their turn, `kept` were held before."""
         with self._changing:
             counts = self._counts
             self._counts = replace(
@@ -163,7 +196,51 @@ class CheckpointFile:
             for key, mark in (marks or {}).items():  # one that was done may go on
                 (self._done.add if mark.is_done else self._done.discard)(key)
             _merge(self._ahead, marks or {}, ahead or {})
-            self._note(marks or {}, ahead or {})
+            for segment, events in (kept or {}).items():
+                self._kept.setdefault(segment, set()).update(events)
+                self._claimed.get(segment, set()).difference_update(events)
+            self._note(marks or {}, ahead or {}, kept or {})
+
+    def set_level(self, segment: str, offset: int, level: str) -> None:
+        """Note from which level on events of a segment are shipped at once, from an offset on."""
+        with self._changing:
+            known = self._levels.get(segment, ())
+            if level != (known[-1][1] if known else LEVELS[0]):
+                self._levels[segment] = (*known, (offset, level))
+                self._note({}, {})
+                (self._unsaved or {}).setdefault("levels", {})[segment] = self._levels[segment]
+
+    def level_at(self, segment: str, event: int) -> str:
+        """Return from which level on events of a segment were shipped at once, where an event is."""
+        return next(iter(_level_at(self._levels.get(segment, ()), event)), LEVELS[0])
+
+    def claim(self, segment: str, event: int) -> bool:
+        """Take a held event to be sent; false where it was sent, is under way, or its segment is about to go."""
+        with self._changing:
+            claimed = self._claimed.setdefault(segment, set())
+            if event in claimed or event in self._kept.get(segment, ()) or segment in self._retired:
+                return False
+            claimed.add(event)
+            return True
+
+    def left_held(self, segment: str) -> int:
+        """Return how many events of a segment are held now."""
+        with self._changing:
+            held = self._marks.get(segment, START).held
+            return held and Checkpoint(self._marks, kept=self._kept).left_held(segment)
+
+    def retire(self, segment: str) -> int | None:
+        """Let a segment go, with what it holds, which is how many events; `None` while some of them are under way."""
+        with self._changing:
+            if self._claimed.get(segment):
+                return None
+            self._retired.add(segment)
+            return self.left_held(segment)
+
+    def reinstate(self, segment: str) -> None:
+        """Let a segment stay that was about to go."""
+        with self._changing:
+            self._retired.discard(segment)
 
     def set_trouble(self, trouble: Trouble | None) -> None:
         """Say what is in the route's way now."""
@@ -180,16 +257,21 @@ class CheckpointFile:
                 self.rewrite()
                 return
             marks = self._unsaved["marks"]
-            self._journal.append(self._unsaved | self._count_fields() | {"marks": self._previous_marks | marks})
+            self._journal.append(
+                self._unsaved | self._count_fields() | {"marks": _encoded(self._previous_marks | marks)}
+            )
             self._previous_marks, self._unsaved = marks, None
 
     def rewrite(self) -> None:
         """Write the file whole, synced. Raises `OSError`."""
         with self._changing:
             ahead = {segment: list(events) for segment, events in self._ahead.items()}
-            record = self._count_fields() | {"whole": True, "marks": self._marks, "ahead": ahead}
+            record = self._count_fields() | {"whole": True, "marks": _encoded(self._marks), "ahead": ahead}
             skipped = {segment: list(events) for segment, events in self._counts.skipped.items()}
-            record |= {"start": self._counts.start, "skipped": skipped}
+            record |= {"start": _encoded(self._counts.start), "skipped": skipped}
+            if self._levels:
+                kept = {segment: list(events) for segment, events in self._kept.items()}
+                record |= {"kept": kept, "levels": self._levels}
             self._journal.rewrite([record, record])
             self._snapshot_bytes = self._journal.size_bytes
             self._previous_marks, self._unsaved = {}, None
@@ -206,6 +288,10 @@ class CheckpointFile:
                 start = {key: mark for key, mark in self._counts.start.items() if key in present}
                 skipped = {key: events for key, events in self._counts.skipped.items() if key in present}
                 self._counts = replace(self._counts, start=start, skipped=skipped)
+                for events in (self._kept, self._levels, self._claimed):
+                    for key in events.keys() - present:
+                        del events[key]
+                self._retired &= present
             if not self._journal.is_in_place():
                 self.rewrite()
                 _log.warning("%s was removed, and is written again; nothing is lost", self._journal.path)
@@ -215,12 +301,13 @@ class CheckpointFile:
         """Close the file."""
         self._journal.close()
 
-    def _note(self, marks: Mapping[str, SegmentOffset], ahead: Ahead) -> None:
+    def _note(self, marks: Mapping[str, SegmentOffset], ahead: Ahead, kept: Ahead | None = None) -> None:
         """Remember what the file lacks; several changes are saved as one record."""
         unsaved = self._unsaved = self._unsaved or {"marks": {}, "ahead": {}}
         unsaved["marks"].update(marks)
-        for segment, events in ahead.items():
-            unsaved["ahead"].setdefault(segment, []).extend(events)
+        for name, changed in (("ahead", ahead), ("kept", kept or {})):
+            for segment, events in changed.items():
+                unsaved.setdefault(name, {}).setdefault(segment, []).extend(events)
 
     def _count_fields(self) -> dict[str, Any]:
         counts = self._counts
@@ -264,16 +351,44 @@ def load_checked(folder: Path) -> dict[str, Checkpoint]:
     return checkpoints
 
 
+def _level_at(levels: Levels, number: int) -> Sequence[str]:
+    return [level for offset, level in levels if offset < number][-1:]
+
+
+def _encoded(marks: Mapping[str, SegmentOffset]) -> Mapping[str, tuple[int, ...]]:
+    # Without held events as the version before wrote them, and reads them.
+    return {key: mark if mark.held else mark[:-1] for key, mark in marks.items()}
+
+
 def _furthest(checkpoints: list[Checkpoint], count_before: Callable[[Mapping[str, SegmentOffset]], int]) -> Checkpoint:
     marks: dict[str, SegmentOffset] = {}
+    kept: dict[str, AbstractSet[int]] = {}
+    levels: dict[str, Levels] = {}
     for checkpoint in checkpoints:
         for segment, mark in checkpoint.marks.items():
-            marks[segment] = max(mark, marks.get(segment, mark), key=order)
+            if order(mark) >= order(marks.get(segment, START)):
+                marks[segment] = mark
+                kept[segment] = checkpoint.kept.get(segment, frozenset())
+                levels[segment] = checkpoint.levels.get(segment, ())
     ahead: dict[str, set[int]] = {}
     for checkpoint in checkpoints:
         _merge(ahead, marks, checkpoint.ahead)
-    earlier = count_before(marks) + sum(map(len, ahead.values())) if checkpoints else 0
-    return Checkpoint(marks, earlier=earlier, ahead=_frozen(ahead), start=marks, skipped=_frozen(ahead))
+    kept = {segment: events for segment, events in kept.items() if events}
+    found = Checkpoint(
+        marks,
+        ahead=_frozen(ahead),
+        start=marks,
+        skipped=_joined(ahead, kept),
+        kept=_frozen(kept),
+        levels={segment: each for segment, each in levels.items() if each},
+    )
+    settled = sum(map(len, ahead.values())) + sum(map(found.kept_ahead, kept))
+    held = sum(found.left_held(segment) for segment, mark in marks.items() if mark.held)
+    return replace(found, earlier=count_before(marks) + settled - held if checkpoints else 0)
+
+
+def _joined(one: Ahead, other: Ahead) -> dict[str, frozenset[int]]:
+    return {segment: frozenset((*one.get(segment, ()), *other.get(segment, ()))) for segment in {*one, *other}}
 
 
 def _is_before(
@@ -308,18 +423,24 @@ def _read(path: Path) -> tuple[Checkpoint, int]:
     ahead: dict[str, set[int]] = {}
     start: Mapping[str, SegmentOffset] = {}
     skipped: Mapping[str, AbstractSet[int]] = {}
+    kept: dict[str, set[int]] = {}
+    levels: dict[str, Levels] = {}
     for record in records:
         try:
             changed = {key: SegmentOffset(*mark) for key, mark in record["marks"].items()}
             trouble = Trouble(**record["trouble"]) if record["trouble"] else None
             delivered, dead, damaged_, earlier = (int(record[name]) for name in COUNTS)
             if record.get("whole"):
-                marks, ahead = {}, {}
+                marks, ahead, kept, levels = {}, {}, {}, {}
                 start = {key: SegmentOffset(*mark) for key, mark in record.get("start", {}).items()}
                 skipped = _frozen(record.get("skipped", {}))
             marks.update(changed)
             _merge(ahead, changed, record["ahead"])
+            for segment, events in record.get("kept", {}).items():
+                kept.setdefault(segment, set()).update(events)
+            levels |= {segment: tuple(map(tuple, each)) for segment, each in record.get("levels", {}).items()}
             checkpoint = Checkpoint({}, delivered, dead, damaged_, earlier, trouble)
         except (ValueError, TypeError, KeyError, AttributeError):
             damaged += 1
-    return replace(checkpoint, marks=marks, ahead=_frozen(ahead), start=start, skipped=skipped), damaged
+    found = replace(checkpoint, marks=marks, ahead=_frozen(ahead), start=start, skipped=skipped)
+    return replace(found, kept=_frozen(kept), levels=levels), damaged

@@ -2,7 +2,7 @@
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +11,13 @@ from dashcam import machine
 from dashcam.event import EncodedEvent
 from dashcam.ship.batch import Limits
 from dashcam.ship.checkpoint import START, SegmentOffset
+from dashcam.ship.clips import Clips, KeptEvent
 from dashcam.ship.ended import EndedSegments
 from dashcam.ship.listing import SpoolListing, is_of_another_version, open_segment
 from dashcam.ship.quarantine import quarantine
-from dashcam.ship.selection import is_shipped, synthesized_events
+from dashcam.ship.selection import SynthesizedEvents, is_shipped, synthesized_events
 from dashcam.spool.line import LineExpander
-from dashcam.spool.reader import Position, ReadResult, SegmentReader
+from dashcam.spool.reader import HeldRun, Position, ReadResult, SegmentReader
 
 MAX_OPEN = 256  # segments; others are opened for each look at them
 FINAL_CHECK_S = 0.5  # between two questions whether the writer of a quiet segment is gone
@@ -32,13 +33,14 @@ EventKey = tuple[str, int]
 class PendingBatch(NamedTuple):
     """Events to be shipped together, their keys, and the offsets of their segments once they are shipped.
 
-    It can hold offsets alone.
+    It can hold offsets alone. `kept` are the keys of events that were held, and lie before their segments' offsets.
     """
 
     events: list[EncodedEvent]
     keys: list[EventKey]
     marks: dict[str, SegmentOffset]
     damaged: int = 0
+    kept: Collection[EventKey] = ()
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ class _Segment:
     pause_s: float = 0.0
 
 
-_Mark = tuple[int, int, bool, int, int]  # a `SegmentOffset`: there is one for each event
+_Mark = tuple[int, int, bool, int, int, int]  # a `SegmentOffset`: there is one for each event
 
 
 class _Readers:
@@ -101,6 +103,7 @@ class SpoolCursor:
         *,
         max_open: int = MAX_OPEN,
         final_check_s: float = 0.0,
+        clips: Clips | None = None,
     ) -> None:
         self._spool = spool
         self._listing = SpoolListing(spool)
@@ -109,7 +112,10 @@ class SpoolCursor:
         self._readers = _Readers(max_open)
         self._ended = EndedSegments()
         self._final_check_s = final_check_s
-        self._waiting: deque[tuple[EncodedEvent | None, EventKey, _Mark]] = deque()
+        self._clips = clips
+        self._parse = clips.parse if clips else None
+        # A held event that was kept has no mark: its segment's offset is behind it already.
+        self._waiting: deque[tuple[EncodedEvent | None, EventKey, _Mark | None]] = deque()
         self._damaged = 0
         self._done: set[str] = set()
         self.obstacles: dict[Path, str] = {}
@@ -122,9 +128,13 @@ class SpoolCursor:
         """Return the next events, as many as the limits allow and the spool has now; `None` when nothing is new."""
         if len(self._waiting) < limits.events:
             self._read(limits.events)
+        if self._clips:
+            self._add_kept(self._clips.take(self._listing.paths, limits.events - len(self._waiting)))
+            self._clips.save()
         if not self._waiting and not self._damaged:
             return None
-        batch = PendingBatch([], [], {}, self._damaged)
+        kept: list[EventKey] = []
+        batch = PendingBatch([], [], {}, self._damaged, kept)
         self._damaged = 0
         marks: dict[str, _Mark] = {}
         room = limits.bytes
@@ -137,7 +147,10 @@ class SpoolCursor:
                 batch.events.append(event)
                 batch.keys.append(key)
             self._waiting.popleft()
-            marks[key[0]] = mark
+            if mark is None:
+                kept.append(key)
+            else:
+                marks[key[0]] = mark
         batch.marks.update((segment, SegmentOffset(*mark)) for segment, mark in marks.items())
         return batch
 
@@ -164,6 +177,8 @@ class SpoolCursor:
                 self._done.add(key)
                 self._ended.watch(key, path, mark.offset)
         self._done &= self._listing.paths.keys()
+        if self._clips:
+            self._clips.forget(self._listing.paths)
         for key in known.keys() - self._segments.keys():
             self._readers.close(key)
 
@@ -175,7 +190,8 @@ class SpoolCursor:
         """Read what one look at a segment gives; return whether another look may give more."""
         try:
             reader, expander = self._readers.get(segment)
-            result = reader.read(Position(segment.mark.offset, segment.mark.sequence), is_final=segment.is_final)
+            position = Position(segment.mark.offset, segment.mark.sequence)
+            result = reader.read(position, is_final=segment.is_final, parse=self._parse)
         except FileNotFoundError:
             return False  # gone since it was listed
         except OSError as fault:
@@ -185,27 +201,58 @@ class SpoolCursor:
         except ValueError as fault:
             self._give_up(segment, str(fault))
             return False
-        if result.lines or result.damaged:
+        if result.lines or result.damaged or result.held:
+            if self._clips:
+                self._clips.begin(segment.key, reader.header, segment.mark)
             self._add(segment, expander, result)
             return True
         if not segment.is_final:
             return self._has_become_final(segment, reader)
-        derived = synthesized_events(reader)
-        self._damaged += derived.damaged
-        for number, event in enumerate(derived.events, 1):
-            if number > segment.mark.synthesized:
-                segment.mark = segment.mark._replace(synthesized=number, events=segment.mark.events + 1)
-                self._waiting.append((event, (segment.key, -number), segment.mark))
+        self._add_end(segment, synthesized_events(reader))
         self._end(segment)
         if not reader.header.is_sealed:
             self._ended.watch(segment.key, segment.path, segment.mark.offset)
         return False
 
     def _add(self, segment: _Segment, expander: LineExpander, result: ReadResult) -> None:
-        events, synthesized = segment.mark.events, segment.mark.synthesized
-        key = segment.key
         self._damaged += result.damaged
-        for line, (offset, sequence) in result.lines:
+        at = 0
+        for run in result.held:
+            self._add_lines(segment, expander, result.lines[at : run.before])
+            self._hold(segment, expander, run)
+            at = run.before
+        self._add_lines(segment, expander, result.lines[at:] if at else result.lines)
+        segment.pause_s = self._final_check_s
+        segment.mark = segment.mark._replace(offset=result.after.offset, sequence=result.after.sequence)
+
+    def _add_end(self, segment: _Segment, derived: SynthesizedEvents) -> None:
+        self._damaged += derived.damaged
+        if self._clips:
+            self._clips.look_at_end(segment.key, derived.events)
+        for number, event in enumerate(derived.events, 1):
+            if number > segment.mark.synthesized:
+                segment.mark = segment.mark._replace(synthesized=number, events=segment.mark.events + 1)
+                self._waiting.append((event, (segment.key, -number), segment.mark))
+
+    def _hold(self, segment: _Segment, expander: LineExpander, run: HeldRun) -> None:
+        """Go past lines that are held, and take those of requests that are kept already."""
+        events, held = segment.mark.events + run.lines, segment.mark.held + run.lines
+        segment.mark = segment.mark._replace(
+            offset=run.after.offset, sequence=run.after.sequence, events=events, held=held
+        )
+        self._waiting.append((None, (segment.key, 0), segment.mark))
+        if self._clips:
+            self._add_kept(self._clips.hold(segment.key, expander, run))
+
+    def _add_kept(self, events: Iterable[KeptEvent]) -> None:
+        self._waiting.extend((event, (segment, number), None) for event, segment, number in events)
+
+    def _add_lines(self, segment: _Segment, expander: LineExpander, lines: list[tuple[bytes, Position]]) -> None:
+        events, synthesized, held = segment.mark.events, segment.mark.synthesized, segment.mark.held
+        key = segment.key
+        if self._clips:
+            self._clips.look(key, lines)
+        for line, (offset, sequence) in lines:
             if is_shipped(line):
                 try:
                     event = expander.expand(line, sequence)
@@ -214,9 +261,8 @@ class SpoolCursor:
                     self._damaged += 1
                     continue
                 events += 1
-                self._waiting.append((event, (key, offset), (offset, sequence, False, synthesized, events)))
-        segment.pause_s = self._final_check_s
-        segment.mark = SegmentOffset(*result.after, is_done=False, synthesized=synthesized, events=events)
+                self._waiting.append((event, (key, offset), (offset, sequence, False, synthesized, events, held)))
+        segment.mark = segment.mark._replace(events=events)
 
     def _has_become_final(self, segment: _Segment, reader: SegmentReader) -> bool:
         """Ask whether the writer is gone, if it was not asked a moment ago. What is final is then read to its end."""

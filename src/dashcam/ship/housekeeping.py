@@ -3,7 +3,8 @@
 import logging
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from dashcam.ship import statements
 from dashcam.ship.checkpoint import CheckpointFile
 from dashcam.ship.ended import has_grown
 from dashcam.ship.listing import SpoolListing, open_segment, read_header
-from dashcam.ship.pruned import Victim, remove
+from dashcam.ship.pruned import Victim, load_pruned, remove
 from dashcam.spool.reader import orphaned_files
 from dashcam.spool.segment import SEGMENT_BYTES
 
 MIN_FREE_SHARE = 0.05  # of the disk
+MAX_HELD_SHARE = 1.5  # of what is kept of delivered segments: a service's held lines fill 3/4 of its spool at most
 MAX_FREE_WANTED_BYTES = 256 << 20
 MIN_FREE_WANTED_BYTES = 4 * SEGMENT_BYTES  # a few processes that open a segment in the same second
 ORPHANS_S = 60.0  # between two looks for files that never became segments
@@ -42,7 +44,10 @@ class _Synced:
 
 
 class Housekeeping:
-    """Looks after a spool, round by round. `troubles` has what a round could not do, with the reason."""
+    """Looks after a spool, round by round. `troubles` has what a round could not do, with the reason.
+
+    Segments with lines that were held for less than `hold_s` seconds stay as long as there is room.
+    """
 
     def __init__(
         self,
@@ -51,6 +56,7 @@ class Housekeeping:
         files: Sequence[CheckpointFile],
         *,
         disk_bytes: Callable[[Path], tuple[int, int]] = _free_and_total_bytes,
+        hold_s: float = 0.0,
     ) -> None:
         self.troubles: dict[str, str] = {}
         self._folder = folder
@@ -60,6 +66,9 @@ class Housekeeping:
         self._listing = SpoolListing(folder / "spool")
         self._synced: dict[str, _Synced] = {}
         self._orphans_at_s = 0.0
+        self._hold_s = hold_s
+        self._done_since_s: dict[str, float] = {}
+        self._has_finished = False
 
     def round(self) -> None:
         """Do all of it once. What fails is reported, kept in `troubles`, and tried again in the next round."""
@@ -112,24 +121,55 @@ class Housekeeping:
     def make_room(self) -> None:
         """Remove the oldest of the segments that all routes are done with, while they or the disk are too full."""
         self._listing.refresh()
+        self._finish_removal()
         free, total = self._disk_bytes(self._folder)
         wanted = max(MIN_FREE_WANTED_BYTES, min(int(total * MIN_FREE_SHARE), MAX_FREE_WANTED_BYTES))
         sizes = {key: self._size_bytes(key, path) for key, path in self._listing.paths.items()}
+        done = set.intersection(*(file.done_segments() for file in self._files)) if self._files else set[str]()
+        young = self._young(done) if self._hold_s else set[str]()
         used = sum(sizes.values())
         excess = max(used - self._limit_bytes, wanted - free)
-        if excess <= 0 or not self._files:
-            return
-        done = set.intersection(*(file.done_segments() for file in self._files))
+        victims = self._choose(sizes, done - young, excess)
+        for service in {_service_of(key) for key in young}:
+            gone = {victim.key for victim in victims}
+            own = {key for key in sizes.keys() - gone if _service_of(key) == service}
+            excess = sum(sizes[key] for key in own) - int(MAX_HELD_SHARE * self._limit_bytes)
+            lacking = wanted - free - sum(sizes[key] for key in gone)
+            victims += self._choose(sizes, own & young, max(excess, lacking))
+        if victims:
+            self._state_what_they_held(victims)
+            remove(self._folder, victims)
+
+    def _choose(self, sizes: Mapping[str, int], removable: AbstractSet[str], excess: int) -> list[Victim]:
+        """Return the oldest segments that can go, as many as have the excess, in bytes."""
         victims = []
         for key, path in self._listing.paths.items():
             if excess <= 0:
                 break
-            if key in done and (victim := self._victim(key, path)):
+            if key in removable and (victim := self._victim(key, path)):
                 victims.append(victim)
                 excess -= sizes[key]
-        if victims:
-            self._state_what_they_held(victims)
-            remove(self._folder, victims)
+        return victims
+
+    def _young(self, done: AbstractSet[str]) -> set[str]:
+        """Return the segments that are done but for what they hold, and have not held it for long.
+
+        By the clock that never jumps: a shipper that was started anew holds them anew.
+        """
+        now_s, former = machine.monotonic(), self._done_since_s
+        self._done_since_s = {
+            key: former.get(key, now_s) for key in done if key in former or any(f.left_held(key) for f in self._files)
+        }
+        return {key for key, since_s in self._done_since_s.items() if now_s - since_s < self._hold_s}
+
+    def _finish_removal(self) -> None:
+        """Remove what a shipper that was killed had taken into the account, and not removed."""
+        if not self._has_finished:
+            for key in load_pruned(self._folder).last:
+                if key in self._listing.paths:
+                    self._listing.paths[key].unlink(missing_ok=True)
+            self._listing.refresh()
+            self._has_finished = True
 
     def _state_what_they_held(self, victims: Sequence[Victim]) -> None:
         """Leave a statement of each segment for the audit; without room for it the audit knows less, and says so."""
@@ -160,11 +200,21 @@ class Housekeeping:
                 return None
         except (OSError, ValueError):
             return None
-        return Victim(key, path, max(mark.events for mark in marks), header.dropped)
+        held = {file.route: file.retire(key) for file in self._files}
+        if None in held.values():  # a clip of it is under way
+            for file in self._files:
+                file.reinstate(key)
+            return None
+        recorded = max(mark.events for mark in marks)
+        return Victim(key, path, recorded, header.dropped, {route: count for route, count in held.items() if count})
 
     def _remove_orphans(self) -> None:
         for path in orphaned_files(self._folder / "spool", machine.time_ns() / NS_PER_S):
             path.unlink(missing_ok=True)
+
+
+def _service_of(key: str) -> str:
+    return key.rpartition("/")[0]
 
 
 def _is_final(path: Path) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from dashcam.ship.journal import decode_record, encode_record, replace_file
+from dashcam.ship.journal import encode_record, read_journal, replace_file
 
 NAME = "pruned"
 FORMER_NAME = "pruned.json"
@@ -14,11 +14,15 @@ FORMER_NAME = "pruned.json"
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The events that removed segments held. The last ones that were removed may still be there after a kill."""
+    """The events that removed segments had. The last ones that were removed may still be there after a kill.
+
+    `expired` were held when their segment went, by route.
+    """
 
     recorded: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     last: tuple[str, ...] = ()
+    expired: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +33,15 @@ class Victim:
     path: Path
     recorded: int
     dropped: Mapping[str, int]
+    held: Mapping[str, int] = field(default_factory=dict)
 
 
 def load_pruned(folder: Path) -> Pruned:
     """Return the account below a `DASHCAM_DIR`; an empty one when nothing was removed, or the file is damaged."""
-    for line in _lines(folder / NAME):
+    for fields in read_journal(folder / NAME).records:
         try:
-            fields = decode_record(line)
-            return Pruned(fields["recorded"], fields["dropped"], tuple(fields["last"]))
-        except (ValueError, KeyError, TypeError):
+            return Pruned(fields["recorded"], fields["dropped"], tuple(fields["last"]), fields.get("expired", {}))
+        except (KeyError, TypeError):
             continue
     return _load_former(folder)
 
@@ -49,11 +53,13 @@ def remove(folder: Path, victims: Iterable[Victim]) -> None:
     """
     victims = list(victims)
     pruned = load_pruned(folder)
-    dropped = Counter(pruned.dropped)
+    dropped, expired = Counter(pruned.dropped), Counter(pruned.expired)
     for victim in victims:
         dropped.update(victim.dropped)
+        expired.update(victim.held)
     recorded = pruned.recorded + sum(victim.recorded for victim in victims)
-    record = encode_record(asdict(Pruned(recorded, dict(dropped), tuple(victim.key for victim in victims))))
+    gone = Pruned(recorded, dict(dropped), tuple(victim.key for victim in victims), dict(expired))
+    record = encode_record(asdict(gone))
     _keep(folder / NAME, record * 2, victims)  # twice, so that one damaged byte costs nothing
     for victim in victims:
         victim.path.unlink(missing_ok=True)
@@ -71,13 +77,6 @@ def _keep(path: Path, data: bytes, victims: Iterable[Victim]) -> None:
             victim.path.unlink(missing_ok=True)
         else:
             return
-
-
-def _lines(path: Path) -> list[bytes]:
-    try:
-        return path.read_bytes().splitlines(keepends=True)
-    except FileNotFoundError:
-        return []
 
 
 def _load_former(folder: Path) -> Pruned:

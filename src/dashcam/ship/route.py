@@ -2,16 +2,17 @@
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dashcam import machine
 from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend
-from dashcam.ship.checkpoint import CheckpointFile, SegmentOffset, Trouble
+from dashcam.ship.checkpoint import Ahead, CheckpointFile, SegmentOffset, Trouble
+from dashcam.ship.clips import Clips
 from dashcam.ship.cursor import FINAL_CHECK_S, MAX_OPEN, EventKey, PendingBatch, SpoolCursor
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import Backoff, Delivery, Outcome
@@ -40,8 +41,15 @@ class Route:
     After it, `is_hung` says that a thread still waits for an answer. `max_open` segments are kept open.
     """
 
-    def __init__(
-        self, name: str, backend: Backend, folder: Path, file: CheckpointFile, stopping: machine.Event
+    def __init__(  # noqa: PLR0913 — what it works with
+        self,
+        name: str,
+        backend: Backend,
+        folder: Path,
+        file: CheckpointFile,
+        stopping: machine.Event,
+        *,
+        clips: Clips | None = None,
     ) -> None:
         self.name = name
         self.file = file
@@ -52,6 +60,7 @@ class Route:
         self._backend = backend
         self._folder = folder
         self._stopping = stopping
+        self._clips = clips
         self._delivery = Delivery(name, backend, DeadLetters(folder / "dead-letters", name), stopping, self._report)
         self._under_way: deque[_UnderWay] = deque()
         self._settling = machine.Lock()
@@ -67,8 +76,9 @@ class Route:
             self.file.checkpoint.marks,
             max_open=self.max_open,
             final_check_s=0.0 if is_drain else FINAL_CHECK_S,
+            clips=self._clips,
         )
-        with closing(self._backend), closing(cursor):
+        with closing(self._backend), closing(cursor), closing(self._clips) if self._clips else nullcontext():
             try:
                 self._work(cursor, pool, is_drain=is_drain)
                 self._stop()
@@ -100,9 +110,13 @@ class Route:
                 self._is_disk_in_trouble, disk = False, Backoff(MAX_DISK_PAUSE_S)
                 self._report(None)
             self._note_obstacles(cursor.obstacles)
+            if self._clips:
+                self._tell(self._clips, pool)
             if batch:
                 quiet_s = 0.0
                 self._send(batch, pool)
+            elif self._clips and self._clips.is_busy:
+                continue
             elif futures := [entry.future for entry in list(self._under_way) if not entry.future.done()]:
                 machine.wait(futures, POLL_S, "FIRST_COMPLETED")
             elif is_drain:
@@ -118,7 +132,7 @@ class Route:
         with self._settling:
             self._under_way.append(entry)
             if not waiting:
-                self._pass_finished(0, 0)
+                self._pass_finished(0, 0, {})
                 return
         keys = {event.id: key for event, key in zip(batch.events, batch.keys, strict=True)}
 
@@ -128,6 +142,15 @@ class Route:
         entry.future = pool.submit(self._delivery.deliver, waiting, settle)
         entry.future.add_done_callback(self._keep_fault)
 
+    def _tell(self, clips: Clips, pool: machine.ThreadPoolExecutor) -> None:
+        """Have the events delivered that say which requests were kept: nobody recorded them, so nobody counts them."""
+        for clip_id, event in clips.news():
+
+            def settle(_: Sequence[EncodedEvent], *__: int, clip_id: str = clip_id) -> None:
+                clips.told(clip_id)
+
+            pool.submit(self._delivery.deliver, [event], settle).add_done_callback(self._keep_fault)
+
     def _keep_fault(self, future: Future[Outcome]) -> None:
         self._fault = self._fault or future.exception()
 
@@ -135,16 +158,16 @@ class Route:
         """Take events into the account that were dealt with just now; on the disk before this returns, if it can be."""
         with self._settling:
             entry.left -= len(keys)
+            own = set(entry.batch.kept)
+            kept = _by_segment(key for key in keys if key in own) if own else {}
             if entry.left == 0 and self._under_way[0] is entry:
-                self._pass_finished(delivered, dead)
+                self._pass_finished(delivered, dead, kept)
                 return
-            ahead: dict[str, list[int]] = {}
-            for segment, number in keys:
-                ahead.setdefault(segment, []).append(number)
-            self.file.change(delivered=delivered, dead=dead, ahead=ahead)
+            ahead = _by_segment(key for key in keys if key not in own)
+            self.file.change(delivered=delivered, dead=dead, ahead=ahead, kept=kept)
             self._try_to_save()
 
-    def _pass_finished(self, delivered: int, dead: int) -> None:
+    def _pass_finished(self, delivered: int, dead: int, kept: Ahead) -> None:
         """Move the offsets behind the oldest batches, as far as these are dealt with."""
         marks: dict[str, SegmentOffset] = {}
         damaged = 0
@@ -154,7 +177,7 @@ class Route:
             damaged += batch.damaged
         if damaged:
             _log.warning("%s: %d damaged places in the spool skipped", self.name, damaged)
-        self.file.change(marks, delivered=delivered, dead=dead, damaged=damaged)
+        self.file.change(marks, delivered=delivered, dead=dead, damaged=damaged, kept=kept)
         self._try_to_save()
 
     def _stop(self) -> None:
@@ -193,3 +216,10 @@ class Route:
             self.file.save()
         except OSError as fault:
             _log.warning("%s: %s", self.name, fault)
+
+
+def _by_segment(keys: Iterable[EventKey]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for segment, number in keys:
+        found.setdefault(segment, []).append(number)
+    return found

@@ -13,13 +13,15 @@ from dashcam.errors import DashcamError
 from dashcam.settings import Settings
 from dashcam.ship import former
 from dashcam.ship.batch import Backend
-from dashcam.ship.checkpoint import CheckpointFile, hand_over, load
+from dashcam.ship.checkpoint import START, CheckpointFile, hand_over, load
+from dashcam.ship.clips import Clips
 from dashcam.ship.delivery import Backoff
 from dashcam.ship.heartbeat import Pulse, exclusive
 from dashcam.ship.housekeeping import Housekeeping
 from dashcam.ship.route import MAX_DISK_PAUSE_S, Route
 from dashcam.ship.signals import pause, set_by_signals
 from dashcam.ship.stats import count_before
+from dashcam.spool.held import LEVELS
 
 MIN_OPEN = 8  # segments of a route
 MAX_DESCRIPTORS = 4096  # more would not make it faster
@@ -52,7 +54,10 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
         if begun is None:
             return Ending()
         pulse, files = begun
-        routes = [Route(name, backends[name], settings.dir, files[name], stopping) for name in settings.routes]
+        routes = [
+            Route(name, backends[name], settings.dir, files[name], stopping, clips=_clips(settings, files[name]))
+            for name in settings.routes
+        ]
         for route in routes:
             route.max_open = _max_open(len(routes))
         _log.info("ships to %s from %s", ", ".join(settings.routes), settings.dir)
@@ -77,6 +82,16 @@ def _start(settings: Settings, stack: ExitStack, stopping: machine.Event) -> _Be
     return pulse, files
 
 
+def _clips(settings: Settings, file: CheckpointFile) -> Clips | None:
+    """Return the clips of a route, where some lines are held; else what it held before stays held."""
+    if LEVELS.index(settings.ship_level.lower() or LEVELS[0]):
+        return Clips(settings, file)
+    known = file.checkpoint
+    for segment in known.levels:
+        file.set_level(segment, known.marks.get(segment, START).offset, LEVELS[0])
+    return None
+
+
 def _max_open(routes: int) -> int:
     """Return how many segments each route may keep open: half of the descriptors that the process may have."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -97,7 +112,7 @@ def _retried(step: Callable[[], _Begun], folder: Path, stopping: machine.Event) 
 
 
 def _housekeeping(settings: Settings, files: list[CheckpointFile]) -> Housekeeping:
-    return Housekeeping(settings.dir, settings.spool_limit_bytes // 2, files)
+    return Housekeeping(settings.dir, settings.spool_limit_bytes // 2, files, hold_s=settings.hold_s)
 
 
 class _Work:

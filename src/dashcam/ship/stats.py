@@ -1,4 +1,7 @@
-"""The statistics of a spool: recorded = earlier + delivered + waiting + dead-lettered, for each route; and dropped."""
+"""The statistics of a spool, and the account of each route.
+
+recorded = earlier + delivered + held + expired + waiting + dead-lettered; what was dropped was not recorded.
+"""
 
 import math
 from collections import Counter
@@ -26,7 +29,8 @@ class RouteAccount:
     """One route's share of the events.
 
     `earlier` were dealt with before the route began; `dead` are in the dead letters; `missing` were recorded, but a
-    power cut took them from the spool before this route had read them.
+    power cut took them from the spool before this route had read them. `held` stay in the spool because of their level,
+    `expired` did until their segment had to go.
     """
 
     delivered: int
@@ -36,6 +40,8 @@ class RouteAccount:
     trouble: Trouble | None
     earlier: int = 0
     missing: int = 0
+    held: int = 0
+    expired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,10 @@ class _Counter:
                 except OSError as fault:
                     unreadable[str(path)] = fault.strerror or str(fault)
         recorded = pruned.recorded + sum(count.recorded for count in counts.values())
-        settled = [each.earlier + each.delivered + each.dead for each in checkpoints.values()]
+        settled = [
+            each.earlier + each.delivered + each.dead + pruned.expired.get(name, 0)
+            for name, each in checkpoints.items()
+        ]
         dropped, services = Counter(pruned.dropped), Counter[str]()
         for count in counts.values():
             dropped.update(count.dropped)
@@ -133,7 +142,10 @@ class _Counter:
             dict(dropped),
             sum(count.bytes for count in counts.values()),
             dict(services),
-            {name: _share(each, counts, count_replayed(letters, name)) for name, each in checkpoints.items()},
+            {
+                name: _share(each, counts, count_replayed(letters, name), pruned.expired.get(name, 0))
+                for name, each in checkpoints.items()
+            },
             is_complete=self._clock_s() <= self._until_s,
             letters={
                 name: sum(1 for _ in DeadLetters(letters, name).read())
@@ -187,16 +199,25 @@ def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
     return pruned.recorded + sum(mark.events for key, mark in marks.items() if key in present)
 
 
-def _share(route: Checkpoint, counts: Mapping[str, SegmentCount], replayed: int) -> RouteAccount:
-    waiting = missing = 0
+def _share(route: Checkpoint, counts: Mapping[str, SegmentCount], replayed: int, expired: int) -> RouteAccount:
+    waiting = missing = held = 0
     for key, count in counts.items():
         mark = route.marks.get(key, START)
         behind = count.recorded - mark.events
+        held += route.left_held(key)
         if mark.is_done:
             missing += behind
         else:
-            waiting += behind - len(route.ahead.get(key, ()))
+            waiting += behind - len(route.ahead.get(key, ())) - route.kept_ahead(key)
     again = min(route.dead, replayed)
     return RouteAccount(
-        route.delivered + again, waiting, route.dead - again, route.damaged, route.trouble, route.earlier, missing
+        route.delivered + again,
+        waiting,
+        route.dead - again,
+        route.damaged,
+        route.trouble,
+        earlier=route.earlier,
+        missing=missing,
+        held=held,
+        expired=expired,
     )

@@ -22,6 +22,8 @@ from dashcam.event import NS_PER_S, EncodedEvent
 from dashcam.spool.segment import Header
 
 MAX_TIME_DIGITS = 19
+LEVEL_AT = 30  # of a line, the level or the kind: the time has 19 digits from 2001 to 2286
+KEEP_HEAD = b',"tags":["keep"],'  # a line that asks for its request to be kept has this after the time
 MAX_TIME_NS: int = 10**MAX_TIME_DIGITS - 1  # in the year 2286
 
 _TIME = b'{"time_ns":'

@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -33,12 +33,27 @@ class Position(NamedTuple):
 class ReadResult(NamedTuple):
     """Lines read in one go, each with the position after it, and the position after all of them.
 
-    `damaged` counts the places where something stands that is not a line.
+    `damaged` counts the places where something stands that is not a line. `held` has the runs of lines that were left
+    together, where that was asked for (`spool/held.py`).
     """
 
     lines: list[tuple[bytes, Position]]
     after: Position
     damaged: int = 0
+    held: "tuple[HeldRun, ...]" = ()
+
+
+class HeldRun(NamedTuple):
+    """Held lines that follow each other: their text, newlines included, how many they are, and where they begin.
+
+    `before` of the lines that were read with them come before them; `after` is the position behind them.
+    """
+
+    text: bytes
+    lines: int
+    offset: int
+    before: int
+    after: Position
 
 
 def segment_files(spool: Path) -> list[Path]:
@@ -137,8 +152,16 @@ class SegmentReader:
         """Bring what was written so far from the kernel's memory to the disk."""
         os.fsync(self._file)
 
-    def read(self, position: Position = Position(), *, is_final: bool = False) -> ReadResult:  # noqa: B008
+    def read(
+        self,
+        position: Position = Position(),  # noqa: B008
+        *,
+        is_final: bool = False,
+        parse: "Parse | None" = None,
+    ) -> ReadResult:
         """The complete lines that follow a position, up to half a megabyte of them; none at the end.
+
+        `parse` makes lines of a text, in a segment whose lines go by their offset, instead of `parse_lines`.
 
         A line is complete when it ends in a newline and holds no zero byte. In a live segment reading stops at the
         first zero byte; in a final one what stands there was damaged, and reading goes on behind it.
@@ -148,8 +171,9 @@ class SegmentReader:
         end = block.rfind(b"\n") + 1
         if is_final and not end:
             return self._skip(start, position.sequence)
-        parse = _parse if self.header.format > 2 else _parse_numbered
-        return parse(block[:end], start, position.sequence)
+        if self.header.format == 2:
+            return _parse_numbered(block[:end], start, position.sequence)
+        return (parse or parse_lines)(block[:end], start, position.sequence)
 
     def _skip(self, start: int, sequence: int) -> ReadResult:
         """Go behind the next newline, or to the file's end; what lies before it is longer than any line, or half one.
@@ -189,7 +213,11 @@ def _check_file(status: os.stat_result) -> None:
         raise ValueError(f"it is larger than any segment: {status.st_size:,} bytes")
 
 
-def _parse(text: bytes, offset: int, sequence: int) -> ReadResult:
+Parse = Callable[[bytes, int, int], ReadResult]
+
+
+def parse_lines(text: bytes, offset: int, sequence: int) -> ReadResult:
+    """Return the lines of a text that begins at an offset; `sequence` is that of the line before it."""
     lines = []
     damaged = 0
     for line in text.split(b"\n")[:-1]:

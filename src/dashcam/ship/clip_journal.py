@@ -1,0 +1,137 @@
+"""What is known of a route's clips, in `clips/ROUTE.journal`: written before a line of one is sent.
+
+A clip that was opened and not told of is taken up again by the next shipper. `dashcam keep` asks for a clip by a file
+in `clips/ROUTE.asked`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dashcam import machine
+from dashcam.event import format_time
+from dashcam.ship.journal import Journal, read_journal, replace_file
+
+FOLDER = "clips"
+MAX_CLIPS = 5_000  # that are remembered
+MAX_BYTES = 4 << 20  # of the journal, before it is written anew
+
+_SUFFIX, _ASKED = ".journal", ".asked"
+
+
+@dataclass(slots=True)
+class Clip:
+    """One clip: the request, the rule that kept it, when, and what came with it so far.
+
+    Without a request, it is what a process did from a time on until `offset` of a segment. `segment` is the one that
+    gave rise to it, empty if that was on another host or by hand. `expired` lines were gone before.
+    """
+
+    id: str
+    request: str
+    reason: str
+    time_ns: int
+    segment: str = ""
+    offset: int = 0
+    since_ns: int = 0
+    trace: str = ""
+    lines: int = 0
+    bytes: int = 0
+    expired: int = 0
+    is_told: bool = False
+
+    @property
+    def time(self) -> str:
+        """The time as `@timestamp` has it."""
+        return format_time(self.time_ns)
+
+
+@dataclass(slots=True)
+class Totals:
+    """The sums of a route: lines and bytes that were held, and requests beyond the budget."""
+
+    held_lines: int = 0
+    held_bytes: int = 0
+    left_out: int = 0
+
+
+@dataclass(slots=True)
+class Clips:
+    """The clips of a route by their IDs, the oldest first, and its sums."""
+
+    clips: dict[str, Clip] = field(default_factory=dict)
+    totals: Totals = field(default_factory=Totals)
+
+
+class ClipJournal:
+    """The journal of one route's clips at work. Not for use by several threads."""
+
+    def __init__(self, folder: Path, route: str) -> None:
+        self._path = folder / FOLDER / f"{route}{_SUFFIX}"
+        self._asked = folder / FOLDER / f"{route}{_ASKED}"
+        self._journal = Journal(self._path)
+        self._synced_at_s = 0.0
+        self.state = load_clips(folder, route)
+
+    def rewrite(self) -> None:
+        """Write what is remembered. Raises `OSError`."""
+        clips = self.state.clips
+        for id_ in list(clips)[: max(0, len(clips) - MAX_CLIPS)]:
+            del clips[id_]
+        self._journal.rewrite([asdict(self.state.totals), *map(asdict, clips.values())])
+
+    def append(self, records: Iterable[Clip | Totals]) -> None:
+        """Keep clips, and sums, as they are now. Raises `OSError`."""
+        for record in records:
+            if isinstance(record, Clip):
+                self.state.clips[record.id] = record
+            else:
+                self.state.totals = record
+            self._journal.append(asdict(record))
+        if self._journal.size_bytes > MAX_BYTES:
+            self.rewrite()
+        if machine.monotonic() - self._synced_at_s > 1:
+            self._journal.sync()
+            self._synced_at_s = machine.monotonic()
+
+    def take_asked(self) -> Iterator[tuple[str, Path]]:
+        """Yield the requests that somebody asked to keep, each with the file to remove when it is done."""
+        for path in sorted(self._asked.glob("*.json")):
+            try:
+                yield str(orjson.loads(path.read_bytes())["request"]), path
+            except (OSError, ValueError, KeyError, TypeError):
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._journal.close()
+
+
+def load_clips(folder: Path, route: str) -> Clips:
+    """Return what is known of a route's clips below a `DASHCAM_DIR`. Raises `OSError` when that cannot be read."""
+    found = Clips()
+    names = {each.name for each in fields(Clip)}
+    for record in read_journal(folder / FOLDER / f"{route}{_SUFFIX}").records:
+        if "id" not in record:
+            found.totals = Totals(**_known(record, {each.name for each in fields(Totals)}))
+            continue
+        try:
+            clip = Clip(**_known(record, names))
+            found.clips[clip.id] = clip
+        except TypeError:  # of another version
+            continue
+    return found
+
+
+def _known(record: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name in names}
+
+
+def ask(folder: Path, route: str, request: str) -> Path:
+    """Ask the shipper of a route to keep a request; returns the file that is gone once it has. Raises `OSError`."""
+    path = folder / FOLDER / f"{route}{_ASKED}" / f"{machine.time_ns()}-{machine.token_hex(4)}.json"
+    replace_file(path, orjson.dumps({"request": request}))
+    return path

@@ -1,0 +1,267 @@
+"""Clips at work: what is held is remembered, and shipped when a verdict says so. One for each route.
+
+The cursor hands over what it reads. A verdict is written to the journal before anything that follows from it is sent,
+so that a shipper that is killed in between goes on with it; which held lines were sent is in the route's checkpoint.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from dashcam import machine
+from dashcam.event import NS_PER_S, EncodedEvent
+from dashcam.settings import Settings
+from dashcam.ship.checkpoint import CheckpointFile, SegmentOffset
+from dashcam.ship.clip_journal import Clip, ClipJournal
+from dashcam.ship.holding import HeldLine, Holding, Place
+from dashcam.ship.kept_events import announce, history, with_reason
+from dashcam.ship.listing import open_segment
+from dashcam.ship.verdicts import Rules, Verdicts
+from dashcam.spool.held import HeldLines
+from dashcam.spool.line import LineExpander, time_of
+from dashcam.spool.reader import HeldRun, Position
+from dashcam.spool.segment import Header
+
+ASKED_S = 0.5  # between two looks for what somebody asked for by hand
+NOTE_S = 1.0  # between two notes of what came with clips, and of what is held
+TURN_S = 0.02  # of looking for held lines at once, before the shipping goes on
+
+_log = logging.getLogger("dashcam.ship")
+
+
+class KeptEvent(NamedTuple):
+    """A held event that is to be shipped: its segment, and its number there."""
+
+    event: EncodedEvent
+    segment: str
+    number: int
+
+
+class Clips:
+    """The clips of one route. For the thread of the route alone, but for `hear` and `told`."""
+
+    def __init__(self, settings: Settings, file: CheckpointFile) -> None:
+        self._level = settings.ship_level.lower()
+        self.parse = HeldLines(self._level).parse
+        self._before_ns = int(settings.clip_before_s * NS_PER_S)
+        self._limit_bytes = settings.spool_limit_bytes
+        self._file = file
+        self._holding = Holding(file)
+        self._verdicts = Verdicts(Rules.of(settings), settings.hold_s)
+        self._journal = ClipJournal(settings.dir, file.route)
+        self._totals = replace(self._journal.state.totals)
+        self._left_out_before = self._totals.left_out
+        self._paths: Mapping[str, Path] = {}
+        self._headers: dict[str, Header] = {}
+        self._opening: list[Clip] = []
+        self._work: deque[Iterator[KeptEvent | None]] = deque([self._index_former()])
+        self._changed: dict[str, Clip] = {}
+        self._heard: deque[tuple[str, str]] = deque()
+        self._told: deque[str] = deque()
+        self._news: list[tuple[str, EncodedEvent]] = []
+        self._asked_at_s = self._noted_at_s = 0.0
+        self._resume(settings.hold_s)
+
+    def _resume(self, hold_s: float) -> None:
+        """Take up what the shipper before this one had begun."""
+        for clip in self._journal.state.clips.values():
+            if clip.request and machine.time_ns() - clip.time_ns < hold_s * NS_PER_S:
+                self._verdicts.keep(clip.request.encode(), clip.reason)
+            if not clip.is_told:
+                self._work.append(self._find(clip))
+
+    @property
+    def is_busy(self) -> bool:
+        """True while there are held lines to look for."""
+        return bool(self._work or self._opening)
+
+    def open(self) -> None:
+        """Write the journal anew. Raises `OSError`."""
+        self._journal.rewrite()
+
+    def close(self) -> None:
+        """Note the sums, and close the journal."""
+        try:
+            self._note()
+        except OSError as fault:
+            _log.warning("%s: %s", fault.filename, fault.strerror)
+        self._journal.close()
+
+    def begin(self, segment: str, header: Header, mark: SegmentOffset) -> None:
+        """Take notice of a segment that is read from an offset on."""
+        if segment not in self._headers:
+            self._headers[segment] = header
+            self._holding.pids[segment] = header.pid
+            self._file.set_level(segment, mark.offset, self._level if header.format > 2 else "debug")
+
+    def look(self, segment: str, lines: Iterable[tuple[bytes, Position]]) -> None:
+        """Look for verdicts at lines that are shipped."""
+        service, judge = segment.rpartition("/")[0], self._verdicts.judge
+        for line, after in lines:
+            if verdict := judge(service, line):
+                trace = str(orjson.loads(line).get("trace", {}).get("id", ""))
+                since_ns = 0 if verdict.request else time_of(line) - self._before_ns
+                self._begin_clip(verdict.request, verdict.reason, segment, (after.offset, since_ns, trace))
+
+    def look_at_end(self, segment: str, events: Iterable[EncodedEvent]) -> None:
+        """Look for verdicts at the events of a segment's end."""
+        for event in events:
+            if verdict := self._verdicts.judge_end(event):
+                self._begin_clip(verdict.request, verdict.reason, segment)
+
+    def _begin_clip(self, request: bytes, reason: str, segment: str, place: tuple[int, int, str] = (0, 0, "")) -> None:
+        text, (offset, since_ns, trace) = request.decode(), place
+        id_ = text or f"{segment}@{offset}"
+        clip = Clip(id_, text, reason, machine.time_ns(), segment, offset, since_ns, trace)
+        self._journal.state.clips[id_] = clip
+        self._opening.append(clip)
+
+    def hold(self, segment: str, expander: LineExpander, run: HeldRun) -> Iterator[KeptEvent]:
+        """Hold a run of lines; yield those of requests that are kept already."""
+        self._totals.held_lines += run.lines
+        self._totals.held_bytes += len(run.text)
+        requests, kept = self._holding.add(segment, run), self._verdicts.kept
+        if not kept.keys().isdisjoint(requests):
+            for request in kept.keys() & requests:
+                for line in self._holding.claim_in(segment, run, request):
+                    yield self._keep(segment, expander, line, request.decode())
+
+    def _keep(self, segment: str, expander: LineExpander, line: HeldLine, clip_id: str) -> KeptEvent:
+        clip = self._journal.state.clips.get(clip_id)
+        kept = self._verdicts.kept.get(clip_id.encode())
+        reason = clip.reason if clip else kept.reason if kept else ""
+        event = expander.expand(with_reason(line.text, reason), line.offset)
+        if clip:
+            clip.lines += 1
+            clip.bytes += len(event.data)
+            self._changed[clip_id] = clip
+        return KeptEvent(event, segment, line.number)
+
+    def hear(self, request: str, reason: str) -> None:
+        """Take notice of a verdict of another host; from any thread."""
+        self._heard.append((request, reason))
+
+    def told(self, clip_id: str) -> None:
+        """Take notice that the event of a clip was delivered; from any thread."""
+        self._told.append(clip_id)
+
+    def save(self) -> None:
+        """Write to the journal what is not in it yet. Raises `OSError`: then nothing may be sent."""
+        now_s = machine.monotonic()
+        if now_s > self._asked_at_s + ASKED_S:
+            self._asked_at_s = now_s
+            self._take_asked()
+        while self._heard:
+            request, reason = self._heard.popleft()
+            if self._verdicts.keep(request.encode(), reason):
+                self._opening.append(Clip(request, request, reason, machine.time_ns(), is_told=True))
+        self._write(list(self._opening))
+        while self._told:
+            if clip := self._journal.state.clips.get(self._told.popleft()):
+                clip.is_told = True
+                self._changed[clip.id] = clip
+        if now_s > self._noted_at_s + NOTE_S:
+            self._note()
+
+    def _take_asked(self) -> None:
+        for request, path in self._journal.take_asked():
+            self._verdicts.keep(request.encode(), "by hand")
+            self._write([Clip(request, request, "by hand", machine.time_ns())])
+            path.unlink(missing_ok=True)
+
+    def _write(self, clips: list[Clip]) -> None:
+        if clips:
+            self._journal.append(clips)
+            self._work.extend(map(self._find, clips))
+            self._opening = [clip for clip in self._opening if clip not in clips]
+
+    def _note(self) -> None:
+        self._noted_at_s = machine.monotonic()
+        left_out = self._left_out_before + self._verdicts.left_out
+        if more := left_out - self._totals.left_out:
+            _log.warning(
+                "%s: %d requests of the last moments have no clip: DASHCAM_CLIP_LIMIT is reached; "
+                "dashcam keep ID ships one while it is held",
+                self._file.route,
+                more,
+            )
+            self._totals.left_out = left_out
+        if self._changed or self._totals != self._journal.state.totals:
+            self._journal.append([*self._changed.values(), replace(self._totals)])
+            self._changed.clear()
+
+    def take(self, paths: Mapping[str, Path], most: int) -> list[KeptEvent]:
+        """Return held events of clips, as many as are found in a moment."""
+        self._paths = paths
+        found: list[KeptEvent] = []
+        until_s = machine.monotonic() + TURN_S
+        while self._work and len(found) < most and machine.monotonic() < until_s:
+            try:
+                event = next(self._work[0])
+            except StopIteration:
+                self._work.popleft()
+            else:
+                found += [event] if event else []
+        return found
+
+    def forget(self, paths: Mapping[str, Path]) -> None:
+        """Take notice of the segments that are gone."""
+        self._holding.forget(paths)
+        for segment in self._headers.keys() - paths.keys():
+            del self._headers[segment]
+
+    def news(self) -> list[tuple[str, EncodedEvent]]:
+        """Return the events that say which requests were kept, each once, with the IDs of their clips."""
+        news, self._news = self._news, []
+        return news
+
+    def _index_former(self) -> Iterator[KeptEvent | None]:
+        for place, requests in self._holding.index_former(self._paths):
+            for request in self._verdicts.kept.keys() & requests:
+                yield from self._claim(place, request, request.decode())
+            yield None
+
+    def _find(self, clip: Clip) -> Iterator[KeptEvent | None]:
+        """Yield the held lines of a clip, and `None` after each part that was looked at."""
+        request = clip.request.encode()
+        if request:
+            places = self._holding.places_of(request)
+        else:
+            places = self._holding.places_before(clip.segment, clip.offset, clip.since_ns)
+        for place in places:
+            yield from self._claim(place, request, clip.id, clip.since_ns)
+            yield None
+        clip.expired = self._holding.expired(request) if request else 0
+        self._changed[clip.id] = clip
+        if clip.expired:
+            _log.warning("%s: clip of %s: %s", self._file.route, clip.id, self._incomplete(clip))
+        if not clip.is_told or clip.expired:
+            self._tell(clip)
+
+    def _claim(self, place: Place, request: bytes, clip_id: str, since_ns: int = 0) -> Iterator[KeptEvent]:
+        # It may be gone since it was listed.
+        with suppress(OSError, ValueError, KeyError), open_segment(self._paths[place.segment]) as reader:
+            self._headers.setdefault(place.segment, reader.header)
+            expander = LineExpander(reader.header)
+            for line in self._holding.claim(reader, place, request, since_ns):
+                yield self._keep(place.segment, expander, line, clip_id)
+
+    def _incomplete(self, clip: Clip) -> str:
+        since_ns = self._holding.since_ns()
+        return (
+            f"clip incomplete: {clip.expired:,} lines expired, DASHCAM_SPOOL_LIMIT is {self._limit_bytes // 10**6} MB, "
+            f"that was {history(since_ns, machine.time_ns())} of history"
+        )
+
+    def _tell(self, clip: Clip) -> None:
+        segment = clip.segment or next((place.segment for place in self._holding.places_of(clip.request.encode())), "")
+        if header := self._headers.get(segment):
+            self._news.append((clip.id, announce(header, clip, self._incomplete(clip) if clip.expired else "")))
+        else:  # nothing of it is here: who asked for it knows
+            self.told(clip.id)

@@ -1,0 +1,171 @@
+"""Decides which requests are kept: by what the lines say that are shipped at once. The one place with rules.
+
+What is remembered is bounded: the requests that were kept lately, a histogram for each route, a budget a minute.
+"""
+
+import zlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from math import log2
+from typing import Any, NamedTuple
+
+import orjson
+
+from dashcam import machine
+from dashcam.event import EncodedEvent
+from dashcam.settings import Settings, Slower
+from dashcam.spool.held import request_of
+from dashcam.spool.line import KEEP_HEAD, LEVEL_AT
+
+MAX_KEPT = 20_000  # requests whose further lines are shipped at once
+MAX_ROUTES = 1_000  # of which the durations are remembered
+MIN_REQUESTS = 100  # of a route, before some of them count as slow
+MAX_REQUESTS = 10_000  # then each counts half, so that a route may become faster or slower
+
+_ERRORS = (b',"log.level":"error"', b',"log.level":"critical"')
+_SERVED = b',"processor":{"event":"transaction"}'
+_FAILED = _SERVED + b',"log.level":"error"'
+_TELLING = (*_ERRORS, _SERVED, KEEP_HEAD)
+_UNHANDLED = b',"log":{"logger":"dashcam.unhandled"}'
+
+
+class Verdict(NamedTuple):
+    """A request to be kept, and the rule that says so; without a request, the lines before an error in a process."""
+
+    request: bytes
+    reason: str
+
+
+class Kept(NamedTuple):
+    """The rule that kept a request, and since when."""
+
+    reason: str
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The requests that are kept beside those that failed."""
+
+    slower: Slower = Slower()
+    baseline: float = 0.0
+    clips_per_minute: int = 600
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Rules":
+        """Return the rules that the settings have."""
+        return cls(settings.clip_slower, settings.clip_baseline, settings.clips_per_minute)
+
+
+class Verdicts:
+    """The engine: `judge` lines; `kept` are the requests kept lately, `left_out` counts those beyond the budget."""
+
+    def __init__(self, rules: Rules, hold_s: float) -> None:
+        self.left_out = 0
+        self.kept: OrderedDict[bytes, Kept] = OrderedDict()
+        self._rules = rules
+        self._hold_s = hold_s
+        self._budget = float(rules.clips_per_minute)
+        self._counted_at_s = machine.monotonic()
+        self._durations: OrderedDict[str, _Durations] = OrderedDict()
+        self._looks_at_all = bool(rules.baseline or rules.slower.seconds or rules.slower.times)
+
+    def judge(self, service: str, line: bytes) -> Verdict | None:
+        """Return the verdict that a line of a service gives rise to; `None` for most, and for what is kept already."""
+        if not line.startswith(_TELLING, LEVEL_AT):
+            return None
+        if line.startswith(_ERRORS, LEVEL_AT):
+            return self._decide(request_of(line), "exception" if _UNHANDLED in line else "error")
+        if line.startswith(KEEP_HEAD, LEVEL_AT) or line.startswith(_FAILED, LEVEL_AT) or self._looks_at_all:
+            try:
+                return self._judge_fields(service, orjson.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError):  # damaged, or of another version
+                return None
+        return None
+
+    def judge_end(self, event: EncodedEvent) -> Verdict | None:
+        """Return the verdict that an event of a segment's end gives rise to: a request that was aborted is kept."""
+        fields = orjson.loads(event.data)
+        if fields["event"].get("action") != "request-aborted":
+            return None
+        request = fields.get("http", {}).get("request", {}).get("id", "")
+        return self._decide(request.encode(), "aborted") if request else None
+
+    def keep(self, request: bytes, reason: str) -> bool:
+        """Keep a request whatever the budget is; false if it is kept already."""
+        is_new = request not in self.kept
+        now_s = machine.monotonic()
+        self.kept[request] = Kept(reason, now_s)
+        self.kept.move_to_end(request)
+        while len(self.kept) > MAX_KEPT or now_s - next(iter(self.kept.values())).since_s > self._hold_s:
+            self.kept.popitem(last=False)
+        return is_new
+
+    def _judge_fields(self, service: str, fields: dict[str, Any]) -> Verdict | None:
+        request = fields["http"]["request"]["id"].encode()
+        if "processor" not in fields:
+            return self._decide(request, str(fields["event"].get("reason") or "kept by the code"))
+        duration_ns = fields["event"]["duration"]
+        is_slow = self._is_slow(f"{service} {fields['transaction'].get('name')}", duration_ns)
+        if fields.get("log.level") == "error":
+            status = fields["http"].get("response", {}).get("status_code", 0)
+            return self._decide(request, "5xx" if status >= 500 else "failed")
+        if is_slow:
+            return self._decide(request, "slow")
+        is_chosen = zlib.crc32(request) < self._rules.baseline * (1 << 32)  # the same on every host
+        return self._decide(request, "baseline") if is_chosen else None
+
+    def _is_slow(self, route: str, duration_ns: int) -> bool:
+        slower = self._rules.slower
+        if not slower.times:
+            return bool(slower.seconds) and duration_ns > slower.seconds * 1e9
+        known = self._durations.setdefault(route, _Durations())
+        self._durations.move_to_end(route)
+        if len(self._durations) > MAX_ROUTES:
+            self._durations.popitem(last=False)
+        p99_ns = known.p99_ns()
+        known.add(duration_ns)
+        return 0 < p99_ns * slower.times < duration_ns
+
+    def _decide(self, request: bytes, reason: str) -> Verdict | None:
+        if request in self.kept:
+            return None
+        now_s = machine.monotonic()
+        most = self._rules.clips_per_minute
+        self._budget = min(float(most), self._budget + (now_s - self._counted_at_s) * most / 60)
+        self._counted_at_s = now_s
+        if self._budget < 1:
+            self.left_out += 1
+            return None
+        self._budget -= 1
+        if request:
+            self.keep(request, reason)
+        return Verdict(request, reason)
+
+
+class _Durations:
+    """The durations of a route, in steps of a quarter of a power of two."""
+
+    __slots__ = ("_counts", "_total")
+
+    def __init__(self) -> None:
+        self._counts = [0] * 256
+        self._total = 0
+
+    def add(self, duration_ns: int) -> None:
+        self._counts[int(4 * log2(max(1, duration_ns)))] += 1
+        self._total += 1
+        if self._total > MAX_REQUESTS:
+            self._counts = [count // 2 for count in self._counts]
+            self._total = sum(self._counts)
+
+    def p99_ns(self) -> float:
+        """Return what 99 of 100 requests take at most; 0 while there are too few."""
+        above = self._total // 100
+        if self._total < MIN_REQUESTS:
+            return 0.0
+        step = len(self._counts)
+        while above >= 0 and step:
+            step -= 1
+            above -= self._counts[step]
+        return float(2 ** ((step + 1) / 4))

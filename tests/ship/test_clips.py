@@ -1,0 +1,310 @@
+"""What is below a level is held, and comes with the request that failed: all of it, nothing else, and once."""
+
+import threading
+
+import orjson
+import pytest
+
+from dashcam import machine
+from dashcam.ship import checkpoint
+from dashcam.ship.batch import Limits
+from dashcam.ship.checkpoint import Checkpoint, CheckpointFile
+from dashcam.ship.clip_journal import ask, load_clips
+from dashcam.ship.housekeeping import Housekeeping
+from dashcam.ship.stats import collect_stats
+from dashcam.spool.reader import segment_files
+
+from ..processes import until
+from ..spool.spools import write_to
+from .clip_lines import call_line, drain, holding_route, served_line
+from .played import Played
+
+LIMITS = Limits(events=10, bytes=100_000)
+
+
+class Kept(Played):
+    """Takes everything, and remembers it as it was sent."""
+
+    def __init__(self, *answers):
+        super().__init__(*answers, limits=LIMITS)
+        self.events = []
+
+    def ship(self, batch):
+        """Take it."""
+        answer = super().ship(batch)
+        self.events += [orjson.loads(event.data) for event in batch]
+        return answer
+
+
+def _story(writer, request, status, lines=5, level="debug"):
+    for number in range(lines):
+        writer.append(call_line(number, level, request, f"{request} step {number}"))
+    writer.append(served_line(99, request, status))
+
+
+def _calls(backend):
+    return [event["message"] for event in backend.events if event.get("log", {}).get("logger") == "cars"]
+
+
+def _account(folder):
+    stats = collect_stats(folder)
+    (route,) = stats.routes.values()
+    parts = route.earlier, route.delivered, route.held, route.expired, route.waiting, route.dead
+    assert stats.recorded == sum(parts)
+    return dict(zip(("earlier", "delivered", "held", "expired", "waiting", "dead"), parts, strict=True))
+
+
+def test_debug_is_held_and_the_rest_is_shipped(tmp_path):
+    """Spans and lines from the level on go at once; what is below stays, and is counted as held."""
+    writer = write_to(tmp_path / "spool")
+    _story(writer, "golf-1", 200)
+    writer.append(call_line(7, "info", "golf-1", "told"))
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    assert _calls(backend) == ["told"]
+    assert len(backend.events) == 2
+    assert _account(tmp_path) == {"earlier": 0, "delivered": 2, "held": 5, "expired": 0, "waiting": 0, "dead": 0}
+
+
+@pytest.mark.parametrize(
+    ("level", "held"), [("DEBUG", ""), ("INFO", "d"), ("WARNING", "di"), ("ERROR", "diw"), ("CRITICAL", "diw")]
+)
+def test_the_level_says_what_is_held(tmp_path, level, held):
+    """Errors and worse never are."""
+    writer = write_to(tmp_path / "spool")
+    for number, name in enumerate(("debug", "info", "warning", "error", "critical")):
+        writer.append(call_line(number, name, message=name[0]))
+    backend = Kept()
+
+    drain(tmp_path, backend, DASHCAM_SHIP_LEVEL=level, DASHCAM_CLIP_LIMIT="0")
+
+    assert _calls(backend) == [each for each in "diwec" if each not in held]
+
+
+def test_a_failed_request_comes_with_all_of_its_lines(tmp_path):
+    """Those of both services, of this request alone, each once, and each says why it came."""
+    cars, parts = write_to(tmp_path / "spool", "cars"), write_to(tmp_path / "spool", "parts")
+    for number in range(20):
+        status = 503 if number == 7 else 200
+        _story(parts, f"golf-{number}", status)
+        _story(cars, f"golf-{number}", status)
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    kept = [event for event in backend.events if event["event"].get("reason") and event["log"]["logger"] == "cars"]
+    assert sorted(event["message"] for event in kept) == sorted(2 * [f"golf-7 step {number}" for number in range(5)])
+    assert {event["service"]["name"] for event in kept} == {"cars", "parts"}
+    assert {event["event"]["reason"] for event in kept} == {"5xx"}
+    assert len(_calls(backend)) == 10
+    assert _account(tmp_path)["held"] == 2 * 19 * 5
+
+
+def test_a_request_that_is_kept_is_told(tmp_path):
+    """By one event, with the rule; other hosts look for it."""
+    _story(write_to(tmp_path / "spool"), "golf-1", 500)
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    (event,) = [each for each in backend.events if each["event"].get("action") == "request-kept"]
+    assert event["event"]["reason"] == "5xx"
+    assert event["http"]["request"]["id"] == "golf-1"
+    assert event["trace"]["id"] == "ab"
+    assert event["message"] == "request kept: 5xx"
+    assert _account(tmp_path)["delivered"] == 6
+
+
+def test_lines_that_come_later_are_shipped_at_once(tmp_path):
+    """Also by the next shipper."""
+    writer = write_to(tmp_path / "spool")
+    _story(writer, "golf-1", 500)
+    drain(tmp_path, Kept())
+    writer.append(call_line(200, "debug", "golf-1", "afterwards"))
+    writer.append(call_line(201, "debug", "golf-2", "of another"))
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    assert _calls(backend) == ["afterwards"]
+    assert _account(tmp_path)["held"] == 1
+
+
+def test_a_verdict_after_a_restart(tmp_path):
+    """What a shipper before this one held is found again."""
+    cars, parts = write_to(tmp_path / "spool", "cars"), write_to(tmp_path / "spool", "parts")
+    for number in range(300):
+        parts.append(call_line(number, "debug", f"golf-{number % 10}", f"{number}"))
+    parts.close()
+    drain(tmp_path, Kept())
+    cars.append(served_line(400, "golf-3", 500))
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    assert sorted(map(int, _calls(backend))) == list(range(3, 300, 10))
+
+
+def test_nothing_comes_twice(tmp_path):
+    """A second shipper has nothing to do."""
+    _story(write_to(tmp_path / "spool"), "golf-1", 500)
+    drain(tmp_path, Kept())
+    again = Kept()
+
+    drain(tmp_path, again)
+
+    assert again.events == []
+
+
+def test_without_the_setting_everything_is_shipped(tmp_path):
+    """As before."""
+    writer = write_to(tmp_path / "spool")
+    _story(writer, "golf-1", 200)
+    backend = Kept()
+
+    drain(tmp_path, backend, DASHCAM_SHIP_LEVEL="DEBUG")
+
+    assert len(backend.events) == 6
+    assert _account(tmp_path)["held"] == 0
+
+
+def _many_segments(folder, service="cars", count=2000):
+    writer = write_to(folder / "spool", service)
+    for number in range(count):
+        writer.append(call_line(number, "debug", f"golf-{number // 10}", f"{number}"))
+        if number % 10 == 9:
+            writer.append(served_line(number, f"golf-{number // 10}"))
+    writer.close()
+
+
+def _keeper(folder, limit_bytes, disk=(1 << 40, 1 << 40)):
+    file = CheckpointFile(folder / "positions", "played", checkpoint.load(folder / "positions")["played"])
+    file.rewrite()
+    return file, Housekeeping(folder, limit_bytes, [file], disk_bytes=lambda _: disk, hold_s=600)
+
+
+def test_held_lines_stay_while_there_is_room(tmp_path, monkeypatch):
+    """Longer than what is delivered; for DASHCAM_HOLD by a clock that does not jump; then they expire, and count."""
+    _many_segments(tmp_path)
+    drain(tmp_path, Kept())
+    used = sum(path.stat().st_size for path in segment_files(tmp_path / "spool"))
+    clock_s = [0.0]
+    monkeypatch.setattr(machine, "monotonic", lambda: clock_s[0])
+    file, keeper = _keeper(tmp_path, int(used * 0.7))
+
+    keeper.make_room()
+    assert _account(tmp_path)["held"] == 2000
+    clock_s[0] = 599
+    keeper.make_room()
+    assert _account(tmp_path)["held"] == 2000
+    clock_s[0] = 600
+    keeper.make_room()
+    file.close()
+
+    account = _account(tmp_path)
+    assert 0 < account["held"] < 2000
+    assert account["expired"] == 2000 - account["held"]
+
+
+@pytest.mark.parametrize("disk", [(1 << 40, 1 << 40), (0, 1 << 40)])
+def test_held_lines_are_the_first_to_go(tmp_path, disk):
+    """Where their service's spool is about to be full, or the disk, also the young ones."""
+    _many_segments(tmp_path)
+    drain(tmp_path, Kept())
+    used = sum(path.stat().st_size for path in segment_files(tmp_path / "spool"))
+    file, keeper = _keeper(tmp_path, used // 2 if disk[0] else used, disk=disk)
+
+    keeper.make_room()
+    file.close()
+
+    account = _account(tmp_path)
+    left = sum(path.stat().st_size for path in segment_files(tmp_path / "spool"))
+    assert account["expired"] > 0
+    assert left <= (used * 3 / 4 if disk[0] else 0)
+
+
+def test_what_waits_stays(tmp_path):
+    """However little room there is: only what every route is done with can go."""
+    _many_segments(tmp_path)
+    checkpoint.save(tmp_path / "positions", "played", Checkpoint())
+    file, keeper = _keeper(tmp_path, 0)
+
+    keeper.make_room()
+    file.close()
+
+    assert _account(tmp_path)["waiting"] == 2200
+
+
+def test_a_verdict_that_comes_too_late_is_reported(tmp_path, caplog):
+    """With how many lines are gone, and why."""
+    _many_segments(tmp_path, "parts")
+    backend = Kept()
+    with holding_route(tmp_path, backend) as route:
+        ended = threading.Thread(target=route.run)
+        ended.start()
+        until(lambda: collect_stats(tmp_path).routes["played"].held == 2000, "everything is held")
+        gone = segment_files(tmp_path / "spool")[:3]
+        keeper = Housekeeping(tmp_path, 0, [route.file], disk_bytes=lambda _: (1 << 40, 1 << 40))
+        keeper.make_room()
+        assert not any(path.exists() for path in gone)
+        write_to(tmp_path / "spool").append(served_line(9000, "golf-3", 500))
+        until(lambda: any(each["event"].get("action") == "request-kept" for each in backend.events), "it is told")
+        route._stopping.set()
+        ended.join()
+
+    (event,) = [each for each in backend.events if each["event"].get("action") == "request-kept"]
+    assert event["message"].startswith("request kept: 5xx; clip incomplete: 10 lines expired, DASHCAM_SPOOL_LIMIT is 5")
+    assert event["log.level"] == "warning"
+    assert "golf-3: clip incomplete" in caplog.text
+
+
+def test_the_lines_before_an_error_outside_of_any_request(tmp_path):
+    """Of the same process, of the seconds before; not those of a request, nor of another process."""
+    cars, parts = write_to(tmp_path / "spool"), write_to(tmp_path / "spool", "parts")
+    cars.append(call_line(-20_000_000, message="long before"))
+    parts.append(call_line(0, message="elsewhere"))
+    cars.append(call_line(1, message="reading the queue"))
+    cars.append(call_line(2, request="golf-1", message="in a request"))
+    cars.append(call_line(3, "error", message="the queue is gone"))
+    cars.append(call_line(4, message="afterwards"))
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    assert _calls(backend) == ["the queue is gone", "reading the queue"]
+    messages = [event["message"] for event in backend.events]
+    assert "lines before an error outside of any request kept: error" in messages
+
+
+def test_an_outage_has_a_bound(tmp_path, caplog):
+    """So many clips a minute, and the rest is counted; the spans of all are shipped."""
+    writer = write_to(tmp_path / "spool")
+    for number in range(100):
+        _story(writer, f"golf-{number}", 500, lines=2)
+    backend = Kept()
+
+    drain(tmp_path, backend, DASHCAM_CLIP_LIMIT="10")
+
+    assert len(_calls(backend)) == 20
+    assert sum(event.get("processor", {}).get("event") == "transaction" for event in backend.events) == 100
+    assert load_clips(tmp_path, "played").totals.left_out == 90
+    assert "requests of the last moments have no clip: DASHCAM_CLIP_LIMIT is reached" in caplog.text
+    assert _account(tmp_path)["held"] == 180
+
+
+def test_what_is_kept_by_hand(tmp_path):
+    """Also what the budget left out."""
+    _story(write_to(tmp_path / "spool"), "golf-1", 200)
+    drain(tmp_path, Kept())
+    path = ask(tmp_path, "played", "golf-1")
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    assert not path.exists()
+    assert _calls(backend) == [f"golf-1 step {number}" for number in range(5)]
+    assert {event["event"]["reason"] for event in backend.events} == {"by hand"}
+    clip = load_clips(tmp_path, "played").clips["golf-1"]
+    assert (clip.reason, clip.lines, clip.expired) == ("by hand", 5, 0)
