@@ -5,9 +5,13 @@ import tempfile
 from collections.abc import Iterator
 from functools import partial
 
+from dashcam.cli.ownership import who_may_write
 from dashcam.destinations.checks import Broken, Check
 from dashcam.settings import Settings
 from dashcam.ship.stats import MAX_S, collect_stats
+from dashcam.spool.drops import read_drops
+
+FIX_OF_RIGHTS = "Run the service with the DASHCAM_DIR of its own user, or share the folder (docs/deployment.md)."
 
 
 def spool_checks(settings: Settings) -> Iterator[Check]:
@@ -35,9 +39,11 @@ def _has_room(settings: Settings) -> str:
         settings.dir.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=settings.dir).close()
     except OSError as fault:
-        raise Broken(
-            f"{settings.dir} cannot be written ({fault.strerror})", "Set DASHCAM_DIR, or its owner and rights."
-        ) from None
+        seen = f"{settings.dir} cannot be written ({fault.strerror}): {who_may_write(settings.dir)}"
+        raise Broken(seen, "Set DASHCAM_DIR, or its owner and rights.") from None
+    if refused := read_drops(settings.dir / "spool").get("access"):
+        seen = f"a service may not write its spool, and {refused:,} events were dropped so far"
+        raise Broken(f"{seen}: {who_may_write(settings.dir / 'spool')}", FIX_OF_RIGHTS)
     free = shutil.disk_usage(settings.dir).free
     if free < settings.spool_limit_bytes:
         wanted = f"the spool may take {settings.spool_limit_bytes / 1e6:,.0f} MB"

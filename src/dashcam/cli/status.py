@@ -11,11 +11,13 @@ import argparse
 import math
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
 from dashcam.cli import NOT_FOUND, OK
+from dashcam.cli.ownership import who_may_write
 from dashcam.destinations.registry import load_settings
 from dashcam.settings import Settings
 from dashcam.ship import health
@@ -69,6 +71,8 @@ def _lines(stats: "SpoolStats", folder: str) -> Iterator[str]:
     for reason, count in stats.dropped.items():
         if count:
             yield f"  dropped {count:,}: {REASONS[reason]}"
+    if stats.dropped.get("access"):
+        yield f"    {who_may_write(Path(folder) / 'spool')}"
     for name, count in stats.letters.items():
         yield f"  {count:,} dead letters of {name}: dashcam replay {name}"
     if stats.quarantined:
@@ -101,7 +105,7 @@ def _shipper_lines(stats: "SpoolStats") -> Iterator[str]:
 REASONS = {
     "limit": "the spool was full (DASHCAM_SPOOL_LIMIT)",
     "disk": "the disk was full or failed",
-    "access": "the spool could not be written: check who owns DASHCAM_DIR, and its mode",
+    "access": "the user of a service may not write the spool",
     "system": "the process had no file descriptor or no memory left",
     "error": "the event could not be written as a line",
 }
