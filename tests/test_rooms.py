@@ -23,6 +23,7 @@ FLOORS = [
     },
     {"destinations": {"errors", "event", "find", "settings", "ship", "version"}},
     {"show": {"errors", "event", "find"}},
+    {"mcp": {"errors", "event", "find", "show"}},
     {"testing": {"errors", "event", "find", "record", "settings", "ship", "show", "spool"}},
     {
         "cli": {
@@ -33,6 +34,7 @@ FLOORS = [
                 "event",
                 "extras",
                 "find",
+                "mcp",
                 "record",
                 "settings",
                 "ship",

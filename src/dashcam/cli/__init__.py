@@ -26,6 +26,7 @@ COMMANDS = {
     "errors": "errors in groups, with their trend and newest story",
     "map": "which services, databases and hosts call each other",
     "compare": "two stories side by side, and what differs",
+    "mcp": "answers for an agent, on standard input and output",
     "view": "requests, searches and stories in a browser",
     "copy": "events of any store to any backend",
     "audit": "prove that a store has each event, as it was",

@@ -35,11 +35,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what is found, as it is found."""
     settings = load_settings()
     is_well = True
-    for route in settings.routes:
-        for finding in examine(_checks(route, settings, arguments.wait)):
-            _print_finding(route, finding, is_json=arguments.json)
-            is_well = is_well and finding.is_well
+    for route, finding in findings(settings, arguments.wait):
+        _print_finding(route, finding, is_json=arguments.json)
+        is_well = is_well and finding.is_well
     return OK if is_well else NOT_FOUND
+
+
+def findings(settings: Settings, wait_s: float | None) -> "Iterator[tuple[str, Finding]]":
+    """Yield each route with what is found on the way to it, as it is found."""
+    for route in settings.routes:
+        for finding in examine(_checks(route, settings, wait_s)):
+            yield route, finding
 
 
 def _checks(route: str, settings: Settings, wait_s: float | None) -> "Iterator[Check]":
