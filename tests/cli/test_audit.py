@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from dashcam.cli.audit import compare
-from dashcam.destinations.local.file import pack
+from dashcam.destinations.local.file import pack, unpack
 from dashcam.destinations.registry import open_store
 from dashcam.event import Event
 from dashcam.find.query import Query
@@ -128,15 +128,17 @@ def _changed(event, dice):
 
 
 def test_the_file_of_the_local_store_is_tampered_with(tmp_path):
-    """A row that was deleted, and one that was changed, by their IDs; exit status 1."""
+    """An event that was deleted, and one that was changed, by their IDs; exit status 1."""
     service(tmp_path, 10)
     dashcam("ship", "--drain", folder=tmp_path, LOG_BACKEND="local")
     with closing(sqlite3.connect(tmp_path / "events.db")) as db:
-        first, second, *_ = db.execute("SELECT place FROM events ORDER BY place").fetchall()
-        (ending,) = db.execute("SELECT ending FROM writers").fetchone()
-        db.execute("DELETE FROM events WHERE place = ?", first)
-        forged, _ = pack(b'{"@timestamp":"2030-01-01T00:00:00.000000Z","message":"forged","event":{"id":"x"}' + ending)
-        db.execute("UPDATE events SET own = ? WHERE place = ?", (forged, *second))
+        row, *_ = db.execute("SELECT rowid, first, events, body FROM blocks ORDER BY rowid").fetchall()
+        block = unpack(*row)
+        _, second, *rest = block.text.split(b"\n")
+        forged = b'{"@timestamp":"2030-01-01T00:00:00.000000Z","message":"forged","event":{"id":"x"}}'
+        assert b'"car created' in second
+        body = pack(block.since[1:], [forged, *rest])
+        db.execute("UPDATE blocks SET events = events - 1, body = ? WHERE rowid = ?", (body, row[0]))
         db.commit()
 
     done = dashcam("audit", folder=tmp_path, LOG_BACKEND="local")

@@ -21,6 +21,8 @@ SHOWN = ("db.statement", "url.full")
 IDS = ("http.request.id", "trace.id", "span.id", "event.id")
 """The fields whose whole value is found without their name."""
 
+_SHOWN_ROOTS = frozenset(name.partition(".")[0] for name in (*SEARCHED, *SHOWN, "labels."))
+
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -57,9 +59,15 @@ def leaves_of(event: Event) -> list[tuple[str, Any]]:
 
 def shown_texts(event: Event) -> Iterator[str]:
     """Yield each text in which words without a field are searched for: of `SEARCHED`, of `SHOWN` and of the labels."""
-    for name, value in leaves_of(event):
+    found: list[tuple[str, Any]] = []
+    _gather("", {name: value for name, value in event.fields.items() if _may_be_shown(name)}, found)
+    for name, value in found:
         if is_shown(name):
             yield text_of(value)
+
+
+def _may_be_shown(key: str) -> bool:
+    return key in _SHOWN_ROOTS or ("." in key and key.partition(".")[0] in _SHOWN_ROOTS)
 
 
 def is_shown(field: str) -> bool:

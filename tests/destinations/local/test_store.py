@@ -11,17 +11,20 @@ from hypothesis import strategies as st
 
 from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local.backend import Bounds, Local, connect
+from dashcam.destinations.local.glance import glance_for, is_plain, lines_with
 from dashcam.destinations.local.options import Options
 from dashcam.destinations.local.store import LocalStore, narrow, open_store
+from dashcam.destinations.local.terms import pair_term, value_term
 from dashcam.errors import StoreUnreachable
 from dashcam.event import EncodedEvent, Event, format_time
 from dashcam.find import query as ask
-from dashcam.find.values import SEARCHED
+from dashcam.find.language import parse
+from dashcam.find.values import IDS, SEARCHED
 from dashcam.testing.sample import lines
 from dashcam.testing.store_contract import StoreContract
 
 DAY_NS = 86_400 * 10**9
-BOUNDS = Bounds(10_000_000, 36_500 * DAY_NS, shelf_events=100)
+BOUNDS = Bounds(10_000_000, 36_500 * DAY_NS, partition_events=100)
 
 
 def filled(path, shipped, batch=50):
@@ -40,7 +43,7 @@ class TestLocalStore(StoreContract):
     @pytest.fixture(scope="class")
     @classmethod
     def fill(cls, tmp_path_factory):
-        """Lines shipped in batches of 50 into shelves of 100."""
+        """Lines shipped in batches of 50 into partitions of 100."""
 
         def fill(shipped):
             fill.stores.append(filled(tmp_path_factory.mktemp("store") / "events.db", shipped))
@@ -82,6 +85,8 @@ EXPRESSIONS = st.recursive(
     ),
     max_leaves=6,
 )
+SEARCHES = [parse(text) for text in ("a", "labels.a:10.0", "b:Abc", "a/b", "-level:info", "POST", "tick", "vw golf")]
+SEARCHES += [parse(text) for text in ("kelvin", "gr\u00f6sse", '"gr\u00f6sse a"', "i", "-kelvin")]
 VALUES = st.none() | st.booleans() | NUMBERS | TEXTS
 EVENTS = st.fixed_dictionaries(
     {"@timestamp": st.integers(0, 20).map(lambda us: format_time(us * 1000))},
@@ -112,6 +117,44 @@ def test_any_search_over_any_events(tmp_path_factory, events, expression, limit,
     assert found == wanted[-limit:]
 
 
+LINES = [line.data for line in lines()] + [
+    b'{"@timestamp":"2026-11-24T00:00:00Z","labels":{"a":1e1,"b":"\\u0041bc"},"message":"a\\/b"}',
+    '{"labels":{"a":1e1},"message":"\u0130 A\u0130 GR\u00d6SSE a_B"}'.encode(),
+    '{"labels":{"a":1.0,"b":"Abc"},"message":"\u212aelvin"}'.encode(),
+    '{"message":"GR\u00d6SSE a"}'.encode(),
+]
+
+
+@given(st.sampled_from(LINES), EXPRESSIONS | st.sampled_from(SEARCHES))
+def test_a_glance_is_not_mistaken(line, expression):
+    """Where the bytes of a line decide, they decide as the event does."""
+    glance, is_found = glance_for(expression), expression.matches(Event.from_json(line))
+
+    if is_plain(line):
+        assert glance.decide(line) in (None, is_found)
+        assert not is_found or glance.needle in line.lower()
+
+
+def test_a_glance_spares_most_lines():
+    """It would be of no use if it decided nothing."""
+    trace_id = Event.from_json(LINES[0]).get("trace.id")
+    glance = glance_for(parse(f"trace:{trace_id} -level:debug"))
+
+    decided = [glance.decide(line) for line in LINES if is_plain(line)]
+
+    assert decided.count(False) > 0.8 * len(LINES)
+    assert None in decided
+    assert glance.needle == trace_id.encode()
+
+
+@given(st.lists(st.text("aAb", max_size=4).map(str.encode), min_size=1), st.sampled_from([b"a", b"ab"]))
+def test_lines_with_a_needle(lines, needle):
+    """Each once, with its number."""
+    wanted = [(number, line) for number, line in enumerate(lines) if needle in line.lower()]
+
+    assert list(lines_with(b"\n".join(lines), needle)) == wanted
+
+
 @pytest.mark.parametrize("depth", [5, 60])
 def test_a_deep_search_is_not_beyond_the_index(path, depth):
     """Brackets within brackets, deeper than FTS5 reads them, find what they mean."""
@@ -133,20 +176,26 @@ def test_a_search_of_very_many_parts(path):
         assert list(store.find(ask.Query(ask.Or(many)))) == []
 
 
+TIMED_OUT = f'"{pair_term("timed", "out")}"'
+ANY_ID = " OR ".join(f'("{value_term(field, "timed")}")' for field in IDS)
+
+
 @pytest.mark.parametrize(
     ("expression", "narrowed"),
     [
-        (ask.Phrase("timed Out"), '"timed out"'),
-        (ask.Phrase("timed o", prefix=True), '"timed o" *'),
+        (ask.Phrase("timed"), f'("timed") OR {ANY_ID}'),
+        (ask.Phrase("timed Out"), TIMED_OUT),
+        (ask.Phrase("timed out late", "message"), f'{TIMED_OUT} AND "=cda532a8"'),
+        (ask.Phrase("timed o", prefix=True), '"timed" AND "o" *'),
+        (ask.Phrase("timed out o", prefix=True), f'{TIMED_OUT} AND "o" *'),
         (ask.Phrase("timed", "labels.a"), None),
         (ask.Not(ask.Phrase("timed")), None),
         (ask.Term("span.name", "POST"), None),
-        (ask.And((ask.Phrase("a b"), ask.Not(ask.Phrase("b")), ask.Phrase("c d"))), '("a b") AND ("c d")'),
-        (ask.Or((ask.Phrase("a b"), ask.Phrase("c d"))), '("a b") OR ("c d")'),
+        (ask.And((ask.Phrase("a b"), ask.Not(ask.Phrase("b")), ask.Phrase("c d"))), '("=806c5cd3") AND ("=6a8b2d88")'),
+        (ask.Or((ask.Phrase("a b"), ask.Phrase("c d"))), '("=806c5cd3") OR ("=6a8b2d88")'),
         (ask.Or((ask.Phrase("a"), ask.MatchAll())), None),
         (ask.Or(()), '"="'),
         (ask.And(()), None),
-        (ask.Phrase("a"), '("a") OR ("=c0b3688f") OR ("=1b079d13") OR ("=bb140035") OR ("=a39098cd")'),
         (ask.Phrase(". ."), '"="'),
     ],
 )
@@ -245,27 +294,17 @@ def test_a_path_with_odd_signs(tmp_path):
         assert len(list(store.find(ask.Query()))) == 1
 
 
-def test_a_file_of_the_format_before(path):
-    """Its index has no words of labels: they are found all the same, and no event is lost."""
-    with closing(filled(path, lines())) as store, closing(sqlite3.connect(path)) as db:
-        found = list(store.find(ask.Query(ask.Phrase("vw golf"))))
-        for (number,) in db.execute("SELECT number FROM shelves").fetchall():
-            db.execute(f"DROP TABLE terms_{number}")
-            db.execute(local_file.SHELF.format(f"terms_{number}"))
-        db.execute("PRAGMA user_version = 1")
-        db.commit()
-
-    with closing(LocalStore(path)) as store:
-        assert list(store.find(ask.Query(ask.Phrase("vw golf")))) == found
-        assert found
-
-
 def test_bytes_that_are_not_utf8_cost_their_value(path):
     """A damaged row does not hide the others."""
     shipped = lines()
     with closing(filled(path, shipped)), closing(sqlite3.connect(path)) as db:
-        bad = local_file.pack(shipped[0].data.replace(b'"log.level":', b'"bad\xed\xa0\x80":1,"log.level":', 1))[0]
-        db.execute("UPDATE events SET own = ? WHERE place = (SELECT min(place) FROM events)", (bad,))
+        row = db.execute("SELECT rowid, first, events, body FROM blocks ORDER BY rowid").fetchone()
+        block = local_file.unpack(*row)
+        first, *rest = block.text.split(b"\n")
+        bad = first.replace(b'"log.level":', b'"bad\xed\xa0\x80":1,"log.level":', 1)
+        assert bad != first
+        body = local_file.pack(block.since, [bad, *rest])
+        db.execute("UPDATE blocks SET body = ? WHERE rowid = ?", (body, row[0]))
         db.commit()
 
     with closing(LocalStore(path)) as store:

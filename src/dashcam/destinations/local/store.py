@@ -1,34 +1,46 @@
-"""Events out of the local store's file; `local_file` has its format.
+"""Events out of the local store's file; `file.py` has its format.
 
-An index narrows a search as far as it can, then every event is held against the search itself. Each reading is a short
-transaction of its own: a search that is read slowly keeps neither the writer nor its log waiting.
+An index narrows a search to blocks as far as it can, then every event of these is held against the search itself. Each
+reading is a short transaction of its own: a search that is read slowly keeps neither the writer nor its log waiting.
 """
 
 import heapq
+import itertools
 import logging
 import os
 import sqlite3
-import zlib
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from dashcam.destinations.local import file as local_file
-from dashcam.destinations.local.file import FIRST_PLACE, INDEXED, LAST_PLACE, MEASURED, is_label
+from dashcam.destinations.local import former
+from dashcam.destinations.local import terms as by
+from dashcam.destinations.local.file import FIRST_ROWID, LAST_ROWID, Block
+from dashcam.destinations.local.glance import glance_for, is_plain, lines_with
 from dashcam.destinations.local.options import Options
+from dashcam.destinations.local.terms import INDEXED, MEASURED, is_label
 from dashcam.errors import StoreEmpty, StoreUnreachable
 from dashcam.event import Event
 from dashcam.find.query import And, Exists, Expression, Or, Phrase, Query, Range, Term, Wildcard
 from dashcam.find.values import SEARCHED, words_of
 
 BUSY_S = 5.0  # a writer that recovers the file after a crash is waited for
-PAGE_EVENTS = 1_000
-MIN_PAGE_EVENTS = 32
+MIN_PAGE_BLOCKS = 4
+PAGE_BLOCKS = 64
+MAX_NAMED = 500  # rows that a statement names by their numbers
 MAX_NARROWING = 8  # FTS5's parser takes about 30 brackets within each other
 
 _log = logging.getLogger("dashcam")
 
 _NOTHING = '"="'  # what no event is found by
+
+_Value = TypeVar("_Value")
 
 
 def open_store(options: Options) -> "LocalStore":
@@ -49,7 +61,7 @@ class LocalStore:
             file, db = self._connection()
             try:
                 if not local_file.is_blank(db):
-                    yield from _newest(db, query) if query.limit else _all(db, query)
+                    yield from _found(db, query)
             except BaseException:  # also where nobody reads on
                 db.close()
                 raise
@@ -80,95 +92,192 @@ class LocalStore:
         return now, sqlite3.connect(address, timeout=BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
 
 
+def _found(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
+    if former.is_there(db):
+        db.execute("BEGIN")  # a writer moves its events meanwhile
+    yield from _newest(db, query) if query.limit else _all(db, query)
+    if db.in_transaction:
+        db.execute("COMMIT")
+
+
 def _newest(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
     """The newest `query.limit` events, oldest first."""
-    kept: list[tuple[int, str, int, Event]] = []
-    for place, event in _candidates(db, query, newest_first=True):
-        if query.matches(event):
-            add = heapq.heappush if len(kept) < query.limit else heapq.heappushpop
-            add(kept, (event.time_ns // 1000, event.id, place, event))
-        # What follows lies before this place, and an event's time is not after its place.
-        if len(kept) == query.limit and place <= kept[0][0]:
+    kept: list[_Found] = []
+    look = _Look(query)
+    for block in _blocks(db, query, newest_first=True):
+        for found in look.through(block, newest_first=True):
+            if len(kept) < query.limit:
+                heapq.heappush(kept, found)
+            elif found[0] < kept[0][0]:  # what follows in the block is older
+                break
+            else:
+                heapq.heappushpop(kept, found)
+        # What follows has lower numbers, and an event's time is not after its block's number.
+        if len(kept) == query.limit and block.rowid <= kept[0][0]:
             break
     yield from (event for *_, event in sorted(kept))
 
 
 def _all(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
     """All events, oldest first; none is held longer than until its turn is certain."""
-    waiting: list[tuple[int, str, int, Event]] = []
-    shift = _longest_shift(db)
-    for place, event in _candidates(db, query, newest_first=False):
-        while waiting and waiting[0][0] < place - shift:
-            yield heapq.heappop(waiting)[-1]
-        if query.matches(event):
-            heapq.heappush(waiting, (event.time_ns // 1000, event.id, place, event))
-    yield from (event for *_, event in sorted(waiting))
+    waiting: list[_Found] = []
+    look = _Look(query)
+    for block in _blocks(db, query, newest_first=False):
+        ready = bisect_left(waiting, (block.first_us,))
+        yield from (event for *_, event in waiting[:ready])
+        del waiting[:ready]
+        waiting += look.through(block)
+        waiting.sort()
+    yield from (event for *_, event in waiting)
 
 
-def _candidates(db: sqlite3.Connection, query: Query, *, newest_first: bool) -> Iterator[tuple[int, Event]]:
-    """Events that may match, with their places and in the order of these: at least all that do."""
-    narrowed = narrow(query.expression) if local_file.has_shown_words(db) or not _is_wide(query.expression) else None
-    low = _clamped(query.since_ns, FIRST_PLACE)
-    high = _clamped(query.until_ns, LAST_PLACE, _longest_shift(db))
-    order = "DESC" if newest_first else "ASC"
-    size = min(max(query.limit, MIN_PAGE_EVENTS), PAGE_EVENTS) if query.limit else PAGE_EVENTS
-    while low <= high:
-        db.execute("BEGIN")
-        places = _places(db, narrowed, (low, high), f"{order} LIMIT {size}")
-        rows = _rows(db, places, order)
-        db.execute("COMMIT")
-        for place, own, ending in rows:
-            if event := _event(place, own, ending):
-                yield place, event
-        if len(places) < size:
-            break
-        low, high = (low, places[-1] - 1) if newest_first else (places[-1] + 1, high)
-        size = min(2 * size, PAGE_EVENTS)
+_Found = tuple[int, str, int, Event]
+"""A hit: its time in microseconds and its ID, by which they are ordered, a number of its own, and itself."""
 
 
-def _event(place: int, own: bytes, ending: bytes) -> Event | None:
-    """Return the event of a row; `None` when it is damaged, which costs that row alone."""
+class _Look:
+    """A search's look at block after block."""
+
+    def __init__(self, query: Query) -> None:
+        self._matches = query.expression.matches
+        self._glance = glance_for(query.expression)
+        self._low = FIRST_ROWID if query.since_ns is None else -(-query.since_ns // 1000)
+        self._high = LAST_ROWID if query.until_ns is None else -(-query.until_ns // 1000) - 1
+        self._number = itertools.count()
+
+    def through(self, block: Block, *, newest_first: bool = False) -> Iterator[_Found]:
+        """Yield the hits of a block; a damaged event costs itself alone."""
+        is_plain_block = is_plain(block.text)
+        if is_plain_block and self._glance.needle:
+            lines = lines_with(block.text, self._glance.needle)
+        else:
+            lines = enumerate(block.text.split(b"\n"))
+        for number, line in reversed([*lines]) if newest_first else lines:
+            time_us = block.first_us + block.since[number]
+            if not self._low <= time_us <= self._high:
+                continue
+            seen = self._glance.decide(line) if is_plain_block or is_plain(line) else None
+            if seen is not False and (event := _event(line)) and (seen or self._matches(event)):
+                yield time_us, event.id, next(self._number), event
+
+
+def _event(line: bytes) -> Event | None:
+    """Return the event of a line; `None` when it is damaged, which costs that event alone."""
     try:
-        event = Event.from_store(local_file.unpack(own, ending))
-        _ = event.time_ns
-    except (zlib.error, ValueError, TypeError) as fault:
-        _log.warning("row %d of the local store is damaged, and left out: %s", place, fault)
+        return Event.from_store(line)
+    except ValueError as fault:
+        _log.warning("an event of the local store is damaged, and left out: %s", fault)
         return None
-    return event
 
 
-def _places(db: sqlite3.Connection, narrowed: str | None, span: tuple[int, int], tail: str) -> list[int]:
+def _blocks(db: sqlite3.Connection, query: Query, *, newest_first: bool) -> Iterator[Block]:
+    """Yield the blocks that may have hits: at least all that do, by the last event of each or by the first."""
+    sources: list[Iterator[Block]] = []
+    if not former.is_former(db):
+        pages = _newest_pages(db, query) if newest_first else _oldest_pages(db, query)
+        sources.append(block for page in pages for block in page)
+    if former.is_there(db):
+        sources.append(former.blocks(db, newest_first=newest_first))
+    key = attrgetter("rowid" if newest_first else "first_us")
+    return heapq.merge(*sources, key=key, reverse=newest_first)
+
+
+def _newest_pages(db: sqlite3.Connection, query: Query) -> Iterator[list[Block]]:
+    narrowed = narrow(query.expression)
+    low, high = _bounds(db, query)
+    size = min(max(query.limit // 2, MIN_PAGE_BLOCKS), PAGE_BLOCKS)
+    while low <= high:
+        with _snapshot(db):
+            rowids = _rowids(db, narrowed, (low, high), size)
+            page = _read(db, rowids)
+        yield page[::-1]
+        if len(rowids) < size:
+            break
+        high = rowids[-1] - 1
+        size = min(2 * size, PAGE_BLOCKS)
+
+
+def _oldest_pages(db: sqlite3.Connection, query: Query) -> Iterator[list[Block]]:
+    narrowed = narrow(query.expression)
+    low, high = _bounds(db, query)
+    if narrowed is not None:
+        with _snapshot(db):
+            rowids = _rowids(db, narrowed, (low, high), -1)
+            firsts = sorted(pair for some in _chunks(rowids, MAX_NAMED) for pair in _firsts(db, some))
+        for some in _chunks(firsts, PAGE_BLOCKS):
+            yield sorted(_read(db, [rowid for _, rowid in some]), key=attrgetter("first_us"))
+        return
+    following = (
+        "SELECT first, rowid FROM blocks WHERE (first, rowid) > (?, ?) AND rowid >= ? AND first <= ? "
+        "ORDER BY first, rowid LIMIT ?"
+    )
+    after = max(low - _longest_span(db), FIRST_ROWID), FIRST_ROWID
+    while some := db.execute(following, (*after, low, high, PAGE_BLOCKS)).fetchall():
+        yield sorted(_read(db, [rowid for _, rowid in some]), key=attrgetter("first_us"))
+        after = some[-1]
+
+
+def _rowids(db: sqlite3.Connection, narrowed: str | None, bounds: tuple[int, int], limit: int) -> list[int]:
+    """Return the numbers of blocks that may have hits, the highest first."""
     if narrowed is None:
-        found = db.execute(f"SELECT place FROM events WHERE place BETWEEN ? AND ? ORDER BY place {tail}", span)  # noqa: S608
-        return [place for (place,) in found]
-    shelves = [local_file.shelf_name(number) for (number,) in db.execute("SELECT number FROM shelves")]
-    one = "SELECT rowid AS place FROM {0} WHERE {0} MATCH ?3 AND rowid BETWEEN ?1 AND ?2"
-    every = " UNION ALL ".join(one.format(shelf) for shelf in shelves)
-    return [place for (place,) in db.execute(f"{every} ORDER BY place {tail}", (*span, narrowed))] if shelves else []
+        rows = db.execute(
+            "SELECT rowid FROM blocks WHERE rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?", (*bounds, limit)
+        )
+        return [rowid for (rowid,) in rows]
+    partitions = [local_file.partition_name(number) for (number,) in db.execute("SELECT number FROM partitions")]
+    one = "SELECT rowid AS found FROM {0} WHERE {0} MATCH ?3 AND rowid BETWEEN ?1 AND ?2"
+    every = " UNION ALL ".join(one.format(partition) for partition in partitions)
+    ordered = f"{every} ORDER BY found DESC LIMIT ?4"
+    return [rowid for (rowid,) in db.execute(ordered, (*bounds, narrowed, limit))] if partitions else []
 
 
-def _rows(db: sqlite3.Connection, places: list[int], order: str) -> list[tuple[int, bytes, bytes]]:
-    these = ",".join("?" * len(places))
-    joined = "SELECT place, own, ending FROM events JOIN writers ON number = writer"
-    return db.execute(f"{joined} WHERE place IN ({these}) ORDER BY place {order}", places).fetchall()
+def _firsts(db: sqlite3.Connection, rowids: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the time of the first event of each block, and the block's number."""
+    return db.execute(f"SELECT first, rowid FROM blocks WHERE rowid IN ({_marks(rowids)})", rowids).fetchall()  # noqa: S608
 
 
-def _longest_shift(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT longest_shift FROM about").fetchone()[0])
+def _read(db: sqlite3.Connection, rowids: Sequence[int]) -> list[Block]:
+    """Return blocks by their numbers, in the order of these; damage to one costs that one alone."""
+    columns = "SELECT rowid, first, events, body FROM blocks"
+    blocks = []
+    for row in db.execute(f"{columns} WHERE rowid IN ({_marks(rowids)}) ORDER BY rowid", rowids).fetchall():
+        try:
+            blocks.append(local_file.unpack(*row))
+        except ValueError as fault:
+            _log.warning(
+                "block %d of the local store is damaged, and its %d events left out: %s", row[0], row[2], fault
+            )
+    return blocks
 
 
-def _clamped(time_ns: int | None, otherwise: int, shift: int = 0) -> int:
-    return otherwise if time_ns is None else min(max(time_ns // 1000 + shift, FIRST_PLACE), LAST_PLACE)
+def _marks(values: Sequence[int]) -> str:
+    return ",".join("?" * len(values))
 
 
-def _is_wide(expression: Expression) -> bool:
-    """Return whether an expression has words without a field, which an index of an older file cannot find."""
-    match expression:
-        case And(parts) | Or(parts):
-            return any(map(_is_wide, parts))
-        case Phrase(field=""):
-            return True
-    return False
+def _chunks(values: Sequence[_Value], size: int) -> Iterator[Sequence[_Value]]:
+    return (values[first : first + size] for first in range(0, len(values), size))
+
+
+@contextmanager
+def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """See the file as it is at one moment, unless this is part of a longer reading."""
+    if db.in_transaction:
+        yield
+        return
+    db.execute("BEGIN")
+    yield
+    db.execute("COMMIT")
+
+
+def _bounds(db: sqlite3.Connection, query: Query) -> tuple[int, int]:
+    """Return the numbers between which those of the blocks lie that may have hits."""
+    low = FIRST_ROWID if query.since_ns is None else query.since_ns // 1000
+    high = LAST_ROWID if query.until_ns is None else query.until_ns // 1000 + _longest_span(db)
+    return min(max(low, FIRST_ROWID), LAST_ROWID), min(max(high, FIRST_ROWID), LAST_ROWID)
+
+
+def _longest_span(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT longest_span FROM meta").fetchone()[0])
 
 
 def narrow(expression: Expression, depth: int = 0) -> str | None:
@@ -177,17 +286,17 @@ def narrow(expression: Expression, depth: int = 0) -> str | None:
         return None
     match expression:
         case Phrase(text, "", prefix):
-            terms = [_term(local_file.value_term(term.field, term.value)) for term in expression.id_terms]
+            terms = [_term(by.value_term(term.field, term.value)) for term in expression.id_terms]
             words = _phrase(words_of(text), prefix=prefix)
             return _one_of([words, *terms]) if terms else words
         case Phrase(text, field, prefix) if field in SEARCHED:
             return _phrase(words_of(text), prefix=prefix)
         case Term(field, value) if field in INDEXED or is_label(field):
-            return _term(local_file.value_term(field, value))
+            return _term(by.value_term(field, value))
         case Exists(field) | Wildcard(field) if is_label(field):
-            return _term(local_file.name_term(field))
+            return _term(by.name_term(field))
         case Range(field, low, high) if field in MEASURED or is_label(field):
-            return _one_of(map(_term, local_file.size_terms(field, low, high)))
+            return _one_of(map(_term, by.size_terms(field, low, high)))
         case And(parts):
             narrowed = [narrow(part, depth + 1) for part in parts]
             return " AND ".join(f"({part})" for part in narrowed if part) or None
@@ -198,9 +307,13 @@ def narrow(expression: Expression, depth: int = 0) -> str | None:
 
 
 def _phrase(words: list[str], *, prefix: bool) -> str:
+    """Narrow to the blocks that have each two words that follow each other, or a word that stands by itself."""
     if not words:
         return _NOTHING
-    return _term(" ".join(map(local_file.word_term, words))) + (" *" if prefix else "")
+    *whole, last = words if prefix else [*words, ""]
+    terms = [by.pair_term(*pair) for pair in pairwise(whole)] or [by.word_term(word) for word in whole]
+    parts = [*map(_term, terms), *([f"{_term(by.word_term(last))} *"] if prefix else [])]
+    return " AND ".join(parts)
 
 
 def _one_of(parts: Iterable[str]) -> str:

@@ -1,0 +1,610 @@
+/* The terms that the local store finds events by, collected from the bytes of their lines.
+
+   The module is optional: without a compiler, terms.py does the same, more slowly. What is not read here, as an escape
+   \u0041 or anything that is not JSON, is left to it line by line. tests/destinations/local/test_terms.py compares the
+   two; names and rules are the same in both. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { INDEXED = 1, MEASURED = 2, SHOWN = 4, ID = 8, LABEL = 16 };
+enum { MAX_DEPTH = 60, MAX_PATH = 1000, MAX_WORD = 64, MAX_WORD_BYTES = 4 * MAX_WORD, MAX_SIZE = 64, MAX_ID = 28 };
+enum { FAILED = -1, UNREAD = 0, READ = 1 }; /* an exception is set; the line is left to Python; all is well */
+
+typedef unsigned char byte;
+
+typedef struct {
+    const char *name;
+    int uses;
+} Field;
+
+static const Field FIELDS[] = {
+    {"tags", INDEXED}, {"span.id", INDEXED}, {"event.id", INDEXED | ID}, {"trace.id", INDEXED}, {"url.path", INDEXED},
+    {"parent.id", INDEXED}, {"log.level", INDEXED}, {"http.route", INDEXED}, {"log.logger", INDEXED},
+    {"event.action", INDEXED}, {"service.name", INDEXED}, {"event.outcome", INDEXED}, {"http.request.id", INDEXED},
+    {"processor.event", INDEXED}, {"http.request.method", INDEXED}, {"event.duration", MEASURED},
+    {"http.response.status_code", INDEXED | MEASURED}, {"message", SHOWN}, {"url.full", SHOWN}, {"error.type", SHOWN},
+    {"db.statement", SHOWN}, {"error.message", SHOWN}, {"error.stack_trace", SHOWN},
+};
+
+/* A set of numbers, never 0. */
+typedef struct {
+    uint64_t *slots;
+    size_t size, used;
+} Numbers;
+
+typedef struct {
+    char *data;
+    size_t length, size;
+} Buffer;
+
+typedef struct {
+    const byte *at, *end;
+    byte path[MAX_PATH];
+    Buffer text;    /* the terms so far */
+    Buffer plain;   /* a string without its escapes */
+    Numbers hashes; /* of fields, and of words that follow each other */
+    Numbers words;  /* where in `text` each word begins, and how long it is */
+    PyObject *number;
+} Collector;
+
+typedef struct {
+    const byte *begin, *end;
+    int has_escapes, has_high;
+} String;
+
+static uint32_t crc_tables[4][256];
+static byte is_special[256]; /* in a string: what ends it, escapes, control characters, and what is not ASCII */
+
+static void
+make_tables(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? 0xEDB88320u ^ (crc >> 1) : crc >> 1;
+        crc_tables[0][i] = crc;
+        is_special[i] = i < 0x20 || i >= 0x80 || i == '"' || i == '\\';
+    }
+    for (int table = 1; table < 4; table++)
+        for (int i = 0; i < 256; i++) {
+            uint32_t crc = crc_tables[table - 1][i];
+            crc_tables[table][i] = crc_tables[0][crc & 255] ^ (crc >> 8);
+        }
+}
+
+/* CRC-32 as zlib has it; `crc` is that of what goes before. */
+static uint32_t
+crc_of(uint32_t crc, const byte *data, size_t length)
+{
+    crc = ~crc;
+    for (; length >= 4; data += 4, length -= 4) {
+        crc ^= (uint32_t)data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
+        crc = crc_tables[3][crc & 255] ^ crc_tables[2][crc >> 8 & 255] ^ crc_tables[1][crc >> 16 & 255]
+            ^ crc_tables[0][crc >> 24];
+    }
+    for (; length > 0; data++, length--)
+        crc = crc_tables[0][(crc ^ *data) & 255] ^ (crc >> 8);
+    return ~crc;
+}
+
+static int
+reserve(Buffer *buffer, size_t more)
+{
+    if (buffer->length + more <= buffer->size)
+        return READ;
+    size_t size = 2 * (buffer->length + more) + 1024;
+    char *data = PyMem_Realloc(buffer->data, size);
+    if (data == NULL) {
+        PyErr_NoMemory();
+        return FAILED;
+    }
+    buffer->data = data;
+    buffer->size = size;
+    return READ;
+}
+
+static int
+grow(Numbers *set, uint64_t (*hash)(const Collector *, uint64_t), const Collector *collector)
+{
+    if (2 * set->used < set->size)
+        return READ;
+    size_t size = set->size ? 2 * set->size : 1024;
+    uint64_t *slots = PyMem_Calloc(size, sizeof *slots);
+    if (slots == NULL) {
+        PyErr_NoMemory();
+        return FAILED;
+    }
+    for (size_t i = 0; i < set->size; i++)
+        if (set->slots[i] != 0) {
+            size_t slot = hash(collector, set->slots[i]) & (size - 1);
+            while (slots[slot] != 0)
+                slot = (slot + 1) & (size - 1);
+            slots[slot] = set->slots[i];
+        }
+    PyMem_Free(set->slots);
+    set->slots = slots;
+    set->size = size;
+    return READ;
+}
+
+static uint64_t
+same(const Collector *collector, uint64_t number)
+{
+    (void)collector;
+    return number;
+}
+
+static int
+add_hash(Collector *collector, uint32_t crc)
+{
+    Numbers *set = &collector->hashes;
+    uint64_t number = (uint64_t)crc | (uint64_t)1 << 32;
+    if (grow(set, same, collector) < 0)
+        return FAILED;
+    size_t slot = number & (set->size - 1);
+    for (; set->slots[slot] != 0; slot = (slot + 1) & (set->size - 1))
+        if (set->slots[slot] == number)
+            return READ;
+    set->slots[slot] = number;
+    set->used++;
+    if (reserve(&collector->text, 16) < 0)
+        return FAILED;
+    collector->text.length += (size_t)sprintf(collector->text.data + collector->text.length, "=%x ", (unsigned)crc);
+    return READ;
+}
+
+static uint32_t
+word_hash(const byte *word, size_t length)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ word[i]) * 16777619u;
+    return hash ^ hash >> 15;
+}
+
+static uint64_t
+hash_of_kept(const Collector *collector, uint64_t kept)
+{
+    return word_hash((const byte *)collector->text.data + (kept >> 10), (size_t)(kept & 1023));
+}
+
+static int
+add_word(Collector *collector, const byte *word, size_t length)
+{
+    Numbers *set = &collector->words;
+    Buffer *text = &collector->text;
+    if (grow(set, hash_of_kept, collector) < 0 || reserve(text, length + 1) < 0)
+        return FAILED;
+    size_t slot = word_hash(word, length) & (set->size - 1);
+    for (; set->slots[slot] != 0; slot = (slot + 1) & (set->size - 1)) {
+        uint64_t kept = set->slots[slot];
+        if ((kept & 1023) == length && memcmp(text->data + (kept >> 10), word, length) == 0)
+            return READ;
+    }
+    set->slots[slot] = (uint64_t)text->length << 10 | length;
+    set->used++;
+    memcpy(text->data + text->length, word, length);
+    text->length += length;
+    text->data[text->length++] = ' ';
+    return READ;
+}
+
+/* The word that went before, for the term of the two. */
+typedef struct {
+    uint32_t crc;
+    int is_there;
+} Before;
+
+static int
+add_next_word(Collector *collector, Before *before, const byte *word, size_t length)
+{
+    if (before->is_there) {
+        uint32_t crc = crc_of(crc_of(before->crc, (const byte *)" ", 1), word, length);
+        if (add_hash(collector, crc) < 0)
+            return FAILED;
+    }
+    before->crc = crc_of(0, word, length);
+    before->is_there = 1;
+    return add_word(collector, word, length);
+}
+
+static int
+is_word_byte(byte c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static int
+add_ascii_words(Collector *collector, const byte *at, const byte *end)
+{
+    Before before = {0, 0};
+    byte word[MAX_WORD];
+    for (;;) {
+        size_t length = 0;
+        while (at < end && !is_word_byte(*at))
+            at++;
+        if (at == end)
+            return READ;
+        for (; at < end && is_word_byte(*at); at++)
+            if (length < MAX_WORD)
+                word[length++] = *at >= 'A' && *at <= 'Z' ? *at | 0x20 : *at;
+        if (add_next_word(collector, &before, word, length) < 0)
+            return FAILED;
+    }
+}
+
+static int
+add_other_word(Collector *collector, Before *before, PyObject *text, Py_ssize_t begin, Py_ssize_t end)
+{
+    Py_ssize_t length;
+    PyObject *word = PyUnicode_Substring(text, begin, end < begin + MAX_WORD ? end : begin + MAX_WORD);
+    const char *data = word ? PyUnicode_AsUTF8AndSize(word, &length) : NULL;
+    int result = data ? add_next_word(collector, before, (const byte *)data, (size_t)length) : FAILED;
+    Py_XDECREF(word);
+    return result;
+}
+
+static int
+add_other_words(Collector *collector, const byte *begin, const byte *end)
+{
+    Before before = {0, 0};
+    PyObject *text = PyUnicode_DecodeUTF8((const char *)begin, end - begin, "strict");
+    PyObject *small = text ? PyObject_CallMethod(text, "lower", NULL) : NULL;
+    int result = small ? READ : FAILED;
+    Py_ssize_t length = small ? PyUnicode_GET_LENGTH(small) : 0;
+    for (Py_ssize_t at = 0; at < length && result == READ;) {
+        Py_ssize_t first = at;
+        while (at < length && Py_UNICODE_ISALNUM(PyUnicode_READ_CHAR(small, at)))
+            at++;
+        if (at > first)
+            result = add_other_word(collector, &before, small, first, at);
+        else
+            at++;
+    }
+    Py_XDECREF(text);
+    Py_XDECREF(small);
+    return result;
+}
+
+static int
+uses_of(const byte *path, size_t length)
+{
+    if (length >= 7 && memcmp(path, "labels.", 7) == 0)
+        return LABEL | INDEXED | MEASURED | SHOWN;
+    for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++)
+        if (FIELDS[i].name[0] == (char)path[0] && strlen(FIELDS[i].name) == length
+            && memcmp(FIELDS[i].name, path, length) == 0)
+            return FIELDS[i].uses;
+    return 0;
+}
+
+/* Adds what a value is found by. `size` is NULL for what is not a number. */
+static int
+add_leaf(Collector *collector, size_t path, int uses, const byte *begin, const byte *end, int is_ascii, const int *size)
+{
+    uint32_t crc = crc_of(0, collector->path, path);
+    if (uses & LABEL && add_hash(collector, crc) < 0)
+        return FAILED;
+    if (uses & INDEXED) {
+        size_t length = (size_t)(end - begin);
+        if (uses & ID && length > MAX_ID)
+            length = MAX_ID;
+        if (add_hash(collector, crc_of(crc_of(crc, (const byte *)"=", 1), begin, length)) < 0)
+            return FAILED;
+    }
+    if (uses & MEASURED && size != NULL) {
+        char digits[16];
+        int length = snprintf(digits, sizeof digits, "~%d", *size);
+        if (add_hash(collector, crc_of(crc, (const byte *)digits, (size_t)length)) < 0)
+            return FAILED;
+    }
+    if (!(uses & SHOWN))
+        return READ;
+    return is_ascii ? add_ascii_words(collector, begin, end) : add_other_words(collector, begin, end);
+}
+
+static void
+skip_blanks(Collector *collector)
+{
+    while (collector->at < collector->end && strchr(" \t\n\r", *collector->at) != NULL && *collector->at != 0)
+        collector->at++;
+}
+
+/* Reads a string whose first quote is next. */
+static int
+read_string(Collector *collector, String *string)
+{
+    const byte *at = collector->at + 1, *end = collector->end;
+    string->begin = at;
+    string->has_escapes = string->has_high = 0;
+    for (;; at++) {
+        while (at < end && !is_special[*at])
+            at++;
+        if (at >= end || *at < 0x20)
+            return UNREAD;
+        if (*at == '"')
+            break;
+        if (*at == '\\') {
+            string->has_escapes = 1;
+            if (++at >= end || *at == 0 || strchr("\"\\/bfnrt", *at) == NULL)
+                return UNREAD;
+        } else {
+            string->has_high = 1;
+        }
+    }
+    string->end = at;
+    collector->at = at + 1;
+    if (string->has_high) {
+        PyObject *text = PyUnicode_DecodeUTF8((const char *)string->begin, string->end - string->begin, "strict");
+        if (text == NULL) {
+            if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
+                return FAILED;
+            PyErr_Clear();
+            return UNREAD;
+        }
+        Py_DECREF(text);
+    }
+    return READ;
+}
+
+/* Takes the escapes out of a string. */
+static int
+unescape(Collector *collector, String *string)
+{
+    static const char escapes[] = "bfnrt", meanings[] = "\b\f\n\r\t";
+    Buffer *plain = &collector->plain;
+    plain->length = 0;
+    if (reserve(plain, (size_t)(string->end - string->begin) + 1) < 0)
+        return FAILED;
+    for (const byte *at = string->begin; at < string->end; at++) {
+        byte c = *at;
+        if (c == '\\') {
+            const char *escape = strchr(escapes, *++at);
+            c = escape ? (byte)meanings[escape - escapes] : *at;
+        }
+        plain->data[plain->length++] = (char)c;
+    }
+    string->begin = (const byte *)plain->data;
+    string->end = string->begin + plain->length;
+    return READ;
+}
+
+static int
+read_text(Collector *collector, size_t path, int uses)
+{
+    String string;
+    int result = read_string(collector, &string);
+    if (result != READ || !uses)
+        return result;
+    if (uses & ID && string.has_high)
+        return UNREAD;
+    if (string.has_escapes && unescape(collector, &string) < 0)
+        return FAILED;
+    return add_leaf(collector, path, uses, string.begin, string.end, !string.has_high, NULL);
+}
+
+static int
+add_other_number(Collector *collector, size_t path, int uses, const byte *begin, const byte *end)
+{
+    PyObject *text = NULL;
+    int size, result = FAILED;
+    Py_ssize_t length;
+    PyObject *both = PyObject_CallFunction(collector->number, "y#", (const char *)begin, (Py_ssize_t)(end - begin));
+    if (both != NULL && PyArg_ParseTuple(both, "Ui", &text, &size)) {
+        const char *data = PyUnicode_AsUTF8AndSize(text, &length);
+        if (data != NULL)
+            result = add_leaf(collector, path, uses, (const byte *)data, (const byte *)data + length, 1, &size);
+    }
+    Py_XDECREF(both);
+    return result;
+}
+
+static const byte *
+skip_digits(const byte *at, const byte *end)
+{
+    while (at < end && *at >= '0' && *at <= '9')
+        at++;
+    return at;
+}
+
+static int
+read_number(Collector *collector, size_t path, int uses)
+{
+    const byte *begin = collector->at, *end = collector->end, *at = begin + (*begin == '-'), *digits = at;
+    at = skip_digits(at, end);
+    const byte *whole = at;
+    if (at == digits || (*digits == '0' && at > digits + 1))
+        return UNREAD;
+    if (at < end && *at == '.') {
+        const byte *first = ++at;
+        if ((at = skip_digits(at, end)) == first)
+            return UNREAD;
+    }
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        at++;
+        at += at < end && (*at == '+' || *at == '-');
+        const byte *first = at;
+        if ((at = skip_digits(at, end)) == first)
+            return UNREAD;
+    }
+    collector->at = at;
+    if (!uses)
+        return READ;
+    if (at != whole || whole - digits > 18 || (*digits == '0' && digits > begin))
+        return add_other_number(collector, path, uses, begin, at);
+    uint64_t number = 0;
+    for (; digits < whole; digits++)
+        number = 10 * number + (uint64_t)(*digits - '0');
+    int size = 0;
+    for (; number; number >>= 1)
+        size++;
+    size = *begin == '-' ? -size : size;
+    return add_leaf(collector, path, uses, begin, at, 1, &size);
+}
+
+static int
+read_name(Collector *collector, size_t path, int uses, const char *name, int is_value)
+{
+    size_t length = strlen(name);
+    const byte *begin = collector->at;
+    if ((size_t)(collector->end - begin) < length || memcmp(begin, name, length) != 0)
+        return UNREAD;
+    collector->at += length;
+    return uses && is_value ? add_leaf(collector, path, uses, begin, begin + length, 1, NULL) : READ;
+}
+
+static int read_value(Collector *collector, size_t path, int uses, int depth);
+
+/* Reads what stands between brackets; in an object each value has a name before it, which goes on the path. */
+static int
+read_parts(Collector *collector, size_t path, int uses, int depth)
+{
+    int is_object = *collector->at++ == '{';
+    byte close = is_object ? '}' : ']';
+    if (is_object && depth > 0)
+        collector->path[path++] = '.';
+    skip_blanks(collector);
+    if (collector->at < collector->end && *collector->at == close) {
+        collector->at++;
+        return READ;
+    }
+    for (;;) {
+        size_t inner = path;
+        skip_blanks(collector);
+        if (is_object) {
+            String key;
+            if (collector->at == collector->end || *collector->at != '"')
+                return UNREAD;
+            int result = read_string(collector, &key);
+            if (result != READ)
+                return result;
+            size_t length = (size_t)(key.end - key.begin);
+            if (key.has_escapes || path + length + 2 > MAX_PATH)
+                return UNREAD;
+            memcpy(collector->path + path, key.begin, length);
+            inner = path + length;
+            skip_blanks(collector);
+            if (collector->at == collector->end || *collector->at++ != ':')
+                return UNREAD;
+            skip_blanks(collector);
+            uses = uses_of(collector->path, inner);
+        }
+        int result = read_value(collector, inner, uses, depth + 1);
+        if (result != READ)
+            return result;
+        skip_blanks(collector);
+        if (collector->at == collector->end)
+            return UNREAD;
+        byte next = *collector->at++;
+        if (next == close)
+            return READ;
+        if (next != ',')
+            return UNREAD;
+    }
+}
+
+static int
+read_value(Collector *collector, size_t path, int uses, int depth)
+{
+    if (collector->at == collector->end || depth > MAX_DEPTH)
+        return UNREAD;
+    switch (*collector->at) {
+    case '{':
+    case '[':
+        return read_parts(collector, path, uses, depth);
+    case '"':
+        return read_text(collector, path, uses);
+    case 't':
+        return read_name(collector, path, uses, "true", 1);
+    case 'f':
+        return read_name(collector, path, uses, "false", 1);
+    case 'n':
+        return read_name(collector, path, uses, "null", 0);
+    }
+    return read_number(collector, path, uses);
+}
+
+static int
+read_line(Collector *collector, PyObject *line)
+{
+    collector->at = (const byte *)PyBytes_AS_STRING(line);
+    collector->end = collector->at + PyBytes_GET_SIZE(line);
+    skip_blanks(collector);
+    if (collector->at == collector->end || *collector->at != '{')
+        return UNREAD;
+    int result = read_parts(collector, 0, 0, 0);
+    if (result != READ)
+        return result;
+    skip_blanks(collector);
+    return collector->at == collector->end ? READ : UNREAD;
+}
+
+/* The lines that are left are in a list, by their index. */
+static int
+read_lines(Collector *collector, PyObject *lines, PyObject *left)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(lines); i++) {
+        PyObject *line = PyList_GET_ITEM(lines, i);
+        if (!PyBytes_Check(line)) {
+            PyErr_SetString(PyExc_TypeError, "a line is bytes");
+            return FAILED;
+        }
+        Py_INCREF(line);
+        int result = read_line(collector, line);
+        Py_DECREF(line);
+        if (result == UNREAD) {
+            PyObject *index = PyLong_FromSsize_t(i);
+            result = index ? PyList_Append(left, index) : FAILED;
+            Py_XDECREF(index);
+        }
+        if (result < 0)
+            return FAILED;
+    }
+    return READ;
+}
+
+static PyObject *
+collect(PyObject *module, PyObject *args)
+{
+    PyObject *lines, *number, *found = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O", &PyList_Type, &lines, &number))
+        return NULL;
+    PyObject *left = PyList_New(0);
+    Collector *collector = PyMem_Calloc(1, sizeof *collector);
+    if (collector == NULL)
+        PyErr_NoMemory();
+    if (left != NULL && collector != NULL) {
+        collector->number = number;
+        if (read_lines(collector, lines, left) == READ) {
+            Py_ssize_t length = (Py_ssize_t)collector->text.length;
+            found = Py_BuildValue("s#O", collector->text.data ? collector->text.data : "",
+                                  length ? length - 1 : 0, left);
+        }
+        PyMem_Free(collector->text.data);
+        PyMem_Free(collector->plain.data);
+        PyMem_Free(collector->hashes.slots);
+        PyMem_Free(collector->words.slots);
+    }
+    PyMem_Free(collector);
+    Py_XDECREF(left);
+    return found;
+}
+
+static PyMethodDef methods[] = {
+    {"collect", collect, METH_VARARGS,
+     "Return the terms of a list of lines, with a blank between two, and the indexes of the lines that were not read."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_terms", NULL, -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC
+PyInit__terms(void)
+{
+    make_tables();
+    return PyModule_Create(&definition);
+}

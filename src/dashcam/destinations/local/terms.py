@@ -1,0 +1,151 @@
+"""The terms that the local store finds events by.
+
+A block of events is indexed by what is in any of them: the words of what a line shows, each two words that follow each
+other, and, hashed, what the fields hold. That says which blocks may have an event; the event itself is then held
+against the search.
+
+`_terms.c` collects the same terms from the bytes of a line, at a tenth of the time. It is optional, and leaves to the
+Python here what it does not read.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import orjson
+
+from dashcam.event import Event
+from dashcam.find.values import is_shown, leaves_of, number_of, text_of, words_of
+
+
+def _leave(lines: list[bytes], number: object) -> tuple[str, list[int]]:  # noqa: ARG001 - as the compiled one has it
+    return "", list(range(len(lines)))
+
+
+try:
+    from dashcam.destinations.local._terms import collect
+except ImportError:  # there was no compiler
+    collect = _leave
+
+INDEXED = frozenset(
+    {
+        "event.action",
+        "event.id",
+        "event.outcome",
+        "http.request.id",
+        "http.request.method",
+        "http.response.status_code",
+        "http.route",
+        "log.level",
+        "log.logger",
+        "parent.id",
+        "processor.event",
+        "service.name",
+        "span.id",
+        "tags",
+        "trace.id",
+        "url.path",
+    }
+)
+"""The fields that, beside every label, are found by their value without reading other events."""
+
+MEASURED = frozenset({"event.duration", "http.response.status_code"})
+"""The fields whose numbers, beside those of labels, are found by their size."""
+
+MAX_WORD = 64  # characters of a word that are indexed
+_MAX_SIZE = 64  # greater numbers are one size
+_MAX_ID = 28  # characters of an `event.id`: its segment, and its offset in steps of 100,000 bytes
+
+
+class Terms(NamedTuple):
+    """The terms of some lines, with a blank between two, and the reasons why some are not events, by their index."""
+
+    text: str
+    faults: dict[int, str]
+
+
+def terms_of(lines: list[bytes]) -> Terms:
+    """Return all that the events of some lines are found by."""
+    text, left = collect(lines, _number)
+    if not left:
+        return Terms(text, {})
+    found, faults = dict.fromkeys(text.split()), {}
+    for index in left:
+        try:
+            found |= dict.fromkeys(event_terms(Event.from_json(lines[index])))
+        except (ValueError, RecursionError) as fault:
+            faults[index] = f"not an event: {fault}"
+    return Terms(" ".join(found), faults)
+
+
+def event_terms(event: Event) -> Iterator[str]:
+    """Yield the terms of an event, some of them more than once."""
+    for name, value in leaves_of(event):
+        is_labelled = is_label(name)
+        if is_labelled:
+            yield name_term(name)
+        if is_labelled or name in INDEXED:
+            yield value_term(name, text_of(value))
+        if is_shown(name):
+            yield from text_terms(words_of(text_of(value)))
+        if (is_labelled or name in MEASURED) and (number := number_of(value)) is not None:
+            yield _hashed(f"{name}~{_size(number)}")
+
+
+def text_terms(words: Sequence[str]) -> Iterator[str]:
+    """Yield the terms of words that follow each other."""
+    yield from map(word_term, words)
+    yield from (pair_term(*pair) for pair in pairwise(words))
+
+
+def word_term(word: str) -> str:
+    """Return the term that finds a word."""
+    return word[:MAX_WORD]
+
+
+def pair_term(first: str, second: str) -> str:
+    """Return the term that finds two words that follow each other."""
+    return _hashed(f"{word_term(first)} {word_term(second)}")
+
+
+def name_term(field: str) -> str:
+    """Return the term that finds events with a label."""
+    return _hashed(field)
+
+
+def value_term(field: str, text: str) -> str:
+    """Return the term that finds a value, as `text_of` writes it, of an `INDEXED` field or a label.
+
+    Events that lie near each other in a segment share the term of their IDs.
+    """
+    return _hashed(f"{field}={text[:_MAX_ID] if field == 'event.id' else text}")
+
+
+def size_terms(field: str, low: float | None, high: float | None) -> list[str]:
+    """Return the terms that find numbers within bounds of a `MEASURED` field or a label, and some others."""
+    least = -_MAX_SIZE if low is None else _size(low)
+    most = _MAX_SIZE if high is None else _size(high)
+    return [_hashed(f"{field}~{size}") for size in range(least, most + 1)]
+
+
+def is_label(field: str) -> bool:
+    """Return whether a field is the caller's."""
+    return field.startswith("labels.")
+
+
+def _hashed(text: str) -> str:
+    # Should two texts clash, a block is read that then has no hit.
+    return f"={zlib.crc32(text.encode()):x}"
+
+
+def _size(number: float) -> int:
+    """Return a number's place among the powers of two: the same or more for a greater number."""
+    size = min(int(abs(number)).bit_length(), _MAX_SIZE)
+    return size if number >= 0 else -size
+
+
+def _number(data: bytes) -> tuple[str, int]:
+    """Return the text and the size of a number as JSON writes it."""
+    value = orjson.loads(data)
+    return text_of(value), _size(value)
