@@ -39,7 +39,7 @@ COMMANDS = {
     "setup": "prepare Elasticsearch or OpenSearch, and Kibana",
 }
 
-ALIASES = {"loggly-stand-in": "fake-loggly"}
+ALIASES = {"loggly-stand-in": "fake-loggly", "version": "--version"}
 
 _MODULES = {
     "trace": "story",
@@ -149,8 +149,9 @@ def _explain(given: list[str]) -> int:
         "dashcam", f"Follow one request through every service.\n\n{_LISTED}", usage="dashcam COMMAND [...]"
     )
     parser.add_argument("--version", action="version", version=f"dashcam {__version__}")
-    if given:
+    if given and given[0].startswith("-"):
         parser.parse_known_args(given)
+    if given:
         close = get_close_matches(given[0], COMMANDS, 1)
         hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(COMMANDS)}."
         print(f"dashcam: {given[0]!r} is not a command. {hint}", file=sys.stderr)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.destinations.registry import load_settings
+from dashcam.errors import DashcamError
 from dashcam.spool.line import LineExpander, is_start
 from dashcam.spool.reader import SegmentReader, segment_files
 
@@ -22,19 +23,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print every line that can be read; exit status 1 when a file, or a place in one, could not."""
     paths = arguments.segment or segment_files(load_settings().dir / "spool")
-    damaged = sum(_print_segment(path, is_raw=arguments.raw) for path in paths)
+    damaged = unread = 0
+    for path in paths:
+        try:
+            damaged += _print_segment(path, is_raw=arguments.raw)
+        except DashcamError as fault:
+            print(f"dashcam: {fault}", file=sys.stderr)
+            unread += 1
     if damaged:
         print(f"dashcam: {damaged} damaged places skipped", file=sys.stderr)
-    return NOT_FOUND if damaged else OK
+    return NOT_FOUND if damaged or unread else OK
 
 
 def _print_segment(path: Path, *, is_raw: bool) -> int:
     """Print a segment; the number of places in it that are no lines."""
     try:
         reader = SegmentReader(path)
-    except (OSError, ValueError) as fault:
-        print(f"dashcam: {path}: {fault}", file=sys.stderr)
-        return 1
+    except OSError as fault:
+        raise DashcamError(f"{path} cannot be read: {fault.strerror}") from None
+    except ValueError:
+        raise DashcamError(f"{path} is not a segment of a spool") from None
     damaged = 0
     with reader:
         expander = LineExpander(reader.header)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from dashcam.cli import NOT_FOUND, OK
+from dashcam.cli.quantities import seconds
 from dashcam.cli.service_check import service_checks
 from dashcam.cli.spool_check import spool_checks
 from dashcam.destinations import registry
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("--wait", type=float, metavar="S", help="until the canary is found (loggly 120, others 30)")
+    parser.add_argument("--wait", type=seconds, metavar="S", help="until the canary is found (loggly 120, others 30)")
     parser.add_argument("--json", action="store_true", help="print JSON Lines, a finding each")
 
 

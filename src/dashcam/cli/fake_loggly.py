@@ -13,6 +13,7 @@ from pathlib import Path
 import orjson
 
 from dashcam.cli import OK
+from dashcam.cli.quantities import port
 from dashcam.errors import DashcamError
 from dashcam.testing.fake_loggly import Habits, StandIn
 
@@ -20,7 +21,7 @@ from dashcam.testing.fake_loggly import Habits, StandIn
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--host", default="127.0.0.1", help="the address it listens at; in a container 0.0.0.0")
-    parser.add_argument("--port", type=int, default=0, help="the port it listens at; else any free one")
+    parser.add_argument("--port", type=port, default=0, help="the port it listens at; else any free one")
     parser.add_argument("--journal", type=Path, metavar="FILE", help="keep what was sent, for the next start")
     parser.add_argument(
         "--delay", type=float, default=0.0, metavar="S", help="until an event is found; Loggly's takes minutes"

@@ -13,7 +13,7 @@ from dashcam.find.query import CANARY, And, Exists, Expression, MatchAll, Not, O
 
 MAX_EARLIER = 1_000  # events before the period that are counted
 
-_OPTION = re.compile(r"-h|-n\d*|--.*|-")
+_OPTION = re.compile(r"-h|-n\d*|--.*|-|-\d+")  # the last one is a number that an option does not take
 
 
 def add_query(parser: argparse.ArgumentParser, meaning: str) -> None:
@@ -55,7 +55,7 @@ def explain_nothing(store: Store, query: Query, since: Moment) -> Iterator[str]:
         name = field.removeprefix("labels.")
         if next(iter(store.find(Query(Exists(field), query.since_ns, query.until_ns, 1))), None):
             continue
-        close = get_close_matches(name, [*SHORT, *SHORT.values(), "message"], 1, 0.75)
+        close = get_close_matches(name.lower(), [*SHORT, *SHORT.values(), "message"], 1, 0.75)
         meaning = f"did you mean {close[0]}?" if close and close[0] != name else "a name that is not a field is a label"
         yield f"no event {since_phrase(since)} has {'the label ' if name != field else ''}{name}: {meaning}"
 

@@ -11,8 +11,8 @@ from contextlib import closing
 import orjson
 
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.destinations.registry import connect, load_settings
-from dashcam.errors import DashcamError
+from dashcam.destinations.registry import connect, known, load_settings
+from dashcam.errors import DashcamError, QueryError
 from dashcam.settings import Settings
 from dashcam.ship.dead_letters import DeadLetters, names_in
 from dashcam.ship.delivery import Delivery, batches
@@ -35,8 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
     folder = settings.dir / "dead-letters"
     present = names_in(folder)
     if unknown := [route for route in arguments.route if not {route, COPIED + route} & set(present)]:
-        known = ", ".join(sorted({name.removeprefix(COPIED) for name in present})) or "there are none"
-        raise DashcamError(f"there are no dead letters of {', '.join(unknown)}. Those with dead letters: {known}.")
+        for route in unknown:
+            if route not in known():
+                raise QueryError(f"{route!r} is not a backend. Known: {', '.join(known())}.")
+        others = sorted({name.removeprefix(COPIED) for name in present})
+        hint = f"Those with dead letters: {', '.join(others)}." if others else "Nor of any other."
+        raise DashcamError(f"there are no dead letters of {', '.join(unknown)}. {hint}")
     names = [name for name in present if not arguments.route or name.removeprefix(COPIED) in arguments.route]
     stopping = threading.Event()
     with set_by_signals(stopping):

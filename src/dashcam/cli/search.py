@@ -17,6 +17,7 @@ from contextlib import closing
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.output import print_events
 from dashcam.cli.period import check_period, moment
+from dashcam.cli.quantities import count
 from dashcam.cli.query import add_query, explain_nothing, parse_words
 from dashcam.destinations.registry import load_settings, open_store
 from dashcam.find.query import Query
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_query(parser, "what to look for; everything when left out")
     parser.add_argument("--since", type=moment, default="24h", metavar="WHEN", help="an age as 1h, or a time (24h)")
     parser.add_argument("--until", type=moment, metavar="WHEN", help="likewise; now unless given")
-    parser.add_argument("--limit", type=int, default=100, metavar="N", help="the newest N, 0 for all (100)")
+    parser.add_argument("-n", "--limit", type=count, default=100, metavar="N", help="the newest N, 0 for all (100)")
     parser.add_argument("--local-time", action="store_true", help="print times of this time zone instead of UTC")
     parser.add_argument("--json", action="store_true", help="print JSON Lines")
 
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the hits; exit status 1 when there are none."""
     settings = load_settings()
     check_period(arguments.since, arguments.until)
-    query = Query(parse_words(arguments.query), arguments.since, arguments.until, max(0, arguments.limit))
+    query = Query(parse_words(arguments.query), arguments.since, arguments.until, arguments.limit)
     with closing(open_store(settings.routes[0])) as store:
         found = print_events(store.find(query), is_json=arguments.json, local_time=arguments.local_time)
         if not found:

@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 
 from dashcam.cli import OK
+from dashcam.cli.quantities import count
 from dashcam.destinations import registry
 from dashcam.destinations.destination import KeyFile
 from dashcam.destinations.elasticsearch.saved_objects import kibana_pack
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument("stack", choices=["elk", "elasticsearch", "kibana-pack"], help="what is set up, or printed")
     parser.add_argument("--keys", type=Path, metavar="FILE", help="make a writer's and a reader's key, into this file")
-    parser.add_argument("--life", type=int, default=365, metavar="DAYS", help="how long new keys are valid (365)")
+    parser.add_argument("--life", type=count, default=365, metavar="DAYS", help="how long new keys are valid (365)")
     parser.add_argument("--rotate", action="store_true", help="replace the keys in FILE though they hold")
     parser.add_argument("--json", action="store_true", help="one JSON object a step")
 

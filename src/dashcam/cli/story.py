@@ -44,8 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the story; exit status 1 when no event has the ID, or the first characters of several."""
+    arguments.id = (arguments.id or "").strip()
     if bool(arguments.id) == arguments.last:
-        raise QueryError("Give an ID, or --last: dashcam trace ID")
+        raise QueryError("Give an ID or --last, not both." if arguments.id else "Give an ID, or --last for the newest.")
     settings = load_settings()
     with closing(open_store(settings.routes[0])) as store:
         events = _find(store, arguments, settings.routes[0])
@@ -70,7 +71,8 @@ def _find(store: "Store", arguments: argparse.Namespace, route: str) -> "list[Ev
     else:
         ids = find_stories(store, arguments.id)
         if not ids:
-            print(f"dashcam: no event has the id {arguments.id!r} in {route}", file=sys.stderr)
+            hint = f": a label is written {arguments.id.replace(':', '=', 1)}" if ":" in arguments.id else ""
+            print(f"dashcam: no event has the id {arguments.id!r} in {route}{hint}", file=sys.stderr)
         elif len(ids) > 1:
             several = ", ".join(ids[:MAX_LISTED]) + (", ..." if len(ids) > MAX_LISTED else "")
             print(f"dashcam: {arguments.id!r} begins the ids of {len(ids)} requests: {several}", file=sys.stderr)

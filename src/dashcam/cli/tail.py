@@ -7,6 +7,7 @@ from functools import partial
 
 from dashcam.cli import OK
 from dashcam.cli.output import print_events
+from dashcam.cli.quantities import count
 from dashcam.cli.query import add_query, parse_words
 from dashcam.destinations.registry import load_settings, open_store
 from dashcam.event import NS_PER_S
@@ -19,7 +20,7 @@ POLL_S = 0.5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_query(parser, "as for dashcam search")
-    parser.add_argument("-n", type=int, default=0, metavar="N", help="print the newest N first (0)")
+    parser.add_argument("-n", type=count, default=0, metavar="N", help="print the newest N first (0)")
     parser.add_argument("--local-time", action="store_true", help="print times of this time zone instead of UTC")
     parser.add_argument("--json", action="store_true", help="print JSON Lines")
 

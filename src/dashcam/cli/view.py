@@ -7,6 +7,7 @@ import argparse
 import sys
 
 from dashcam.cli import OK
+from dashcam.cli.quantities import port
 from dashcam.destinations.registry import load_settings, open_store
 from dashcam.errors import StoreUnreachable
 
@@ -18,7 +19,7 @@ OWN_ADDRESSES = frozenset({"127.0.0.1", "localhost", "::1"})
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=PORT, help=f"the port, 0 for a free one ({PORT})")
+    parser.add_argument("--port", type=port, default=PORT, help=f"the port, 0 for a free one ({PORT})")
     parser.add_argument("--json", action="store_true", help="print the address as one JSON object")
 
 
