@@ -23,7 +23,10 @@ FLOORS = [
     },
     {"destinations": {"errors", "event", "find", "settings", "ship", "version"}},
     {"show": {"errors", "event", "find"}},
-    {"mcp": {"errors", "event", "find", "show"}},
+    {
+        "mcp": {"errors", "event", "find", "show"},
+        "watch": {"errors", "event", "find", "record", "ship", "show", "spool"},
+    },
     {"testing": {"errors", "event", "find", "record", "settings", "ship", "show", "spool"}},
     {
         "cli": {
@@ -41,7 +44,7 @@ FLOORS = [
                 "show",
                 "spool",
             ),
-            *("testing", "version"),
+            *("testing", "version", "watch"),
         }
     },
     {"__main__": {"cli"}},

@@ -26,6 +26,7 @@ COMMANDS = {
     "errors": "errors in groups, with their trend and newest story",
     "map": "which services, databases and hosts call each other",
     "compare": "two stories side by side, and what differs",
+    "watch": "send a notice when a rule is met",
     "mcp": "answers for an agent, on standard input and output",
     "view": "requests, searches and stories in a browser",
     "copy": "events of any store to any backend",

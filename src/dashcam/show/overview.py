@@ -136,20 +136,34 @@ def _unfinished(store: Store, query: Query, finished: Query) -> Iterator[Event]:
 def collect(events: Iterable[Event]) -> dict[Key, RouteStats]:
     """Return the statistics of the served requests among some events, by service and route, each request once."""
     stats: dict[Key, RouteStats] = {}
+    for event in each_request(events):
+        row = _add(stats, event)
+        if (duration_ns := request_ns(event)) is not None:
+            row.durations.add(duration_ns)
+    return stats
+
+
+def each_request(events: Iterable[Event]) -> Iterator[Event]:
+    """Yield the event of each served request: its span, or the report that it was aborted where no span arrived."""
     aborted: dict[tuple[str, str], Event] = {}
     finished: set[tuple[str, str]] = set()
     for event in filter(accessors.is_served, events):
         if accessors.is_aborted(event):
             aborted[_span(event)] = event
-            continue
-        finished.add(_span(event))
-        row = _add(stats, event)
-        if (duration_ns := accessors.number(event, DURATION)) is not None:
-            row.durations.add(duration_ns)
-    for span, event in aborted.items():
-        if span not in finished:
-            _add(stats, event)
-    return stats
+        else:
+            finished.add(_span(event))
+            yield event
+    yield from (event for span, event in aborted.items() if span not in finished)
+
+
+def request_ns(event: Event) -> int | None:
+    """Return the time that a request took; `None` for an aborted one, whose end is not known."""
+    return None if accessors.is_aborted(event) else accessors.number(event, DURATION)
+
+
+def has_failed(event: Event) -> bool:
+    """Return whether a request failed, or was aborted."""
+    return accessors.outcome(event) in {"failure", "aborted"}
 
 
 def _span(event: Event) -> tuple[str, str]:
@@ -160,7 +174,7 @@ def _add(stats: dict[Key, RouteStats], event: Event) -> RouteStats:
     key = accessors.service(event), accessors.text(event, "http.route")
     row = stats.setdefault(key, RouteStats(*key))
     row.requests += 1
-    row.failures += accessors.outcome(event) in {"failure", "aborted"}
+    row.failures += has_failed(event)
     return row
 
 
