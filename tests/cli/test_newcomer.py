@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def typed(folder, monkeypatch, capsys):
+def typed(folder, monkeypatch, capfd):
     """Run a command line, given as words; its exit status, and all that it printed."""
     for name, value in {"DASHCAM_DIR": str(folder), "LOG_BACKEND": "local", "COLUMNS": "80"}.items():
         monkeypatch.setenv(name, value)
@@ -40,7 +40,7 @@ def typed(folder, monkeypatch, capsys):
             status = main(words)
         except SystemExit as ended:  # argparse
             status = ended.code
-        printed = capsys.readouterr()
+        printed = capfd.readouterr()
         return status, printed.out + printed.err
 
     return run_line
