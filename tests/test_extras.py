@@ -9,6 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from dashcam.extras import EXTRAS, missing_extra
+from dashcam.record.instrument import LIBRARIES
 
 # Makes modules as absent as they are where only some distributions are installed.
 HIDE = """
@@ -147,9 +148,39 @@ def test_init_app_names_the_missing_extra(tmp_path):
     assert done.stderr.splitlines()[-1].endswith("Run: pip install 'dashcam[flask]'")
 
 
-def test_wsgi_names_the_missing_extra(tmp_path):
-    """The same for any other WSGI application."""
-    without = HIDE.format(modules=["opentelemetry.instrumentation.wsgi"])
-    done = _run(without, "import dashcam; dashcam.wsgi(lambda *_: [])", tmp_path)
+ASGI = "async def app(scope, receive, send): pass"
 
-    assert "pip install 'dashcam[wsgi]'" in done.stderr.splitlines()[-1]
+
+@pytest.mark.parametrize(
+    ("package", "call", "extra"),
+    [
+        ("wsgi", "dashcam.wsgi(lambda *_: [])", "wsgi"),
+        ("asgi", "dashcam.asgi(app)", "asgi"),
+        ("asgi", "dashcam.init_app(app)", "asgi"),
+        ("asgi", "import fastapi; dashcam.init_app(fastapi.FastAPI())", "asgi"),
+    ],
+)
+def test_each_door_names_the_missing_extra(tmp_path, package, call, extra):
+    """The same for any other application."""
+    without = HIDE.format(modules=[f"opentelemetry.instrumentation.{package}"])
+    done = _run(without, f"import dashcam\n{ASGI}\n{call}", tmp_path)
+
+    assert f"pip install 'dashcam[{extra}]'" in done.stderr.splitlines()[-1]
+
+
+NAMED = sorted(name for name, library in LIBRARIES.items() if library.is_named_if_missing)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_client_library_names_the_missing_extra(lean, tmp_path, name):
+    """A warning in the record of the service that imports it."""
+    without = HIDE.format(modules=["opentelemetry.instrumentation.dbapi", *map(_package, NAMED)])
+    done = _run(without, f"import dashcam; dashcam.init('garage'); import {name}", tmp_path)
+    assert done.returncode == 0, done.stderr
+
+    said = _run(lean, COMMAND.format(arguments=["cat"]), tmp_path).stdout
+    assert f"pip install 'dashcam[{LIBRARIES[name].extra}]'" in said
+
+
+def _package(name):
+    return f"opentelemetry.instrumentation.{'aiohttp_client' if name == 'aiohttp' else name}"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+import opentelemetry.instrumentation.asgi as otel_asgi  # not `from`, which hides the name of what is missing
 from opentelemetry.context import attach, detach, set_value
-from opentelemetry.instrumentation import asgi as otel_asgi
 from opentelemetry.propagators.textmap import default_getter
 from opentelemetry.trace import Tracer
 from opentelemetry.util.http import detect_synthetic_user_agent, get_excluded_urls, parse_excluded_urls, sanitize_method

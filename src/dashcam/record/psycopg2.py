@@ -11,10 +11,10 @@ from functools import lru_cache, partial, wraps
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+import opentelemetry.instrumentation.dbapi as dbapi  # noqa: PLR0402 — else its absence is no ModuleNotFoundError
 import opentelemetry.instrumentation.psycopg2 as package
 import psycopg2
 from opentelemetry import trace
-from opentelemetry.instrumentation import dbapi
 from opentelemetry.instrumentation.psycopg2.version import __version__ as package_version
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import SpanKind
