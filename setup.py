@@ -3,7 +3,13 @@
 from setuptools import Extension, setup
 
 # Optional: without a compiler, the Python versions beside them do the same, more slowly.
-NAMES = ("destinations/local/_terms", "record/_speedups", "record/_words", "spool/_mapping")
+NAMES = (
+    "destinations/fluentd/_msgpack",
+    "destinations/local/_terms",
+    "record/_speedups",
+    "record/_words",
+    "spool/_mapping",
+)
 setup(
     ext_modules=[
         Extension(f"dashcam.{name.replace('/', '.')}", [f"src/dashcam/{name}.c"], optional=True) for name in NAMES

@@ -8,7 +8,7 @@ import sys
 import threading
 
 import msgpack
-from tests.ship.forward.server import Server, read
+from tests.destinations.fluentd.server import Server, read
 
 
 class Counting:

@@ -9,10 +9,8 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-import orjson
-
 from dashcam.destinations.fluentd.connection import Connection, Reset, Timeouts, dial
-from dashcam.destinations.fluentd.message import Message, pack_event, pack_message
+from dashcam.destinations.fluentd.message import Message, pack_line, pack_message
 from dashcam.destinations.fluentd.options import Options
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
@@ -144,7 +142,7 @@ def pack(batch: Batch, *, compress: bool) -> tuple[list[Message], dict[int, str]
     refused = {}
     for place, line in enumerate(batch):
         try:
-            entries[SPAN_TAG if line.is_span else LOG_TAG].append(pack_event(orjson.loads(line.data)))
+            entries[SPAN_TAG if line.is_span else LOG_TAG].append(pack_line(line.data))
         except ValueError as fault:
             refused[place] = f"cannot be sent as msgpack: {fault}"
     return [pack_message(tag, some, compress=compress) for tag, some in entries.items() if some], refused

@@ -1,0 +1,367 @@
+/* A JSON object as msgpack, straight from its bytes.
+
+   The module is optional: without a compiler, message.py decodes and encodes it by libraries, at six times the time.
+   What is not read here, as an escape \u0041, a name that comes twice or anything that is not JSON, is left to them:
+   `pack` gives None. tests/destinations/fluentd/test_msgpack.py compares the two, byte by byte. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { MAX_DEPTH = 30, MAX_NAMES = 64, MAX_DIGITS = 19, MAX_NUMBER = 64, MAX_HEAD = 5 };
+enum { FAILED = -1, UNREAD = 0, READ = 1 }; /* an exception is set; the line is left; all is well */
+
+typedef unsigned char byte;
+
+typedef struct {
+    const byte *at, *end;
+    byte *out;
+    size_t length, size;
+} Packer;
+
+/* A name of an object, by where it is packed. */
+typedef struct {
+    size_t begin, length;
+} Name;
+
+static byte is_special[256]; /* in a string: what ends it, escapes, control characters, and what is not ASCII */
+
+static int
+reserve(Packer *packer, size_t more)
+{
+    if (packer->length + more <= packer->size)
+        return READ;
+    size_t size = 2 * (packer->length + more);
+    byte *out = PyMem_Realloc(packer->out, size);
+    if (out == NULL) {
+        PyErr_NoMemory();
+        return FAILED;
+    }
+    packer->out = out;
+    packer->size = size;
+    return READ;
+}
+
+/* Writes a first byte and the number after it, the most significant byte first. */
+static size_t
+put(byte *out, byte first, uint64_t number, int bytes)
+{
+    *out++ = first;
+    for (int i = bytes - 1; i >= 0; i--)
+        *out++ = (byte)(number >> 8 * i);
+    return (size_t)bytes + 1;
+}
+
+static size_t
+put_text_head(byte *out, size_t length)
+{
+    if (length < 32)
+        return put(out, (byte)(0xa0 | length), 0, 0);
+    if (length < 1 << 8)
+        return put(out, 0xd9, length, 1);
+    return length < 1 << 16 ? put(out, 0xda, length, 2) : put(out, 0xdb, length, 4);
+}
+
+static size_t
+put_parts_head(byte *out, int is_object, size_t count)
+{
+    if (count < 16)
+        return put(out, (byte)((is_object ? 0x80 : 0x90) | count), 0, 0);
+    return count < 1 << 16 ? put(out, is_object ? 0xde : 0xdc, count, 2) : put(out, is_object ? 0xdf : 0xdd, count, 4);
+}
+
+static void
+put_whole(Packer *packer, uint64_t number, int is_negative)
+{
+    byte *out = packer->out + packer->length;
+    uint64_t coded = is_negative ? ~number + 1 : number;
+    size_t length;
+    if (!is_negative)
+        length = number < 128           ? put(out, (byte)number, 0, 0)
+            : number < 1 << 8           ? put(out, 0xcc, number, 1)
+            : number < 1 << 16          ? put(out, 0xcd, number, 2)
+            : number < (uint64_t)1 << 32 ? put(out, 0xce, number, 4)
+                                        : put(out, 0xcf, number, 8);
+    else
+        length = number <= 32            ? put(out, (byte)coded, 0, 0)
+            : number <= 1 << 7           ? put(out, 0xd0, coded, 1)
+            : number <= 1 << 15          ? put(out, 0xd1, coded, 2)
+            : number <= (uint64_t)1 << 31 ? put(out, 0xd2, coded, 4)
+                                         : put(out, 0xd3, coded, 8);
+    packer->length += length;
+}
+
+static void
+skip_blanks(Packer *packer)
+{
+    while (packer->at < packer->end && (*packer->at == ' ' || (*packer->at >= '\t' && *packer->at <= '\r'
+           && *packer->at != '\v' && *packer->at != '\f')))
+        packer->at++;
+}
+
+static int
+is_utf8(const byte *begin, const byte *end)
+{
+    PyObject *text = PyUnicode_DecodeUTF8((const char *)begin, end - begin, "strict");
+    if (text == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
+            return FAILED;
+        PyErr_Clear();
+        return UNREAD;
+    }
+    Py_DECREF(text);
+    return READ;
+}
+
+static size_t
+unescape(byte *out, const byte *at, const byte *end)
+{
+    static const char escapes[] = "bfnrt", meanings[] = "\b\f\n\r\t";
+    byte *begin = out;
+    for (; at < end; at++) {
+        byte c = *at;
+        if (c == '\\') {
+            const char *escape = strchr(escapes, *++at);
+            c = escape ? (byte)meanings[escape - escapes] : *at;
+        }
+        *out++ = c;
+    }
+    return (size_t)(out - begin);
+}
+
+/* Packs a string whose first quote is next; `name`, if given, is where it is packed. */
+static int
+pack_text(Packer *packer, Name *name)
+{
+    const byte *begin = packer->at + 1, *at = begin, *end = packer->end;
+    int has_escapes = 0, has_high = 0, result;
+    for (;; at++) {
+        while (at < end && !is_special[*at])
+            at++;
+        if (at >= end || *at < 0x20)
+            return UNREAD;
+        if (*at == '"')
+            break;
+        if (*at == '\\') {
+            has_escapes = 1;
+            if (++at >= end || *at == 0 || strchr("\"\\/bfnrt", *at) == NULL)
+                return UNREAD;
+        } else {
+            has_high = 1;
+        }
+    }
+    packer->at = at + 1;
+    if (has_high && (result = is_utf8(begin, at)) != READ)
+        return result;
+    size_t length = (size_t)(at - begin);
+    if (reserve(packer, length + MAX_HEAD) < 0)
+        return FAILED;
+    if (has_escapes) {
+        byte *out = packer->out + packer->length;
+        length = unescape(out + MAX_HEAD, begin, at);
+        size_t head = put_text_head(out, length);
+        memmove(out + head, out + MAX_HEAD, length);
+        packer->length += head;
+    } else {
+        packer->length += put_text_head(packer->out + packer->length, length);
+        memcpy(packer->out + packer->length, begin, length);
+    }
+    if (name != NULL)
+        *name = (Name){packer->length, length};
+    packer->length += length;
+    return READ;
+}
+
+static const byte *
+skip_digits(const byte *at, const byte *end)
+{
+    while (at < end && *at >= '0' && *at <= '9')
+        at++;
+    return at;
+}
+
+static int
+pack_fraction(Packer *packer, const byte *begin, size_t length)
+{
+    char text[MAX_NUMBER];
+    uint64_t bits;
+    if (length >= sizeof text)
+        return UNREAD;
+    memcpy(text, begin, length);
+    text[length] = 0;
+    double number = PyOS_string_to_double(text, NULL, NULL);
+    if (number == -1.0 && PyErr_Occurred())
+        return FAILED;
+    if (!isfinite(number))
+        return UNREAD;
+    memcpy(&bits, &number, sizeof bits);
+    packer->length += put(packer->out + packer->length, 0xcb, bits, 8);
+    return READ;
+}
+
+static int
+pack_number(Packer *packer)
+{
+    const byte *begin = packer->at, *end = packer->end, *digits = begin + (*begin == '-');
+    const byte *at = skip_digits(digits, end), *whole = at;
+    if (at == digits || (*digits == '0' && (at > digits + 1 || digits > begin)))
+        return UNREAD;
+    if (at < end && *at == '.') {
+        const byte *first = ++at;
+        if ((at = skip_digits(at, end)) == first)
+            return UNREAD;
+    }
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        at++;
+        at += at < end && (*at == '+' || *at == '-');
+        const byte *first = at;
+        if ((at = skip_digits(at, end)) == first)
+            return UNREAD;
+    }
+    packer->at = at;
+    if (at != whole)
+        return pack_fraction(packer, begin, (size_t)(at - begin));
+    if (whole - digits >= MAX_DIGITS)
+        return UNREAD;
+    uint64_t number = 0;
+    for (; digits < whole; digits++)
+        number = 10 * number + (uint64_t)(*digits - '0');
+    put_whole(packer, number, *begin == '-');
+    return READ;
+}
+
+static int
+pack_word(Packer *packer, const char *word, byte packed)
+{
+    size_t length = strlen(word);
+    if ((size_t)(packer->end - packer->at) < length || memcmp(packer->at, word, length) != 0)
+        return UNREAD;
+    packer->at += length;
+    packer->out[packer->length++] = packed;
+    return READ;
+}
+
+static int pack_value(Packer *packer, int depth);
+
+static int
+is_new(const Packer *packer, const Name *names, size_t count)
+{
+    const Name *last = &names[count - 1];
+    for (size_t i = 0; i + 1 < count; i++)
+        if (names[i].length == last->length
+            && memcmp(packer->out + names[i].begin, packer->out + last->begin, last->length) == 0)
+            return 0;
+    return 1;
+}
+
+/* Packs a name and the colon after it. */
+static int
+pack_name(Packer *packer, Name *names, size_t count)
+{
+    if (packer->at == packer->end || *packer->at != '"' || count > MAX_NAMES)
+        return UNREAD;
+    int result = pack_text(packer, &names[count - 1]);
+    if (result != READ)
+        return result;
+    skip_blanks(packer);
+    if (!is_new(packer, names, count) || packer->at == packer->end || *packer->at++ != ':')
+        return UNREAD;
+    skip_blanks(packer);
+    return READ;
+}
+
+/* Packs what stands between brackets; how much that is goes before it in the end. */
+static int
+pack_parts(Packer *packer, int depth)
+{
+    int is_object = *packer->at++ == '{', result;
+    byte close = is_object ? '}' : ']', next = ',', head[MAX_HEAD];
+    size_t begin = packer->length++, count = 0;
+    Name names[MAX_NAMES];
+    skip_blanks(packer);
+    if (packer->at < packer->end && *packer->at == close) {
+        packer->at++;
+        next = close;
+    }
+    while (next != close) {
+        count++;
+        skip_blanks(packer);
+        if (is_object && (result = pack_name(packer, names, count)) != READ)
+            return result;
+        if ((result = pack_value(packer, depth + 1)) != READ)
+            return result;
+        skip_blanks(packer);
+        if (packer->at == packer->end || ((next = *packer->at++) != close && next != ','))
+            return UNREAD;
+    }
+    size_t length = put_parts_head(head, is_object, count);
+    if (reserve(packer, MAX_HEAD) < 0)
+        return FAILED;
+    if (length > 1)
+        memmove(packer->out + begin + length, packer->out + begin + 1, packer->length - begin - 1);
+    memcpy(packer->out + begin, head, length);
+    packer->length += length - 1;
+    return READ;
+}
+
+static int
+pack_value(Packer *packer, int depth)
+{
+    if (packer->at == packer->end || depth > MAX_DEPTH)
+        return UNREAD;
+    if (reserve(packer, 2 * MAX_HEAD) < 0)
+        return FAILED;
+    switch (*packer->at) {
+    case '{':
+    case '[':
+        return pack_parts(packer, depth);
+    case '"':
+        return pack_text(packer, NULL);
+    case 't':
+        return pack_word(packer, "true", 0xc3);
+    case 'f':
+        return pack_word(packer, "false", 0xc2);
+    case 'n':
+        return pack_word(packer, "null", 0xc0);
+    }
+    return pack_number(packer);
+}
+
+static PyObject *
+pack(PyObject *module, PyObject *line)
+{
+    PyObject *packed = NULL;
+    (void)module;
+    if (!PyBytes_Check(line)) {
+        PyErr_SetString(PyExc_TypeError, "a line is bytes");
+        return NULL;
+    }
+    const byte *begin = (const byte *)PyBytes_AS_STRING(line), *end = begin + PyBytes_GET_SIZE(line);
+    Packer packer = {begin, end, NULL, 0, 0};
+    int result = reserve(&packer, (size_t)(end - begin) / 2 + 64);
+    if (result == READ)
+        result = begin < end && *begin == '{' ? pack_value(&packer, 0) : UNREAD;
+    if (result == READ && packer.at == end)
+        packed = PyBytes_FromStringAndSize((const char *)packer.out, (Py_ssize_t)packer.length);
+    PyMem_Free(packer.out);
+    if (result == FAILED || (result == READ && packer.at == end))
+        return packed;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"pack", pack, METH_O, "Return a JSON object as msgpack; None for what is not read."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_msgpack", NULL, -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC
+PyInit__msgpack(void)
+{
+    for (int i = 0; i < 256; i++)
+        is_special[i] = i < 0x20 || i >= 0x80 || i == '"' || i == '\\';
+    return PyModule_Create(&definition);
+}
