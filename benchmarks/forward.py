@@ -104,8 +104,8 @@ def main(events: int = 50_000, rounds: int = 7) -> int:
 
 def judged(theirs, ours):
     speed, cost = (ratio(ours, theirs, name) for name in ours[0])
-    yield judge("events/s by forward, times fluent-logger's", speed, at_least=3)
-    yield judge("CPU of an event sent by forward, times fluent-logger's", cost, at_most=0.333)
+    yield judge("events/s by forward, times fluent-logger's", speed, at_least=5)
+    yield judge("CPU of an event sent by forward, times fluent-logger's", cost, at_most=0.25)
 
 
 if __name__ == "__main__":
