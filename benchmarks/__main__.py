@@ -18,6 +18,7 @@ NAMES = (
     "dead_backend",
     "local_store",
     "lookup",
+    "overview",
     "forward",
     "loggly",
     "viewer",

@@ -144,7 +144,7 @@ def group_events(events: Iterable[Event], groupings: Sequence[Grouping]) -> list
     for event in events:
         for groups, grouping in zip(found, groupings, strict=True):
             duration_ns = _duration_ns(event) if grouping.is_timed else None
-            for key in _keys(event, grouping):
+            for key in keys_of(event, grouping):
                 group = groups.setdefault(key, Group())
                 group.count += 1
                 if duration_ns is not None:
@@ -152,7 +152,8 @@ def group_events(events: Iterable[Event], groupings: Sequence[Grouping]) -> list
     return found
 
 
-def _keys(event: Event, grouping: Grouping) -> list[Key]:
+def keys_of(event: Event, grouping: Grouping) -> list[Key]:
+    """Return the keys of the groups that an event is in."""
     start_ns = event.time_ns // grouping.step_ns * grouping.step_ns if grouping.step_ns else 0
     values = (dict.fromkeys(map(text_of, values_of(event, name))) or ("",) for name in grouping.fields)
     return [Key(one, start_ns) for one in product(*values)]

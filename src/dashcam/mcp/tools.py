@@ -10,6 +10,7 @@ from typing import Any
 from dashcam.event import Event, format_time
 from dashcam.find.query import And, Expression, Query, Store, Term
 from dashcam.find.related import find_related_events, find_stories
+from dashcam.find.requests import FINISHED
 from dashcam.find.values import leaves_of, text_of
 from dashcam.mcp.protocol import Tool, ToolError
 from dashcam.mcp.text import MAX_DETAIL_TOKENS, MAX_LINE, MAX_TOKENS, clean, cut, fence, fit
@@ -20,7 +21,7 @@ from dashcam.show.errors import ErrorGroup, draw_errors, find_errors
 from dashcam.show.findings import rank_causes
 from dashcam.show.fingerprint import place_of
 from dashcam.show.node import Node
-from dashcam.show.overview import FINISHED, Overview, build_overview, draw_overview
+from dashcam.show.overview import Overview, build_overview, draw_overview
 from dashcam.show.story import Story, build_story
 from dashcam.show.web.recent import story_id
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from dashcam.event import Event, format_time
 from dashcam.find.query import And, Expression, Or, Query, Store, Term
+from dashcam.find.requests import ABORTED, FINISHED
 from dashcam.show import accessors
 from dashcam.show.accessors import format_duration
 from dashcam.show.fingerprint import pattern_of
 from dashcam.show.node import Node
-from dashcam.show.overview import ABORTED, FINISHED
 from dashcam.show.story import Story
 from dashcam.show.web.recent import story_id
 

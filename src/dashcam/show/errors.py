@@ -8,9 +8,9 @@ from typing import Any
 
 from dashcam.event import NS_PER_S, Event, format_time
 from dashcam.find.query import And, Exists, Expression, Not, Or, Query, Store, Term
+from dashcam.find.requests import FINISHED
 from dashcam.show import accessors
 from dashcam.show.fingerprint import message_of, pattern_of, place_of, type_of
-from dashcam.show.overview import FINISHED
 from dashcam.show.web.recent import story_id
 
 ERROR_LINES = And(

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from dashcam.event import NS_PER_S, Event
 from dashcam.find.aggregation import DURATION, Aggregating, Durations, Grouping, Groups
-from dashcam.find.query import And, Exists, Expression, Not, Or, Query, Store, Term
+from dashcam.find.query import And, Expression, Or, Query, Store, Term
+from dashcam.find.requests import ABORTED, FINISHED
 from dashcam.show import accessors
 from dashcam.show.accessors import format_duration
 from dashcam.show.web.recent import SERVED
@@ -14,24 +15,6 @@ MIN_FAILURES = 3  # fewer are no trend
 MIN_REQUESTS = 20  # in both periods, before percentiles are compared
 MORE_FAILURES = 2  # times the share of before
 SLOWER = 1.5  # times the 95th percentile of before
-
-ABORTED = Term("event.action", "request-aborted")
-"""The reports of requests that were aborted."""
-
-FINISHED = And(
-    (
-        Term("processor.event", "transaction"),
-        Not(ABORTED),
-        Or(
-            (
-                Not(Exists("span.kind")),
-                *(Term("span.kind", kind) for kind in sorted(accessors.SERVER_KINDS)),
-                Term("transaction.type", "job"),
-            )
-        ),
-    )
-)
-"""The spans of served requests and of jobs that ended."""
 
 _BY_ROUTE = Grouping(("service.name", "http.route", "event.outcome"), is_timed=True)
 _SPANS_AT_ONCE = 100

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from dashcam.event import NS_PER_S, Event
 from dashcam.find.aggregation import DURATION, Durations
 from dashcam.find.query import And, Expression, Or, Query, Store, Term
+from dashcam.find.requests import FINISHED
 from dashcam.show import accessors
 from dashcam.show.accessors import format_duration
-from dashcam.show.overview import FINISHED
 
 CALLING_KINDS = ("client", "producer")
 

@@ -9,6 +9,8 @@ newline between two.
 `runs` says which events the file has, so that none is kept twice: by segment, the offset of each event that came in
 one batch. Other `event.id`s are segments of their own.
 
+`requests` and `request_keys` count the served requests of each block: `counts.py` has their form.
+
 `terms_N` are full-text indexes (FTS5) without a copy of their text, by the number of a block: `terms.py` has what is in
 them. Each is a partition that is filled for some time and dropped as a whole, because taking single blocks out of an
 index costs as much as putting them in. An index may know blocks that are gone, and only narrows a search.
@@ -21,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dashcam.destinations.local.counts import SCHEMA as COUNTS
 from dashcam.destinations.local.options import Options
 
 APPLICATION_ID = 0x44617368  # "Dash"
@@ -55,6 +58,7 @@ SCHEMA = (
     "CREATE TABLE meta (longest_span INTEGER NOT NULL)",
     "INSERT INTO meta VALUES (0)",
     "CREATE TABLE IF NOT EXISTS clock (trusted INTEGER NOT NULL, ahead_since INTEGER)",
+    *COUNTS,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
 )

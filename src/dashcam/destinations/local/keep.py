@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from dashcam.destinations.local import counts, runs
 from dashcam.destinations.local import file as local_file
-from dashcam.destinations.local import runs
 from dashcam.destinations.local.file import MAX_BLOCK_BYTES, MAX_BLOCK_EVENTS, MAX_SPAN_US, pack, partition_name
 from dashcam.destinations.local.retention import Age
 from dashcam.destinations.local.terms import terms_of
@@ -54,11 +54,17 @@ def keep(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], par
     newest = max(age_of(block.last_us).arrived_us for block in blocks)
     runs.note(db, runs.without(segments, refused) if refused else segments, newest)
     partition = _partition(db, partition_events)
-    rows = sorted((_insert(db, block, age_of(block.last_us)), block.terms) for block in blocks)
+    rowids = [_insert(db, block, age_of(block.last_us)) for block in blocks]
+    rows = sorted(zip(rowids, (block.terms for block in blocks), strict=True))
     db.executemany(f"INSERT INTO {partition_name(partition)} (rowid, terms) VALUES (?, ?)", rows)  # noqa: S608 - a number
+    counts.note(db, map(_lines_of, rowids, blocks))
     grown = "UPDATE partitions SET events = events + ?, newest = max(newest, ?) WHERE number = ?"
     db.execute(grown, (sum(len(block.events) for block in blocks), newest, partition))
     return refused
+
+
+def _lines_of(rowid: int, block: _Block) -> tuple[int, int, list[bytes]]:
+    return rowid, block.events[0].time_us, [event.line for event in block.events]
 
 
 def _timed(batch: Batch, indexes: Sequence[int], refused: dict[int, str]) -> Iterator[_Timed]:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+from dashcam.destinations.local import counts, former
 from dashcam.destinations.local import file as local_file
-from dashcam.destinations.local import former
 from dashcam.destinations.local import terms as by
 from dashcam.destinations.local.file import FIRST_ROWID, LAST_ROWID, Block
 from dashcam.destinations.local.glance import glance_for, is_plain, lines_with
@@ -27,6 +27,7 @@ from dashcam.destinations.local.options import Options
 from dashcam.destinations.local.terms import INDEXED, MEASURED, is_label
 from dashcam.errors import StoreEmpty, StoreUnreachable
 from dashcam.event import Event
+from dashcam.find.aggregation import Group, Grouping, Groups, group_events
 from dashcam.find.query import And, Exists, Expression, Or, Phrase, Query, Range, Term, Wildcard
 from dashcam.find.values import SEARCHED, words_of
 
@@ -57,11 +58,29 @@ class LocalStore:
 
     def find(self, query: Query) -> Iterator[Event]:
         """The events of a query, oldest first, none twice; raises `StoreUnreachable` also when there is no file yet."""
+        with self._reading() as db:
+            if not local_file.is_blank(db):
+                yield from _found(db, query)
+
+    def aggregate(self, query: Query, grouping: Grouping) -> Groups | None:
+        """Return the groups of finished requests, by fields that are counted; `None` for any others."""
+        if not counts.can_count(query, grouping):
+            return None
+        with self._reading() as db:
+            if local_file.is_blank(db):
+                return {}
+            if former.is_there(db) or not counts.has_counts(db):
+                return None
+            with _snapshot(db):
+                return _counted(db, query, grouping)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection; what goes wrong with the file is reported by its name."""
         try:
             file, db = self._connection()
             try:
-                if not local_file.is_blank(db):
-                    yield from _found(db, query)
+                yield db
             except BaseException:  # also where nobody reads on
                 db.close()
                 raise
@@ -98,6 +117,28 @@ def _found(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
     yield from _newest(db, query) if query.limit else _all(db, query)
     if db.in_transaction:
         db.execute("COMMIT")
+
+
+def _counted(db: sqlite3.Connection, query: Query, grouping: Grouping) -> Groups:
+    """Count the blocks that lie in the period, and read those at its ends."""
+    look = _Look(query)
+    groups, unread = counts.count(db, query, grouping, look.bounds)
+    ends = _ends(db, look.bounds)
+    blocks = (block for some in _chunks([*unread, *ends], MAX_NAMED) for block in _read(db, some))
+    read = group_events((event for block in blocks for *_, event in look.through(block)), [grouping])[0]
+    for key, group in read.items():
+        groups.setdefault(key, Group()).merge(group)
+    return groups
+
+
+def _ends(db: sqlite3.Connection, bounds: tuple[int, int]) -> list[int]:
+    """Return the blocks that lie in a period in part."""
+    ends = (
+        "SELECT rowid FROM blocks WHERE rowid BETWEEN ?1 AND ?3 AND first < ?1 AND first <= ?2"
+        " UNION SELECT rowid FROM blocks WHERE rowid > ?2 AND rowid <= ?4 AND first <= ?2"
+    )
+    span = _longest_span(db)
+    return [rowid for (rowid,) in db.execute(ends, (*bounds, *(min(one + span, LAST_ROWID) for one in bounds)))]
 
 
 def _newest(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
@@ -141,8 +182,9 @@ class _Look:
     def __init__(self, query: Query) -> None:
         self._matches = query.expression.matches
         self._glance = glance_for(query.expression)
-        self._low = FIRST_ROWID if query.since_ns is None else -(-query.since_ns // 1000)
-        self._high = LAST_ROWID if query.until_ns is None else -(-query.until_ns // 1000) - 1
+        low = FIRST_ROWID if query.since_ns is None else -(-query.since_ns // 1000)
+        high = LAST_ROWID if query.until_ns is None else -(-query.until_ns // 1000) - 1
+        self.bounds = low, high
         self._number = itertools.count()
 
     def through(self, block: Block, *, newest_first: bool = False) -> Iterator[_Found]:
@@ -154,7 +196,7 @@ class _Look:
             lines = enumerate(block.text.split(b"\n"))
         for number, line in reversed([*lines]) if newest_first else lines:
             time_us = block.first_us + block.since[number]
-            if not self._low <= time_us <= self._high:
+            if not self.bounds[0] <= time_us <= self.bounds[1]:
                 continue
             seen = self._glance.decide(line) if is_plain_block or is_plain(line) else None
             if seen is not False and (event := _event(line)) and (seen or self._matches(event)):

@@ -1,0 +1,222 @@
+"""The served requests of each block, so that an overview of a million of them reads none.
+
+`requests` has a row for a block with such requests: 12 bytes for each, the number of its key and the nanoseconds that
+it took. A key, in `request_keys`, is what its `COLUMNS` hold. A block whose `records` are null has to be read.
+"""
+
+import sqlite3
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from dashcam.event import Event
+from dashcam.find.aggregation import DURATION, EDGES_NS, Durations, Group, Grouping, Groups, Key, bucket_of, keys_of
+from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
+from dashcam.find.requests import FINISHED
+from dashcam.find.values import values_of
+
+SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS requests (rowid INTEGER PRIMARY KEY, first INTEGER NOT NULL, records BLOB)",
+    "CREATE TABLE IF NOT EXISTS request_keys (number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE)",
+    """
+    CREATE TRIGGER IF NOT EXISTS forget_requests AFTER DELETE ON blocks
+    BEGIN DELETE FROM requests WHERE rowid = old.rowid; END
+    """,
+)
+
+COLUMNS = (
+    "service.name",
+    "service.version",
+    "service.environment",
+    "http.route",
+    "http.request.method",
+    "http.response.status_code",
+    "event.outcome",
+    "event.dataset",
+)
+"""The fields that requests are counted and chosen by."""
+
+MAX_KEYS = 20_000  # a route that is an address would give each request a key of its own
+
+_RECORD = struct.Struct("<Iq")
+_UNKNOWN_NS = -(2**63)
+_PATHS = tuple(tuple(name.split(".")) for name in COLUMNS)
+_DOTTED = frozenset({"log.level", "ecs.version"})
+_MARK = b'"transaction"'
+
+
+def has_counts(db: sqlite3.Connection) -> bool:
+    """Return whether the requests of every block of a file are counted."""
+    return db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'requests'").fetchone() is not None
+
+
+def note(db: sqlite3.Connection, blocks: Iterable[tuple[int, int, Sequence[bytes]]]) -> None:
+    """Note the requests of some blocks, each with its number, its first time and its lines."""
+    numbers: dict[bytes, int] = {}
+    rows = []
+    for rowid, first_us, lines in blocks:
+        counted = [one for line in lines if _MARK in line or b"\\u" in line for one in _counted(line)]
+        if counted:
+            rows.append((rowid, first_us, _records(db, counted, numbers)))
+    db.executemany("INSERT INTO requests VALUES (?, ?, ?)", rows)
+
+
+def _counted(line: bytes) -> Iterator[tuple[bytes, Any]]:
+    """Yield the key of a request that ended, and the time it took; nothing for any other event."""
+    try:
+        event = Event.from_store(line)
+    except ValueError:  # a search leaves it out as well
+        return
+    if _is_usual(event.fields):
+        if _is_finished(event.fields):
+            key = [[] if (value := _value(event.fields, path)) is None else [value] for path in _PATHS]
+            yield orjson.dumps(key), _value(event.fields, ("event", "duration"))
+    elif FINISHED.matches(event):
+        yield orjson.dumps([values_of(event, name) for name in COLUMNS]), next(iter(values_of(event, DURATION)), None)
+
+
+def _is_usual(fields: Mapping[str, Any]) -> bool:
+    """Return whether each value that counts stands where Dashcam writes it, and not in a list."""
+    if any("." in name and name not in _DOTTED for name in fields):
+        return False
+    return not any(
+        isinstance(fields.get(name), list) for name in ("service", "http", "event", "span", "processor", "transaction")
+    ) and not any(isinstance(_value(fields, path), list | dict) for path in (*_PATHS, *_DECIDING))
+
+
+_KIND, _TYPE, _ACTION, _PROCESSOR = _DECIDING = (
+    ("span", "kind"),
+    ("transaction", "type"),
+    ("event", "action"),
+    ("processor", "event"),
+)
+
+
+def _is_finished(fields: Mapping[str, Any]) -> bool:
+    """Return what `FINISHED` does, at a tenth of the time."""
+    if _value(fields, _PROCESSOR) != "transaction" or _value(fields, _ACTION) == "request-aborted":
+        return False
+    return _value(fields, _KIND) in {None, "server", "consumer"} or _value(fields, _TYPE) == "job"
+
+
+def _value(fields: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = fields
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _records(db: sqlite3.Connection, counted: Iterable[tuple[bytes, Any]], numbers: dict[bytes, int]) -> bytes | None:
+    """Return the records of a block; `None` where it has to be read."""
+    records = []
+    for key, duration in counted:
+        number = numbers.get(key) or _number(db, key)
+        is_whole = type(duration) is int and abs(duration) < 2**63
+        if number is None or (duration is not None and not is_whole):
+            return None
+        numbers[key] = number
+        records.append(_RECORD.pack(number, _UNKNOWN_NS if duration is None else duration))
+    return b"".join(records)
+
+
+def _number(db: sqlite3.Connection, key: bytes) -> int | None:
+    """Return the number of a key, a new one where it has none; `None` when there are too many keys."""
+    found = db.execute("SELECT number FROM request_keys WHERE key = ?", (key,)).fetchone()
+    if found:
+        return int(found[0])
+    number = db.execute("INSERT INTO request_keys (key) VALUES (?) RETURNING number", (key,)).fetchone()[0]
+    if number <= MAX_KEYS:
+        return int(number)
+    db.execute("DELETE FROM request_keys WHERE number = ?", (number,))
+    return None
+
+
+def can_count(query: Query, grouping: Grouping) -> bool:
+    """Return whether keys are enough to answer: of finished requests, and by their `COLUMNS` alone."""
+    parts = list(_parts(query.expression))
+    if FINISHED not in parts or grouping.step_ns or not set(grouping.fields) <= set(COLUMNS):
+        return False
+    return all(part == FINISHED or _is_of_columns(part) for part in parts)
+
+
+def _parts(expression: Expression) -> Iterator[Expression]:
+    if isinstance(expression, And) and expression != FINISHED:
+        for part in expression.parts:
+            yield from _parts(part)
+    else:
+        yield expression
+
+
+def _is_of_columns(expression: Expression) -> bool:
+    match expression:
+        case MatchAll():
+            return True
+        case And(parts) | Or(parts):
+            return all(map(_is_of_columns, parts))
+        case Not(part):
+            return _is_of_columns(part)
+        case Phrase(field=field) | Term(field) | Wildcard(field) | Range(field) | Exists(field):
+            return field in COLUMNS
+    return False
+
+
+def count(
+    db: sqlite3.Connection, query: Query, grouping: Grouping, bounds: tuple[int, int]
+) -> tuple[Groups, list[int]]:
+    """Return the groups of the blocks that lie in a period, and the blocks in it that have to be read.
+
+    `bounds` are the microseconds of the first and the last moment.
+    """
+    wanted = [part for part in _parts(query.expression) if part != FINISHED]
+    keys = _wanted_keys(db, wanted, grouping)
+    rows = db.execute("SELECT rowid, records FROM requests WHERE rowid BETWEEN ?1 AND ?2 AND first >= ?1", bounds)
+    times: dict[int, list[int]] = {number: [] for number in keys}
+    joined, unread = [], []
+    for rowid, records in rows:
+        if records is None:
+            unread.append(rowid)
+        else:
+            joined.append(records)
+    for number, took_ns in _RECORD.iter_unpack(b"".join(joined)):
+        if number in times:
+            times[number].append(took_ns)
+    return _groups(keys, times, grouping), unread
+
+
+def _wanted_keys(db: sqlite3.Connection, wanted: Sequence[Expression], grouping: Grouping) -> dict[int, list[Key]]:
+    """Return the keys of a grouping that a request with a key number counts for."""
+    found = {}
+    for number, text in db.execute("SELECT number, key FROM request_keys"):
+        event = Event(dict(zip(COLUMNS, orjson.loads(text), strict=True)))
+        if all(part.matches(event) for part in wanted):
+            found[number] = keys_of(event, grouping)
+    return found
+
+
+def _groups(keys: Mapping[int, list[Key]], times: Mapping[int, list[int]], grouping: Grouping) -> Groups:
+    groups: Groups = {}
+    for number, took_ns in times.items():
+        durations = durations_of(took_ns) if grouping.is_timed and took_ns else Durations()
+        for key in keys[number] if took_ns else ():
+            groups.setdefault(key, Group()).merge(Group(len(took_ns), durations))
+    return groups
+
+
+def durations_of(took_ns: list[int]) -> Durations:
+    """Return the durations of some times, those that are known."""
+    took_ns.sort()
+    known = took_ns[bisect_left(took_ns, _UNKNOWN_NS + 1) :]
+    if not known:
+        return Durations()
+    buckets, at = {}, 0
+    while at < len(known):
+        bucket = bucket_of(known[at])
+        end = bisect_left(known, EDGES_NS[bucket + 1], at)
+        buckets[bucket] = end - at
+        at = end
+    return Durations(buckets, known[0], known[-1])
