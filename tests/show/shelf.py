@@ -9,7 +9,8 @@ from dashcam.event import Event
 from dashcam.find.language import parse
 from dashcam.find.query import Query
 from dashcam.find.related import find_related_events
-from dashcam.show.web.app import Finder, create_app, serve
+from dashcam.show.web.app import create_app, serve
+from dashcam.show.web.finder import Finder
 
 
 class Shelf:

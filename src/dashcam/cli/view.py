@@ -31,7 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     from dashcam.find.language import parse
     from dashcam.find.related import find_related_events
     from dashcam.record.masking import mask_event
-    from dashcam.show.web.app import Finder, create_app, serve
+    from dashcam.show.web.app import create_app, serve
+    from dashcam.show.web.finder import Finder
 
     settings = load_settings()
     finder = Finder(partial(open_store, settings.routes[0]), parse, find_related_events, mask_event)

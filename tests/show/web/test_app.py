@@ -21,6 +21,9 @@ from ..shelf import Shelf, finder
 SOON_NS = events.START_NS + 60 * 10**9
 
 
+PAGES = ["/", "/requests", "/events", "/errors", "/map", "/summary", f"/story?id={events.REQUEST_ID}"]
+
+
 @pytest.fixture
 def shelf():
     return Shelf(events.created())
@@ -35,7 +38,7 @@ def text_of(answer):
     return html.unescape(re.sub(r"<[^>]*>", "", answer.text))
 
 
-@pytest.mark.parametrize("path", ["/", "/events", "/events?q=level:eror", f"/story?id={events.REQUEST_ID}", "/lost"])
+@pytest.mark.parametrize("path", [*PAGES, "/events?q=level:eror", "/lost"])
 def test_every_page_is_under_the_policy(client, path):
     """No script but the viewer's own file, from nowhere else."""
     answer = client.get(path)
@@ -45,7 +48,7 @@ def test_every_page_is_under_the_policy(client, path):
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/", "/events", f"/story?id={events.REQUEST_ID}", "/event?id=x"])
+@pytest.mark.parametrize("path", [*PAGES, "/event?id=x"])
 def test_no_page_has_inline_script_or_style(client, path):
     """The policy would block it."""
     text = client.get(path).text
@@ -56,7 +59,7 @@ def test_no_page_has_inline_script_or_style(client, path):
 
 def test_requests_are_listed_with_outcome_and_duration(client):
     """One row for a request, whatever number of services took part."""
-    text = text_of(client.get("/"))
+    text = text_of(client.get("/requests"))
 
     assert re.search(r"POST /cars\s+201\s+42.3 ms\s+cars, parts\s+" + events.REQUEST_ID, text)
     assert text.count("POST /") == 1
@@ -117,7 +120,7 @@ def test_a_store_that_cannot_be_reached_is_named(client, shelf):
     """503, and what the store said."""
     shelf.broken = "Elasticsearch at http://127.0.0.1:9 gives no answer."
 
-    for path in ("/", "/events", f"/story?id={events.REQUEST_ID}"):
+    for path in PAGES:
         answer = client.get(path)
         assert (answer.status_code, shelf.broken in answer.text) == (503, True)
 
@@ -154,7 +157,7 @@ def test_an_address_without_an_id_is_a_bad_request(client, path):
 @pytest.mark.parametrize(("host", "status"), [("localhost:7411", 200), ("[::1]:7411", 200), ("evil.example", 400)])
 def test_only_our_own_names_are_answered(client, host, status):
     """A name that a stranger made lead here (DNS rebinding) reads nothing."""
-    answer = client.get("/", headers={"Host": host})
+    answer = client.get("/requests", headers={"Host": host})
 
     assert answer.status_code == status
     assert (events.REQUEST_ID in answer.text) == (status == 200)
@@ -168,7 +171,7 @@ def test_rows_alone_are_sent_to_a_live_page(client):
     assert rows.count("<tr ") == 10
     assert "<html" not in rows
     assert client.get(f"/events?rows=1&q=&after={later}").text == ""
-    assert client.get("/?rows=1").text.count("<tr ") == 1
+    assert client.get("/requests?rows=1").text.count("<tr ") == 1
 
 
 def test_older_events_are_one_click_away():
@@ -176,7 +179,7 @@ def test_older_events_are_one_click_away():
     client = create_app(finder(Shelf(events.long(600))), clock=lambda: SOON_NS).test_client()
     first = client.get("/events?q=message:row")
     older = html.unescape(re.search(r'href="([^"]*)">Older', first.text)[1])
-    second = client.get(f"/events{older}")
+    second = client.get(older)
 
     assert first.text.count('<tr id="') == second.text.count('<tr id="') == 200
     assert not set(re.findall(r'<tr id="([^"]+)', first.text)) & set(re.findall(r'<tr id="([^"]+)', second.text))
@@ -185,7 +188,7 @@ def test_older_events_are_one_click_away():
 @pytest.mark.parametrize("since", ["15m", "1h", "24h", "7d", "all", "nonsense"])
 def test_the_time_to_look_back_is_chosen(client, since):
     """What is not known counts as a day."""
-    assert events.REQUEST_ID in client.get(f"/?since={since}").text
+    assert events.REQUEST_ID in client.get(f"/requests?since={since}").text
 
 
 class Elements(HTMLParser):
@@ -203,7 +206,7 @@ class Elements(HTMLParser):
 def test_hostile_events_are_text(shelf, client):
     """Nothing that was logged becomes an element or an attribute."""
     shelf.events[:] = events.hostile()
-    for path in ("/", "/events", f"/story?id={events.REQUEST_ID}", f"/story.html?id={events.REQUEST_ID}"):
+    for path in (*PAGES, f"/story.html?id={events.REQUEST_ID}"):
         text = client.get(path).text
         found = Elements()
         found.feed(text)
@@ -282,13 +285,13 @@ def test_requests_are_filtered(shelf, client, query, ids):
     shelf.events = served("fine", 200) + served("missed", 404, "/cars/7") + served("slow", 200, took_ms=300)
 
     for rows in ("", "rows=1&"):
-        text = client.get(f"/?{rows}{query.replace('>', '%3E').replace('<', '%3C')}").text
+        text = client.get(f"/requests?{rows}{query.replace('>', '%3E').replace('<', '%3C')}").text
         assert set(re.findall(r'<tr id="row-(\w+)"', text)) == ids
 
 
 def test_a_filter_that_cannot_be_read_is_an_answer(client):
     """With the reason and the filters as they were."""
-    answer = client.get("/?status=abc")
+    answer = client.get("/requests?status=abc")
 
     assert answer.status_code == 400
     assert "'abc' is not a value of http.response.status_code" in text_of(answer)
@@ -299,7 +302,7 @@ def test_a_404_is_not_a_success(shelf, client):
     """The service did what it had to; the caller did not get what it asked for."""
     shelf.events = served("missed", 404)
 
-    assert "✓" not in client.get("/").text
+    assert "✓" not in client.get("/requests").text
     assert "✓" not in client.get("/story?id=missed").text
 
 
@@ -307,7 +310,7 @@ def test_the_path_is_shown_beside_the_route(shelf, client):
     """The route alone does not say which car."""
     shelf.events = served("one", 200, "/cars/7", "/cars/<id>")
 
-    assert "GET /cars/<id> /cars/7" in text_of(client.get("/"))
+    assert "GET /cars/<id> /cars/7" in text_of(client.get("/requests"))
     assert "/cars/7" in text_of(client.get("/story?id=one"))
 
 
@@ -315,7 +318,7 @@ def test_errors_are_counted_in_a_row_and_in_what_is_folded(shelf, client):
     """Of the request, and of what lies in a span."""
     shelf.events = events.failed()
 
-    assert '<td class="number errors"><b class="bad">5</b></td>' in client.get("/").text
+    assert '<td class="number errors"><b class="bad">5</b></td>' in client.get("/requests").text
     assert "4 failed inside" in client.get(f"/story?id={events.REQUEST_ID}").text
 
 
@@ -323,9 +326,19 @@ def test_an_empty_store_is_not_an_error(client, shelf):
     """Nothing was shipped yet; the page says what to look at."""
     shelf.is_empty = True
 
-    for path in ("/", "/events", "/?rows=1", "/events?q=golf-1", "/events?q=0193a1b2c3d4e5f601020304"):
+    for path in (
+        "/",
+        "/errors",
+        "/map",
+        "/summary",
+        "/requests",
+        "/events",
+        "/requests?rows=1",
+        "/events?q=golf-1",
+        "/events?q=0193a1b2c3d4e5f601020304",
+    ):
         assert client.get(path).status_code == 200
-    assert "nothing was shipped yet" in text_of(client.get("/"))
+    assert "nothing was shipped yet" in text_of(client.get("/requests"))
     assert client.get("/story?id=golf-1").status_code == 404
 
 
@@ -334,6 +347,155 @@ def test_no_name_of_a_strangers_is_an_element_of_the_page(shelf, client):
     shelf.events = served("q", 200)
     shelf.events[0].fields["event"]["id"] = "story-events"
 
-    for path in ("/", "/events", "/story?id=q"):
+    for path in ("/requests", "/events", "/story?id=q"):
         ids = re.findall(r'\sid="([^"]*)"', client.get(path).text)
         assert len(ids) == len(set(ids))
+
+
+def traffic(count, status=200, route="/cars", at_ms=0, took_ms=10):
+    """Requests of one route, a millisecond apart, each with an ID of its own."""
+    cars = events.Service("cars", [], segment=f"{route}-{status}-{at_ms}"[-24:])
+    for number in range(count):
+        cars.request_id = f"{route.strip('/')}-{at_ms}-{number}"
+        cars.server(at_ms + number, took_ms, f"GET {route}", status, f"{at_ms + number:016x}")
+    return cars.events
+
+
+def test_the_first_page_says_what_is_wrong(shelf, client):
+    """Counts, shares and percentiles by route, what they were before, and what changed in words."""
+    hour_ms = 3_600_000
+    shelf.events = traffic(40) + traffic(30, at_ms=-hour_ms) + traffic(10, 500, at_ms=50)
+    shelf.events += traffic(2, route="/wheels") + traffic(3, route="/paint", at_ms=-hour_ms)
+    text = re.sub(r"\s+", " ", text_of(client.get("/")))
+
+    assert "cars /cars fails more: 20.0%, before 0.0%" in text
+    assert "cars /paint is gone: 3 requests before" in text
+    assert "cars /wheels is new: 2 requests" in text
+    assert re.search(r"cars /cars 50before 30 0.01 20.0%before 0.0% 10.0 msbefore 10.0 ms", text)
+
+
+def test_a_route_of_the_first_page_leads_to_its_requests(shelf, client):
+    """Those of the same service, route and period, and no others."""
+    shelf.events = traffic(3) + traffic(2, route="/wheels", at_ms=10)
+    link = html.unescape(re.search(r'<th scope="row"><a href="([^"]*)">/wheels', client.get("/").text)[1])
+
+    ids = re.findall(r'<tr id="row-([\w-]+)"', client.get(link).text)
+    assert sorted(ids) == ["wheels-10-0", "wheels-10-1"]
+
+
+def test_groups_of_errors_lead_to_the_newest_story(shelf, client):
+    """One row for each kind of error, with its place and its count."""
+    shelf.events = events.failed()
+    answer = client.get("/errors")
+
+    assert "psycopg2.errors.CheckViolation" in text_of(answer)
+    assert f'href="/story?id={events.REQUEST_ID}"' in answer.text
+
+
+def test_the_map_has_each_place_and_each_way(client):
+    """Drawn, and as a table for whoever cannot see the drawing."""
+    answer = client.get("/map")
+
+    assert re.findall(r'<g class="box (\w+)"><title>([\w ]+)', answer.text) == [
+        ("service", "cars"),
+        ("database", "postgresql cars"),
+        ("service", "parts"),
+        ("database", "postgresql parts"),
+    ]
+    assert re.search(r"cars\s*parts\s*1\s*0.00\s*0\s*0", text_of(answer))
+
+
+def test_a_call_without_an_answer_is_drawn_broken(shelf, client):
+    """And counted as such."""
+    cars = events.Service("cars", [])
+    cars.server(0, 9, "GET /cars", 502, events.ROOT)
+    cars.client(1, 5, "GET http://parts:5000/wheels", 0, "2" * 16, parent=events.ROOT)
+    shelf.events = cars.events
+
+    assert '<g class="arrow broken">' in client.get("/map").text
+
+
+def test_a_failed_story_is_held_against_a_good_one(shelf, client):
+    """The nearest of the same route, chosen by the viewer; the story has the link."""
+    good = events.Service("cars", [], request_id="good", trace_id="d" * 32, segment="e" * 24)
+    good.server(-500, 20, "POST /cars", 201, "e" * 16)
+    shelf.events = events.failed() + good.events
+    answer = client.get(f"/compare?id={events.REQUEST_ID}")
+
+    assert answer.status_code == 200
+    assert "http.response.status_code: 502 → 201" in text_of(answer)
+    assert "Compare with a good one" in client.get(f"/story?id={events.REQUEST_ID}").text
+
+
+def test_a_story_like_no_other_is_compared_with_none(shelf, client):
+    """404, and why."""
+    assert "so there is none to compare it with" in client.get(f"/compare?id={events.REQUEST_ID}").text
+
+
+def test_the_summary_counts_all_events_of_a_list(shelf, client):
+    """Not only those of the page: by level over time, and by value."""
+    shelf.events = events.long(600)
+    text = client.get("/summary?of=events&q=message:row&since=1h").text
+    counts = json.loads(re.search(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)[1])
+    found = sum(
+        query_count for query_count in (int(part.split()[0]) for bar in counts for part in bar.split(", ") if part)
+    )
+
+    assert len(counts) in {60, 61}
+    assert f"<b>{found}</b> events" in text
+    assert found == sum("row" in event.get("message") for event in shelf.events)
+
+
+def test_a_value_narrows_the_list(client):
+    """Its link adds it to the search."""
+    text = client.get("/summary?of=events&q=car").text
+    link = html.unescape(re.search(r'<a href="([^"]*)">parts</a>', text)[1])
+
+    assert 'service:"parts"' in html.unescape(client.get(link).text)
+    assert "parts wanted" not in client.get(link).text
+
+
+def test_labels_become_columns_and_facets(shelf, client):
+    """Both stand in the address."""
+    text = client.get("/summary?of=events&q=&facet=car_id").text
+    assert 'aria-label="labels.car_id"' in text
+    column = html.unescape(re.search(r'<a class="column" href="([^"]*car_id[^"]*)"', text)[1])
+
+    page_text = client.get(column).text
+    assert '<th scope="col">car_id</th>' in page_text
+    assert re.search(rf'<td class="value">{events.CAR_ID}</td>', page_text)
+
+
+def test_a_period_in_the_address_stays_where_it_is(client):
+    """Whatever the time is when somebody follows the link."""
+    here = "from=2026-11-24T01:35:46.000Z&to=2026-11-24T01:35:47.000Z"
+    for path in ("/", "/requests", "/events", "/errors", "/map"):
+        text = client.get(f"{path}?{here}").text
+        assert '<time datetime="2026-11-24T01:35:46.000000Z">' in text
+        assert "Back to" in text
+    assert events.REQUEST_ID in client.get(f"/requests?{here}").text
+    assert events.REQUEST_ID not in client.get(f"/requests?{here.replace('T01', 'T00')}").text
+
+
+def test_times_can_be_of_the_readers_own_zone(client):
+    """The address says so; the browser does it."""
+    assert '<body data-zone="local">' in client.get("/events?zone=local").text
+    assert "When, local time" in client.get("/events?zone=local").text
+    assert "When, UTC" in client.get("/events").text
+
+
+@pytest.mark.parametrize("path", ["/", "/errors", "/map", "/requests"])
+def test_a_search_that_cannot_be_read_is_an_answer_on_every_page(client, path):
+    """With the reason, and what was typed."""
+    answer = client.get(f"{path}?q=level:eror")
+
+    assert answer.status_code == 400
+    assert 'value="level:eror"' in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", "/errors", "/map", "/requests", "/events"])
+def test_a_quiet_time_is_said_to_be_quiet(shelf, client, path):
+    """Not an empty table."""
+    shelf.events = []
+
+    assert "in this time" in text_of(client.get(path))

@@ -32,6 +32,10 @@ SWITCHES = [
 
 STORY = f"/story?id={events.REQUEST_ID}"
 
+COMPARED = f"/compare?id={events.REQUEST_ID}&other=good"
+
+PAGES = ["/", "/requests", "/events?q=level:error", "/errors", "/map", STORY, COMPARED]
+
 
 @pytest.fixture(scope="module")
 def chromium():
@@ -46,6 +50,14 @@ def chromium():
 @pytest.fixture
 def shelf():
     return Shelf(events.failed())
+
+
+@pytest.fixture
+def good(shelf):
+    """A good request beside the failed one, a second before."""
+    cars = events.Service("cars", [], request_id="good", trace_id="d" * 32, segment="e" * 24)
+    cars.server(-1000, 20, "POST /cars", 201, "e" * 16)
+    shelf.events += cars.events
 
 
 @pytest.fixture
@@ -78,13 +90,18 @@ def open_page(chromium, address):
     assert complaints == []
 
 
+def settle(page):
+    """Wait until what a page asks for after it was drawn is there."""
+    page.locator("[aria-busy]").wait_for(state="detached")
+
+
 def shown_rows(page):
     return page.locator("table.story tbody tr:visible").count()
 
 
 def test_a_whole_row_is_the_link(open_page):
     """Wherever it is clicked; and its text is one of the story's."""
-    page = open_page("/")
+    page = open_page("/requests")
 
     box = page.locator(".requests tbody tr").bounding_box()
     page.mouse.click(box["x"] + box["width"] - 20, box["y"] + box["height"] / 2)
@@ -114,7 +131,7 @@ def test_a_span_called_events_has_details(open_page, shelf):
 
 def test_a_search_leads_to_the_event_in_its_story(open_page):
     """Type, press Enter, click."""
-    page = open_page("/")
+    page = open_page("/requests")
     page.keyboard.press("/")
     page.keyboard.type('level:error "could not be made"')
     page.keyboard.press("Enter")
@@ -136,7 +153,7 @@ def test_a_fault_in_a_search_is_marked(open_page):
 
 def test_a_request_is_opened_from_the_list(open_page):
     """It is marked as failed there, and its services have colours of their own."""
-    page = open_page("/")
+    page = open_page("/requests")
     assert "is-error" in page.locator("tbody tr").get_attribute("class")
     page.get_by_role("link", name="POST /cars").click()
 
@@ -215,7 +232,7 @@ def test_a_live_page_takes_in_what_comes(open_page, shelf):
 
 def test_a_live_list_of_requests_takes_in_new_ones(open_page, shelf):
     """And corrects those whose end is known later."""
-    page = open_page("/?live=1")
+    page = open_page("/requests?live=1")
     page.locator("tbody tr", has_text="502").wait_for()
     fresh = events.Service("cars", [], request_id="fresh", segment="f" * 24)
     fresh.server(500, 1, "GET /cars", 200, events.ROOT)
@@ -247,11 +264,12 @@ def test_a_link_to_an_event_opens_it(open_page):
     assert shared.locator(".details h2").inner_text() == "parts could not be made"
 
 
-@pytest.mark.parametrize("path", ["/", "/events", STORY])
+@pytest.mark.parametrize("path", PAGES)
 def test_hostile_events_do_nothing(open_page, address, shelf, path):
     """No script runs, no element is made, nothing is asked from elsewhere."""
     shelf.events[:] = events.hostile()
-    page = open_page(path)
+    page = open_page("/story?id=" + events.REQUEST_ID if path == COMPARED else path)
+    settle(page)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     for row in page.locator("table.story tbody tr").all():
@@ -278,17 +296,18 @@ def test_the_policy_stops_what_escaping_would_miss(chromium, address):
 def test_dark_and_light_follow_the_system(open_page):
     """Ink on paper, or the other way round."""
     grounds = [
-        open_page("/", color_scheme=scheme).evaluate("getComputedStyle(document.body).backgroundColor")
+        open_page("/requests", color_scheme=scheme).evaluate("getComputedStyle(document.body).backgroundColor")
         for scheme in ("light", "dark")
     ]
 
     assert grounds == ["rgb(251, 251, 250)", "rgb(18, 20, 24)"]
 
 
-@pytest.mark.parametrize("path", ["/", "/events?q=level:error", "/events?q=level:eror", STORY])
-def test_a_phone_shows_everything_without_scrolling_sideways(open_page, path):
+@pytest.mark.parametrize("path", [*PAGES, "/events?q=level:eror"])
+def test_a_phone_shows_everything_without_scrolling_sideways(open_page, good, path):
     """390 pixels are enough."""
     page = open_page(path, viewport={"width": 390, "height": 844})
+    settle(page)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
@@ -304,10 +323,16 @@ def test_without_script_a_story_is_whole(open_page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/", "/events?q=level:error", "/events?q=level:eror", STORY, "/story?id=nothing"])
-def test_axe_finds_nothing_serious(open_page, path, scheme):
+@pytest.mark.parametrize(
+    "path",
+    [*PAGES, "/events?q=level:eror", "/story?id=nothing"],
+)
+def test_axe_finds_nothing_serious(open_page, good, path, scheme):
     """Names, roles, contrast: the rules of axe-core."""
     page = open_page(path, color_scheme=scheme)
+    settle(page)
+    for values in page.get_by_text("Values of").all():
+        values.click()
     if path == STORY:
         page.get_by_text("parts could not be made").click()
     found = Axe().run(page).response["violations"]
@@ -363,3 +388,102 @@ def test_ten_thousand_events_stay_usable(open_page, shelf):
     page.get_by_role("button", name="Fold all").click()
 
     assert page.locator("table.story tbody tr:visible").count() == 5001
+
+
+def test_a_period_is_chosen_by_dragging(open_page):
+    """The list then has that period alone, and so has its address."""
+    page = open_page("/events?since=1h")
+    settle(page)
+    box = page.locator(".histogram svg").bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 40, box["y"] + 30, steps=3)
+    page.mouse.up()
+    page.wait_for_url("**from=*")
+
+    assert page.locator(".period").inner_text().startswith("2026-11-24 01:3")
+    assert page.locator("table.events tbody tr").count() == 7
+
+
+def test_a_period_is_chosen_by_keys(open_page):
+    """Arrows move, Shift extends, Enter goes there; what is chosen is said."""
+    page = open_page("/events?since=1h")
+    settle(page)
+    page.locator(".histogram svg").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(".said-bar").inner_text().startswith("2026-11-24 01:3")
+    page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**from=*")
+
+    assert "Back to 1 hour" in page.locator(".period").inner_text()
+
+
+def test_a_value_narrows_the_list_and_the_address(open_page):
+    """One click; and back again with the browser's own button."""
+    page = open_page("/events")
+    settle(page)
+    page.get_by_text("Values of").click()
+    page.get_by_role("region", name="service").get_by_role("link", name="parts").click()
+    page.wait_for_url("**service*")
+
+    services = page.locator("table.events tbody tr td:nth-child(3)").all_inner_texts()
+    assert set(services) == {"parts"}
+
+
+def test_a_list_goes_on_when_its_end_comes_near(open_page, shelf):
+    """Page after page, no row twice, until there is no more."""
+    shelf.events[:] = events.long(600)
+    page = open_page("/events?q=message:row")
+    total = sum("row" in event.get("message") for event in shelf.events)
+    while page.locator(".older a").count():
+        page.keyboard.press("End")
+        page.wait_for_timeout(50)
+
+    ids = page.locator("table.events tbody tr").evaluate_all("rows => rows.map(row => row.id)")
+    assert (len(ids), len(set(ids))) == (total, total)
+
+
+def test_local_time_is_the_browsers(open_page):
+    """The switch is in the page, its state in the address."""
+    page = open_page("/events", timezone_id="Asia/Tokyo")
+    page.get_by_role("link", name="Show local time").click()
+    page.wait_for_url("**zone=local*")
+
+    assert page.locator("table.events time").first.inner_text().startswith("2026-11-24 10:35:46")
+    assert page.get_by_role("link", name="Show UTC").is_visible()
+
+
+def test_from_the_overview_to_the_story_by_keyboard(open_page):
+    """Tab and Enter alone."""
+    page = open_page("/")
+    settle(page)
+    page.get_by_role("table").get_by_role("link", name="/cars").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/requests?*")
+    page.get_by_role("link", name="POST /cars").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/story?id=*")
+
+
+def test_the_map_is_readable_with_sixty_places(open_page, shelf):
+    """No box stands on another, and each has its name."""
+    shelf.events[:] = []
+    for number in range(59):
+        service = events.Service(f"service-{number}", shelf.events, request_id=f"r{number}", trace_id=f"{number:032x}")
+        service.server(number, 5, "GET /", 200, f"{number + 1:016x}")
+        target = f"http://service-{(number + 1) % 59 if number % 3 else number // 2}:80/"
+        service.client(number, 4, f"GET {target}", 200, f"{number + 1000:016x}", parent=f"{number + 1:016x}")
+    page = open_page("/map")
+
+    boxes = page.locator(".map .box rect").evaluate_all(
+        "all => all.map(one => { const b = one.getBBox(); return [b.x, b.y, b.x + b.width, b.y + b.height]; })"
+    )
+    assert len(boxes) >= 59
+    crossing = [
+        (a, b)
+        for i, a in enumerate(boxes)
+        for b in boxes[:i]
+        if a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    ]
+    assert crossing == []

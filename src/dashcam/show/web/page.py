@@ -7,6 +7,7 @@ and the policy allows no script and no style but the viewer's own two files (Con
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -18,14 +19,15 @@ import jinja2
 import orjson
 from markupsafe import Markup, escape
 
-from dashcam.event import Event, format_time
+from dashcam.errors import QueryError
+from dashcam.event import NS_PER_S, Event, format_time
 from dashcam.show import accessors, ansi
 from dashcam.show.accessors import format_duration
 from dashcam.show.story import Story
+from dashcam.show.web import histogram
+from dashcam.show.web.address import TIME_RANGES, Address, spell_moment
 from dashcam.show.web.recent import story_id
 from dashcam.show.web.waterfall import MAX_LABELS, anchor, bar, classes, row_id, service_tones, shorten, ticks
-
-TIME_RANGES = {"15m": "15 minutes", "1h": "1 hour", "24h": "24 hours", "7d": "7 days", "all": "all time"}
 
 PIECES = 2000  # that the templates give out one by one and a browser gets at once: about 50 rows
 
@@ -50,10 +52,37 @@ def _moment(time_ns: int | None) -> Markup:
     )
 
 
+def _tick(time_ns: int, step_ns: int) -> Markup:
+    """Return a moment below a histogram, as exact as its steps are long."""
+    time, is_short = format_time(time_ns), step_ns < 60 * NS_PER_S
+    spelled = time[5:16].replace("T", " ") if step_ns >= 3600 * NS_PER_S else time[11 : 19 if is_short else 16]
+    return Markup('<time datetime="{}" data-letters="{}">{}</time>').format(time, len(spelled), spelled)
+
+
 def _path(event: Event) -> str:
     """Return the path that was asked for, where the title has the route instead."""
     path = accessors.text(event, "url.path")
     return "" if path in accessors.title(event) else path
+
+
+def _other_labels(event: Event, columns: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return the labels of an event that have no column of their own."""
+    return [(name, value) for name, value in accessors.labels(event) if name not in columns]
+
+
+def _label(event: Event, name: str) -> str:
+    return next((value for label, value in accessors.labels(event) if label == name), "")
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part / whole:.1%}" if whole else ""
+
+
+def _spark(counts: list[int]) -> list[tuple[int, int, int]]:
+    """Return the bars of a small drawing of counts: where each stands, its top and its height, in units of 2 by 20."""
+    most = max(counts, default=0) or 1
+    heights = [-(-count * 20 // most) for count in counts]
+    return [(index * 4, 20 - height, height) for index, height in enumerate(heights) if height]
 
 
 def _story_url(one: str, **more: str) -> str:
@@ -102,6 +131,13 @@ def read_asset(name: str) -> str:
 
 _FILTERS: Mapping[str, Callable[..., Any]] = {
     "anchor": anchor,
+    "label": _label,
+    "other_labels": _other_labels,
+    "parts": histogram.parts,
+    "share": _share,
+    "spark": _spark,
+    "histogram_ticks": histogram.ticks,
+    "counts": histogram.counts,
     "bar": bar,
     "classes": classes,
     "duration": format_duration,
@@ -109,8 +145,10 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "event_url": _event_url,
     "first_labels": _first_labels,
     "file_url": lambda one: f"/story.html?{urlencode({'id': one})}",
+    "iso": spell_moment,
     "is_error": accessors.is_error,
     "is_unended": accessors.is_unended,
+    "compare_url": lambda one, other="": f"/compare?{urlencode({'id': one} | ({'other': other} if other else {}))}",
     "json_url": lambda one: f"/story.json?{urlencode({'id': one})}",
     "labels": accessors.labels,
     "length_of": _length_of,
@@ -127,6 +165,7 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "status": _status,
     "story_url": _story_url,
     "thousands": "{:,}".format,
+    "tick": _tick,
     "time_ns": accessors.time_ns,
     "title": accessors.title,
     "took": _took,
@@ -143,7 +182,14 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.ChainableUndefined,
     )
-    templates.globals |= {"asset": _asset, "time_ranges": TIME_RANGES.items(), "since": "24h", "max_labels": MAX_LABELS}
+    templates.globals |= {
+        "asset": _asset,
+        "time_range": TIME_RANGES.get,
+        "time_ranges": TIME_RANGES.items(),
+        "max_labels": MAX_LABELS,
+        "address": Address("/events"),
+        "histogram": histogram,
+    }
     templates.filters |= _FILTERS
     return templates
 
@@ -153,10 +199,18 @@ def render(name: str, **values: Any) -> str:
     return _templates().get_template(name).render(values)
 
 
-def render_rows(macro: str, items: list[Any]) -> str:
+def render_rows(macro: str, items: list[Any], *values: Any) -> str:
     """Rows of a table alone, drawn as on the whole page."""
     draw = getattr(_templates().get_template("rows.html").module, macro)
-    return "".join(map(draw, items))
+    return "".join(draw(item, *values) for item in items)
+
+
+def fault_in(text: str, error: QueryError) -> Mapping[str, Any]:
+    """Return a search that cannot be read in three parts: before the fault, at it, and after it."""
+    start = min(error.position, len(text))
+    word = re.match(r"\S*", text[start:])
+    end = start + max(1, len(word[0]) if word else 1)
+    return {"text": error, "position": start, "before": text[:start], "at": text[start:end] or " ", "after": text[end:]}
 
 
 def render_story(story: Story, one: str, asked: Mapping[str, Any], max_rows: int = MAX_ROWS) -> Iterator[str]:

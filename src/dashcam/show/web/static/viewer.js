@@ -232,6 +232,7 @@ function goLive(table, button) {
         if (!answer.ok) throw new Error(String(answer.status));
         const template = document.createElement("template");
         template.innerHTML = await answer.text();
+        localize(template.content);
         [...template.content.children].reverse().forEach(take);
         while (body.rows.length > MAX_ROWS) body.lastElementChild.remove();
         button.classList.remove("is-lost");
@@ -257,6 +258,127 @@ function goLive(table, button) {
   if (new URLSearchParams(location.search).has("live")) toggle();
 }
 
+// ---- Times of the reader's own zone, where the address asks for them
+
+const isLocal = document.body.dataset.zone === "local";
+
+function localize(within) {
+  if (!isLocal) return;
+  for (const time of all("time:not([data-local])", within)) {
+    const moment = new Date(time.dateTime);
+    if (Number.isNaN(moment.valueOf())) continue;
+    const two = (number, width = 2) => String(number).padStart(width, "0");
+    const day = [moment.getFullYear(), two(moment.getMonth() + 1), two(moment.getDate())].join("-");
+    const clock = [two(moment.getHours()), two(moment.getMinutes()), two(moment.getSeconds())].join(":");
+    const letters = Number(time.dataset.letters); // of a tick below a histogram
+    if (letters) time.textContent = letters > 8 ? `${day.slice(5)} ${clock.slice(0, 5)}` : clock.slice(0, letters);
+    else {
+      one(".day", time).textContent = day;
+      one("b", time).textContent = `${clock}.${two(moment.getMilliseconds(), 3)}`;
+    }
+    time.dataset.local = "";
+  }
+}
+
+// ---- The histogram: a period is chosen with the mouse or with the keys, and leads to its own address
+
+function openHistogram(figure) {
+  const svg = one("svg", figure), chosen = one(".chosen", svg), spoken = one(".said-bar", figure);
+  const bars = JSON.parse(one("script", figure).textContent);
+  const begin = Number(figure.dataset.from), step = Number(figure.dataset.step);
+  let first = bars.length - 1, last = first, dragging = false;
+
+  const spell = (ms) => {
+    const moment = new Date(ms);
+    return isLocal ? moment.toLocaleString() : moment.toISOString().slice(0, 19).replace("T", " ");
+  };
+  const ends = () => [Math.min(first, last), Math.max(first, last) + 1];
+
+  function draw() {
+    const [from, to] = ends(), width = 1000 / bars.length;
+    chosen.setAttribute("x", from * width);
+    chosen.setAttribute("width", (to - from) * width);
+    chosen.removeAttribute("hidden");
+    const said = to - from === 1 ? `: ${bars[from] || "none"}` : "";
+    spoken.textContent = `${spell(begin + from * step)} to ${spell(begin + to * step)}${said}`;
+  }
+
+  function go() {
+    const [from, to] = ends(), address = new URL(figure.dataset.url, location);
+    address.searchParams.set("from", new Date(begin + from * step).toISOString());
+    address.searchParams.set("to", new Date(begin + to * step).toISOString());
+    location.assign(address);
+  }
+
+  function at(pointer) {
+    const box = svg.getBoundingClientRect();
+    return Math.max(0, Math.min(bars.length - 1, Math.floor(((pointer.clientX - box.left) / box.width) * bars.length)));
+  }
+
+  svg.addEventListener("pointerdown", (pointer) => {
+    svg.setPointerCapture(pointer.pointerId);
+    first = last = at(pointer);
+    dragging = true;
+    draw();
+  });
+  svg.addEventListener("pointermove", (pointer) => {
+    last = at(pointer);
+    if (!dragging) first = last;
+    draw();
+  });
+  svg.addEventListener("pointerup", () => { dragging = false; go(); });
+  svg.addEventListener("keydown", (press) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[press.key];
+    if (by) {
+      last = Math.max(0, Math.min(bars.length - 1, last + by));
+      if (!press.shiftKey) first = last;
+      draw();
+    } else if (press.key === "Enter") go();
+    else return;
+    press.preventDefault();
+  });
+}
+
+async function loadSummary(place) {
+  try {
+    const answer = await fetch(place.dataset.load);
+    if (!answer.ok) throw new Error(`The store gave no histogram (${answer.status}).`);
+    place.innerHTML = await answer.text();
+    localize(place);
+    all(".histogram", place).forEach(openHistogram);
+  } catch (fault) {
+    place.replaceChildren(make("p", String(fault.message ?? fault)));
+  }
+  place.removeAttribute("aria-busy");
+}
+
+// ---- A list that goes on: its older rows come when its end is near
+
+function goOn(table) {
+  const watcher = new IntersectionObserver(async ([end]) => {
+    if (!end.isIntersecting) return;
+    const link = one(".older a");
+    watcher.disconnect();
+    try {
+      const answer = await fetch(link.href);
+      if (!answer.ok) throw new Error();
+      const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const known = new Set(all("tbody tr", table).map((row) => row.id));
+      const rows = all("[data-rows] tbody tr", next).filter((row) => !known.has(row.id));
+      one("tbody", table).append(...rows);
+      localize(table);
+      const further = one(".older", next);
+      if (!further || !rows.length) return one(".older").remove();
+      one(".older").replaceWith(further);
+      watcher.observe(further);
+    } catch {
+      link.textContent += " (no answer; try again)";
+    }
+  }, { rootMargin: "600px" });
+  const older = one(".older");
+  if (older) watcher.observe(older);
+}
+
 // ---- Every page
 
 const table = one("table.story");
@@ -276,3 +398,8 @@ for (const button of all("[data-copy]")) {
 
 const live = one("[data-live]"), list = one("[data-rows]");
 if (live && list) goLive(list, live);
+if (list) goOn(list);
+
+localize(document);
+for (const link of all("[data-zone-switch]")) link.hidden = false;
+all("[data-load]").forEach(loadSummary);
