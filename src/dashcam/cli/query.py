@@ -69,5 +69,5 @@ def _fields_of(expression: Expression) -> Iterator[str]:
             return
         case MatchAll():
             return
-        case _ if expression.field and expression.field not in SHORT.values():
+        case _ if expression.field and expression.field not in {*SHORT.values(), "event.action"}:
             yield expression.field

@@ -22,6 +22,7 @@ static PyObject *option_names[OPTIONS];
 #define stack_info_name option_names[1]
 static PyObject *value_name, *message_name, *labels_name, *has_word_name, *others_name, *current_name, *handlers_name;
 static PyObject *console_name, *min_level_name, *append_name, *drop_name, *args_name, *asctime_name, *created_name, *msg_name;
+static PyObject *color_message_name; /* what uvicorn keeps for its own formatter */
 static const struct {
     PyObject **object;
     const char *text;
@@ -32,7 +33,7 @@ static const struct {
     {&current_name, "_current"},    {&handlers_name, "handlers"},     {&console_name, "console"},
     {&min_level_name, "min_level"}, {&append_name, "append"},         {&drop_name, "drop"},
     {&args_name, "args"},           {&asctime_name, "asctime"},       {&created_name, "created"},
-    {&msg_name, "msg"},
+    {&msg_name, "msg"},             {&color_message_name, "color_message"},
 };
 
 static int is_plain_value(PyObject *value, int depth);
@@ -386,6 +387,8 @@ fields_of(PyObject *values, Py_ssize_t own)
         int is_formatted = PyDict_Contains(fields, message_name);
         if (is_formatted == 0)
             is_formatted = PyDict_Contains(fields, asctime_name);
+        if (is_formatted == 0)
+            is_formatted = PyDict_Contains(fields, color_message_name);
         if (is_formatted)
             Py_CLEAR(fields);
     }

@@ -14,6 +14,7 @@ from dashcam.spool.line import MAX_TIME_NS
 
 # A record's own attributes come first in its dictionary, in an order that never changes; what follows is `extra`.
 _OWN = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+_OF_FORMATTERS = ("message", "asctime", "color_message")  # what formatters keep on a record; the last is uvicorn's
 _ROOT_DEFAULT = logging.WARNING
 
 _warn = spool_call(logging.WARNING, "dashcam.logging")
@@ -50,8 +51,8 @@ def encode_record(record: logging.LogRecord, fields: dict[str, Any] | None = Non
 def _encode_any(values: dict[str, Any], fields: dict[str, Any] | None, level: str, suffix: bytes) -> bytes:
     if fields is None:
         fields = dict(islice(values.items(), _OWN, None))
-        fields.pop("message", None)  # a formatter's
-        fields.pop("asctime", None)
+        for name in _OF_FORMATTERS:
+            fields.pop(name, None)
     if values["exc_info"] or values["stack_info"]:
         fields = fields | {name: values[name] for name in ("exc_info", "stack_info") if values[name]}
     try:
