@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dashcam.record.console import EcsFormatter
     from dashcam.record.correlation import request_id
     from dashcam.record.jobs import headers, job, span
+    from dashcam.record.keep import keep
     from dashcam.record.logger import Logger, context, get_logger
     from dashcam.record.setup import add, asgi, init, init_app, wsgi
 
@@ -27,6 +28,7 @@ __all__ = [
     "init",
     "init_app",
     "job",
+    "keep",
     "request_id",
     "span",
     "wsgi",
@@ -43,6 +45,7 @@ _HOMES = {
     "init": "setup",
     "init_app": "setup",
     "job": "jobs",
+    "keep": "keep",
     "request_id": "correlation",
     "span": "jobs",
     "wsgi": "setup",

@@ -74,7 +74,8 @@ def read_size(value: str) -> int:
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def _read_duration(value: str) -> float:
+def read_duration(value: str) -> float:
+    """Read a duration in seconds, such as `250ms`, `10s` or `2h`."""
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)", value)
     if not match or float(match[1]) == 0:
         raise ValueError("a duration above 0, such as 250ms, 10s, 10m or 2h")
@@ -94,7 +95,7 @@ def _read_slower(value: str) -> Slower:
     try:
         if match and float(match[1]) >= 1:
             return Slower(times=float(match[1]))
-        return Slower(seconds=_read_duration(value))
+        return Slower(seconds=read_duration(value))
     except ValueError:
         raise ValueError("a duration such as 2s, or a multiple of a route's p99 such as 3x") from None
 
@@ -123,6 +124,13 @@ def _read_level(value: str) -> str:
     if value.upper() not in LEVELS:
         raise ValueError("one of " + ", ".join(LEVELS))
     return value.upper()
+
+
+def _read_levels(value: str) -> tuple[tuple[str, str], ...]:
+    pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+    if not pairs or any(not name.strip() or level.strip().upper() not in LEVELS for name, _, level in pairs):
+        raise ValueError("LOGGER=LEVEL, several with commas; levels are " + ", ".join(LEVELS))
+    return tuple((name.strip(), level.strip().upper()) for name, _, level in pairs)
 
 
 def _read_routes(value: str) -> tuple[str, ...]:
@@ -209,7 +217,13 @@ def setting(variable: str, default: str, read: Callable[[str], Any], meaning: st
     metadata = {"variable": variable, "default": default, "read": read, "meaning": meaning}
     if read is _read_folder:
         return field(default_factory=_default_folder, metadata=metadata)
-    empty = {Secret: Secret(), read_file: None, read_own_secrets: OwnSecrets(), _read_slower: Slower()}
+    empty = {
+        Secret: Secret(),
+        read_file: None,
+        read_own_secrets: OwnSecrets(),
+        _read_slower: Slower(),
+        _read_levels: (),
+    }
     value: Any = read(default) if default else empty.get(read, "")
     return field(default=value, metadata=metadata)
 
@@ -262,6 +276,12 @@ class RecordSettings:
     mask_key: Secret = setting(
         "DASHCAM_MASK_KEY", "", Secret, "A key: what is masked becomes *** and a keyed hash, the same for equal values."
     )
+    levels: tuple[tuple[str, str], ...] = setting(
+        "LOG_LEVELS", "", _read_levels, "Levels of some loggers and those below them: werkzeug=WARNING,cars=DEBUG."
+    )
+    clip_key: Secret = setting(
+        "DASHCAM_CLIP_KEY", "", Secret, "A key: a caller that signs X-Dashcam-Keep with it has its request kept."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +309,7 @@ class Settings:
         "The lowest level that is shipped at once; lines below it are held, and shipped where a request failed.",
     )
     hold_s: float = setting(
-        "DASHCAM_HOLD", "10m", _read_duration, "How long held lines are kept at least, while there is room."
+        "DASHCAM_HOLD", "10m", read_duration, "How long held lines are kept at least, while there is room."
     )
     clip_slower: Slower = setting(
         "DASHCAM_CLIP_SLOWER",
@@ -303,7 +323,7 @@ class Settings:
     clip_before_s: float = setting(
         "DASHCAM_CLIP_BEFORE",
         "10s",
-        _read_duration,
+        read_duration,
         "How far back held lines of a process are kept before an error outside of any request.",
     )
     clips_per_minute: int = setting(

@@ -32,6 +32,8 @@ COMMANDS = {
     "copy": "events of any store to any backend",
     "audit": "prove that a store has each event, as it was",
     "replay": "send dead letters again, once their cause is fixed",
+    "clips": "requests that were kept with all their lines, and why",
+    "keep": "ship what is held of a request now",
     "status": "what is recorded, delivered, waiting, dropped",
     "doctor": "check each step to the backend and back",
     "cat": "the events of the spool",

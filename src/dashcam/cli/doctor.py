@@ -13,7 +13,7 @@ import orjson
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.quantities import seconds
 from dashcam.cli.service_check import service_checks
-from dashcam.cli.spool_check import spool_checks
+from dashcam.cli.spool_check import clip_checks, spool_checks
 from dashcam.destinations import registry
 from dashcam.destinations.canary import canary_checks
 from dashcam.destinations.checks import examine
@@ -54,6 +54,7 @@ def _checks(route: str, settings: Settings, wait_s: float | None) -> "Iterator[C
         yield from service_checks(settings)
     yield from spool_checks(settings)
     destination, options = registry.get(route), registry.options(route)
+    yield from clip_checks(settings, route, is_searched=destination.store is not None)
     wait_s = wait_s or destination.found_within_s
     if destination.checks:
         yield from destination.checks(options, wait_s)

@@ -19,6 +19,7 @@ from dashcam.cli.output import print_events
 from dashcam.cli.period import check_period, moment
 from dashcam.cli.quantities import count
 from dashcam.cli.query import add_query, explain_nothing, parse_words
+from dashcam.cli.spool_store import SpoolStore
 from dashcam.destinations.registry import load_settings, open_store
 from dashcam.find.query import Query
 
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", type=moment, default="24h", metavar="WHEN", help="an age as 1h, or a time (24h)")
     parser.add_argument("--until", type=moment, metavar="WHEN", help="likewise; now unless given")
     parser.add_argument("-n", "--limit", type=count, default=100, metavar="N", help="the newest N, 0 for all (100)")
+    parser.add_argument("--held", action="store_true", help="look into the spool of this machine, held lines too")
     parser.add_argument("--local-time", action="store_true", help="print times of this time zone instead of UTC")
     parser.add_argument("--json", action="store_true", help="print JSON Lines")
 
@@ -38,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings()
     check_period(arguments.since, arguments.until)
     query = Query(parse_words(arguments.query), arguments.since, arguments.until, arguments.limit)
-    with closing(open_store(settings.routes[0])) as store:
+    with closing(SpoolStore(settings.dir) if arguments.held else open_store(settings.routes[0])) as store:
         found = print_events(store.find(query), is_json=arguments.json, local_time=arguments.local_time)
         if not found:
             print("dashcam: no event matches", file=sys.stderr)

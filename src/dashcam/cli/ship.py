@@ -8,11 +8,19 @@ import argparse
 import gc
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import closing
 
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.destinations.registry import connect, load_settings
+from dashcam.destinations import registry
+from dashcam.destinations.registry import connect, load_settings, open_store
+from dashcam.find.query import Query, Term
+from dashcam.ship.kept_events import ACTION
+from dashcam.ship.lookout import Search
 from dashcam.ship.own_log import log_to_stderr
 from dashcam.ship.shipper import ship
+
+MIN_PAUSE_S = 3.0  # between two looks for verdicts of other hosts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,11 +35,26 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings()
     gc.set_threshold(100_000)  # lines hold no cycles: looking for some among them took a third of the time
     log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO, _formatter() if arguments.json else None)
-    ending = ship(settings, connect, is_drain=arguments.drain)
+    ending = ship(settings, connect, is_drain=arguments.drain, search=_search)
     status = NOT_FOUND if ending.fault else OK
     if ending.is_hung:
         os._exit(status)  # a thread that waits for a backend's answer would be waited for
     return status
+
+
+def _search(route: str) -> Search | None:
+    """Return the way to find what other hosts keep; a store that finds events late is asked less often."""
+    destination = registry.get(route)
+    if destination.store is None:
+        return None
+
+    def kept(since_ns: int) -> Iterator[tuple[str, str]]:
+        with closing(open_store(route)) as store:
+            for event in store.find(Query(Term("event.action", ACTION), since_ns)):
+                if request := event.get("http.request.id"):
+                    yield str(request), str(event.get("event.reason"))
+
+    return Search(kept, max(MIN_PAUSE_S, destination.found_within_s / 10))
 
 
 def _formatter() -> logging.Formatter:

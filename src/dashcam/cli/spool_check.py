@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 
 from dashcam.cli.ownership import who_may_write
-from dashcam.destinations.checks import Broken, Check
+from dashcam.destinations.checks import Broken, Check, Note
 from dashcam.settings import Settings
 from dashcam.ship.stats import MAX_S, collect_stats
 from dashcam.spool.drops import read_drops
+from dashcam.spool.held import LEVELS
 
 FIX_OF_RIGHTS = "Run the service with the DASHCAM_DIR of its own user, or share the folder (docs/deployment.md)."
 
@@ -18,6 +19,22 @@ def spool_checks(settings: Settings) -> Iterator[Check]:
     """Yield the checks."""
     yield Check("recording", "spool", partial(_has_room, settings))
     yield Check("sending", "shipper", partial(_is_shipped, settings))
+
+
+def clip_checks(settings: Settings, route: str, *, is_searched: bool) -> Iterator[Check]:
+    """Yield the check of a route's verdicts, where lines are held."""
+    if LEVELS.index(settings.ship_level.lower() or LEVELS[0]):
+        yield Check("sending", "clips", partial(_look_at_clips, settings.ship_level, route, is_searched=is_searched))
+
+
+def _look_at_clips(level: str, route: str, *, is_searched: bool) -> str | Note:
+    held = f"lines below {level} are held"
+    if is_searched:
+        return f"{held}; verdicts of other hosts are looked for in {route}"
+    return Note(
+        f"{held}; {route} cannot be searched, so verdicts of other hosts do not arrive here",
+        "Where a request goes over several hosts, ship to a backend that can be searched.",
+    )
 
 
 def _is_shipped(settings: Settings) -> str:

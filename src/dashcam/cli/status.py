@@ -1,14 +1,16 @@
 """Show what was recorded, and what became of it.
 
-For each backend, recorded = earlier + delivered + waiting + dead-lettered, where earlier events were dealt with before
-it was set. Exit status 1 when something is in a backend's way, an event was dropped or is in the dead letters, a file
-cannot be read, or events wait and no shipper works here. With --health it is 1 only when the shipper is not at work:
-one that waits for a backend that is down is well, and says so. An answer takes less than a second; where that is not
-enough to count everything, it says so, and --full takes the time.
+For each backend, recorded = earlier + delivered + held + expired + waiting + dead-lettered, where earlier events were
+dealt with before it was set, and held ones are below DASHCAM_SHIP_LEVEL. Exit status 1 when something is in a backend's
+way, an event was dropped or is in the dead letters, a file cannot be read, or events wait and no shipper works here.
+With --health it is 1 only when the shipper is not at work: one that waits for a backend that is down is well, and says
+so. An answer takes less than a second; where that is not enough to count everything, it says so, and --full takes the
+time.
 """
 
 import argparse
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +21,10 @@ import orjson
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.ownership import who_may_write
 from dashcam.destinations.registry import load_settings
+from dashcam.event import parse_time
 from dashcam.settings import Settings
 from dashcam.ship import health
+from dashcam.ship.kept_events import history
 from dashcam.ship.stats import MAX_S, collect_stats
 
 if TYPE_CHECKING:
@@ -84,6 +88,9 @@ def _lines(stats: "SpoolStats", folder: str) -> Iterator[str]:
 def _route_lines(name: str, route: "RouteAccount") -> Iterator[str]:
     earlier = f", {route.earlier:,} before it began" if route.earlier else ""
     yield f"  {name}: delivered {route.delivered:,}, waiting {route.waiting:,}, dead-lettered {route.dead:,}{earlier}"
+    if route.held or route.expired:
+        since_ns = parse_time(route.held_since) if route.held_since else 0
+        yield f"    held {route.held:,} ({history(since_ns, time.time_ns())} of history), expired {route.expired:,}"
     if route.damaged:
         yield f"    {route.damaged:,} damaged places skipped"
     if route.missing:

@@ -1,9 +1,10 @@
 """Show one request's whole story, by any ID: of a request, a trace, a span, or by a label such as car_id=7.
 
 The first characters of an ID do where they are enough. A request ID that several requests had gives all of them. The
-story is looked up in the store of LOG_BACKEND; below it are the addresses that show it in Kibana or in Loggly, where
-KIBANA_URL or LOGGLY_SUBDOMAIN is set. With --html it is one page that needs nothing else, for a bug report; what looks
-like a secret is masked in it once more.
+story is looked up in the store of LOG_BACKEND, with --held in the spool of this machine as if all of it had been
+shipped. Below it are the addresses that show it in Kibana or in Loggly, where KIBANA_URL or LOGGLY_SUBDOMAIN is set.
+With --html it is one page that needs nothing else, for a bug report; what looks like a secret is masked in it once
+more.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import orjson
 
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.output import print_drawn, terminal_style
+from dashcam.cli.spool_store import SpoolStore
 from dashcam.destinations.registry import links, load_settings, open_store
 from dashcam.errors import DashcamError, QueryError
 from dashcam.find.query import Query
@@ -37,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("id", nargs="?", help="a request, trace or span ID, its first characters, or label=value")
     parser.add_argument("--last", action="store_true", help="the request that was served last")
+    parser.add_argument("--held", action="store_true", help="look into the spool of this machine, held lines too")
     parser.add_argument("--local-time", action="store_true", help="print times of this time zone instead of UTC")
     parser.add_argument("--json", action="store_true", help="print the story as one JSON object")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the story as one HTML file")
@@ -48,15 +51,16 @@ def run(arguments: argparse.Namespace) -> int:
     if bool(arguments.id) == arguments.last:
         raise QueryError("Give an ID or --last, not both." if arguments.id else "Give an ID, or --last for the newest.")
     settings = load_settings()
-    with closing(open_store(settings.routes[0])) as store:
-        events = _find(store, arguments, settings.routes[0])
+    where = "the spool of this machine" if arguments.held else settings.routes[0]
+    with closing(SpoolStore(settings.dir) if arguments.held else open_store(where)) as store:
+        events = _find(store, arguments, where)
     if not events:
         return NOT_FOUND
     if arguments.html:
         _write_html(events, arguments.html)
     else:
         story = build_story(events)
-        _print_story(story, links(settings.routes[0], story), arguments)
+        _print_story(story, {} if arguments.held else links(where, story), arguments)
     return OK
 
 

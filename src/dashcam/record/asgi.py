@@ -17,7 +17,7 @@ from opentelemetry.trace import Tracer
 from opentelemetry.util.http import detect_synthetic_user_agent, get_excluded_urls, parse_excluded_urls, sanitize_method
 from opentelemetry.util.types import AttributeValue
 
-from dashcam.record import recorder, unhandled
+from dashcam.record import keep, recorder, unhandled
 from dashcam.record.correlation import HEADER, REQUEST_ID
 from dashcam.record.recorder import Service
 from dashcam.record.server import ServerSpan, accept_request_id, extract, http_conventions, server_tracer
@@ -36,7 +36,12 @@ SWITCHING_PROTOCOLS, FORBIDDEN = 101, 403
 _NAMES = (("url.scheme", "scheme"), ("network.protocol.version", "http_version"), ("url.path", "path"))
 _normalize = lru_cache(maxsize=64)(sanitize_method)  # which asks the environment each time
 _HEADER = HEADER.lower().encode()
-_CARRIED = {b"traceparent": "traceparent", b"tracestate": "tracestate", _HEADER: HEADER}
+_CARRIED = {
+    b"traceparent": "traceparent",
+    b"tracestate": "tracestate",
+    _HEADER: HEADER,
+    keep.HEADER.lower().encode(): keep.HEADER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ class RecordedApp:
             await self._serve_unrecorded(scope, receive, send, request_id.accepted)
             return
         server.warn_of_rejected_id(request_id)
+        server.heed(carrier.get(keep.HEADER))
         exchange = (_Exchange if scope["type"] == "http" else _Conversation)(server, scope, receive, send)
         token = attach(server.context)
         try:

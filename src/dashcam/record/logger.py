@@ -191,12 +191,12 @@ class Logger(logging.Logger):
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 — the name is the standard library's
         """Return true if calls of this level are recorded or handed to handlers."""
         verdict = self.verdict_on(level)
-        return verdict == _HANDED_ON or (verdict == _RECORDED and level >= recorder.current().min_level)
+        return verdict == _HANDED_ON or (verdict == _RECORDED and level >= recorder.current().level_of(self.name))
 
     def getEffectiveLevel(self) -> int:  # noqa: N802 — the name is the standard library's
         """Return the level from which on calls are recorded or handed to handlers."""
         root_level = self.root.level
-        return self._named_level() or min(root_level, recorder.current().min_level)
+        return self._named_level() or min(root_level, recorder.current().level_of(self.name))
 
     def getChild(self, suffix: str) -> "Logger":  # noqa: N802 — the name is the standard library's
         """Return the logger below this one that `suffix` names, with the same bound fields."""
@@ -207,6 +207,9 @@ class Logger(logging.Logger):
         named = self._named_level()
         if level <= self.manager.disable or level < named:
             return _OFF
+        active = recorder.current()
+        if active.levels and level < active.level_of(self.name):
+            return _HANDED_ON if any(each.handlers for each in self.loggers) else _OFF
         return _HANDED_ON if named or level >= self.root.level else _RECORDED
 
     def _named_level(self) -> int:

@@ -4,8 +4,10 @@ import logging
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import get_value
@@ -49,7 +51,10 @@ class Recorder:
     def __init__(self, service: Service, settings: RecordSettings, console: "Console | None" = None) -> None:
         self.service = service
         self.console = console
-        self.min_level: int = logging.getLevelNamesMapping()[settings.level]
+        numbers = logging.getLevelNamesMapping()
+        self.levels = {name: numbers[level] for name, level in settings.levels}
+        self.level: int = numbers[settings.level]
+        self.min_level: int = min([self.level, *self.levels.values()])
         host = platform.node() or "localhost"
         self.spool = Writer(
             service_folder(settings.dir / "spool", host, service.name),
@@ -58,6 +63,14 @@ class Recorder:
             lambda: correlation.open_requests(lambda owner: current(owner) is self),
         )
         self.append = self.spool.append
+
+    def level_of(self, logger: str) -> int:
+        """Return the lowest level that is recorded of a logger: its own, or that of the nearest one above it."""
+        while logger:
+            if logger in self.levels:
+                return self.levels[logger]
+            logger = logger.rpartition(".")[0]
+        return self.level
 
 
 def common_fields(service: Service) -> dict[str, Any]:
@@ -75,8 +88,13 @@ def common_fields(service: Service) -> dict[str, Any]:
 class _NullRecorder:
     """The recorder before `init` and after `stop`: it keeps nothing."""
 
-    min_level = OFF
+    min_level = level = OFF
+    levels: Mapping[str, int] = MappingProxyType({})
     console = None
+
+    def level_of(self, logger: str) -> int:  # noqa: ARG002 — the same for all
+        """Return the level above all levels."""
+        return OFF
 
     def append(self, line: bytes) -> None:
         """Discard the line."""

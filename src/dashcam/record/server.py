@@ -31,7 +31,7 @@ from opentelemetry.semconv.attributes.http_attributes import HTTP_ROUTE
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
-from dashcam.record import recorder, unhandled
+from dashcam.record import keep, recorder, unhandled
 from dashcam.record.correlation import (
     PROPAGATORS,
     REQUEST_ID,
@@ -124,6 +124,11 @@ class ServerSpan:
             token = attach(self.context)
             _warn("X-Request-ID not accepted, a new one given", length=request_id.rejected_length)
             detach(token)
+
+    def heed(self, header: str | None) -> None:
+        """Keep the request if its caller asks for it, and may."""
+        if header and not keep.heed(header, self.context):
+            self.request.labels[keep.REFUSED] = True
 
     def set_route(self, name: str, route: str) -> None:
         """Name the span by the route that the request took, such as `GET /cars/<id>`; also if it is aborted."""

@@ -13,7 +13,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from dashcam.extras import missing_extra
-from dashcam.record import instrument, log_record, recorder, stdlib, unhandled
+from dashcam.record import instrument, keep, log_record, recorder, stdlib, unhandled
 from dashcam.record.console import Console
 from dashcam.record.correlation import PROPAGATORS, current_request
 from dashcam.record.logger import get_logger
@@ -42,10 +42,11 @@ def init(service: str = "", version: str = "", settings: RecordSettings | None =
     used, faults = (settings, list[str]()) if settings else load_or_default(RecordSettings)
     identity = Service.of_process(service, version)
     configure(used.mask, used.mask_allow, used.mask_key)
+    keep.configure(used.clip_key)
     recorder.start(_recorder(identity, used))
     if logging.getLogRecordFactory() is logging.LogRecord and log_record.is_known:
         logging.setLogRecordFactory(log_record.make_record)
-    stdlib.hook(used.level)
+    stdlib.hook(used.level, used.levels)
     _record_spans(identity)
     unhandled.hook()
     for fault in faults:

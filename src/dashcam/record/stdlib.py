@@ -1,6 +1,7 @@
 """The log calls of the standard library, recorded whatever handlers a program gives them."""
 
 import logging
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import islice
 from time import time_ns
@@ -21,6 +22,7 @@ _warn = spool_call(logging.WARNING, "dashcam.logging")
 _ACCESS_LOGS = {"uvicorn.access", "gunicorn.access", "hypercorn.access"}
 _is_hooked = False
 _left_out: set[str] = set()
+_given: set[str] = set()  # loggers that have their level from us
 
 
 try:
@@ -31,8 +33,8 @@ except ImportError:  # there was no compiler to build it
         return None
 
 
-class RootLevel(int):
-    """A level of the root logger that the program did not choose: `LOG_LEVEL`, in place of Python's default."""
+class OurLevel(int):
+    """A level that the program did not choose: `LOG_LEVEL`, in place of Python's default, or one of `LOG_LEVELS`."""
 
 
 @lru_cache(maxsize=4096)
@@ -70,6 +72,7 @@ def record_log(record: logging.LogRecord, active: recorder.AnyRecorder, fields: 
     try:
         if (
             record.levelno < active.min_level
+            or (active.levels and record.levelno < active.level_of(record.name))
             or record.name in _left_out
             or (record.exc_info and is_recorded(error_of(record.exc_info)))
         ):
@@ -84,17 +87,17 @@ def leave_out_access_logs() -> None:
     _left_out.update(_ACCESS_LOGS)
 
 
-def hook(level: str) -> None:
+def hook(level: str, levels: Iterable[tuple[str, str]] = ()) -> None:
     """Record every log call of the process, and let those of `level` through that Python's default would not.
+
+    `levels` are those of some loggers, and are set on them.
 
     Replaces `logging.Logger.callHandlers`, which gets each call that passes level and filters. A handler on the root
     logger would be taken away by `dictConfig`, would make `basicConfig` do nothing and keep Flask from adding its own.
     It would also never see a logger that does not propagate, such as gunicorn's.
     """
     global _is_hooked
-    root = logging.getLogger()
-    if root.level == _ROOT_DEFAULT or isinstance(root.level, RootLevel):
-        root.setLevel(RootLevel(logging.getLevelNamesMapping()[level]))
+    _set_levels(level, levels)
     if _is_hooked:
         return
     _is_hooked = True
@@ -115,6 +118,19 @@ def hook(level: str) -> None:
             active.console.write(record, fields)
 
     logging.Logger.callHandlers = record_and_call_handlers  # type: ignore[assignment, method-assign]
+
+
+def _set_levels(level: str, levels: Iterable[tuple[str, str]]) -> None:
+    numbers, root = logging.getLevelNamesMapping(), logging.getLogger()
+    if root.level == _ROOT_DEFAULT or isinstance(root.level, OurLevel):
+        root.setLevel(OurLevel(numbers[level]))
+    for logger in map(logging.getLogger, _given):
+        if isinstance(logger.level, OurLevel):
+            logger.setLevel(logging.NOTSET)
+    _given.clear()
+    for name, given in levels:
+        logging.getLogger(name).setLevel(OurLevel(numbers[given]))
+        _given.add(name)
 
 
 def warn_of_disabled_loggers(config: Any) -> None:
@@ -150,12 +166,14 @@ def _has_handlers(logger: logging.Logger | None) -> bool:
 
 
 def _is_let_through_by_us(logger: logging.Logger, record: logging.LogRecord) -> bool:
-    """Return true if the program's handlers get this record only for the level that we gave the root logger."""
-    if record.levelno >= _ROOT_DEFAULT or not isinstance(logging.root.level, RootLevel) or isinstance(logger, Logger):
+    """Return true if the program's handlers get this record only for a level that we gave a logger."""
+    if record.levelno >= _ROOT_DEFAULT or isinstance(logger, Logger):
         return False
     above: logging.Logger | None = logger
-    while above is not logging.root and above is not None:
-        if above.level:
-            return False
+    is_ours = False
+    while above is not None:
+        if above.level and not isinstance(above.level, OurLevel):
+            return is_ours and record.levelno < above.level
+        is_ours = is_ours or bool(above.level)
         above = above.parent
-    return True
+    return is_ours

@@ -92,6 +92,7 @@ class RecordedApp:
         if server is None:
             return self._serve_unrecorded(environ, start_response, request_id.accepted)
         server.warn_of_rejected_id(request_id)
+        server.heed(environ.get("HTTP_X_DASHCAM_KEEP"))
         response = _Response(self, server, environ, start_response)
         token = attach(server.context)
         try:

@@ -51,11 +51,12 @@ class Clip:
 
 @dataclass(slots=True)
 class Totals:
-    """The sums of a route: lines and bytes that were held, and requests beyond the budget."""
+    """The sums of a route: lines and bytes that were held, requests beyond the budget, headers that were refused."""
 
     held_lines: int = 0
     held_bytes: int = 0
     left_out: int = 0
+    refused: int = 0
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ class Clips:
         self._verdicts = Verdicts(Rules.of(settings), settings.hold_s)
         self._journal = ClipJournal(settings.dir, file.route)
         self._totals = replace(self._journal.state.totals)
-        self._left_out_before = self._totals.left_out
+        self._before = replace(self._totals)
         self._paths: Mapping[str, Path] = {}
         self._headers: dict[str, Header] = {}
         self._opening: list[Clip] = []
@@ -183,7 +183,8 @@ class Clips:
 
     def _note(self) -> None:
         self._noted_at_s = machine.monotonic()
-        left_out = self._left_out_before + self._verdicts.left_out
+        self._totals.refused = self._before.refused + self._verdicts.refused
+        left_out = self._before.left_out + self._verdicts.left_out
         if more := left_out - self._totals.left_out:
             _log.warning(
                 "%s: %d requests of the last moments have no clip: DASHCAM_CLIP_LIMIT is reached; "

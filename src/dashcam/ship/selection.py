@@ -12,7 +12,7 @@ import orjson
 from dashcam.event import NS_PER_S, EncodedEvent, format_time
 from dashcam.spool.line import LineExpander, is_span, is_start, time_of
 from dashcam.spool.reader import SegmentReader
-from dashcam.spool.segment import Header, boot_id
+from dashcam.spool.segment import Header, began_ns, boot_id
 
 DAMAGED = "the segment is damaged, which may hide its end"
 STOPPED = "the machine stopped, which may have taken its end"
@@ -116,7 +116,7 @@ def _dropped(header: Header) -> EncodedEvent:
     reasons = {reason: count for reason, count in header.dropped.items() if count}
     counts = ", ".join(f"{count} by {reason}" for reason, count in reasons.items())
     event = {
-        "time_ns": int(header.segment[:12], 16) * 1_000_000,
+        "time_ns": began_ns(header.segment),
         "log.level": "error",
         "message": f"{sum(reasons.values())} events dropped: {counts}",
         "labels": {f"dropped_{reason}": count for reason, count in reasons.items()},

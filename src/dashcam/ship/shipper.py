@@ -18,6 +18,7 @@ from dashcam.ship.clips import Clips
 from dashcam.ship.delivery import Backoff
 from dashcam.ship.heartbeat import Pulse, exclusive
 from dashcam.ship.housekeeping import Housekeeping
+from dashcam.ship.lookout import Search, look_out
 from dashcam.ship.route import MAX_DISK_PAUSE_S, Route
 from dashcam.ship.signals import pause, set_by_signals
 from dashcam.ship.stats import count_before
@@ -27,7 +28,7 @@ MIN_OPEN = 8  # segments of a route
 MAX_DESCRIPTORS = 4096  # more would not make it faster
 JOIN_S = 0.2  # between two looks whether a route has ended
 
-_Begun = tuple[Pulse, Mapping[str, CheckpointFile]]
+_Begun = tuple[Pulse, Mapping[str, CheckpointFile], Mapping[str, Clips]]
 
 _log = logging.getLogger("dashcam.ship")
 
@@ -39,8 +40,16 @@ class Ending(NamedTuple):
     fault: str = ""
 
 
-def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: bool = False) -> Ending:
+def ship(
+    settings: Settings,
+    connect: Callable[[str], Backend],
+    *,
+    is_drain: bool = False,
+    search: Callable[[str], Search | None] = lambda _: None,
+) -> Ending:
     """Ship what is recorded until SIGTERM or SIGINT; with `is_drain`, what there is, and return.
+
+    `search` gives the way to search what a route has shipped, where verdicts of other hosts are found.
 
     Raises `DashcamError` when another shipper works in the same folder, or a backend's settings cannot be used; with
     `is_drain` also `OSError` when the state cannot be kept. Else that is tried again until it can.
@@ -53,15 +62,17 @@ def ship(settings: Settings, connect: Callable[[str], Backend], *, is_drain: boo
         begun = start() if is_drain else _retried(start, settings.dir, stopping)
         if begun is None:
             return Ending()
-        pulse, files = begun
+        pulse, files, clips = begun
         routes = [
-            Route(name, backends[name], settings.dir, files[name], stopping, clips=_clips(settings, files[name]))
-            for name in settings.routes
+            Route(name, backends[name], settings.dir, file, stopping, clips=clips.get(name))
+            for name, file in files.items()
         ]
         for route in routes:
             route.max_open = _max_open(len(routes))
         _log.info("ships to %s from %s", ", ".join(settings.routes), settings.dir)
-        return _Work(settings, routes, pulse, stopping).run(is_drain=is_drain)
+        work = _Work(settings, routes, pulse, stopping)
+        work.lookouts = [(way, clips[name]) for name in clips if (way := search(name)) and not is_drain]
+        return work.run(is_drain=is_drain)
 
 
 def _start(settings: Settings, stack: ExitStack, stopping: machine.Event) -> _Begun:
@@ -78,18 +89,23 @@ def _start(settings: Settings, stack: ExitStack, stopping: machine.Event) -> _Be
         for file in files.values():
             attempt.callback(file.close)
             file.rewrite()
+        clips = _clips(settings, files)
         stack.enter_context(attempt.pop_all())
-    return pulse, files
+    return pulse, files, clips
 
 
-def _clips(settings: Settings, file: CheckpointFile) -> Clips | None:
-    """Return the clips of a route, where some lines are held; else what it held before stays held."""
+def _clips(settings: Settings, files: Mapping[str, CheckpointFile]) -> Mapping[str, Clips]:
+    """Return the clips of each route, where some lines are held; else what was held before stays held."""
     if LEVELS.index(settings.ship_level.lower() or LEVELS[0]):
-        return Clips(settings, file)
-    known = file.checkpoint
-    for segment in known.levels:
-        file.set_level(segment, known.marks.get(segment, START).offset, LEVELS[0])
-    return None
+        clips = {name: Clips(settings, file) for name, file in files.items()}
+        for each in clips.values():
+            each.open()
+        return clips
+    for file in files.values():
+        known = file.checkpoint
+        for segment in known.levels:
+            file.set_level(segment, known.marks.get(segment, START).offset, LEVELS[0])
+    return {}
 
 
 def _max_open(routes: int) -> int:
@@ -124,6 +140,8 @@ class _Work:
         self._pulse = pulse
         self._stopping = stopping
         self._housekeeping = _housekeeping(settings, [route.file for route in routes])
+        self.lookouts: list[tuple[Search, Clips]] = []
+        self._hold_s = settings.hold_s
         self._is_over = machine.Event()
         self._faults: list[str] = []
 
@@ -131,7 +149,12 @@ class _Work:
         targets = [(route.name, partial(route.run, is_drain=is_drain)) for route in self._routes]
         threads = [machine.Thread(target=self._guarded, args=target, name=target[0]) for target in targets]
         keeper = machine.Thread(target=self._guarded, args=("housekeeping", self._keep), name="housekeeping")
-        for thread in [keeper, *threads]:
+        # A store that gives no answer is not waited for.
+        lookouts = [
+            machine.Thread(target=look_out, args=(*each, self._hold_s, self._is_over), daemon=True)
+            for each in self.lookouts
+        ]
+        for thread in [keeper, *threads, *lookouts]:
             thread.start()
         for thread in threads:
             # Not a wait without end: a signal's handler runs between two of them.

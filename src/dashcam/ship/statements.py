@@ -19,6 +19,7 @@ from dashcam.ship.checkpoint import Checkpoint
 from dashcam.ship.journal import decode_record, encode_record, replace_file, write_all
 from dashcam.ship.listing import SpoolListing, open_segment
 from dashcam.ship.selection import is_shipped, synthesized_events
+from dashcam.spool.held import level_of
 from dashcam.spool.line import LineExpander
 
 NAME = "audit.journal"
@@ -43,8 +44,11 @@ class Statements(NamedTuple):
 
 
 def digest_of(event: Event) -> int:
-    """Return the checksum of an event, however its keys are ordered."""
-    return zlib.crc32(orjson.dumps(event.fields, option=orjson.OPT_SORT_KEYS))
+    """Return the checksum of an event, however its keys are ordered, and whatever the reason is that it was shipped."""
+    fields = event.fields
+    if event.get("event.reason") is not None:
+        fields = fields | {"event": {name: value for name, value in fields["event"].items() if name != "reason"}}
+    return zlib.crc32(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS))
 
 
 def add(folder: Path, segments: Iterable[tuple[str, Path]], checkpoints: Mapping[str, Checkpoint]) -> None:
@@ -116,15 +120,15 @@ def _read(key: str, path: Path, checkpoints: Mapping[str, Checkpoint]) -> Iterat
         expander = LineExpander(reader.header)
         is_final = reader.is_final()
         sent = [
-            (after.offset, expander.expand(line, after.sequence))
+            (after.offset, expander.expand(line, after.sequence), level_of(line))
             for result in reader.passages(is_final=is_final)
             for line, after in result.lines
             if is_shipped(line)
         ]
         if is_final:
-            sent += [(-number, event) for number, event in enumerate(synthesized_events(reader).events, 1)]
-    for number, encoded in sent:
-        routes = tuple(name for name, each in checkpoints.items() if each.has_delivered(key, number))
+            sent += [(-number, event, "") for number, event in enumerate(synthesized_events(reader).events, 1)]
+    for number, encoded, level in sent:
+        routes = tuple(name for name, each in checkpoints.items() if each.has_delivered(key, number, level))
         if routes:
             try:
                 event = Event.from_json(encoded.data)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dashcam import machine
+from dashcam.event import format_time
 from dashcam.ship import checkpoint
 from dashcam.ship.checkpoint import START, Checkpoint, SegmentOffset, Trouble
 from dashcam.ship.dead_letters import DeadLetters, count_replayed, names_in
@@ -20,6 +21,7 @@ from dashcam.ship.quarantine import quarantined
 from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.spool.drops import read_drops
 from dashcam.spool.reader import Position
+from dashcam.spool.segment import began_ns
 
 MAX_S = 0.8  # to count; a command that answers within a second has to start, too
 
@@ -30,7 +32,7 @@ class RouteAccount:
 
     `earlier` were dealt with before the route began; `dead` are in the dead letters; `missing` were recorded, but a
     power cut took them from the spool before this route had read them. `held` stay in the spool because of their level,
-    `expired` did until their segment had to go.
+    `expired` did until their segment had to go. `held_since` is when the oldest segment with held events began.
     """
 
     delivered: int
@@ -42,6 +44,7 @@ class RouteAccount:
     missing: int = 0
     held: int = 0
     expired: int = 0
+    held_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +204,13 @@ def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
 
 def _share(route: Checkpoint, counts: Mapping[str, SegmentCount], replayed: int, expired: int) -> RouteAccount:
     waiting = missing = held = 0
+    holding: list[str] = []
     for key, count in counts.items():
         mark = route.marks.get(key, START)
         behind = count.recorded - mark.events
-        held += route.left_held(key)
+        if left := route.left_held(key):
+            held += left
+            holding.append(key.rpartition("/")[2])
         if mark.is_done:
             missing += behind
         else:
@@ -220,4 +226,5 @@ def _share(route: Checkpoint, counts: Mapping[str, SegmentCount], replayed: int,
         missing=missing,
         held=held,
         expired=expired,
+        held_since=format_time(began_ns(min(holding))) if holding else None,
     )

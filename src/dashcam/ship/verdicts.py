@@ -26,6 +26,7 @@ _ERRORS = (b',"log.level":"error"', b',"log.level":"critical"')
 _SERVED = b',"processor":{"event":"transaction"}'
 _FAILED = _SERVED + b',"log.level":"error"'
 _TELLING = (*_ERRORS, _SERVED, KEEP_HEAD)
+_REFUSED = b'"keep_refused":true'
 _UNHANDLED = b',"log":{"logger":"dashcam.unhandled"}'
 
 
@@ -58,10 +59,13 @@ class Rules:
 
 
 class Verdicts:
-    """The engine: `judge` lines; `kept` are the requests kept lately, `left_out` counts those beyond the budget."""
+    """The engine: `judge` lines; `kept` are the requests kept lately.
+
+    `left_out` counts those beyond the budget, `refused` the headers without a valid signature.
+    """
 
     def __init__(self, rules: Rules, hold_s: float) -> None:
-        self.left_out = 0
+        self.left_out = self.refused = 0
         self.kept: OrderedDict[bytes, Kept] = OrderedDict()
         self._rules = rules
         self._hold_s = hold_s
@@ -76,6 +80,7 @@ class Verdicts:
             return None
         if line.startswith(_ERRORS, LEVEL_AT):
             return self._decide(request_of(line), "exception" if _UNHANDLED in line else "error")
+        self.refused += _REFUSED in line
         if line.startswith(KEEP_HEAD, LEVEL_AT) or line.startswith(_FAILED, LEVEL_AT) or self._looks_at_all:
             try:
                 return self._judge_fields(service, orjson.loads(line))

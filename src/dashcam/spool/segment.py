@@ -75,6 +75,11 @@ def new_segment_id(now_ns: int) -> str:
     return f"{milliseconds:012x}{rest_ns // 16:04x}{machine.token_hex(4)}"
 
 
+def began_ns(segment: str) -> int:
+    """Return when a segment began, by its ID, to a millisecond."""
+    return int(segment[:12], 16) * 1_000_000
+
+
 def encode_header(segment: str, pid: int, shared: Mapping[str, Any], now_ns: int, boot: str = "") -> bytes:
     """Return the first line of a segment, newline included."""
     counts = ",".join(f'"{reason}":{0:{_COUNT_WIDTH}d}' for reason in DROP_REASONS)
