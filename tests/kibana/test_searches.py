@@ -19,6 +19,7 @@ FOUND = {
     "search-drops": 1,
     "search-errors": 11,
     "search-failures": 38,
+    "search-kept-clips": 1,
     "search-log-lines": len(traffic.lines()) - SPANS,
     "search-requests": 535,
     "search-slow-requests": 0,

@@ -80,7 +80,7 @@ def lines(count_=400):
                    dies=number == KILLED)  # fmt: skip
         else:
             list_(request)
-    events += [_dropped(), _mended()]
+    events += [_dropped(), _mended(), _kept()]
     return [_ingested(event, rng) for event in events]
 
 
@@ -91,6 +91,13 @@ def _dropped():
         600_000, "17 events dropped: 12 by limit, 5 by disk", "", level="error", dropped_limit=12, dropped_disk=5
     )
     events[0].fields["event"]["action"] = "events-dropped"
+    return events[0]
+
+
+def _kept():
+    events = []
+    Service("parts", events, trace_id="", segment="9" * 24).line(800_000, "request kept: 5xx", "")
+    events[0].fields["event"] |= {"action": "request-kept", "reason": "5xx"}
     return events[0]
 
 

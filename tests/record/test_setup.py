@@ -31,7 +31,7 @@ def _run(code, environment):
         ("DASHCAM_CONSOLE", "yes", "DASHCAM_CONSOLE='yes' cannot be used"),
         ("DASHCAM_TRUST_REQEST_ID", "never", "Did you mean DASHCAM_TRUST_REQUEST_ID?"),
         ("DASHCAM_SPOL", "/tmp", "DASHCAM_SPOL is not a setting. Did you mean DASHCAM_SPOOL_LIMIT?"),
-        ("DASHCAM_COLOUR", "red", "DASHCAM_COLOUR is not a setting. Known: DASHCAM_CONSOLE, "),
+        ("DASHCAM_COLOUR", "red", "DASHCAM_COLOUR is not a setting. Known: DASHCAM_CLIP_BASELINE, "),
     ],
 )
 def test_a_fault_in_the_environment_stops_no_service(recording, variable, value, expected):

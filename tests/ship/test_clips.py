@@ -1,11 +1,13 @@
 """What is below a level is held, and comes with the request that failed: all of it, nothing else, and once."""
 
+import re
 import threading
 
 import orjson
 import pytest
 
 from dashcam import machine
+from dashcam.errors import BackendUnavailable
 from dashcam.ship import checkpoint
 from dashcam.ship.batch import Limits
 from dashcam.ship.checkpoint import Checkpoint, CheckpointFile
@@ -15,7 +17,7 @@ from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
 from ..processes import until
-from ..spool.spools import write_to
+from ..spool.spools import run_writer, write_to
 from .clip_lines import call_line, drain, holding_route, served_line
 from .played import Played
 
@@ -308,3 +310,185 @@ def test_what_is_kept_by_hand(tmp_path):
     assert {event["event"]["reason"] for event in backend.events} == {"by hand"}
     clip = load_clips(tmp_path, "played").clips["golf-1"]
     assert (clip.reason, clip.lines, clip.expired) == ("by hand", 5, 0)
+
+
+def _slow(number, duration_ns, name="POST /cars"):
+    return served_line(number, f"golf-{number}", 200, duration_ns, name)
+
+
+def test_slow_requests_are_kept(tmp_path):
+    """Longer than a time."""
+    writer = write_to(tmp_path / "spool")
+    for number, duration_ns in enumerate((1_999_999_999, 2_000_000_001)):
+        writer.append(call_line(number, "debug", f"golf-{number}"))
+        writer.append(_slow(number, duration_ns))
+    backend = Kept()
+
+    drain(tmp_path, backend, DASHCAM_CLIP_SLOWER="2s")
+
+    assert [(e["message"], e["event"]["reason"]) for e in backend.events if e["log.level"] == "debug"] == [
+        ("1", "slow")
+    ]
+
+
+def test_slow_is_another_thing_for_each_route(tmp_path):
+    """Three times what 99 of 100 requests of that route take; not before a hundred of them."""
+    writer = write_to(tmp_path / "spool")
+    for number in range(400):
+        name, usual_ns = ("GET /fast", 1_000_000) if number % 2 else ("GET /slow", 100_000_000)
+        writer.append(call_line(number, "debug", f"golf-{number}"))
+        writer.append(_slow(number, 4 * usual_ns if number in {20, 21, 300, 301} else usual_ns, name))
+    backend = Kept()
+
+    drain(tmp_path, backend, DASHCAM_CLIP_SLOWER="3x")
+
+    assert _calls(backend) == ["300", "301"]
+
+
+def test_a_share_is_kept_by_chance(tmp_path):
+    """The same requests on every host."""
+    cars, parts = write_to(tmp_path / "a" / "spool"), write_to(tmp_path / "b" / "spool")
+    for writer in (cars, parts):
+        for number in range(1000):
+            writer.append(call_line(number, "debug", f"golf-{number}"))
+            writer.append(served_line(number, f"golf-{number}"))
+    here, there = Kept(), Kept()
+
+    drain(tmp_path / "a", here, DASHCAM_CLIP_BASELINE="10%")
+    drain(tmp_path / "b", there, DASHCAM_CLIP_BASELINE="10%")
+
+    assert _calls(here) == _calls(there)
+    assert 60 < len(_calls(here)) < 140
+
+
+def test_an_aborted_request_is_kept(tmp_path):
+    """With what its process had recorded, though it never ended."""
+    run_writer(
+        "from tests.ship.clip_lines import call_line\n"
+        "writer.append(start_line(1, 'a'))\n"
+        "writer.append(call_line(2, 'debug', 'golf-a', 'last words'))\n"
+        "if os.fork() == 0:\n"
+        "    pass\n"
+        "os._exit(0)",
+        tmp_path / "spool",
+    )
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    assert [(e["message"], e["event"]["reason"]) for e in backend.events if e["log.level"] == "debug"] == [
+        ("last words", "aborted")
+    ]
+
+
+def test_what_the_code_asks_for_is_kept(tmp_path):
+    """With its reason."""
+    writer = write_to(tmp_path / "spool")
+    _story(writer, "golf-1", 200, lines=2)
+    mark = (
+        b'{"time_ns":1795484100000000009,"tags":["keep"],"log.level":"info","message":"to be kept: large order",'
+        b'"http":{"request":{"id":"golf-1"}},"log":{"logger":"dashcam.keep"},'
+        b'"event":{"kind":"event","action":"request-keep","reason":"large order"}}\n'
+    )
+    writer.append(mark)
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    assert len(_calls(backend)) == 2
+    assert {event["event"]["reason"] for event in backend.events if "reason" in event["event"]} == {"large order"}
+
+
+@pytest.mark.parametrize(
+    "text", ['","http":{"request":{"id":"golf-1"}},"log":{"logger":"x"}', "golf-1", '"id":"golf-1"']
+)
+def test_nobody_can_write_lines_into_another_request(tmp_path, text):
+    """Whatever a caller's text or label looks like: whose a line is stands at its end."""
+    writer = write_to(tmp_path / "spool")
+    quoted = text.replace('"', '\\"')
+    writer.append(call_line(1, "debug", "golf-2", quoted))
+    writer.append(call_line(2, "debug", "", quoted))
+    label = b'"labels":{"x":1,"http":{"request":{"id":"golf-1"}}},"log"'
+    writer.append(call_line(3, "debug").replace(b'"log"', label, 1))
+    _story(writer, "golf-1", 500, lines=1)
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    assert _calls(backend) == ["golf-1 step 0"]
+
+
+def test_a_spool_of_the_version_before_is_shipped_whole(tmp_path):
+    """Its lines go by their number: none is held."""
+    writer = write_to(tmp_path / "spool")
+    _story(writer, "golf-1", 200)
+    writer.close()
+    (path,) = segment_files(tmp_path / "spool")
+    head, _, rest = path.read_bytes().partition(b"\n")
+    former = head.replace(b'{"spool":3,', b'{"spool":2,', 1)
+    path.write_bytes(former + b"\n" + rest)
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    assert len(backend.events) == 6
+    assert _account(tmp_path)["held"] == 0
+
+
+@pytest.mark.parametrize("time_ns", [7, 86_400_000_000_000, 2**62, 4_000_000_000_000_000_000])
+def test_a_clock_that_jumps_neither_keeps_nor_expires(tmp_path, time_ns):
+    """Lines of any time are held, and come with their request."""
+    writer = write_to(tmp_path / "spool")
+    for request, status in (("golf-1", 200), ("golf-2", 500)):
+        for line in (call_line(1, "debug", request, request), served_line(2, request, status)):
+            writer.append(re.sub(rb"^.{11}\d+", b'{"time_ns":%d' % time_ns, line))
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    assert _calls(backend) == ["golf-2"]
+    assert _account(tmp_path)["held"] == 1
+
+
+class Interrupted(Kept):
+    """Takes some batches, then nothing more; the shipper is stopped meanwhile."""
+
+    def __init__(self, batches, stopping):
+        super().__init__(*[None] * batches, self._stop)
+        self._stopping = stopping
+
+    def _stop(self, _):
+        self.answers.append(self._stop)
+        self._stopping.set()
+        return BackendUnavailable("no more", 0.001)
+
+    def ship(self, batch):
+        """Take it, or do not."""
+        before = len(self.events)
+        answer = super().ship(batch)
+        if self._stopping.is_set():
+            del self.events[before:]
+        return answer
+
+
+def test_stopped_anywhere_each_line_comes_once(tmp_path):
+    """After any number of batches: held lines of failed requests all arrive, none twice, none of others."""
+    writers = [write_to(tmp_path / "spool", name) for name in ("cars", "parts")]
+    for number in range(60):
+        for writer in writers:
+            _story(writer, f"golf-{number}", 500 if number % 5 == 0 else 200, lines=4)
+    arrived, account = [], {}
+    for attempt in range(200):
+        stopping = threading.Event()
+        backend = Interrupted(attempt % 4, stopping)
+        with holding_route(tmp_path, backend, stopping) as route:
+            route.run(is_drain=True)
+        arrived += backend.events
+        account = _account(tmp_path)
+        if not backend.attempts:
+            break
+
+    assert account == {"earlier": 0, "delivered": 216, "held": 384, "expired": 0, "waiting": 0, "dead": 0}
+    ids = [event["event"]["id"] for event in arrived]
+    assert len(ids) == len(set(ids)) == 216 + 12
+    assert sum(event["log.level"] == "debug" for event in arrived) == 2 * 12 * 4

@@ -321,3 +321,35 @@ def test_a_chain_of_ten_thousand_spans_is_told():
 
     assert story.entries[-1].depth == 9_999
     assert sum(1 for _ in draw(story, Style(width=120))) > 10_000
+
+
+def _with_clip(incomplete=""):
+    """A story whose DEBUG line was held, and the event that says why its request was kept."""
+    found = list(events.failed())
+    held = next(event for event in found if not event.is_span)
+    fields = held.fields | {"log.level": "debug", "event": held.fields["event"] | {"reason": "5xx", "id": "held-1"}}
+    report = {
+        "@timestamp": "2026-11-24T02:00:00.000000Z",
+        "log.level": "info",
+        "message": "request kept: 5xx" + (f"; {incomplete}" if incomplete else ""),
+        "http": {"request": {"id": events.REQUEST_ID}},
+        "event": {"action": "request-kept", "reason": "5xx", "id": "kept-1"},
+    }
+    return [*found, Event(fields), Event(report)]
+
+
+def test_a_story_says_why_it_was_kept():
+    """As a remark: that its request was kept happened later, and is no part of it."""
+    plain, story = build_story(events.failed()), build_story(_with_clip())
+
+    assert [(note.kind, note.text) for note in story.notes] == [("kept", "kept: 5xx; 1 held line came with it")]
+    assert (story.faults, story.duration_ns) == ((), plain.duration_ns)
+    assert len(story.entries) == len(plain.entries) + 1
+    assert [node.event.id for node in story.entries if node.event and node.came_with_clip] == ["held-1"]
+
+
+def test_a_story_says_what_its_clip_lacks():
+    """Lines that expired before the verdict."""
+    story = build_story(_with_clip("clip incomplete: 214 lines expired"))
+
+    assert [note.text for note in story.faults] == ["clip incomplete: 214 lines expired"]

@@ -162,10 +162,6 @@ class Clips:
             if self._verdicts.keep(request.encode(), reason):
                 self._opening.append(Clip(request, request, reason, machine.time_ns(), is_told=True))
         self._write(list(self._opening))
-        while self._told:
-            if clip := self._journal.state.clips.get(self._told.popleft()):
-                clip.is_told = True
-                self._changed[clip.id] = clip
         if now_s > self._noted_at_s + NOTE_S:
             self._note()
 
@@ -183,6 +179,10 @@ class Clips:
 
     def _note(self) -> None:
         self._noted_at_s = machine.monotonic()
+        while self._told:
+            if clip := self._journal.state.clips.get(self._told.popleft()):
+                clip.is_told = True
+                self._changed[clip.id] = clip
         self._totals.refused = self._before.refused + self._verdicts.refused
         left_out = self._before.left_out + self._verdicts.left_out
         if more := left_out - self._totals.left_out:

@@ -15,7 +15,7 @@ from dashcam import machine
 from dashcam.event import EncodedEvent
 from dashcam.settings import Settings, Slower
 from dashcam.spool.held import request_of
-from dashcam.spool.line import KEEP_HEAD, LEVEL_AT
+from dashcam.spool.line import KEEP_HEAD, level_at
 
 MAX_KEPT = 20_000  # requests whose further lines are shipped at once
 MAX_ROUTES = 1_000  # of which the durations are remembered
@@ -76,12 +76,13 @@ class Verdicts:
 
     def judge(self, service: str, line: bytes) -> Verdict | None:
         """Return the verdict that a line of a service gives rise to; `None` for most, and for what is kept already."""
-        if not line.startswith(_TELLING, LEVEL_AT):
+        at = level_at(line)
+        if not line.startswith(_TELLING, at):
             return None
-        if line.startswith(_ERRORS, LEVEL_AT):
+        if line.startswith(_ERRORS, at):
             return self._decide(request_of(line), "exception" if _UNHANDLED in line else "error")
         self.refused += _REFUSED in line
-        if line.startswith(KEEP_HEAD, LEVEL_AT) or line.startswith(_FAILED, LEVEL_AT) or self._looks_at_all:
+        if line.startswith(KEEP_HEAD, at) or line.startswith(_FAILED, at) or self._looks_at_all:
             try:
                 return self._judge_fields(service, orjson.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError):  # damaged, or of another version

@@ -91,6 +91,16 @@ def is_aborted(event: Event) -> bool:
     return text(event, "event.action") == "request-aborted"
 
 
+def is_kept_report(event: Event) -> bool:
+    """Return whether it says that a request was kept with all its lines, which is not a part of the request."""
+    return text(event, "event.action") == "request-kept"
+
+
+def came_with_clip(event: Event) -> bool:
+    """Return whether it was held because of its level, and shipped because its request was kept."""
+    return event.get("event.reason") is not None and event.get("event.action") is None
+
+
 def outcome(event: Event) -> str:
     """Return the outcome of a span: `success`, `failure`, `aborted` or `unknown`."""
     return UNENDED.get(text(event, "event.action")) or text(event, "event.outcome") or "unknown"

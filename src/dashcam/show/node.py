@@ -8,7 +8,7 @@ from dashcam.show import accessors
 FINISHED, ABORTED, UNKNOWN = "finished", "aborted", "unknown"
 UNFINISHED, MISSING, LINE = "unfinished", "missing", "line"
 
-FOR_INFORMATION = frozenset({"called-from-outside", "clock-skew", "cut", "mended", "outlived-caller"})
+FOR_INFORMATION = frozenset({"called-from-outside", "clock-skew", "cut", "kept", "mended", "outlived-caller"})
 
 TAGS = {
     "cut": "a value was too long and was cut",
@@ -84,6 +84,11 @@ class Node:
     def is_error(self) -> bool:
         """Return whether it reports a failure."""
         return self.event is not None and (self.state == ABORTED or accessors.is_error(self.event))
+
+    @property
+    def came_with_clip(self) -> bool:
+        """Return whether it was held because of its level, and shipped because its request was kept."""
+        return self.event is not None and accessors.came_with_clip(self.event)
 
     @property
     def title(self) -> str:

@@ -61,8 +61,10 @@ class Story:
 
 def build_story(events: Iterable[Event]) -> Story:
     """Return the story of some events, in any order; those with the same `event.id` count once."""
-    tops, notes = build_tree(events)
+    whole = list(events)
+    tops, notes = build_tree(event for event in whole if not accessors.is_kept_report(event))
     nodes = tuple(_flatten(tops))
+    notes += _clip_notes(nodes, whole)
     _count_inside(nodes)
     timed = [(node.start_ns, node.duration_ns or 0) for node in nodes if node.start_ns is not None]
     start_ns = min((start_ns for start_ns, _ in timed), default=0)
@@ -76,6 +78,17 @@ def build_story(events: Iterable[Event]) -> Story:
         start_ns=start_ns,
         duration_ns=end_ns - start_ns,
     )
+
+
+def _clip_notes(nodes: Sequence[Node], events: Iterable[Event]) -> Iterator[Note]:
+    """Yield why the request was kept, once for each rule, and what its clip lacks."""
+    reports = [event for event in events if accessors.is_kept_report(event)]
+    count = sum(node.came_with_clip for node in nodes)
+    lines = f"{count:,} held line{'' if count == 1 else 's'} came with it"
+    for reason in _distinct(accessors.text(event, "event.reason") for event in reports):
+        yield Note("kept", f"kept: {reason}; {lines}")
+    for missing in _distinct(accessors.text(event, "message").partition("; ")[2] for event in reports):
+        yield Note("clip-incomplete", missing)
 
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:

@@ -253,6 +253,11 @@ def _text(node: Node, first: str, style: Style) -> Iterator[StyledText]:
     if node.is_span:
         yield from _answer(node, style)
     yield from _labels(node.event)
+    if node.came_with_clip:
+        yield CLIP
+
+
+CLIP = StyledText("  [clip]", DIM)  # it was held, and came because its request was kept
 
 
 def _labels(event: Event | None) -> Iterator[StyledText]:
@@ -314,6 +319,7 @@ def draw_event(event: Event, style: Style) -> str:
         *_status(event, style),
         *_ended(event),
         *_labels(event),
+        *([CLIP] if accessors.came_with_clip(event) else []),
     ]
     if request_id := accessors.text(event, "http.request.id"):
         texts += [StyledText("  request=", DIM), StyledText(request_id, DIM)]

@@ -6,7 +6,7 @@ A held line is not completed, and most are never looked at again, so all that is
 import re
 from collections import Counter
 
-from dashcam.spool.line import LEVEL_AT, is_line
+from dashcam.spool.line import LEVEL_AT, is_line, level_at
 from dashcam.spool.reader import HeldRun, Position, ReadResult, parse_lines
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -38,7 +38,8 @@ class HeldLines:
         for line in text.split(b"\n")[:-1]:
             end = offset + len(line) + 1
             # All that `is_line` asks for, without a call.
-            if line.startswith(heads, LEVEL_AT) and line.endswith(_ENDS) and line[_DIGITS].isdigit():
+            is_held = line.startswith(heads, LEVEL_AT) and line.endswith(_ENDS) and line[_DIGITS].isdigit()
+            if is_held or self._is_held_before_2001(line):
                 count += 1
                 sequence = offset
             else:
@@ -58,6 +59,10 @@ class HeldLines:
             runs.append(HeldRun(text[begin - first : offset - first], count, begin, len(lines), after))
         return ReadResult(lines, Position(offset, sequence), damaged, tuple(runs))
 
+    def _is_held_before_2001(self, line: bytes) -> bool:
+        at = level_at(line)
+        return at != LEVEL_AT and line.startswith(self._heads, at) and line.endswith(_ENDS) and is_line(line)
+
 
 def as_one_run(text: bytes, offset: int, sequence: int) -> ReadResult:
     """Return a text as one run, whatever its lines are."""
@@ -74,7 +79,7 @@ def level_of(line: bytes) -> str:
     """Return the level of a log call's line that can be held; empty for any other line."""
     if not line.endswith(_ENDS):
         return ""
-    found = _LEVEL.match(line, LEVEL_AT)
+    found = _LEVEL.match(line, level_at(line))
     return found[1].decode() if found else ""
 
 

@@ -22,7 +22,7 @@ from dashcam.event import NS_PER_S, EncodedEvent
 from dashcam.spool.segment import Header
 
 MAX_TIME_DIGITS = 19
-LEVEL_AT = 30  # of a line, the level or the kind: the time has 19 digits from 2001 to 2286
+LEVEL_AT = 30  # where a line has its level, or its kind: the time has 19 digits from 2001 to 2286
 KEEP_HEAD = b',"tags":["keep"],'  # a line that asks for its request to be kept has this after the time
 MAX_TIME_NS: int = 10**MAX_TIME_DIGITS - 1  # in the year 2286
 
@@ -100,6 +100,11 @@ def is_line(line: bytes) -> bool:
     digits = line[_TIME_AT : line.find(b",")]
     has_time = line.startswith(_TIME) and digits.isdigit() and len(digits) <= MAX_TIME_DIGITS
     return has_time and line.endswith(b"}}") and b"\0" not in line
+
+
+def level_at(line: bytes) -> int:
+    """Return where a line has its level or its kind, also if its clock stands before 2001."""
+    return LEVEL_AT if line[LEVEL_AT : LEVEL_AT + 1] == b"," else line.find(b",")
 
 
 def is_span(line: bytes) -> bool:

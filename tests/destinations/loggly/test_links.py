@@ -27,6 +27,7 @@ SEARCHES = dict(
 RARE = (
     b'{"processor":{"event":"transaction"},"event":{"duration":2000000000}}',
     b'{"event":{"action":"events-dropped"}}',
+    b'{"event":{"action":"request-kept"}}',
     b'{"http":{"request":{"id":"0193a1b2-example"}}}',
 )
 
