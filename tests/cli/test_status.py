@@ -112,5 +112,6 @@ def test_json(tmp_path):
     assert account["services"] == {"cars": 5}
     assert account["dropped"] == {"limit": 0, "disk": 0, "access": 0, "system": 0, "error": 0}
     counts = {"delivered": 5, "waiting": 0, "dead": 0, "damaged": 0, "trouble": None, "earlier": 0, "missing": 0}
+    counts |= {"held": 0, "expired": 0, "held_since": None}
     assert account["routes"] == {"stdout": counts}
     assert account["is_complete"] is True

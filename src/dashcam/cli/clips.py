@@ -13,13 +13,14 @@ from dataclasses import asdict
 import orjson
 
 from dashcam.cli import NOT_FOUND, OK
+from dashcam.cli.quantities import count
 from dashcam.destinations.registry import load_settings
 from dashcam.ship.clip_journal import Clips, load_clips
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="the newest N, 0 for all (20)")
+    parser.add_argument("-n", "--limit", type=count, default=20, metavar="N", help="the newest N, 0 for all (20)")
     parser.add_argument("--json", action="store_true", help="print JSON Lines, a clip each")
 
 
@@ -42,7 +43,7 @@ def _json_lines(route: str, known: Clips) -> Iterator[str]:
 
 
 def _lines(route: str, known: Clips, limit: int) -> Iterator[str]:
-    for clip in list(known.clips.values())[-limit if limit > 0 else 0 :]:
+    for clip in list(known.clips.values())[-limit:]:
         lost = f", incomplete: {clip.expired:,} lines expired" if clip.expired else ""
         yield f"{clip.time[:19].replace('T', ' ')}  {clip.reason:8}  {_size(clip.lines, clip.bytes)}  {clip.id}{lost}"
     by_rule: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
