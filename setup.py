@@ -8,6 +8,7 @@ NAMES = (
     "destinations/local/_terms",
     "record/_speedups",
     "record/_words",
+    "spool/_lines",
     "spool/_mapping",
 )
 setup(

@@ -169,6 +169,10 @@ class CheckpointFile:
         """Return the progress in a segment."""
         return self._marks.get(segment, START)
 
+    def has_ahead(self) -> bool:
+        """Return whether any event is dealt with ahead of its turn."""
+        return bool(self._ahead)
+
     def is_ahead(self, segment: str, event: int) -> bool:
         """Return whether an event is dealt with ahead of its turn."""
         return event in self._ahead.get(segment, ())

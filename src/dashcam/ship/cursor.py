@@ -133,24 +133,26 @@ class SpoolCursor:
             self._clips.save()
         if not self._waiting and not self._damaged:
             return None
+        events: list[EncodedEvent] = []
+        keys: list[EventKey] = []
         kept: list[EventKey] = []
-        batch = PendingBatch([], [], {}, self._damaged, kept)
-        self._damaged = 0
         marks: dict[str, _Mark] = {}
-        room = limits.bytes
-        while self._waiting and len(batch.events) < limits.events:
-            event, key, mark = self._waiting[0]
+        room, most, waiting = limits.bytes, limits.events, self._waiting
+        while waiting and len(events) < most:
+            event, key, mark = waiting.popleft()
             if event:
                 room -= len(event.data) + 1
-                if room < 0 and batch.events:
+                if room < 0 and events:
+                    waiting.appendleft((event, key, mark))
                     break
-                batch.events.append(event)
-                batch.keys.append(key)
-            self._waiting.popleft()
+                events.append(event)
+                keys.append(key)
             if mark is None:
                 kept.append(key)
             else:
                 marks[key[0]] = mark
+        batch = PendingBatch(events, keys, {}, self._damaged, kept)
+        self._damaged = 0
         batch.marks.update((segment, SegmentOffset(*mark)) for segment, mark in marks.items())
         return batch
 
@@ -253,15 +255,16 @@ class SpoolCursor:
         if self._clips:
             self._clips.look(key, lines)
         for line, (offset, sequence) in lines:
-            if is_shipped(line):
-                try:
-                    event = expander.expand(line, sequence)
-                except (ValueError, OverflowError, OSError) as fault:  # a time that is none
-                    _log.warning("%s: line %d is damaged: %s", segment.path, sequence, fault)
-                    self._damaged += 1
-                    continue
-                events += 1
-                self._waiting.append((event, (key, offset), (offset, sequence, False, synthesized, events, held)))
+            try:
+                event = expander.expand(line, sequence)
+            except (ValueError, OverflowError, OSError) as fault:  # a time that is none
+                _log.warning("%s: line %d is damaged: %s", segment.path, sequence, fault)
+                self._damaged += 1
+                continue
+            if event.is_span and not is_shipped(line):
+                continue
+            events += 1
+            self._waiting.append((event, (key, offset), (offset, sequence, False, synthesized, events, held)))
         segment.mark = segment.mark._replace(events=events)
 
     def _has_become_final(self, segment: _Segment, reader: SegmentReader) -> bool:

@@ -127,7 +127,10 @@ class Route:
 
     def _send(self, batch: PendingBatch, pool: machine.ThreadPoolExecutor) -> None:
         """Have a batch delivered, but for the events that were dealt with before a restart."""
-        waiting = [event for event, key in zip(batch.events, batch.keys, strict=True) if not self.file.is_ahead(*key)]
+        waiting = batch.events
+        if self.file.has_ahead():
+            pairs = zip(batch.events, batch.keys, strict=True)
+            waiting = [event for event, key in pairs if not self.file.is_ahead(*key)]
         entry = _UnderWay(batch, len(waiting))
         with self._settling:
             self._under_way.append(entry)

@@ -21,6 +21,16 @@ import orjson
 from dashcam.event import NS_PER_S, EncodedEvent
 from dashcam.spool.segment import Header
 
+
+def _leave(*_: object) -> None:
+    return None
+
+
+try:
+    from dashcam.spool._lines import expand as _expand
+except ImportError:  # there was no compiler
+    _expand = _leave
+
 MAX_TIME_DIGITS = 19
 LEVEL_AT = 30  # where a line has its level, or its kind: the time has 19 digits from 2001 to 2286
 KEEP_HEAD = b',"tags":["keep"],'  # a line that asks for its request to be kept has this after the time
@@ -76,6 +86,10 @@ class LineExpander:
 
         In a segment of format 2, `sequence` is the number of the line, from 1.
         """
+        event = _expand(EncodedEvent, self._segment, self._head, self._tail, line, sequence)
+        return event or self._expand(line, sequence)
+
+    def _expand(self, line: bytes, sequence: int) -> EncodedEvent:
         time_end = line.index(b",")
         seconds, rest_ns = divmod(int(line[_TIME_AT:time_end]), NS_PER_S)
         data = b'%b.%06dZ"%b%b%08d","sequence":%d%b' % (

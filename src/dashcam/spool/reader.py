@@ -218,17 +218,31 @@ Parse = Callable[[bytes, int, int], ReadResult]
 
 def parse_lines(text: bytes, offset: int, sequence: int) -> ReadResult:
     """Return the lines of a text that begins at an offset; `sequence` is that of the line before it."""
+    lines, offset, sequence, damaged = _parse(text, offset, sequence, Position)
+    return ReadResult(lines, Position(offset, sequence), damaged)
+
+
+_Parsed = tuple[list[tuple[bytes, Position]], int, int, int]
+
+
+def _parse_in_python(text: bytes, offset: int, sequence: int, position: type[Position]) -> _Parsed:
     lines = []
     damaged = 0
     for line in text.split(b"\n")[:-1]:
         end = offset + len(line) + 1
         if is_line(line):
             sequence = offset
-            lines.append((line, Position(end, sequence)))
+            lines.append((line, position(end, sequence)))
         else:
             damaged += 1
         offset = end
-    return ReadResult(lines, Position(offset, sequence), damaged)
+    return lines, offset, sequence, damaged
+
+
+try:
+    from dashcam.spool._lines import parse as _parse
+except ImportError:  # there was no compiler
+    _parse = _parse_in_python
 
 
 def _parse_numbered(text: bytes, offset: int, number: int) -> ReadResult:

@@ -1,0 +1,182 @@
+/* Lines out of a segment's bytes, and an event out of each: what a shipper does most.
+
+   The module is optional: without a compiler, reader.py and line.py do the same, at five times the time; what `expand`
+   does not read is left to them. tests/spool/test_lines.py compares the two. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { MAX_TIME_DIGITS = 19, TIME_BYTES = 42, DAY_S = 86400, NUMBER_BYTES = 24 };
+
+static const char TIME[] = "{\"time_ns\":", SPAN[] = ",\"processor\":", SEQUENCE[] = ",\"sequence\":";
+
+/* Returns the end of the digits after the beginning of a line; NULL when they are not followed by a comma. */
+static const char *
+end_of_time(const char *line, const char *end)
+{
+    size_t length = sizeof TIME - 1;
+    if ((size_t)(end - line) < length || memcmp(line, TIME, length) != 0)
+        return NULL;
+    const char *digits = line + length, *at = digits;
+    while (at < end && *at >= '0' && *at <= '9')
+        at++;
+    return at > digits && at - digits <= MAX_TIME_DIGITS && at < end && *at == ',' ? at : NULL;
+}
+
+static int
+is_line(const char *line, const char *end)
+{
+    return end_of_time(line, end) != NULL && end[-1] == '}' && end[-2] == '}'
+        && memchr(line, 0, (size_t)(end - line)) == NULL;
+}
+
+/* Makes an instance of a named tuple of its items, which it takes. */
+static PyObject *
+named_tuple(PyTypeObject *type, PyObject **items, Py_ssize_t count)
+{
+    PyObject *made = NULL;
+    int is_whole = 1;
+    for (Py_ssize_t i = 0; i < count; i++)
+        is_whole = is_whole && items[i] != NULL;
+    if (is_whole && (made = type->tp_alloc(type, count)) != NULL) {
+        for (Py_ssize_t i = 0; i < count; i++)
+            PyTuple_SET_ITEM(made, i, items[i]);
+        return made;
+    }
+    for (Py_ssize_t i = 0; i < count; i++)
+        Py_XDECREF(items[i]);
+    return NULL;
+}
+
+static int
+add_line(PyObject *lines, PyTypeObject *position, const char *line, Py_ssize_t length, long long after, long long sequence)
+{
+    PyObject *numbers[] = {PyLong_FromLongLong(after), PyLong_FromLongLong(sequence)};
+    PyObject *place = named_tuple(position, numbers, 2);
+    PyObject *both[] = {PyBytes_FromStringAndSize(line, length), place};
+    PyObject *pair = named_tuple(&PyTuple_Type, both, 2);
+    int result = pair ? PyList_Append(lines, pair) : -1;
+    Py_XDECREF(pair);
+    return result;
+}
+
+static PyObject *
+parse(PyObject *module, PyObject *args)
+{
+    const char *text;
+    Py_ssize_t length, damaged = 0;
+    long long offset, sequence;
+    PyTypeObject *position;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y#LLO!", &text, &length, &offset, &sequence, &PyType_Type, &position))
+        return NULL;
+    PyObject *lines = PyList_New(0);
+    const char *end = text + length, *next;
+    for (const char *at = text; lines != NULL && at < end && (next = memchr(at, '\n', (size_t)(end - at))); at = next + 1) {
+        long long after = offset + (next - at) + 1;
+        if (!is_line(at, next)) {
+            damaged++;
+        } else {
+            sequence = offset;
+            if (add_line(lines, position, at, next - at, after, sequence) < 0)
+                Py_CLEAR(lines);
+        }
+        offset = after;
+    }
+    return lines ? Py_BuildValue("NLLn", lines, offset, sequence, damaged) : NULL;
+}
+
+static void
+put_digits(char *out, uint64_t number, int digits)
+{
+    while (digits-- > 0) {
+        out[digits] = (char)('0' + number % 10);
+        number /= 10;
+    }
+}
+
+/* Writes a time as `{"@timestamp":"2026-11-24T01:35:46.123456Z"`; the date by Howard Hinnant's civil_from_days. */
+static void
+put_time(char *out, uint64_t time_ns)
+{
+    uint64_t seconds = time_ns / 1000000000, second = seconds % DAY_S, shifted = seconds / DAY_S + 719468;
+    uint64_t era = shifted / 146097, of_era = shifted % 146097;
+    uint64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    uint64_t of_year = of_era - (365 * year + year / 4 - year / 100), part = (5 * of_year + 2) / 153;
+    uint64_t month = part < 10 ? part + 3 : part - 9;
+
+    memcpy(out, "{\"@timestamp\":\"0000-00-00T00:00:00.000000Z\"", TIME_BYTES + 1);
+    put_digits(out + 15, year + 400 * era + (month <= 2), 4);
+    put_digits(out + 20, month, 2);
+    put_digits(out + 23, of_year - (153 * part + 2) / 5 + 1, 2);
+    put_digits(out + 26, second / 3600, 2);
+    put_digits(out + 29, second / 60 % 60, 2);
+    put_digits(out + 32, second % 60, 2);
+    put_digits(out + 35, time_ns / 1000 % 1000000, 6);
+}
+
+static char *
+put(char *out, const char *data, size_t length)
+{
+    memcpy(out, data, length);
+    return out + length;
+}
+
+/* The event of a line: its time as a date, and its id, its sequence and what its segment shares at its end. */
+static PyObject *
+expand(PyObject *module, PyObject *args)
+{
+    PyTypeObject *kind;
+    PyObject *segment;
+    const char *head, *tail, *line;
+    Py_ssize_t head_length, tail_length, length;
+    long long sequence;
+    char padded[NUMBER_BYTES], plain[NUMBER_BYTES];
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!Uy#y#y#L", &PyType_Type, &kind, &segment, &head, &head_length, &tail, &tail_length,
+                          &line, &length, &sequence))
+        return NULL;
+    const char *time_end = end_of_time(line, line + length);
+    if (time_end == NULL || line + length - time_end < 2 || sequence < 0)
+        Py_RETURN_NONE;
+    uint64_t time_ns = 0;
+    for (const char *at = line + sizeof TIME - 1; at < time_end; at++)
+        time_ns = 10 * time_ns + (uint64_t)(*at - '0');
+    size_t own = (size_t)(line + length - 2 - time_end);
+    size_t padded_length = (size_t)snprintf(padded, sizeof padded, "%08lld", sequence);
+    size_t plain_length = (size_t)snprintf(plain, sizeof plain, "%lld", sequence);
+    size_t size = TIME_BYTES + 1 + own + (size_t)head_length + padded_length + 1 + sizeof SEQUENCE - 1 + plain_length
+        + (size_t)tail_length;
+    PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (data == NULL)
+        return NULL;
+    char *out = PyBytes_AS_STRING(data);
+    put_time(out, time_ns);
+    out = put(out + TIME_BYTES + 1, time_end, own);
+    out = put(out, head, (size_t)head_length);
+    out = put(out, padded, padded_length);
+    out = put(out, "\"", 1);
+    out = put(out, SEQUENCE, sizeof SEQUENCE - 1);
+    out = put(out, plain, plain_length);
+    put(out, tail, (size_t)tail_length);
+    int is_span = own >= sizeof SPAN - 1 && memcmp(time_end, SPAN, sizeof SPAN - 1) == 0;
+    PyObject *items[] = {PyUnicode_FromFormat("%U-%s", segment, padded), PyBool_FromLong(is_span), data};
+    return named_tuple(kind, items, 3);
+}
+
+static PyMethodDef methods[] = {
+    {"parse", parse, METH_VARARGS,
+     "Return the lines of a text with their positions, the position after it, and how many are damaged."},
+    {"expand", expand, METH_VARARGS, "Return the event of a line; None for one that is not read."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_lines", NULL, -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC
+PyInit__lines(void)
+{
+    return PyModule_Create(&definition);
+}
