@@ -135,6 +135,23 @@ def test_a_glance_is_not_mistaken(line, expression):
         assert not is_found or glance.needle in line.lower()
 
 
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (b'{"labels":{"a":1e1}}', "a:10.0"),
+        (b'{"labels":{"a":"x\\u0041bc"}}', "a:xAbc"),
+        (b'{"labels":{"a":"x\\/y"}}', "a:x/y"),
+        ('{"labels":{"a":"\u212aelvin"}}'.encode(), "kelvin"),
+    ],
+)
+def test_what_is_written_in_another_way_is_read(line, text):
+    """A number, an escape, a sign whose small letter is of ASCII: the bytes that are asked for are not there."""
+    expression = parse(text)
+    assert expression.matches(Event.from_json(line))
+
+    assert not is_plain(line) or glance_for(expression).decide(line) is None
+
+
 def test_a_glance_spares_most_lines():
     """It would be of no use if it decided nothing."""
     trace_id = Event.from_json(LINES[0]).get("trace.id")
