@@ -14,6 +14,8 @@ NAMES = (
     "stdlib_call",
     "flask_request",
     "spans",
+    "post_cars",
+    "startup",
     "asgi",
     "dead_backend",
     "local_store",

@@ -1,8 +1,8 @@
 """What Dashcam adds to a Flask request, beside OpenTelemetry's own instrumentation.
 
-The garage is plain; instrumented, with an exporter that throws spans away and no logging at all; and recorded, with
-everything on and one log call a request. First without a server, so that nothing but Flask and telemetry is measured;
-then under gunicorn, one worker each. All three run at once and are asked in turns.
+The garage is plain; instrumented, with an exporter that throws spans away and no logging at all; silent, recorded by
+Dashcam with no log call; and recorded, with one log call a request. First without a server, so that nothing but Flask
+and telemetry is measured; then under gunicorn, one worker each. All of them run at once and are asked in turns.
 
     python -m benchmarks.flask_request [--quick]
 """
@@ -20,7 +20,7 @@ from benchmarks.in_process import garage
 from benchmarks.report import interleave, judge, middle, print_machine, print_table, ratio, verdict
 from benchmarks.served import Client, cpu_s, memory_mib, served
 
-FORMS = ("plain", "instrumented", "recorded")
+FORMS = ("plain", "instrumented", "silent", "recorded")
 CPU, RATE, MEMORY = "CPU µs a request", "requests/s", "MiB (PSS)"
 
 
@@ -62,7 +62,10 @@ def judged(alone, figures):
     added_us = {form: middle(alone[form], CPU) - middle(alone["plain"], CPU) for form in FORMS}
     print(f"the package alone adds {added_us['instrumented']:.0f} µs, all of Dashcam {added_us['recorded']:.0f}")
     yield judge("CPU µs that all telemetry adds to a Flask request", added_us["recorded"], at_most=80)
-    plain, instrumented, recorded = (figures[form] for form in FORMS)
+    plain, instrumented, silent, recorded = (figures[form] for form in FORMS)
+    yield judge(
+        "requests/s of an empty handler, times those without telemetry", ratio(silent, plain, RATE), at_least=0.8
+    )
     yield judge("requests/s, times those of the package alone", ratio(recorded, instrumented, RATE), at_least=1)
     added_mib = middle(recorded, MEMORY) - middle(plain, MEMORY)
     yield judge("MiB that Dashcam adds to a worker", added_mib, at_most=16)

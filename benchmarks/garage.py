@@ -1,6 +1,6 @@
-"""A small service, served by gunicorn in three forms: `plain`, `instrumented` by OpenTelemetry alone, `recorded`.
+"""A small service in four forms: `plain`, `instrumented` by OpenTelemetry alone, `silent` and `recorded` by Dashcam.
 
-All three answer the same; only the last one logs.
+All of them answer the same; only the last one logs.
 """
 
 import flask
@@ -24,6 +24,14 @@ def plain():
 def instrumented():
     """The package as its documentation shows it, and an exporter that throws spans away."""
     from opentelemetry.instrumentation.flask import FlaskInstrumentor
+
+    app = plain()
+    FlaskInstrumentor().instrument_app(app, tracer_provider=provider_to_nowhere())
+    return app
+
+
+def provider_to_nowhere():
+    """OpenTelemetry's SDK with an exporter that throws spans away."""
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
@@ -33,8 +41,15 @@ def instrumented():
 
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(Nowhere()))
+    return provider
+
+
+def silent():
+    """Everything on, and a handler that logs nothing."""
+    import dashcam
+
     app = plain()
-    FlaskInstrumentor().instrument_app(app, tracer_provider=provider)
+    dashcam.init_app(app, "garage")
     return app
 
 

@@ -17,8 +17,7 @@ ROOT = Path(__file__).parents[1]
 @contextmanager
 def served(form, folder):
     """The port, and the worker's pid."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread"]
     command += ["--threads", "2", "--keep-alive", "60", "--log-level", "critical", "--no-control-socket"]
     environment = os.environ | {"DASHCAM_DIR": str(folder), "PYTHONPATH": str(ROOT), "DASHCAM_SPOOL_LIMIT": "100GB"}
@@ -32,6 +31,12 @@ def served(form, folder):
     finally:
         process.terminate()
         process.wait()
+
+
+def free_port():
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
 
 def wait_for(port):
