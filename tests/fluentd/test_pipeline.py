@@ -1,6 +1,7 @@
 """The configuration of logging/fluentd, run by a real fluentd before real engines, fed by the real backend."""
 
 import json
+import re
 import struct
 import threading
 import urllib.request
@@ -11,11 +12,14 @@ from urllib.error import HTTPError
 import msgpack
 import orjson
 import pytest
+import requests
 import trustme
 from fluent.sender import EventTime, FluentSender
 
+from dashcam.destinations.destination import KeyFile
 from dashcam.destinations.elasticsearch import streams
 from dashcam.destinations.elasticsearch.client import Client
+from dashcam.destinations.elasticsearch.keys import set_up as make_keys
 from dashcam.destinations.elasticsearch.options import Options as EngineOptions
 from dashcam.destinations.fluentd.backend import connect
 from dashcam.destinations.fluentd.connection import Timeouts, dial
@@ -26,6 +30,7 @@ from dashcam.errors import BackendUnavailable
 from dashcam.event import EncodedEvent
 from dashcam.settings import Secret, load
 
+from ..engines.streams import documents, set_up, settings_for
 from .runner import SHARED_KEY, Fluentd, wait_until
 
 SEGMENT = "0193a1b2c3d4e5f601020304"
@@ -252,6 +257,29 @@ def test_the_shared_key_is_asked_for_and_kept_secret(stack):
         stack.connect(FLUENTD_SHARED_KEY="").ship([line(401)])
 
     assert SHARED_KEY not in stack.fluentd.log.read_text()
+
+
+def test_the_writer_s_key_is_enough(tmp_path, elasticsearch_with_users_url, namespace):
+    """As the set-up writes it to its file."""
+    Fluentd.require()
+    settings = settings_for(elasticsearch_with_users_url, namespace)
+    set_up(settings)
+    client, keys = Client(settings), tmp_path / "keys.env"
+    make_keys(client, KeyFile(keys))
+    client.close()
+    first = {"@timestamp": "2026-11-24T01:35:46Z"}  # makes the stream, which the writer may not
+    requests.post(f"{settings.url}/logs-dashcam-{namespace}/_doc", json=first, timeout=30).raise_for_status()
+    key = re.search(r"WRITER_KEY=(\S+)", keys.read_text())[1]
+    fluentd = Fluentd(tmp_path, re.sub("//.*@", "//", settings.url), namespace, ELASTICSEARCH_API_KEY=key).start()
+
+    try:
+        address = {"FLUENTD_URL": f"forward://127.0.0.1:{fluentd.port}", "FLUENTD_SHARED_KEY": SHARED_KEY}
+        backend = connect(load(Options, address))
+        backend.ship((line(1),))
+        backend.close()
+        wait_until(lambda: len(documents(settings)) == 2)
+    finally:
+        fluentd.stop()
 
 
 def test_over_tls(make_stack, tmp_path):
