@@ -31,7 +31,7 @@ chaos: venv
 	done
 
 test-long: venv
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m "long and not containers"
 
 # The peers that are measured against come with the first run; BENCH="log_call lookup" chooses, QUICK=1 shortens.
 bench: venv
@@ -88,6 +88,7 @@ up-elk: secrets
 	umask 077; sed -E 's/^LOG_BACKEND=(local)?$$/LOG_BACKEND=elk/' .env > .env.new && mv .env.new .env
 	chmod -R go+rX logging/elk
 	$(COMPOSE_ELK) up --build --detach --wait
+	$(COMPOSE_ELK) run --rm dashboards
 	@sh deploy/compose/first-request.sh $(COMPOSE_ELK)
 
 down:
@@ -115,8 +116,9 @@ lock: venv
 LOCK := --quiet --upgrade --generate-hashes --python-version 3.13 --no-header --no-annotate
 
 # Builds and starts everything in containers, and breaks it in many ways; needs Docker, or root and Debian to get it.
+# SHORT=1 leaves out what starts a second project.
 test-containers: venv
-	$(BIN)/python -m pytest -m containers -s tests/containers
+	$(BIN)/python -m pytest -m "containers$(if $(SHORT), and not long)" -s tests/containers
 
 clean:
 	rm -rf $(VENV) build *.egg-info

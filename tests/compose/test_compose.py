@@ -335,7 +335,8 @@ def test_fluentd_knows_what_it_is_told():
     assert all(f"ENV['{name}']" in configuration or f"ENV.fetch('{name}')" in configuration for name in given)
     assert [port for *_, port in published(SERVICES["fluentd"])] == ["24225"]
     assert SERVICES["shipper"]["environment"]["FLUENTD_URL"].endswith("forward://fluentd:24224}")
-    assert SERVICES["postgres"]["logging"]["options"]["fluentd-address"] == "127.0.0.1:24225"
+    address = SERVICES["postgres"]["logging"]["options"]["fluentd-address"]
+    assert SERVICES["fluentd"]["ports"] == [f"{address}:24225"]
 
 
 def test_addresses_between_containers():
@@ -481,3 +482,25 @@ def test_what_a_build_or_a_run_leaves_behind_stays_out_of_images(path):
 def test_what_an_image_needs_is_sent_to_docker(path):
     """And is there."""
     assert is_sent(path)
+
+
+def test_whoever_ends_is_waited_for():
+    """`up --wait` fails for a container that ended, unless another one depends on its end; the rest `make` runs."""
+    awaited = {
+        other
+        for service in SERVICES.values()
+        for other, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    run = set(re.findall(r"run --rm (\w+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert awaited | run == ONE_SHOT
+    assert all(SERVICES[name].get("profiles") for name in run)
+
+
+def test_what_is_copied_can_be_read_by_the_image_s_user():
+    """Also from a checkout that its owner alone can read; build stages are root's."""
+    for name in ("shipper", "cars", "parts", "proxy", "fluentd"):
+        stages = re.split(r"^FROM ", dockerfile(SERVICES[name]), flags=re.MULTILINE)
+        copied = re.findall(r"^COPY .*", stages[-1], re.MULTILINE)
+        assert all(re.match(r"COPY --(from|chmod|chown)=", line) for line in copied), name
