@@ -1,5 +1,7 @@
 """Real search engines for tests: Elasticsearch's own server jar and OpenSearch, each one node on 127.0.0.1."""
 
+import re
+import shutil
 import subprocess
 import time
 import zipfile
@@ -10,6 +12,16 @@ from . import jars
 
 ELASTICSEARCH_VERSION = "9.5.3"
 OPENSEARCH_VERSION = "3.8.0"
+
+# What makes users and keys of the server jar. OpenSAML is on no registry that Maven asks, and is not needed.
+MODULE_GROUP = "org.elasticsearch.plugin"
+MODULES = {
+    "transport-netty4": "org.elasticsearch.transport.netty4.Netty4Plugin",
+    "x-pack-core": "org.elasticsearch.xpack.core.XPackPlugin",
+    "x-pack-security": "org.elasticsearch.xpack.security.Security",
+}
+PASSWORD = "sesame"
+NOT_ON_CENTRAL = {"org.opensaml", "net.shibboleth.utilities", MODULE_GROUP}
 
 START_TIMEOUT_S = 110  # 3 to 4 s alone; the rest is for two cores that other work keeps busy
 STOP_TIMEOUT_S = 20
@@ -24,9 +36,47 @@ def elasticsearch_command(cache: Path, home: Path) -> list[str]:
     artifact = f"org.elasticsearch:elasticsearch:{ELASTICSEARCH_VERSION}"
     plugin, path = jars.build(cache, artifact, "LoopbackPlugin", "LoopbackHttp", "LonelyTransport")
     start, _ = jars.build(cache, artifact, "StartElasticsearch")
-    _install(plugin, home / "plugins" / "loopback")
+    _install(plugin, home / "plugins" / "loopback", classname="LoopbackPlugin")
     options = [*MEMORY, NO_DELAY, "--enable-native-access=ALL-UNNAMED", f"-Des.path.home={home}"]
     return [jars.java(), *options, "-cp", f"{start}:{path}", "StartElasticsearch", str(home)]
+
+
+def elasticsearch_with_users_command(cache: Path, home: Path) -> list[str]:
+    """The command of a node with Elastic's own HTTP server, users and keys; PASSWORD is that of `elastic`."""
+    command = elasticsearch_command(cache, home)
+    artifact = f"org.elasticsearch:elasticsearch:{ELASTICSEARCH_VERSION}"
+    plugin, _ = jars.build(cache, artifact, "UsersPlugin")
+    _install(plugin, home / "plugins" / "users", classname="UsersPlugin")
+    names, _ = jars.build(cache, artifact, "saml")
+    command.insert(1, f"-Dtest.password={PASSWORD}")
+    place = command.index("-cp") + 1
+    command[place] += f":{names}:{_lay_modules(home / 'modules', command[place])}"
+    return command
+
+
+def _lay_modules(folder: Path, class_path: str) -> Path:
+    """Lay Elastic's modules out as its packages do; gives a jar that they share, for the class path."""
+    found = {name: _module(name, class_path) for name in MODULES}
+    shared = found["transport-netty4"].pop("elasticsearch-ssl-config")
+    found["x-pack-security"] = {**found["transport-netty4"], **found["x-pack-security"]}
+    for name, parts in found.items():
+        beside = found["x-pack-core"] if name == "x-pack-security" else {}
+        _describe(folder / name, name, MODULES[name], extends="x-pack-core" if beside else "")
+        for key, jar in parts.items():
+            if jar != shared and key not in beside:
+                shutil.copy(jar, folder / name)
+    return shared
+
+
+def _module(name: str, class_path: str) -> dict[str, Path]:
+    """The jars of a module by name, less those that the server has."""
+    beside = {_unversioned(Path(jar)) for jar in class_path.split(":")}
+    found = jars.direct(f"{MODULE_GROUP}:{name}:{ELASTICSEARCH_VERSION}", without=NOT_ON_CENTRAL)
+    return {_unversioned(jar): jar for jar in found if _unversioned(jar) not in beside}
+
+
+def _unversioned(jar: Path) -> str:
+    return re.sub(r"-\d.*", "", jar.name)
 
 
 def opensearch_command(cache: Path, home: Path) -> list[str]:
@@ -36,23 +86,28 @@ def opensearch_command(cache: Path, home: Path) -> list[str]:
     return [jars.java(), *MEMORY, "-cp", f"{start}:{path}", "StartOpenSearch", str(home)]
 
 
-def _install(classes: Path, folder: Path) -> None:
+def _install(classes: Path, folder: Path, *, classname: str) -> None:
     """Elasticsearch loads a plugin from a folder with a jar and a description."""
     if folder.exists():
         return
-    folder.mkdir(parents=True)
-    with zipfile.ZipFile(folder / "loopback.jar", "w") as jar:
+    _describe(folder, folder.name, classname)
+    with zipfile.ZipFile(folder / f"{folder.name}.jar", "w") as jar:
         for path in classes.glob("*.class"):
             jar.write(path, path.name)
+
+
+def _describe(folder: Path, name: str, classname: str, extends: str = "") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     description = {
-        "name": "loopback",
-        "description": "HTTP for a node of the server jar alone",
+        "name": name,
+        "description": "for a node of the server jar alone",
         "version": "1",
-        "classname": "LoopbackPlugin",
+        "classname": classname,
         "java.version": "21",
         "elasticsearch.version": ELASTICSEARCH_VERSION,
+        "extended.plugins": extends,
     }
-    lines = "".join(f"{key}={value}\n" for key, value in description.items())
+    lines = "".join(f"{key}={value}\n" for key, value in description.items() if value)
     (folder / "plugin-descriptor.properties").write_text(lines)
 
 

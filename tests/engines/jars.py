@@ -23,12 +23,26 @@ def resolve(coordinates: str) -> str:
     return ":".join(str(jar) for jar in jgo.build(coordinates).all_jars)
 
 
+def direct(coordinates: str, without: set[str]) -> list[Path]:
+    """An artifact's own jar and those it names itself, downloaded where they are not there yet.
+
+    Artifacts of the groups `without` are left out, because Maven Central has them not.
+    """
+    from jgo.maven import MavenContext
+
+    context = MavenContext()
+    group, name, version = coordinates.split(":")
+    component = context.project(group, name).at_version(version)
+    named = [each for each in context.pom_dependencies(component.pom()) if each.groupId not in without]
+    return [artifact.resolve() for artifact in (component.artifact(), *(each.artifact for each in named))]
+
+
 def build(folder: Path, coordinates: str, *names: str) -> tuple[Path, str]:
     """The folder of the compiled sources of these names, and the class path of the artifact they are made against.
 
     Both are made once, below `folder`; another artifact or another text gives another place there.
     """
-    sources = [SOURCES / f"{name}.java" for name in names]
+    sources = [path for name in names for path in _sources(name)]
     texts = b"".join(source.read_bytes() for source in sources)
     built = folder / hashlib.sha256(coordinates.encode() + texts).hexdigest()[:16]
     if not _is_usable(built):
@@ -37,6 +51,12 @@ def build(folder: Path, coordinates: str, *names: str) -> tuple[Path, str]:
         _compile(sources, path, built / "classes")
         _replace(built / "classpath", path)
     return built / "classes", (built / "classpath").read_text()
+
+
+def _sources(name: str) -> list[Path]:
+    """The text of a class, or those of a folder."""
+    folder = SOURCES / name
+    return sorted(folder.rglob("*.java")) if folder.is_dir() else [SOURCES / f"{name}.java"]
 
 
 def _is_usable(built: Path) -> bool:

@@ -37,6 +37,14 @@ def elasticsearch_url(pytestconfig, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def elasticsearch_with_users_url(pytestconfig, tmp_path_factory):
+    """The address of a real Elasticsearch that asks who one is, with its administrator in it."""
+    command = engine.elasticsearch_with_users_command
+    for url in _serve("elasticsearch-with-users", command, pytestconfig, tmp_path_factory):
+        yield url.replace("//", f"//elastic:{engine.PASSWORD}@")
+
+
+@pytest.fixture(scope="session")
 def opensearch_url(pytestconfig, tmp_path_factory):
     """The address of a real OpenSearch, without users and without TLS."""
     yield from _serve("opensearch", engine.opensearch_command, pytestconfig, tmp_path_factory)

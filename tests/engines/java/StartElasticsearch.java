@@ -4,8 +4,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.elasticsearch.common.logging.LogConfigurator;
+import org.elasticsearch.common.settings.KeyStoreWrapper;
 import org.elasticsearch.common.settings.Settings;
 import org.elasticsearch.env.Environment;
 import org.elasticsearch.http.HttpServerTransport;
@@ -14,6 +14,7 @@ import org.elasticsearch.plugins.PluginsLoader;
 
 /**
  * One Elasticsearch node in the folder HOME, on a free port of 127.0.0.1 that it writes to HOME/port once it answers.
+ * Where the modules of users are below HOME/modules it asks who one is.
  * It ends on SIGTERM, and with the process that holds its standard input.
  */
 public final class StartElasticsearch {
@@ -29,11 +30,13 @@ public final class StartElasticsearch {
         System.exit(0);
     }
 
-    private static Node node(Path home) {
+    private static Node node(Path home) throws Exception {
         LogConfigurator.configureESLogging();
         LogConfigurator.configureWithoutConfig(Settings.EMPTY);
         LogConfigurator.setNodeName("test");
-        Settings settings = Settings.builder()
+        boolean hasUsers = Files.exists(home.resolve("modules/x-pack-security"));
+        Settings.Builder settings = hasUsers ? withUsers(home.resolve("config")) : withoutUsers();
+        settings
             .put("path.home", home)
             .put("path.data", home.resolve("data"))
             .put("cluster.name", "test")
@@ -41,13 +44,23 @@ public final class StartElasticsearch {
             .put("discovery.type", "single-node")
             .put("network.host", "127.0.0.1")
             .put("http.port", 0)
-            .put("http.type", "loopback")
-            .put("transport.type", "loopback")
-            .put("cluster.routing.allocation.disk.threshold_enabled", false)
-            .build();
-        Environment environment = new Environment(settings, home.resolve("config"));
-        var bundles = PluginsLoader.loadPluginsBundles(environment.pluginsDir(), false);
-        return new Node(environment, PluginsLoader.createPluginsLoader(Set.of(), bundles, Map.of(), false));
+            .put("cluster.routing.allocation.disk.threshold_enabled", false);
+        Environment environment = new Environment(settings.build(), home.resolve("config"));
+        var modules = PluginsLoader.loadModulesBundles(environment.modulesDir(), false);
+        var plugins = PluginsLoader.loadPluginsBundles(environment.pluginsDir(), false);
+        return new Node(environment, PluginsLoader.createPluginsLoader(modules, plugins, Map.of(), false));
+    }
+
+    private static Settings.Builder withoutUsers() {
+        return Settings.builder().put("http.type", "loopback").put("transport.type", "loopback");
+    }
+
+    /** The password of the user elastic is a property. */
+    private static Settings.Builder withUsers(Path config) throws Exception {
+        KeyStoreWrapper secrets = KeyStoreWrapper.create();
+        secrets.setString("bootstrap.password", System.getProperty("test.password").toCharArray());
+        secrets.save(config, new char[0]);
+        return Settings.builder().put("transport.port", 0).put("xpack.security.enabled", true).setSecureSettings(secrets);
     }
 
     private static void close(Node node) {
