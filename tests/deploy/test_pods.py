@@ -69,8 +69,8 @@ class Namespace:
 
     def run(self, *command, out=None):
         """Start a program in it, in a group of its own."""
-        inside = ["nsenter", "--target", str(self._holder.pid), "--net", "--mount", *command]
         with (self.folder / (out or "ignored")).open("ab") as file:
+            inside = [*self._enter, *command]
             process = subprocess.Popen(inside, env=self.environment, stdout=file, start_new_session=True)
         self._started.append(process)
         return process
@@ -80,6 +80,16 @@ class Namespace:
 
     def ship(self):
         return self.run(*YAML(typ="safe").load(SIDECAR)[0]["value"]["command"], out="log")
+
+    @property
+    def _enter(self):
+        return ["nsenter", "--target", str(self._holder.pid), "--net", "--mount"]
+
+    def dropped(self):
+        """How many events it says it dropped."""
+        command = [*self._enter, "dashcam", "status", "--json"]
+        told = subprocess.run(command, env=self.environment, capture_output=True, check=False).stdout
+        return sum(json.loads(told)["dropped"].values())
 
     @property
     def count(self):
@@ -201,6 +211,26 @@ def test_a_small_empty_dir_is_enough(start):
     stop(shipper)
 
     assert shipped(pod.folder / "log", "cars") >= set(range(pod.count))
+
+
+def test_a_full_empty_dir_stops_nobody_and_is_told(start):
+    """While the shipper hangs the service goes on; what did not fit is counted, and the rest arrives."""
+    pod = start("cars", size="3m")
+    shipper = pod.ship()
+    service = pod.serve()
+    count_up(pod, 100)
+    os.killpg(shipper.pid, signal.SIGSTOP)
+    count_up(pod, 10_000)
+    full = pod.count
+    os.killpg(shipper.pid, signal.SIGCONT)
+    until(lambda: max(shipped(pod.folder / "log", "cars")) > full, "events that fit again")
+
+    stop(service)
+    stop(shipper)
+
+    arrived, dropped = shipped(pod.folder / "log", "cars"), pod.dropped()
+    assert dropped > 0
+    assert len(arrived) + dropped == pod.count
 
 
 def test_the_node_s_shipper_sends_what_pods_left(start, tmp_path):
