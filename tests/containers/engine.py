@@ -1,28 +1,25 @@
-"""A container engine with compose: the one that is there, or one of the test's own where this is Debian and root."""
+"""A container engine with compose: the one that is there, or one of the tests' own where this is Debian and root."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dashcam-containers"
-COMPOSE = "github.com/docker/compose/v2"
+from .debian import CACHE, Unavailable, extract, install
+
 START_LIMIT_S = 60
-
-
-class Unavailable(Exception):
-    """This machine has no engine and cannot be given one; the text says what is missing."""
 
 
 @dataclass(slots=True)
 class Engine:
-    """An engine that answers; `process` is there where it is ours to stop."""
+    """An engine that answers where `environment` says."""
 
     environment: dict[str, str]
-    process: subprocess.Popen[bytes] | None = None
 
     def run(
         self, *words: str, limit_s: float = 600, check: bool = True, **options: object
@@ -33,75 +30,66 @@ class Engine:
             command, env=environment, text=True, timeout=limit_s, check=check, capture_output=True, **options
         )
 
+    def answers(self, *words: str) -> bool:
+        """Whether a docker command succeeds."""
+        return bool(shutil.which("docker")) and self.run(*words, check=False).returncode == 0
+
     def inspect(self, name: str) -> dict[str, object]:
         """What the engine says of a container or an image."""
         return json.loads(self.run("inspect", name).stdout)[0]
 
-    def has(self, image: str) -> bool:
-        """Whether an image of that name is there, or comes from a registry."""
-        if self.run("image", "inspect", image, check=False).returncode == 0:
-            return True
-        return self.run("pull", "--quiet", image, check=False, limit_s=900).returncode == 0
 
-    def stop(self) -> None:
-        """End the engine if it is ours."""
-        if self.process:
-            self.process.terminate()
-            self.process.wait(60)
+@contextmanager
+def running() -> Iterator[Engine]:
+    """The engine that DOCKER_HOST names, or the machine's, or one that is started for the while.
 
-
-def find() -> Engine:
-    """The engine that DOCKER_HOST names, or the machine's, or one that is started here; raises `Unavailable`."""
+    Raises `Unavailable`.
+    """
     engine = Engine(dict(os.environ))
-    if not (shutil.which("docker") and engine.run("info", check=False).returncode == 0):
-        engine = _start()
-    if engine.run("compose", "version", check=False).returncode:
-        _install_compose()
-    return engine
+    with ExitStack() as ends:
+        if not engine.answers("info"):
+            ends.enter_context(_of_our_own(engine))
+        if not engine.answers("compose", "version"):
+            _add_compose(engine)
+        yield engine
 
 
-def _start() -> Engine:
-    if os.geteuid() or not shutil.which("apt-get"):
-        raise Unavailable("needs a container engine: none answers, and it takes root on Debian to install one")
-    if not shutil.which("dockerd"):
-        install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "docker.io", "debootstrap", "iptables"]
-        subprocess.run(["apt-get", "update", "-qq"], check=True)
-        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+@contextmanager
+def _of_our_own(engine: Engine) -> Iterator[None]:
+    install("docker.io", "iptables")
     CACHE.mkdir(parents=True, exist_ok=True)
-    socket = f"unix://{CACHE}/docker.sock"
-    folders = ["--data-root", CACHE / "data", "--exec-root", CACHE / "exec", "--pidfile", CACHE / "docker.pid"]
-    with (CACHE / "docker.log").open("wb") as log:
-        process = subprocess.Popen(["dockerd", *folders, "--host", socket], stdout=log, stderr=log)
-    engine = Engine({**os.environ, "DOCKER_HOST": socket}, process)
+    with (CACHE / "lock").open("w") as lock, (CACHE / "docker.log").open("wb") as log:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one run at a time
+        engine.environment["DOCKER_HOST"] = socket = f"unix://{CACHE}/docker.sock"
+        process = subprocess.Popen(_daemon(socket), stdout=log, stderr=log)
+        try:
+            _wait(engine, process)
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _daemon(socket: str) -> list[str]:
+    """The engine's command; it ends with the tests, however they end."""
+    folders = ["--data-root", f"{CACHE}/data", "--exec-root", f"{CACHE}/exec", "--pidfile", f"{CACHE}/docker.pid"]
+    return ["setpriv", "--pdeathsig", "TERM", "dockerd", *folders, "--host", socket]
+
+
+def _wait(engine: Engine, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + START_LIMIT_S
-    while engine.run("info", check=False).returncode:
+    while not engine.answers("info"):
         if process.poll() is not None or time.monotonic() > until:
-            engine.stop()
-            raise Unavailable(f"the engine does not start: {(CACHE / 'docker.log').read_text()[-2000:]}")
+            last = (CACHE / "docker.log").read_text().strip().rpartition("\n")[2]
+            raise Unavailable(f"the engine does not start: {last}")
         time.sleep(0.2)
-    return engine
 
 
-def _install_compose() -> None:
-    if not shutil.which("go"):
-        raise Unavailable("needs docker compose, or Go to build it")
-    plugin = Path.home() / ".docker" / "cli-plugins" / "docker-compose"
-    plugin.parent.mkdir(parents=True, exist_ok=True)
-    listed = _go("list", "-m", "-f", "{{.Version}}", f"{COMPOSE}@latest").strip()
-    source = json.loads(_go("mod", "download", "-json", f"{COMPOSE}@{listed}"))["Dir"]
-    flags = f"-s -w -X {COMPOSE}/internal.Version={listed}"
-    options = ["-trimpath", "-mod=mod", "-modfile", _own_module_file(source), "-ldflags", flags]
-    _go("build", *options, "-o", str(plugin), "./cmd", cwd=source)
-
-
-def _own_module_file(source: str) -> str:
-    # The module cache is read-only, and a build may want to complete the checksums.
-    copy = CACHE / "compose.mod"
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(Path(source) / "go.mod", copy)
-    shutil.copy(Path(source) / "go.sum", copy.with_suffix(".sum"))
-    return str(copy)
-
-
-def _go(*words: str, cwd: str = "/") -> str:
-    return subprocess.run(["go", *words], cwd=cwd, check=True, stdout=subprocess.PIPE, text=True, timeout=1800).stdout
+def _add_compose(engine: Engine) -> None:
+    """The plugin of a newer Debian, which an older one can run, for these tests alone."""
+    plugins = CACHE / "config" / "cli-plugins"
+    if not (plugins / "docker-compose").exists():
+        extract("docker-compose", CACHE / "compose")
+        plugins.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CACHE / "compose/usr/libexec/docker/cli-plugins/docker-compose", plugins)
+    engine.environment["DOCKER_CONFIG"] = str(plugins.parent)

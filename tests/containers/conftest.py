@@ -1,0 +1,34 @@
+"""An engine, its base images, and the table of what was measured."""
+
+import sys
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from .base_images import BASE_IMAGES, make_missing
+from .debian import Unavailable
+from .engine import running
+
+
+@pytest.fixture(scope="session")
+def table():
+    """What was measured, printed at the end."""
+    rows = {}
+    yield rows
+    width = max(map(len, rows), default=0)
+    sys.stdout.write("\n" + "".join(f"{name:{width}}  {value}\n" for name, value in rows.items()))
+
+
+@pytest.fixture(scope="session")
+def docker(table):
+    """An engine with all base images."""
+    with ExitStack() as ends:
+        try:
+            found = ends.enter_context(running())
+            began = time.monotonic()
+            made = make_missing(found, BASE_IMAGES)
+        except Unavailable as why:
+            pytest.skip(str(why))
+        table["base images made here"] = f"{len(made)} in {time.monotonic() - began:.0f} s"
+        yield found

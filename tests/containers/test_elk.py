@@ -1,0 +1,121 @@
+"""The containers as `make up-elk` starts them, where the images of others are to be had."""
+
+import json
+import re
+import subprocess
+
+import pytest
+import urllib3
+
+from ..ports import free_port
+from .base_images import ROOT, has
+from .stack import Stack, until
+
+pytestmark = [pytest.mark.containers, pytest.mark.long, pytest.mark.timeout(1800)]
+TEXTS = [(ROOT / name).read_text() for name in ("docker-compose.elk.yml", "logging/fluentd/Dockerfile")]
+IMAGES = {name for text in TEXTS for name in re.findall(r"(?:image:|FROM) (\S+:\S+)", text) if "logstash" not in name}
+PORTS = ("ELASTICSEARCH_PORT", "KIBANA_PORT", "FLUENTD_CONTAINERS_PORT")
+
+
+@pytest.fixture(scope="module")
+def ports():
+    """Free ones of this machine."""
+    return {name: str(free_port()) for name in PORTS}
+
+
+@pytest.fixture(scope="module")
+def elk(docker, table, tmp_path_factory, ports):
+    """The stack, and what `make up-elk` said at its end."""
+    if missing := sorted(name for name in IMAGES if not has(docker, name)):
+        pytest.skip(f"needs images that a registry has: {', '.join(missing)}")
+    settings = {"COMPOSE_FILE": "docker-compose.yml:docker-compose.elk.yml", **ports}
+    kibana = f"http://127.0.0.1:{ports['KIBANA_PORT']}"
+    stack = Stack(docker, tmp_path_factory.mktemp("elk"), KIBANA_URL=kibana, **settings)
+    try:
+        stack.told = stack.make("up-elk")
+        yield stack
+    finally:
+        stack.remove()
+
+
+def ask_elasticsearch(ports, key, method, path, body=None):
+    """The status of an answer, for somebody with an API key."""
+    headers = {"Authorization": f"ApiKey {key}", "Content-Type": "application/json"}
+    with urllib3.PoolManager(timeout=30, retries=False) as pool:
+        address = f"http://127.0.0.1:{ports['ELASTICSEARCH_PORT']}{path}"
+        return pool.request(method, address, body=body and json.dumps(body), headers=headers).status
+
+
+def keys_of(elk):
+    """What the set-up left for fluentd and the shipper."""
+    text = elk.compose("exec", "-T", "shipper", "cat", "/keys/elasticsearch.env")
+    return dict(re.findall(r"^ELASTICSEARCH_(WRITER|READER)_KEY=(\S+)$", text, re.MULTILINE))
+
+
+def test_it_says_what_to_open(elk, ports):
+    """The dashboard, the request to look for, and how to get in; by then all of it is there."""
+    request = re.search(r'search for http.request.id:"(\S+)"', elk.told)[1]
+
+    assert f"Kibana: http://127.0.0.1:{ports['KIBANA_PORT']}, user elastic" in elk.told
+    assert 'open the dashboard "Dashcam: request story"' in elk.told
+    assert "cars, parts" in elk.dashcam("trace", request)
+    assert elk.is_healthy()
+
+
+def test_keys_have_their_rights_and_no_others(elk, ports):
+    """fluentd's may add an event and nothing else, the shipper's reading one may read."""
+    keys, stream, event = keys_of(elk), "/logs-dashcam-default", {"@timestamp": "2026-11-25T00:00:00Z", "message": "x"}
+
+    def statuses(role):
+        asked = [("POST", f"{stream}/_create/{role}", event), ("GET", f"{stream}/_search", None)]
+        asked += [("POST", "/other/_create/1", event), ("DELETE", f"{stream}/_doc/{role}", None)]
+        asked += [("DELETE", "/_index_template/dashcam-logs", None)]
+        return [ask_elasticsearch(ports, keys[role], *each) for each in asked]
+
+    assert statuses("WRITER") == [201, 403, 403, 403, 403]
+    assert statuses("READER") == [403, 200, 403, 403, 403]
+
+
+@pytest.mark.parametrize("service", ["fluentd", "elasticsearch", "shipper"])
+def test_a_killed_container_loses_nothing(elk, table, request, service):
+    """Its first process, from outside, under load."""
+    before = len(elk.ordered)
+    with elk.load(2):
+        until(lambda: len(elk.ordered) >= before + 20, "20 cars")
+        for container in elk.containers(service).values():
+            subprocess.run(["kill", "-9", str(container["State"]["Pid"])], check=True)
+        until(lambda: len(elk.ordered) >= before + 60, "60 cars")
+
+    until(elk.is_healthy, "health", 300)
+    wanted = set(elk.ordered)
+    for name in ("cars", "parts"):
+        until(lambda name=name: wanted <= elk.request_ids(name), f"requests of {name}")
+    table[request.node.name] = f"{len(wanted) - before} cars ordered, 0 lost"
+
+
+def test_what_postgresql_says_arrives(elk):
+    """From Docker's own log driver, by way of fluentd."""
+    assert until(lambda: elk.dashcam("search", "service:postgres", "--json", check=False), "lines of PostgreSQL")
+
+
+def test_starting_again_keeps_the_backend_and_the_keys(elk):
+    """`elk` was made of the default; a backend that somebody chose stays."""
+    before = keys_of(elk)
+    elk.change(LOG_BACKEND="local,elk")
+
+    elk.make("up-elk")
+
+    assert "LOG_BACKEND=local,elk\n" in (elk.folder / ".env").read_text()
+    assert keys_of(elk) == before
+
+
+def test_rotated_keys_are_taken(elk):
+    """New ones for both, and events go on."""
+    before = keys_of(elk)
+
+    elk.make("rotate-keys")
+
+    after = keys_of(elk)
+    assert not set(before.values()) & set(after.values())
+    until(lambda: elk.order() == 201, "a car")
+    until(lambda: elk.ordered[-1] in elk.request_ids("parts", "elk"), "the request")
