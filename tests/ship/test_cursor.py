@@ -157,6 +157,22 @@ def test_marks_of_requests_move_the_position_only(tmp_path, cursor):
     assert [line.id for line in lines] == ids_in(path)[1::2]
 
 
+def test_a_folder_that_cannot_be_listed_for_a_moment(tmp_path, cursor):
+    """What was read of its segments is not read again when it is back."""
+    writer = write_to(tmp_path)
+    writer.append(log_line(1))
+    (folder,) = tmp_path.glob("*/*")
+    assert [number for batch in _batches(cursor) for number in batch.events]
+
+    folder.rename(tmp_path.parent / "aside")
+    assert _batches(cursor) == []
+    (tmp_path.parent / "aside").rename(folder)
+    writer.append(log_line(2))
+
+    (event,) = _lines(_batches(cursor))
+    assert b'"message":"2"' in event.data
+
+
 DEATH = """
 for number in range(10):
     writer.append(start_line(number, f"a{number}"))

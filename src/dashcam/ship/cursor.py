@@ -182,6 +182,8 @@ class SpoolCursor:
         if self._clips:
             self._clips.forget(self._listing.paths)
         for key in known.keys() - self._segments.keys():
+            # It is gone, or its folder cannot be listed now: then it is read on from here when it is back.
+            self._marks[key] = known[key].mark
             self._readers.close(key)
 
     def _begun(self, key: str, path: Path) -> _Segment:
