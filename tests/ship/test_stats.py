@@ -151,6 +151,19 @@ def test_what_a_power_cut_took_is_missing(tmp_path, spool):
     assert account.routes["behind"] == RouteAccount(left, 0, 0, 0, None, missing=10 - left)
 
 
+def test_a_segment_that_a_power_cut_took_is_missing(tmp_path, spool):
+    """One route had delivered it; for the other it was no segment any more, and its file is gone."""
+    done = SegmentOffset(100, 10, is_done=True, events=10)
+    gone = SegmentOffset(is_done=True)
+    checkpoint.save(tmp_path / "positions", "ahead", Checkpoint({"here/cars/1": done}, 10))
+    checkpoint.save(tmp_path / "positions", "behind", Checkpoint({"here/cars/1": gone}, damaged=1))
+
+    account = collect_stats(tmp_path)
+
+    assert account.recorded == 10
+    assert account.routes["behind"] == RouteAccount(0, 0, 0, 1, None, missing=10)
+
+
 def test_there_is_an_answer_in_time(tmp_path, spool):
     """With no time left it says that it is not all."""
     _fill(spool, 10)

@@ -6,7 +6,7 @@ recorded = earlier + delivered + held + expired + waiting + dead-lettered; what 
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dashcam import machine
@@ -129,7 +129,7 @@ class _Counter:
                     continue  # gone since it was listed, or not a segment
                 except OSError as fault:
                     unreadable[str(path)] = fault.strerror or str(fault)
-        recorded = pruned.recorded + sum(count.recorded for count in counts.values())
+        left = pruned.recorded + sum(count.recorded for count in counts.values())
         settled = [
             each.earlier + each.delivered + each.dead + pruned.expired.get(name, 0)
             for name, each in checkpoints.items()
@@ -140,15 +140,19 @@ class _Counter:
             services[count.service] += count.logged
         dropped.update(read_drops(self._folder / "spool"))
         letters = self._folder / "dead-letters"
+        recorded = max([left, *settled])
+        shares = {
+            name: _share(each, counts, count_replayed(letters, name), pruned.expired.get(name, 0))
+            for name, each in checkpoints.items()
+        }
+        if recorded > left:  # one route had more than the spool has now: what others lack of that, they never get
+            shares = {name: _with_missing(share, recorded) for name, share in shares.items()}
         return SpoolStats(
-            max([recorded, *settled]),
+            recorded,
             dict(dropped),
             sum(count.bytes for count in counts.values()),
             dict(services),
-            {
-                name: _share(each, counts, count_replayed(letters, name), pruned.expired.get(name, 0))
-                for name, each in checkpoints.items()
-            },
+            shares,
             is_complete=self._clock_s() <= self._until_s,
             letters={
                 name: sum(1 for _ in DeadLetters(letters, name).read())
@@ -200,6 +204,11 @@ def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
     listing.refresh()
     present = listing.paths.keys() - set(pruned.last)
     return pruned.recorded + sum(mark.events for key, mark in marks.items() if key in present)
+
+
+def _with_missing(share: RouteAccount, recorded: int) -> RouteAccount:
+    known = share.earlier + share.delivered + share.waiting + share.dead + share.held + share.expired
+    return replace(share, missing=recorded - known)
 
 
 def _share(route: Checkpoint, counts: Mapping[str, SegmentCount], replayed: int, expired: int) -> RouteAccount:
