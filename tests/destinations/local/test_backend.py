@@ -215,6 +215,16 @@ def test_a_clock_that_jumps_ahead_is_not_obeyed(path, opened, caplog):
     assert sorted(numbers(path)) == [5]
 
 
+def test_a_clock_that_was_behind_forgets_nothing(path, opened):
+    """Events that came while it was 300 days behind stay when it is right again but for some hours."""
+    opened(path, now_ns=NOW_NS - 300 * DAY_NS).ship([at(NOW_NS, 1)])
+
+    for hours in (-6, -4):  # within which the jump to the right time is trusted
+        opened(path, now_ns=NOW_NS + hours * HOUR_NS).ship([at(NOW_NS + 1000, 2)])
+
+    assert sorted(numbers(path)) == [1, 2]
+
+
 def test_the_oldest_go_when_there_are_too_many(path, opened):
     """The file stays within its limit, and the newest events are those that are left and found."""
     bounds = Bounds(bytes=16_000_000, age_ns=14 * DAY_NS, partition_events=500)

@@ -168,7 +168,8 @@ def _forget(db: sqlite3.Connection, now_us: int, bounds: Bounds) -> None:
     """Let go of blocks that are too old and, while they take too much room, of the oldest."""
     oldest_us = now_us - bounds.age_ns // 1000
     room_bytes = max(bounds.bytes // 2, bounds.bytes - MAX_LOG_BYTES)
-    is_old = f"since < {oldest_us} OR (since > {now_us} AND arrived < {oldest_us})"
+    future_us = now_us + DAY_NS // 1000  # not what only looks so to a clock that is hours behind
+    is_old = f"since < {oldest_us} OR (since > {future_us} AND arrived < {oldest_us})"
     for _ in range(MAX_STEPS):
         if not _delete(db, "TRUE" if _used_bytes(db) > room_bytes else is_old):
             break
