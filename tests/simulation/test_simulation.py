@@ -1,80 +1,124 @@
 """Whatever fails, and whenever: nothing is lost, nothing is invented, and in the end all is delivered.
 
-`DASHCAM_SIMULATION_SEEDS=FIRST:LAST` chooses the seeds; one that fails is kept in `seeds/` and runs for ever.
+`python -m tests.simulation` runs more seeds; one that fails is kept in `seeds/`, and runs here for ever.
 """
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from .faults import ERRORS
+from .__main__ import SEEDS, run
+from .points import CRASHES, POINTS, STATES
 from .world import World
 
-SEEDS = Path(__file__).with_name("seeds")
-FIRST, LAST = map(int, os.environ.get("DASHCAM_SIMULATION_SEEDS", "0:20").split(":"))
-KEPT = {int(path.name) for path in SEEDS.iterdir() if path.name.isdecimal()}
-
-# The files at which a shipper's death and an error must be tried: checkpoints, removed segments, dead letters.
-POINTS = {
-    "fsync": {".new", ".jsonl", "positions"},
-    "write": {".journal", ".jsonl"},
-    "replace": {".new"},
-    "unlink": {".segment"},
-}
+ROOT = Path(__file__).parents[2]
+KEPT = sorted(int(path.name) for path in SEEDS.iterdir() if path.name.isdecimal())
+TRIES = 30  # seeds in which a point that is looked for has to be met
+SAMPLE = POINTS[::25]  # a look in `make test`; all of them in `make test-long`
 
 
-@pytest.mark.parametrize("seed", sorted(KEPT | set(range(FIRST, LAST))))
-def test_a_seed(tmp_path, seed):
-    """Conservation, no invention, liveness."""
-    world = World(tmp_path, seed)
-    try:
-        world.run()
-    except AssertionError as fault:
-        (SEEDS / str(seed)).touch()
-        raise AssertionError(f"seed {seed}, steps {world.trace}: {fault}") from fault
+@pytest.mark.parametrize(("seed", "minutes"), [*((seed, 1) for seed in range(4)), *((seed, None) for seed in KEPT)])
+def test_a_seed(seed, minutes):
+    """Conservation, no invention, liveness; those that have failed once run for as long as they did."""
+    assert run(seed, minutes).failed == {}
 
 
-@pytest.mark.parametrize("error", [None, *ERRORS])
-@pytest.mark.parametrize("call", POINTS)
-def test_named_points(tmp_path, call, error):
-    """A kill, or an error, before and after each of the first calls of a kind; all that must be reached is reached."""
-    reached = set()
-    for number in range(1, 9):
-        for is_after in (False, True):
-            world = World(tmp_path / f"{number}{is_after}", number)
-            world.run_with((call, number, error, is_after))
-            reached |= {name for _, name, _ in world.disk.reached}
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_many_seeds():
+    """Of a range that no other test has."""
+    command = [sys.executable, "-m", "tests.simulation", "--from", "1000000", "--seeds", "200"]
 
-    assert reached >= POINTS[call]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
 
 
-def test_the_oracle_notices_a_loss(tmp_path):
-    """An event that was acknowledged and is in no store."""
-    world = World(tmp_path, 0)
-    world.run_with(None)
-    del world.store[next(id_ for id_, data in world.store.items() if b'"message":"1"' in data)]
-
-    with pytest.raises(AssertionError, match="lost"):
-        world.check()
-
-
-def test_the_oracle_notices_a_second_id(tmp_path):
-    """The same line under another ID."""
-    world = World(tmp_path, 0)
-    world.run_with(None)
-    id_, data = next((id_, data) for id_, data in world.store.items() if b'"message":"1"' in data)
-    world.store[f"{id_}0"] = data
-
-    with pytest.raises(AssertionError, match="has the IDs"):
-        world.check()
+def _reach(point):
+    """Return the first run that meets a point; each run has to be well."""
+    for seed in range(TRIES):
+        world = World(seed, points=[point], minutes=2).run()
+        if point.name in world.disk.reached:
+            return world
+    return None
 
 
-def test_a_seed_gives_the_same_run(tmp_path):
-    """Its steps and what was recorded."""
-    first, second = World(tmp_path / "first", 7), World(tmp_path / "second", 7)
-    for world in (first, second):
-        world.run()
+@pytest.mark.parametrize("point", SAMPLE, ids=lambda point: point.name)
+def test_a_point_is_met(point):
+    """A kill, a power cut or an error just there, and the oracle is content."""
+    assert _reach(point), f"never met: {point.name}"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("point", [point for point in POINTS if point not in SAMPLE], ids=lambda point: point.name)
+def test_each_other_point_is_met(point):
+    """As above."""
+    assert _reach(point), f"never met: {point.name}"
+
+
+def test_there_are_enough_points():
+    """At least 20 for crashes; each name once."""
+    assert len(CRASHES) >= 20
+    assert len(STATES) >= 10
+    assert len({point.name for point in POINTS}) == len(POINTS)
+
+
+def test_a_seed_gives_the_same_run():
+    """Step by step, also in another process."""
+    first, second = World(2, minutes=1).run(), World(2, minutes=1).run()
+    command = [sys.executable, "-m", "tests.simulation", "--from", "2", "--trace"]
+    environment = os.environ | {"PYTHONHASHSEED": "0"}
+    traces = [subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True).stdout for _ in "12"]
 
     assert first.trace == second.trace
-    assert len(first.store) == len(second.store)
+    assert first.disk.counts == second.disk.counts
+    assert traces[0] == traces[1]
+
+
+def _finished(seed=0):
+    """Return a world at its end, and what its oracle has found."""
+    world = World(seed, points=[], minutes=1)
+    found = []
+    world.oracle.judge = lambda: found.extend(world.oracle._found())
+    world.run()
+    world.oracle._found = lambda: found
+    world.oracle._judge_account = lambda _: None  # of files that are gone
+    del world.oracle.judge
+    return world, found
+
+
+def _a_line(found):
+    return next(item for item in found if b'"message":"1' in item[1])
+
+
+def test_the_oracle_notices_a_loss():
+    """An event whose call returned, and that is nowhere."""
+    world, found = _finished()
+    id_, _ = _a_line(found)
+    found[:] = [item for item in found if item[0] != id_]
+
+    with pytest.raises(AssertionError, match="lost"):
+        world.oracle.judge()
+
+
+def test_the_oracle_notices_a_second_id():
+    """The same line under another ID."""
+    world, found = _finished()
+    id_, data = _a_line(found)
+    found.append((f"{id_}0", data))
+
+    with pytest.raises(AssertionError, match="has the IDs"):
+        world.oracle.judge()
+
+
+def test_the_oracle_notices_an_invention():
+    """A line that nobody recorded."""
+    world, found = _finished()
+    found.append(("x", b'{"message":"999999","event":{}}'))
+
+    with pytest.raises(AssertionError, match="invented"):
+        world.oracle.judge()
