@@ -30,6 +30,25 @@ chaos: venv
 	    --report chaos-$$disk.json || exit 1; \
 	done
 
+# What docs/reliability.md publishes, as long as is asked for: each prints a table, and writes JSON beside it.
+.PHONY: simulation soak cuts kills damage
+simulation: venv
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) --from $(or $(FROM),0) --jobs $(or $(JOBS),1) --report simulation.json
+
+soak: venv
+	$(BIN)/python -m tests.chaos --soak --disk $(or $(DISK),ext4) --duration $(or $(DURATION),7200) --report soak.json
+
+cuts: venv
+	for disk in ext4 xfs btrfs; do \
+	  $(BIN)/python -m tests.cuts --disk $$disk --cuts $(or $(CUTS),70) --report cuts-$$disk.json || exit 1; \
+	done
+
+kills: venv
+	$(BIN)/python -m tests.kills --kills $(or $(KILLS),5000) --report kills.json
+
+damage: venv
+	$(BIN)/python -m tests.damage --segments $(or $(SEGMENTS),8192) --report damage.json
+
 test-long: venv
 	$(BIN)/python -m pytest -m "long and not containers"
 

@@ -3,6 +3,9 @@
     python -m tests.chaos --duration 60 --disk ext4 --seed 7 --report chaos.json
 
 Services log without a pause while a fault comes every second or so; then all faults end, and what waits is shipped.
+With `--soak` a fault comes every minute, and none ends the shipper or more than one of the services: their memory,
+descriptors and threads are measured meanwhile, and have to stay as they are.
+
 An event is lost if its log call returned, no store has it, and no drop was reported for it; double if a store has it
 twice; invented if no log call began for it. Exit status 1 if there is one of these.
 """
@@ -26,10 +29,12 @@ from dashcam.find.query import Query, Term
 from dashcam.testing.fake_loggly import StandIn
 
 from .disk import SIZES_MB, mounted, why_not
+from .usage import Usage
 
 WRITERS = 3
 ROUTES = ("local", "loggly")
 DRAIN_S = 180
+SOAK_FAULT_S = 60.0  # between two faults
 ROOT = Path(__file__).parents[2]
 
 
@@ -63,8 +68,8 @@ class Run:
         with log:
             return subprocess.Popen(command, env=self.environment, stderr=log, cwd=ROOT)
 
-    def kill_writer(self):
-        number = self.rng.randrange(WRITERS)
+    def kill_writer(self, number=None):
+        number = self.rng.randrange(WRITERS) if number is None else number
         self.writers[number].kill()
         self.writers[number].wait()
         self.writers[number] = self._writer()
@@ -97,9 +102,13 @@ class Run:
         self.pause(self.rng.uniform(0.1, 0.5))
         self.disk.unlock()
 
-    def fault(self):
+    def kill_first_writer(self):
+        self.kill_writer(0)
+
+    def fault(self, *, is_soak):
         """Let one fault happen."""
-        kinds = [self.kill_writer, self.kill_shipper, self.restart_shipper, self.stop_backend, self.answer_badly]
+        kinds = [self.stop_backend, self.answer_badly]
+        kinds += [self.kill_first_writer] if is_soak else [self.kill_writer, self.kill_shipper, self.restart_shipper]
         kinds += [self.fill_disk, self.lock_disk] if self.disk.is_real else []
         kind = self.rng.choice(kinds)
         kind()
@@ -151,6 +160,7 @@ def main():
     parser = argparse.ArgumentParser("python -m tests.chaos", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--duration", type=float, default=60, metavar="S", help="seconds of faults (60)")
+    parser.add_argument("--soak", action="store_true", help="a fault a minute, and a look at what processes use")
     parser.add_argument("--disk", choices=["none", *SIZES_MB], default="none", help="the file system of DASHCAM_DIR")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="which faults, and when")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON")
@@ -164,18 +174,25 @@ def main():
         StandIn() as stand_in,
     ):
         run = Run(Path(folder), disk, stand_in, random.Random(arguments.seed))
+        pauses_s = (SOAK_FAULT_S, SOAK_FAULT_S) if arguments.soak else (0.2, 1.5)
+        usage = Usage({"shipper": run.shipper.pid, "service": run.writers[-1].pid})
         until_s = time.monotonic() + arguments.duration
         while time.monotonic() < until_s:
-            run.pause(run.rng.uniform(0.2, 1.5))
-            run.fault()
+            run.pause(min(run.rng.uniform(*pauses_s), max(0.0, until_s - time.monotonic())))
+            run.fault(is_soak=arguments.soak)
+            if arguments.soak:
+                usage.measure()
         run.settle()
         report = {"disk": arguments.disk, "seed": arguments.seed, "seconds": arguments.duration} | judge(run)
         report |= {"faults": dict(run.faults), "machine": f"{platform.platform()}, {os.cpu_count()} CPUs"}
+    if arguments.soak:
+        report["usage"] = usage.report()
     _print(report)
     if arguments.report:
         arguments.report.write_text(json.dumps(report, indent=1) + "\n")
     bad = [row for row in report["routes"].values() if row["lost"] or row["double"] or row["invented"]]
-    return 1 if bad else 0
+    grown = [row for row in report.get("usage", ()) if row["last"] > row["allowed"]]
+    return 1 if bad or grown else 0
 
 
 def _print(report):
@@ -184,6 +201,8 @@ def _print(report):
     print(f"  {report['logged']:,} log calls, dropped and reported: {report['dropped']}")
     for route, row in report["routes"].items():
         print(f"  {route}: " + ", ".join(f"{name} {count:,}" for name, count in row.items()))
+    for row in report.get("usage", ()):
+        print("  {process}, {what}: {first:,} at first, {last:,} in the end, {allowed:,} allowed".format_map(row))
 
 
 if __name__ == "__main__":
