@@ -1,0 +1,142 @@
+"""Two services that answer the same requests, and a shipper that holds their DEBUG lines, all killed now and then.
+
+As a program: a service that answers requests from a number on. Before and after each one it writes down which, so that
+a kill leaves behind what it had begun.
+"""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+from dashcam.destinations.registry import open_store
+from dashcam.find.query import Query, Term
+from tests.ship.clip_lines import call_line, served_line
+from tests.spool.spools import SHARED, start_line
+
+FAILS_EVERY = 100
+STEPS = 5  # DEBUG lines of each service in a request
+DEADLINE_S = 300
+MAX_SPOOL_BYTES = 256 << 20  # a service waits while its spool is larger: nothing may expire here
+
+
+def fails(number):
+    """Return whether a request fails."""
+    return number % FAILS_EVERY == 7
+
+
+def serve(spool, service, first, last, notes):
+    """Answer requests."""
+    from dashcam.spool.file import SegmentOptions
+    from dashcam.spool.segment import service_folder
+    from dashcam.spool.writer import Writer
+
+    shared = SHARED | {"service": {"name": service}, "process": {"pid": os.getpid()}, "host": {"name": "here"}}
+    folder = service_folder(Path(spool), "here", service)
+    open_marks = []
+    writer = Writer(folder, lambda: shared, 4 << 30, lambda: open_marks, options=SegmentOptions(256 << 10))
+    file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    for number in range(first, last):
+        request = f"golf-{number}"
+        os.write(file, b"+%d\n" % number)
+        open_marks[:] = [start_line(number, f"{number}")]
+        writer.append(open_marks[0])
+        for step in range(STEPS):
+            writer.append(call_line(number, "debug", request, f"{service} {number} {step}"))
+        writer.append(call_line(number, "info", request, f"{service} {number} info"))
+        end = served_line(number, request, 503 if fails(number) and service == "cars" else 200)
+        open_marks.clear()
+        writer.append(re.sub(rb'"span":\{"id":"cd"\}', b'"span":{"id":"%d"}' % number, end, count=1))
+        os.write(file, b"-%d\n" % number)
+        if number % 10 == 0:
+            time.sleep(0.02)  # so that it lasts for a while
+        if number % 500 == 0:
+            while sum(path.stat().st_size for path in folder.glob("*.segment")) > MAX_SPOOL_BYTES:
+                time.sleep(0.05)
+    writer.close()
+
+
+class Traffic:
+    """The processes of one run below a folder."""
+
+    def __init__(self, folder, requests):
+        self.folder, self.requests = folder, requests
+        self.interrupted = set()
+        self.kills = Counter()
+        self._environment = os.environ | {
+            "DASHCAM_DIR": str(folder / "state"),
+            "LOG_BACKEND": "local",
+            "DASHCAM_LOCAL_LIMIT": "20GB",
+            "DASHCAM_SHIP_LEVEL": "INFO",
+            "DASHCAM_CLIP_LIMIT": "1000000",
+            "DASHCAM_SPOOL_LIMIT": "4GB",
+        }
+        self._processes = {name: self._start(name) for name in ("cars", "parts", "shipper")}
+
+    def _notes(self, name):
+        path = self.folder / f"{name}.notes"
+        return path.read_text().split() if path.exists() else []
+
+    def _begun(self, name):
+        return max((int(note[1:]) for note in self._notes(name)), default=-1)
+
+    def _start(self, name):
+        if name == "shipper":
+            command = [sys.executable, "-m", "dashcam", "ship"]
+        else:
+            command = [sys.executable, "-m", "tests.kills.clip_traffic", str(self.folder / "state" / "spool"), name]
+            command += [str(self._begun(name) + 1), str(self.requests), str(self.folder / f"{name}.notes")]
+        return subprocess.Popen(command, env=self._environment, stderr=subprocess.DEVNULL)
+
+    def run(self, kills, seed=1):
+        """Have every request answered, with so many kills meanwhile; then ship what is left."""
+        rng = random.Random(seed)
+        until_s = time.monotonic() + DEADLINE_S + kills
+        while any(self._is_working(name) for name in ("cars", "parts")):
+            assert time.monotonic() < until_s, "the requests were not answered in time"
+            time.sleep(rng.uniform(0.02, 0.2))
+            if self.kills.total() < kills:
+                self._kill(rng.choice(["cars", "parts", "shipper"]))
+        while self.kills.total() < kills:
+            time.sleep(rng.uniform(0.2, 0.8))
+            self._kill("shipper")
+        self._processes["shipper"].send_signal(signal.SIGTERM)
+        self._processes["shipper"].wait(30)
+        subprocess.run([sys.executable, "-m", "dashcam", "ship", "--drain"], env=self._environment, check=True)
+
+    def _is_working(self, name):
+        return self._processes[name].poll() is None
+
+    def _kill(self, name):
+        process = self._processes[name]
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+            self.kills[name] += 1
+            if name != "shipper":
+                notes = self._notes(name)
+                if notes and notes[-1].startswith("+"):
+                    self.interrupted.add(int(notes[-1][1:]))
+            self._processes[name] = self._start(name)
+
+    def stop(self):
+        """End whatever is left."""
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+
+    def arrived(self):
+        """Return the DEBUG lines in the store, each with how often it is there."""
+        os.environ["DASHCAM_DIR"] = self._environment["DASHCAM_DIR"]
+        with closing(open_store("local")) as store:
+            return Counter(event.get("message") for event in store.find(Query(Term("log.level", "debug"))))
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
