@@ -115,7 +115,7 @@ class Route:
             if batch:
                 quiet_s = 0.0
                 self._send(batch, pool)
-            elif self._clips and self._clips.is_busy:
+            elif self._clips and self._clips.is_busy and not self._under_way:
                 continue
             elif futures := [entry.future for entry in list(self._under_way) if not entry.future.done()]:
                 machine.wait(futures, POLL_S, "FIRST_COMPLETED")

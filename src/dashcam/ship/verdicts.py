@@ -25,7 +25,7 @@ MAX_REQUESTS = 10_000  # then each counts half, so that a route may become faste
 _ERRORS = (b',"log.level":"error"', b',"log.level":"critical"')
 _SERVED = b',"processor":{"event":"transaction"}'
 _FAILED = _SERVED + b',"log.level":"error"'
-_TELLING = (*_ERRORS, _SERVED, KEEP_HEAD)
+TELLING = (*_ERRORS, _SERVED, KEEP_HEAD)
 _REFUSED = b'"keep_refused":true'
 _UNHANDLED = b',"log":{"logger":"dashcam.unhandled"}'
 
@@ -77,7 +77,7 @@ class Verdicts:
     def judge(self, service: str, line: bytes) -> Verdict | None:
         """Return the verdict that a line of a service gives rise to; `None` for most, and for what is kept already."""
         at = level_at(line)
-        if not line.startswith(_TELLING, at):
+        if not line.startswith(TELLING, at):
             return None
         if line.startswith(_ERRORS, at):
             return self._decide(request_of(line), "exception" if _UNHANDLED in line else "error")

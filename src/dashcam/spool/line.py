@@ -118,7 +118,7 @@ def is_line(line: bytes) -> bool:
 
 def level_at(line: bytes) -> int:
     """Return where a line has its level or its kind, also if its clock stands before 2001."""
-    return LEVEL_AT if line[LEVEL_AT : LEVEL_AT + 1] == b"," else line.find(b",")
+    return LEVEL_AT if line.startswith(b",", LEVEL_AT) else line.find(b",")
 
 
 def is_span(line: bytes) -> bool:
