@@ -67,3 +67,51 @@ def test_a_spool_that_cannot_be_written(recording, tmp_path):
     (line,) = printed.splitlines()
     assert line.startswith("dashcam: events of garage are dropped and counted: ")
     assert str(tmp_path / "file") in line
+
+
+RUN_AS_A_PROGRAM = """
+import dashcam
+from flask import Flask
+
+app = Flask(__name__)
+dashcam.init_app(app)
+{serve}
+"""
+DEVELOPMENT_SERVER = """
+import threading
+from http.client import HTTPConnection
+from werkzeug.serving import make_server
+server = make_server("127.0.0.1", 0, app)
+thread = threading.Thread(target=server.serve_forever)
+thread.start()
+connection = HTTPConnection("127.0.0.1", server.server_port)
+connection.request("GET", "/none")
+connection.getresponse().read()
+connection.close()
+server.shutdown()
+thread.join()
+"""
+
+
+def test_a_program_is_named_by_its_file(recording, tmp_path):
+    """`python garage.py` with `Flask(__name__)`, whose name is `__main__`, is the service garage."""
+    (tmp_path / "garage.py").write_text(RUN_AS_A_PROGRAM.format(serve="dashcam.get_logger('x').info('serving')"))
+    subprocess.run([sys.executable, tmp_path / "garage.py"], env=recording.environment, check=True, timeout=100)
+
+    assert [event.get("service.name") for event in recording.events()] == ["garage"]
+
+
+def test_the_access_log_of_the_development_server(recording, tmp_path):
+    """Is printed as ever, and not recorded beside the span that says more."""
+    (tmp_path / "garage.py").write_text(RUN_AS_A_PROGRAM.format(serve=DEVELOPMENT_SERVER))
+    done = subprocess.run(
+        [sys.executable, tmp_path / "garage.py"],
+        env=recording.environment,
+        check=True,
+        timeout=100,
+        capture_output=True,
+        text=True,
+    )
+
+    assert [event.get("http.response.status_code") for event in recording.events()] == [404]
+    assert done.stderr.count("GET /none HTTP/1.1") == 1

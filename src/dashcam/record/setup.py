@@ -62,7 +62,7 @@ def init_app(app: Any, service: str = "", version: str = "") -> Any:
     """
     settings, _ = load_or_default(RecordSettings)  # `init` warns of what cannot be used
     if hasattr(app, "import_name") and hasattr(app, "wsgi_app"):
-        own = _join(service or app.import_name.partition(".")[0], version, settings)
+        own = _join(service or _package(app.import_name), version, settings)
         _recording("flask").instrument(app, service=own, is_caller_trusted=settings.trust_request_id)
         return app
     is_starlette, is_quart = hasattr(app, "build_middleware_stack"), hasattr(app, "asgi_app")
@@ -127,8 +127,11 @@ def _is_asgi(app: object) -> bool:
 
 def _caller() -> str:
     """Return the package of the module that calls our caller, empty for a script: the program names that."""
-    name = str(sys._getframe(2).f_globals.get("__name__", ""))  # noqa: SLF001 — as `logging` finds its caller
-    return "" if name.startswith("__") else name.partition(".")[0]
+    return _package(str(sys._getframe(2).f_globals.get("__name__", "")))  # noqa: SLF001 — as `logging` finds its caller
+
+
+def _package(module: str) -> str:
+    return "" if module.startswith("__") else module.partition(".")[0]
 
 
 def _join(name: str, version: str, settings: RecordSettings) -> Service:

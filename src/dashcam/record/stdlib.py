@@ -19,9 +19,10 @@ _OF_FORMATTERS = ("message", "asctime", "color_message")  # what formatters keep
 _ROOT_DEFAULT = logging.WARNING
 
 _warn = spool_call(logging.WARNING, "dashcam.logging")
-_ACCESS_LOGS = {"uvicorn.access", "gunicorn.access", "hypercorn.access"}
+# The access logs of servers, and how the message of such a line ends: werkzeug's logger has other lines, too.
+_ACCESS_LOGS = {"uvicorn.access": "", "gunicorn.access": "", "hypercorn.access": "", "werkzeug": '"%s" %s %s'}
 _is_hooked = False
-_left_out: set[str] = set()
+_left_out: dict[str, str] = {}
 _given: set[str] = set()  # loggers that have their level from us
 
 
@@ -73,7 +74,7 @@ def record_log(record: logging.LogRecord, active: recorder.AnyRecorder, fields: 
         if (
             record.levelno < active.min_level
             or (active.levels and record.levelno < active.level_of(record.name))
-            or record.name in _left_out
+            or (record.name in _left_out and str(record.msg).endswith(_left_out[record.name]))
             or (record.exc_info and is_recorded(error_of(record.exc_info)))
         ):
             return
