@@ -1,4 +1,4 @@
-"""A story reads the same, whichever store it comes from."""
+"""A story reads the same, whichever store it comes from, and so do the numbers of all of them."""
 
 from contextlib import contextmanager
 
@@ -12,11 +12,17 @@ from dashcam.destinations.local.options import Options as LocalOptions
 from dashcam.destinations.loggly import backend as loggly_backend
 from dashcam.destinations.loggly import store as loggly
 from dashcam.destinations.loggly.options import Options as LogglyOptions
+from dashcam.event import NS_PER_S
+from dashcam.find.language import parse
+from dashcam.find.query import Query
 from dashcam.find.related import find_related_events
 from dashcam.settings import load
 from dashcam.ship.delivery import batches
+from dashcam.show import errors, service_map
 from dashcam.show.ansi import Style
+from dashcam.show.overview import count_requests
 from dashcam.show.story import build_story
+from dashcam.show.summary import summarize
 from dashcam.show.terminal import draw
 from dashcam.testing import sample
 from dashcam.testing.fake_loggly import Habits, StandIn
@@ -88,5 +94,43 @@ def test_stories_from_loggly_are_those_of_the_local_store(tmp_path, count):
             assert events == find_related_events(own, f"req-{number:04d}")
             assert list(draw(build_story(events), Style())) == drawn(own, f"req-{number:04d}")
             assert len(events) > 5
+
+    own.close()
+
+
+def numbers(store, text="*"):
+    """The overview, the histogram, the facets, the errors and the map of everything."""
+    wanted, since_ns, until_ns = parse(text), sample.START_NS, sample.START_NS + 24 * 3600 * NS_PER_S
+    rows = count_requests(store, Query(wanted, since_ns, until_ns))
+    summary = summarize(store, Query(wanted, since_ns, until_ns))
+    return (
+        {key: (row.requests, row.failures, row.durations) for key, row in rows.items()},
+        (summary.bars, summary.facets),
+        [errors.as_json(group) for group in errors.find_errors(store, wanted, since_ns, until_ns)],
+        [service_map.as_json(edge) for edge in service_map.build_map(store, wanted, since_ns, until_ns).calls],
+    )
+
+
+@pytest.mark.parametrize("text", ["*", "service:cars", "status:>=500 OR level:error"])
+def test_numbers_from_an_engine_are_those_of_the_local_store(engine_url, namespace, tmp_path, text):
+    """Whether a store counts or is read: requests, failures and times, aborted ones among them."""
+    lines = sample.requests(100)
+    own = local_store(tmp_path, lines)
+    engine = engine_store(engine_url, namespace, lines)
+
+    assert numbers(engine, text) == numbers(own, text)
+    assert sum(requests for requests, *_ in numbers(own)[0].values()) == 200
+
+    engine.close()
+    own.close()
+
+
+def test_numbers_from_loggly_are_those_of_the_local_store(tmp_path):
+    """All of them are read there."""
+    lines = sample.requests(100)
+    own = local_store(tmp_path, lines)
+
+    with loggly_store(lines) as hosted:
+        assert numbers(hosted) == numbers(own)
 
     own.close()

@@ -203,3 +203,24 @@ def test_ids_can_be_clicked(packed):
         assert f'{field}:"{{{{value}}}}"' in template
     assert packed["attributes"]["timeFieldName"] == "@timestamp"
     assert FIELDS["@timestamp"] == "date_nanos"
+
+
+ESQL = sorted((ROOT / "dashboards" / "esql").glob("*.esql"))
+
+
+@pytest.mark.parametrize("file", ESQL, ids=lambda file: file.stem)
+def test_a_query_in_esql_names_fields_that_are_there(file):
+    """And only our streams; what it makes up itself is named with an equals sign."""
+    text = re.sub(r'"[^"]*"', '""', file.read_text())
+    source, _, rest = text.partition("\n")
+    made = set(re.findall(r"(\w+) = [A-Z]", rest))
+    named = set(re.findall(r"(?<![\w.])(@?[a-z][a-z_]*(?:\.[a-z_]+)+|@timestamp)(?![\w.(])", rest))
+
+    assert re.fullmatch(r"FROM (logs-dashcam-\*|traces-apm\.dashcam-\*)(, (logs|traces)-[\w.]*dashcam-\*)?", source)
+    assert named - made <= set(FIELDS)
+    assert len(named) >= 3
+
+
+def test_no_field_is_called_stream():
+    """A text of that name would collide with Kibana's own `stream.name`."""
+    assert not [name for name in FIELDS if name.split(".")[0] == "stream"]

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from dashcam.errors import DashcamError
+from dashcam.mcp.text import clean
 
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 """The versions that `initialize` can agree on, the newest last."""
@@ -163,7 +164,7 @@ class Server:
             tool.check(arguments)
             text, is_error = tool.call(**arguments), False
         except DashcamError as error:
-            text, is_error = str(error), True
+            text, is_error = clean(str(error)), True  # a server's words may be in it
         return {"content": [{"type": "text", "text": text}], "isError": is_error}
 
 

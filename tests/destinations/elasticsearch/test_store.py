@@ -519,3 +519,35 @@ def test_more_groups_than_a_page(settings):
 def _routed(number):
     sent = timed(number, number * 10**6)
     return sent._replace(data=orjson.dumps(orjson.loads(sent.data) | {"http": {"route": f"/{number}"}}))
+
+
+NO_HITS = {"hits": {"total": {"value": 0}, "hits": []}}
+
+
+@pytest.mark.parametrize(
+    ("outline", "groups"),
+    [
+        (None, {}),
+        ({"indices": 7}, {}),
+        ({"indices": {"buckets": [{"doc_count": 1}]}}, {}),
+        ({"indices": {"buckets": []}, "least": 7, "most": None}, {}),
+        ({"indices": {"buckets": []}}, {"groups": {"buckets": [7]}}),
+        ({"indices": {"buckets": []}}, {"groups": {"buckets": [{"key": {"0": "x"}}]}}),
+        ({"indices": {"buckets": []}}, {"groups": 7}),
+    ],
+)
+def test_an_odd_answer_is_no_count(outline, groups):
+    """It is reported, whatever is odd about it."""
+    whole = {"timed_out": False, "_shards": {"total": 1, "failed": 0}}
+    caps = {"service.name": {"keyword": {}}, "event.duration": {"long": {}}, "@timestamp": {"date_nanos": {}}}
+    answers = iter([whole | NO_HITS, whole | {"aggregations": outline}, whole | {"aggregations": groups}])
+
+    def answer(asked):
+        is_caps = asked.path.endswith("_field_caps")
+        return (200, {"indices": ["x"], "fields": caps}) if is_caps else (200, next(answers))
+
+    with scripted(answer) as (url, _):
+        store = open_store(load(Options, {"ELASTICSEARCH_URL": url}))
+        with pytest.raises(StoreUnreachable, match="gave an answer without"):
+            store.aggregate(Query(), BY_SERVICE)
+        store.close()

@@ -72,9 +72,14 @@ class ElasticsearchStore:
         search = exact_search(query, kinds)
         if search is None or not can_group(grouping, kinds) or self._has_ignored(query, grouping):
             return None
-        outline = self._part(self._search(outline_search(search, grouping)), "aggregations", kind=dict)
-        search = self._without_copies(search, outline)
-        return None if search is None else self._groups(search, grouping, span_of(outline))
+        try:
+            outline = self._part(self._search(outline_search(search, grouping)), "aggregations", kind=dict)
+            search = self._without_copies(search, outline)
+            return None if search is None else self._groups(search, grouping, span_of(outline))
+        except (KeyError, TypeError, ValueError, AttributeError) as fault:
+            raise StoreUnreachable(
+                f"{self._client.address} gave an answer without what was asked for ({fault!r}): what is there?"
+            ) from fault
 
     def close(self) -> None:
         """Close the connections."""
