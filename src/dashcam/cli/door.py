@@ -33,30 +33,32 @@ class Door:
 
     def write(self, text: str) -> int:
         r"""Write a text, its control characters, direction marks and other invisible ones as `\u001b`."""
-        is_plain = text.isprintable() or text == "\n"
+        is_plain = text.removesuffix("\n").isprintable()
         return self.write_drawn(text if is_plain else re.sub(r"[^\n\t -~]", _escape, text))
 
     def write_drawn(self, text: str) -> int:
         """Write a text in which only the drawing's own colours are control characters."""
-        with self._named():
-            return self.stream.write(text)
-
-    def flush(self) -> None:
-        """Write what is buffered; raises the fault of a former write again, which argparse keeps to itself."""
-        with self._named():
-            if self._fault:
-                raise self._fault
-            self.stream.flush()
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
         try:
-            yield
+            return self.stream.write(text)
         except BrokenPipeError:
             raise
         except OSError as fault:
-            self._fault = OSError(fault.errno, fault.strerror, self._name)
-            raise self._fault from None
+            raise self._named(fault) from None
+
+    def flush(self) -> None:
+        """Write what is buffered; raises the fault of a former write again, which argparse keeps to itself."""
+        if self._fault:
+            raise self._fault
+        try:
+            self.stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as fault:
+            raise self._named(fault) from None
+
+    def _named(self, fault: OSError) -> OSError:
+        self._fault = OSError(fault.errno, fault.strerror, self._name)
+        return self._fault
 
 
 def _escape(match: re.Match[str]) -> str:

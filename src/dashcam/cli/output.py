@@ -32,14 +32,19 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def print_events(events: Iterable[Event], *, is_json: bool, local_time: bool = False) -> int:
-    """Print events as they come, one a line; return how many there were."""
-    style = terminal_style(local_time=local_time)
+    """Print events as they come, one a line; return how many there were.
+
+    A terminal shows each at once; into a pipe or a file they go some at a time.
+    """
+    style, is_terminal = terminal_style(local_time=local_time), sys.stdout.isatty()
     printed = 0
     for event in events:
         if is_json:
-            print(event.to_json().decode())
+            sys.stdout.write(f"{event.to_json().decode()}\n")
         else:
             print_drawn([draw_event(event, style)])
-        sys.stdout.flush()
+        if is_terminal:
+            sys.stdout.flush()
         printed += 1
+    sys.stdout.flush()
     return printed

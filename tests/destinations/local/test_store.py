@@ -1,6 +1,7 @@
 """Finding events in the local store's file."""
 
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -272,6 +273,34 @@ def test_a_new_file_in_the_place_of_the_old_one_is_read(path):
         filled(path, lines()[:3])
 
         assert len(list(store.find(ask.Query()))) == 3
+
+
+PLAIN = [line for line in lines() if len(line.data) < 1_000][:40]
+
+
+def _at(number):
+    """An ordinary event, a second after the one before."""
+    line = PLAIN[number % len(PLAIN)]
+    data = b'{"@timestamp":"' + format_time((1 + number) * 10**9).encode() + line.data[42:]
+    return line._replace(id=f"id-{number}", data=data)
+
+
+def _peak_of_reading(path, count):
+    """The most memory that a search for all events held at once, in bytes."""
+    events = [_at(number) for number in range(count)]
+    with closing(filled(path, events, batch=1000)) as store:
+        tracemalloc.start()
+        assert sum(1 for _ in store.find(ask.Query())) == len(events)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return peak
+
+
+def test_all_events_are_read_in_bounded_memory(tmp_path):
+    """However many there are: four times the events take no more."""
+    few, many = (_peak_of_reading(tmp_path / f"{count}.db", count) for count in (2_000, 8_000))
+
+    assert many < 1.2 * few
 
 
 def _open_files():
