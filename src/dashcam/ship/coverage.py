@@ -14,15 +14,17 @@ import orjson
 from dashcam.ship.listing import SpoolListing, open_segment
 from dashcam.spool.line import MAX_TIME_NS
 
-MAX_SEGMENTS = 32  # of a service, the newest ones: what is older says nothing of today
+MAX_SEGMENTS = 256  # of a service, the newest ones, that are searched for warnings: of a start, maybe long ago
+MAX_COUNTED = 4  # of these, the newest, of which every line counts
 OWN_LOGGERS = {f"dashcam.{name}" for name in ("instrument", "logging", "requests", "settings")}
+_OF_OUR_OWN = b'"log":{"logger":"dashcam.'
 
 Fields = dict[str, Any]
 
 
 @dataclass(slots=True)
 class Coverage:
-    """The lines of one service: of the processes that run, or of the last one that ran.
+    """The newest lines of one service: of the processes that run, or of the last one that ran.
 
     `requests` counts served requests and jobs; `bare_logs` the log lines without a request ID, of which
     `bare_meanwhile` were recorded while the same process served one. `answered` are the HTTP calls that a recorded
@@ -66,15 +68,19 @@ def _read_service(paths: list[Path]) -> tuple[Coverage, list[Fields]]:
             segments.append((path, reader.header.pid, is_live))
             coverage.service, coverage.is_running = reader.header.service, coverage.is_running or is_live
     pids = {pid for _, pid, is_live in segments if is_live} or {pid for _, pid, _ in segments[-1:]}
-    return coverage, [fields for path, pid, _ in segments if pid in pids for fields in _read_lines(path, pid)]
+    present = [(path, pid) for path, pid, _ in segments if pid in pids]
+    older, newest = present[:-MAX_COUNTED], present[-MAX_COUNTED:]
+    lines = [fields for path, pid in older for fields in _read_lines(path, pid, _OF_OUR_OWN)]
+    return coverage, lines + [fields for path, pid in newest for fields in _read_lines(path, pid)]
 
 
-def _read_lines(path: Path, pid: int) -> Iterator[Fields]:
+def _read_lines(path: Path, pid: int, wanted: bytes = b"") -> Iterator[Fields]:
     with suppress(OSError, ValueError), open_segment(path) as reader:
         for passage in reader.passages(is_final=reader.is_final()):
             for line, _ in passage.lines:
-                with suppress(ValueError):  # damaged
-                    yield orjson.loads(line) | {"pid": pid}
+                if wanted in line:
+                    with suppress(ValueError):  # damaged
+                        yield orjson.loads(line) | {"pid": pid}
 
 
 def _count_logs(coverage: Coverage, lines: list[Fields]) -> None:
