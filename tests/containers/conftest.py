@@ -32,3 +32,12 @@ def docker(table):
             pytest.skip(str(why))
         table["base images made here"] = f"{len(made)} in {time.monotonic() - began:.0f} s"
         yield found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """One place for all skips: the summary has one line for them."""
+    report = yield
+    if report.skipped:
+        report.longrepr = (__file__, 1, report.longrepr[2])
+    return report
