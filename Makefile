@@ -16,8 +16,10 @@ $(VENV)/.installed: pyproject.toml $(wildcard services/*/pyproject.toml services
 demo: venv
 	$(BIN)/dashcam demo $(if $(ONCE),--once)
 
+# A test often waits for a process: one worker more than there are processors. WORKERS=0 runs one test after another.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 test: venv
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 # Minutes of any input: lines, segments, searches, answers of every backend, addresses of the viewer.
 fuzz: venv

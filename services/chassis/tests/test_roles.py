@@ -13,6 +13,8 @@ from chassis.roles import prepare
 
 SERVICES = ("cars", "parts")
 
+pytestmark = pytest.mark.together  # a server has one role of a name
+
 
 def run(url, statement):
     with closing(psycopg2.connect(url)) as link, link.cursor() as statements:

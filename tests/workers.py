@@ -1,0 +1,34 @@
+"""Shares the tests among the workers of `make test`: single tests, but where one worker begins something for many.
+
+Tests of the search engines go to one worker, so that no other starts an engine. A file whose fixtures last longer than
+a test stays whole, and so does one that says `together`: its tests use one thing that the machine has once.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+_ENGINES = re.compile(r"\b(engine|elasticsearch|opensearch)_url\b")
+_WHOLE = re.compile(r'scope="(module|class|session)"|pytest\.mark\.together\b')
+
+
+class _Scheduling(LoadScopeScheduling):
+    def _split_scope(self, nodeid):
+        return _group(self.config.rootpath / nodeid.partition("::")[0]) or nodeid
+
+
+@cache
+def _group(path: Path):
+    folder = path.with_name("conftest.py")
+    text = path.read_text() + (folder.read_text() if folder.exists() else "")
+    if _ENGINES.search(text):
+        return "engines"
+    return str(path) if _WHOLE.search(text) else None
+
+
+@pytest.hookimpl
+def pytest_xdist_make_scheduler(config, log):
+    return _Scheduling(config, log)
