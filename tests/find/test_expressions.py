@@ -13,6 +13,7 @@ def test_searches_differ_and_are_many():
 def test_most_searches_tell_events_apart():
     """At least eight of ten find some events and leave some out."""
     every = events()
-    found = [sum(parse(text).matches(event) for event in every) for text in EXPRESSIONS]
+    searches = [parse(text) for text in EXPRESSIONS]
+    some = [one for one in searches if any(map(one.matches, every)) and not all(map(one.matches, every))]
 
-    assert sum(0 < count < len(every) for count in found) >= 0.8 * len(EXPRESSIONS)
+    assert len(some) >= 0.8 * len(EXPRESSIONS)

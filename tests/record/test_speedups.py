@@ -2,6 +2,7 @@
 
 import enum
 import inspect
+import itertools
 import logging
 import math
 import pickle
@@ -70,14 +71,16 @@ def test_any_bytes(searches, data):
     assert _agree(searches, data)
 
 
-@pytest.mark.parametrize("word", [word for word, _ in WORDS])
-def test_the_ends_of_a_text(searches, word):
+BEFORE = ("", "a", " " * 7, "b" * 8, "%41", "\\n", "-" * 60)
+AFTER = ("", "=", "=x", ": 1", "a" * 60 + "=", "9" * 8, "@", "aB3456789", '": ', "'\\")
+
+
+@pytest.mark.parametrize(("number", "word"), [*enumerate(word for word, _ in WORDS)])
+def test_the_ends_of_a_text(searches, number, word):
     """Nothing is looked for before the first letter or behind the last, at whatever place a word stands."""
-    for before in ("", "a", " " * 7, "b" * 8, "%41", "\\n", "-" * 60):
-        for after in ("", "=", "=x", ": 1", "a" * 60 + "=", "9" * 8, "@", "aB3456789", '": ', "'\\"):
-            for shift in range(9):
-                data = (" " * shift + before + word + after).encode()
-                assert _agree(searches, data), data
+    for place, (before, after) in enumerate(itertools.product(BEFORE, AFTER), number):
+        data = (" " * (place % 9) + before + word + after).encode()
+        assert _agree(searches, data), data
 
 
 def test_the_corpora(searches):

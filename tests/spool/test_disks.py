@@ -61,6 +61,9 @@ def append(count):
         appended += 1
 append(100)
 filler = os.open(Path(sys.argv[1]).parent / "filler", os.O_WRONLY | os.O_CREAT)
+free = os.statvfs(sys.argv[1])
+os.posix_fallocate(filler, 0, free.f_bavail * free.f_frsize * 9 // 10)
+os.lseek(filler, 0, os.SEEK_END)
 try:
     while True: os.write(filler, bytes(1 << 16))
 except OSError: pass

@@ -45,10 +45,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_short_processes(tmp_path):
-    """840 of them, each with a line or two: none is lost within the limit that once held 246."""
+    """200 of them, each with a line or two: none is lost within a limit that once held 61."""
     code = """
-writer = write_to(Path(sys.argv[1]), limit_bytes=8 << 20, segment_bytes=2 << 20)
-for process in range(840):
+writer = write_to(Path(sys.argv[1]), limit_bytes=2 << 20, segment_bytes=512 << 10)
+for process in range(200):
     if not (child := os.fork()):
         writer.append(log_line(process))
         writer.close()
@@ -57,7 +57,7 @@ for process in range(840):
 """
     run_writer(code, tmp_path)
 
-    assert numbers_in(tmp_path) == list(range(840))
+    assert numbers_in(tmp_path) == list(range(200))
     assert (dropped(tmp_path), _counts(tmp_path)) == ({}, {})
 
 
