@@ -29,11 +29,11 @@ def running(code, *arguments, **options):
             process.kill()
 
 
-def until(condition, what):
+def until(condition, what, deadline_s=DEADLINE_S):
     """Wait for something to become true; gives it."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + deadline_s
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"no {what} within {DEADLINE_S} s"
+        assert time.monotonic() < deadline, f"no {what} within {deadline_s} s"
         threading.Event().wait(0.01)
     return found
 

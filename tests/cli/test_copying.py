@@ -14,7 +14,8 @@ from dashcam.testing.backend_contract import line
 from dashcam.testing.fake_loggly import Habits, StandIn
 from dashcam.testing.sample import events, lines
 
-from ..hosted.processes import DASHCAM, numbers_in, until
+from ..hosted.processes import DASHCAM, numbers_in
+from ..processes import until
 
 SINCE = "2026-11-23T00:00:00Z"
 EVENTS = events()

@@ -6,13 +6,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import psutil
 import pytest
+
+from ..processes import until
 
 CONFIGURATION = Path(__file__).parents[2] / "logging" / "fluentd" / "fluent.conf"
 SHARED_KEY = "sesame"
@@ -54,7 +55,7 @@ class Fluentd:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(self._is_up, 60)
+        until(self._is_up, "fluentd", 60)
         return self
 
     def _is_up(self):
@@ -98,12 +99,3 @@ def free_ports(count):
     for sock in sockets:
         sock.close()
     return ports
-
-
-def wait_until(is_so, limit_s=30):
-    """Poll until it is so; fails after the limit."""
-    until_s = time.monotonic() + limit_s
-    while not (found := is_so()):
-        assert time.monotonic() < until_s, "not so in time"
-        time.sleep(0.05)
-    return found

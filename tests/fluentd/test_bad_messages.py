@@ -16,7 +16,8 @@ from dashcam.destinations.fluentd.message import ENTRY, pack_message
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.settings import Secret
 
-from .runner import SHARED_KEY, Fluentd, wait_until
+from ..processes import until
+from .runner import SHARED_KEY, Fluentd
 from .test_pipeline import Stack
 
 NOW = 1795484146
@@ -132,7 +133,9 @@ def check(stack, kinds, marks):
     """Wait until each has the dead letters it is to have, and none has more."""
     expected = {mark: count for mark, (*_, count) in zip(marks, kinds, strict=True)}
     with suppress(AssertionError):  # the comparison below says which ones
-        wait_until(lambda: all(dead_letters(stack).get(mark) for mark, count in expected.items() if count), 20)
+        until(
+            lambda: all(dead_letters(stack).get(mark) for mark, count in expected.items() if count), "dead letters", 20
+        )
     found = dead_letters(stack)
     wrong = {
         name: (found.get(mark, 0), count)
@@ -175,7 +178,7 @@ def test_on_the_containers_port(stack):
     def arrived():
         return {event.get("labels", {}).get("container_id") for event in stack.found().values()}
 
-    wait_until(lambda: {f"good {mark}" for mark in marks} <= arrived())
+    until(lambda: {f"good {mark}" for mark in marks} <= arrived(), "good messages")
     check(stack, kinds, marks)
     assert {mark for mark, (*_, count) in zip(marks, kinds, strict=True) if count == 0} - arrived() == {marks[-1]}
     assert stack.fluentd.worker == worker

@@ -31,7 +31,8 @@ from dashcam.event import EncodedEvent
 from dashcam.settings import Secret, load
 
 from ..engines.streams import documents, set_up, settings_for
-from .runner import SHARED_KEY, Fluentd, wait_until
+from ..processes import until
+from .runner import SHARED_KEY, Fluentd
 
 SEGMENT = "0193a1b2c3d4e5f601020304"
 
@@ -93,7 +94,7 @@ class Stack:
 
     def wait_for(self, *ids, stream="logs-dashcam-{}"):
         """Those documents, once all are there."""
-        wait_until(lambda: set(ids) <= set(self.found(stream)))
+        until(lambda: set(ids) <= set(self.found(stream)), "documents")
         found = self.found(stream)
         return [found[id_] for id_ in ids]
 
@@ -161,7 +162,7 @@ def test_what_cannot_be_indexed_is_told_and_stops_nobody(stack):
     assert dead["message"] == f'fluentd could not deliver event "{SEGMENT}-00000203"'
     assert orjson.loads(dead["event"]["original"])["http"] == "no object"
     assert not set(stack.found()) & {f"{SEGMENT}-0000020{number}" for number in (1, 2, 3)}
-    wait_until(lambda: len(kept(stack, "2026-11-24T01:35:46.0002")) == 3)
+    until(lambda: len(kept(stack, "2026-11-24T01:35:46.0002")) == 3, "three documents")
 
 
 def kept(stack, start):
@@ -189,7 +190,7 @@ def test_what_no_encoder_of_ours_would_send_goes_around_in_no_circle(stack):
     stack.wait_for(f"{SEGMENT}-00000304")
     notes = [event["message"] for event in stack.found("logs-dashcam-{}.dead").values()]
     assert len([note for note in notes if "xFF" in note]) == 1
-    wait_until(lambda: stack.fluentd.plugins()["dead_letter_index"]["buffer_queue_length"] == 0)
+    until(lambda: stack.fluentd.plugins()["dead_letter_index"]["buffer_queue_length"] == 0, "empty buffer")
 
 
 def test_a_container_that_is_not_ours_is_a_service_too(stack):
@@ -204,7 +205,7 @@ def test_a_container_that_is_not_ours_is_a_service_too(stack):
         for time, text in lines:
             sender.emit_with_time("postgres", time, {**record, "log": text})
 
-    wait_until(lambda: len(stack.of_container("4c1f")) == 2)
+    until(lambda: len(stack.of_container("4c1f")) == 2, "two documents")
     found = sorted(stack.of_container("4c1f"), key=lambda event: event["@timestamp"])
     assert {event["service"]["name"] for event in found} == {"postgres"}
     assert [(event["log.level"], event["message"].split("] ")[1]) for event in found] == [
@@ -234,7 +235,7 @@ def test_the_parts_of_a_long_line_are_one(stack):
     def lines():
         return sorted(event["message"] for event in stack.of_container(container["container_id"]))
 
-    assert wait_until(lambda: (found := lines()) and len(found) == 3 and found) == sorted(
+    assert until(lambda: (found := lines()) and len(found) == 3 and found, "three lines") == sorted(
         ["abcabcabc", "".join(counted[:100]), "no end"]
     )
 
@@ -246,7 +247,7 @@ def test_equal_lines_of_one_second_are_told_apart(stack):
         for number in range(5):
             sender.emit_with_time("other", EventTime(1795484146 + number / 1000), container)
 
-    wait_until(lambda: len(stack.of_container(container["container_id"])) == 5)
+    until(lambda: len(stack.of_container(container["container_id"])) == 5, "five documents")
 
 
 def test_the_shared_key_is_asked_for_and_kept_secret(stack):
@@ -344,10 +345,10 @@ def test_killed_in_mid_stream_it_loses_nothing_and_doubles_nothing(make_stack):
     thread.start()
     try:
         for count in (500, 1000, 1500):
-            wait_until(lambda count=count: len(sent) >= count)
+            until(lambda count=count: len(sent) >= count, "events sent")
             stack.fluentd.kill()
             stack.fluentd.start()
-        wait_until(lambda: len(sent) >= 2000)
+        until(lambda: len(sent) >= 2000, "2000 events")
     finally:
         over.set()
         thread.join()

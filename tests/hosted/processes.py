@@ -6,20 +6,12 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
+
+from ..processes import until
 
 DASHCAM = [sys.executable, "-m", "dashcam"]
 NUMBER = re.compile(rb'"number":(\d+)')
-
-
-def until(condition, what, deadline_s=60):
-    """Wait for something to become true."""
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {deadline_s} s"
-        threading.Event().wait(0.05)
 
 
 def numbers_in(lines):

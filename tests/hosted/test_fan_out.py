@@ -7,7 +7,8 @@ import pytest
 from dashcam.testing.fake_loggly import StandIn
 
 from ..destinations.fluentd.server import Orderly, Server
-from .processes import Stage, numbers_in, until
+from ..processes import until
+from .processes import Stage, numbers_in
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 
 from dashcam.testing.fake_loggly import StandIn
 
-from .processes import Stage, numbers_in, until
+from ..processes import until
+from .processes import Stage, numbers_in
 
 # Not 413: by chance it would meet a body of one event too, which is rightly a dead letter then.
 BRIEF = {"503": 0.1, "429": 0.02, "reset": 0.1, "lost-answer": 0.05}

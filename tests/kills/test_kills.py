@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from itertools import count
 from pathlib import Path
@@ -19,17 +18,9 @@ from dashcam.destinations.registry import open_store
 from dashcam.find.query import Query
 
 from ..ports import free_port
+from ..processes import DEADLINE_S, until
 
 HERE = Path(__file__).parent
-DEADLINE_S = 30
-
-
-def until(condition, what):
-    """Wait for something to become true."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {DEADLINE_S} s"
-        threading.Event().wait(0.02)
 
 
 class Stage:

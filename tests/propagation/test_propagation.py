@@ -4,7 +4,6 @@ import contextlib
 import subprocess
 import sys
 import threading
-import time
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ..ports import free_port
+from ..processes import until
 
 HERE = Path(__file__).parent
 
@@ -37,14 +37,9 @@ def get(port, path, headers):
         return connection.getresponse().read()
 
 
-def wait_for(port):
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with contextlib.suppress(ConnectionError):
-            get(port, "/healthz", {})
-            return
-        threading.Event().wait(0.02)
-    pytest.fail(f"nothing answers on port {port}")
+def is_up(port):
+    with contextlib.suppress(ConnectionError):
+        return get(port, "/healthz", {})
 
 
 @contextlib.contextmanager
@@ -79,8 +74,8 @@ def send(recording, *, query="", lost="", back=None):
         service("back", behind, recording.environment | (back or {})),
         service("front", front, recording.environment | {"BACK_URL": proxy_url}),
     ):
-        wait_for(behind)
-        wait_for(front)
+        until(lambda: is_up(behind), "answer of gunicorn")
+        until(lambda: is_up(front), "answer of gunicorn")
         get(front, f"/?{query}", {"X-Request-ID": "golf-1"})
 
 

@@ -80,12 +80,8 @@ def test_the_end_of_a_script_is_no_failure(cars, code):
 
 def test_a_handled_error_in_a_span(cars):
     """The span failed, the job did not."""
-    with dashcam.job("nightly"):
-        try:
-            with dashcam.span("parse"):
-                int("four")
-        except ValueError:
-            pass
+    with dashcam.job("nightly"), pytest.raises(ValueError, match="four"), dashcam.span("parse"):
+        int("four")
 
     assert _only_span(cars, "parse").get("event.outcome") == "failure"
     assert _only_span(cars, "nightly").get("event.outcome") == "success"

@@ -17,7 +17,7 @@ import orjson
 import requests
 
 from ..destinations.fluentd.server import Guarded, Server, abort, entries, read, say
-from ..hosted.processes import until
+from ..processes import until
 
 KEY = "sesame"
 PAUSE_S = 0.1  # flush_thread_interval of our fluent.conf

@@ -36,7 +36,7 @@ from ..destinations.fluentd.server import (
     talks_http,
     talks_tls,
 )
-from ..hosted.processes import until
+from ..processes import until
 from ..scripted import scripted
 from ..spool.spools import log_line, write_to
 

@@ -14,7 +14,8 @@ from dashcam.find.query import Query
 
 from ..engines import engine
 from ..engines.streams import set_up, settings_for
-from ..hosted.processes import Stage, until
+from ..hosted.processes import Stage
+from ..processes import until
 from ..scripted import scripted
 from .relay import RelayProcess
 from .trouble import Trouble
