@@ -30,7 +30,12 @@ class StoreEmpty(StoreUnreachable):
 
 
 class BackendUnavailable(DashcamError):
-    """A destination took nothing of the batch now; it is sent again, after `retry_after_s` if it said so."""
+    """A destination took nothing of the batch now; it is sent again, after `retry_after_s` if it said so.
+
+    >>> raise BackendUnavailable("the printer is out of paper", retry_after_s=60)
+    Traceback (most recent call last):
+    dashcam.errors.BackendUnavailable: the printer is out of paper
+    """
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -38,4 +43,9 @@ class BackendUnavailable(DashcamError):
 
 
 class BatchRejected(DashcamError):
-    """A destination will never take the batch as it is; the shipper halves it down to the event at fault."""
+    """A destination will never take the batch as it is; the shipper halves it down to the event at fault.
+
+    >>> raise BatchRejected("a line is wider than the paper")
+    Traceback (most recent call last):
+    dashcam.errors.BatchRejected: a line is wider than the paper
+    """

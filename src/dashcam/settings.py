@@ -210,9 +210,9 @@ def setting(variable: str, default: str, read: Callable[[str], Any], meaning: st
     `default` is written as in the environment; an empty one gives an empty text, a `Secret` or, for a file, `None`.
     `read` makes a value of a text and raises `ValueError` with what is allowed.
 
-        @dataclass(frozen=True, slots=True)
-        class Options:
-            url: str = setting("WEBHOOK_URL", "", read_address, "The address that events are posted to.")
+        >>> @dataclass(frozen=True, slots=True)
+        ... class Options:
+        ...     url: str = setting("WEBHOOK_URL", "", read_address, "The address that events are posted to.")
     """
     metadata = {"variable": variable, "default": default, "read": read, "meaning": meaning}
     if read is _read_folder:

@@ -25,7 +25,11 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One step of a way: `look` gives what was seen, maybe with a fix, or raises `DashcamError`, best `Broken`."""
+    """One step of a way: `look` gives what was seen, maybe with a fix, or raises `DashcamError`, best `Broken`.
+
+    >>> [finding.seen for finding in examine([Check("printer sending", "paper", lambda: "there is paper")])]
+    ['there is paper']
+    """
 
     way: str
     name: str

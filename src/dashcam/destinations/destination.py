@@ -34,7 +34,11 @@ class StoryReference(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """A file of API keys that a set-up is to make: how many days they live, and whether to replace those that hold."""
+    """A file of API keys that a set-up is to make: how many days they live, and whether to replace those that hold.
+
+    >>> KeyFile(Path("keys.env"), life_days=90)
+    KeyFile(path=PosixPath('keys.env'), life_days=90, is_rotation=False)
+    """
 
     path: Path
     life_days: int = 365
@@ -43,7 +47,11 @@ class KeyFile:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was set up, and what was done about it."""
+    """One thing that was set up, and what was done about it.
+
+    >>> Step("index template", "created")
+    Step(what='index template', done='created')
+    """
 
     what: str
     done: str
@@ -62,7 +70,7 @@ class Destination:
     - `links` gives the addresses of a story in its web pages, by what shows it, such as `kibana_discover`.
     - `setup` makes it ready for events, step by step, and writes keys if a file for them is wanted.
 
-        DESTINATION = Destination("webhook", Options, backend=lambda options: Webhook(options.url))
+        >>> destination = Destination("printer", Options, backend=lambda options: Printer())
     """
 
     name: str

@@ -157,6 +157,8 @@ class Query:
     """Events of an expression from `since_ns` up to, not including, `until_ns` (nanoseconds since the epoch).
 
     With a `limit` above 0 the newest that many; 0 means all of them.
+
+        >>> newest = Query(Term("service.name", "cars"), limit=10)
     """
 
     expression: Expression = MatchAll()
@@ -172,7 +174,15 @@ class Query:
 
 
 class Store(Protocol):
-    """One place where shipped events are found again."""
+    """One place where shipped events are found again.
+
+    >>> class Nothing:
+    ...     def find(self, query):
+    ...         return iter([])
+    ...
+    ...     def close(self):
+    ...         pass
+    """
 
     def find(self, query: Query) -> Iterator[Event]:
         """The events of a query, oldest first (by time, then `event.id`), none twice.

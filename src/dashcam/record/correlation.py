@@ -53,7 +53,10 @@ def new_request_id() -> str:
 
 
 def request_id() -> str:
-    """Return the ID of the request that is being served; empty outside of one."""
+    """Return the ID of the request that is being served; empty outside of one.
+
+    >>> problem = {"status": 500, "request_id": dashcam.request_id()}
+    """
     return str(otel_context.get_value(REQUEST_ID) or "")
 
 

@@ -77,8 +77,8 @@ def job(name: str, headers: Mapping[str, str] | None = None, /, **fields: Any) -
     With the `headers` of a message, which `headers()` gave to its sender, it goes on with the sender's story. Within a
     request or another job it is a part of that one. A process that records nothing yet begins to, as with `init()`.
 
-        with dashcam.job("nightly import", source="garage"):
-            ...
+        >>> with dashcam.job("nightly import", source="garage"):
+        ...     dashcam.get_logger("import").info("3 cars read", rows=3)
     """
     return Block(_start_job, name, headers, fields)
 
@@ -86,8 +86,8 @@ def job(name: str, headers: Mapping[str, str] | None = None, /, **fields: Any) -
 def span(name: str, /, **fields: Any) -> Block:
     """Record a part of a request or a job with how long it took.
 
-    with dashcam.span("parse", rows=3):
-        ...
+    >>> with dashcam.span("parse", rows=3):
+    ...     cars = [int(row) for row in ("7", "8", "9")]
     """
     return Block(_start_span, name, fields)
 
@@ -95,7 +95,7 @@ def span(name: str, /, **fields: Any) -> Block:
 def headers() -> dict[str, str]:
     """Return the headers that carry the current story to whoever gets a message, empty outside of any.
 
-    queue.send(body, headers=dashcam.headers())
+    >>> queue.append(("golf", dashcam.headers()))
     """
     carrier: dict[str, str] = {}
     PROPAGATORS.inject(carrier)

@@ -38,6 +38,8 @@ def init(service: str = "", version: str = "", settings: RecordSettings | None =
     `OTEL_SERVICE_NAME` goes before `service`. Calls of client libraries get spans and carry the request ID, whether the
     library is imported before or after. A second call goes on in another spool. A setting that cannot be used has its
     default, and a warning says so: no variable stops a service.
+
+        >>> dashcam.init("nightly", "1.4.0")
     """
     used, faults = (settings, list[str]()) if settings else load_or_default(RecordSettings)
     identity = Service.of_process(service, version)
@@ -59,6 +61,8 @@ def init_app(app: Any, service: str = "", version: str = "") -> Any:
     Flask, FastAPI, Starlette and Quart are recorded in place, so what is returned is `app`. For any other ASGI
     application serve what is returned. The service is named by `OTEL_SERVICE_NAME`, `service`, or the module that calls
     (for Flask the application's package), in this order. Raises `TypeError` for what is not such an application.
+
+        >>> app = dashcam.init_app(Flask("garage"))
     """
     settings, _ = load_or_default(RecordSettings)  # `init` warns of what cannot be used
     if hasattr(app, "import_name") and hasattr(app, "wsgi_app"):
@@ -84,7 +88,7 @@ def init_app(app: Any, service: str = "", version: str = "") -> Any:
 def wsgi(app: "WSGIApplication", service: str = "", version: str = "") -> "WSGIApplication":
     """Return a WSGI application, such as Django's, that records: `init`, and a span and a request ID for each request.
 
-        application = dashcam.wsgi(get_wsgi_application(), "garage")
+        >>> application = dashcam.wsgi(get_wsgi_application(), "garage")
 
     The service is named by `OTEL_SERVICE_NAME`, `service`, or the module that calls, in this order.
     """
@@ -97,7 +101,7 @@ def wsgi(app: "WSGIApplication", service: str = "", version: str = "") -> "WSGIA
 def asgi(app: "ASGIApp", service: str = "", version: str = "") -> "ASGIApp":
     """Return an ASGI application, such as Django's, that records: `init`, and a span and an ID for each request.
 
-        application = dashcam.asgi(get_asgi_application(), "garage")
+        >>> application = dashcam.asgi(get_asgi_application(), "garage")
 
     The service is named by `OTEL_SERVICE_NAME`, `service`, or the module that calls, in this order.
     """
@@ -156,7 +160,10 @@ def _recorder(service: Service, settings: RecordSettings) -> Recorder:
 
 
 def add(**fields: Any) -> None:
-    """Put fields on the request that is being served: labels of its span. Outside of a request it does nothing."""
+    """Put fields on the request that is being served: labels of its span. Outside of a request it does nothing.
+
+    >>> dashcam.add(car_id=7, wheels=4)
+    """
     if request := current_request():
         request.labels.update(fields)
 

@@ -11,7 +11,11 @@ Batch = Sequence[EncodedEvent]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of a batch: events, bytes of all lines with a newline each, and batches under way at once."""
+    """The limits of a batch: events, bytes of all lines with a newline each, and batches under way at once.
+
+    >>> Limits(events=1000, bytes=4_000_000, in_flight=4)
+    Limits(events=1000, bytes=4000000, in_flight=4)
+    """
 
     events: int
     bytes: int
@@ -23,6 +27,8 @@ class PartialResult:
     """The events of a batch, by their place in it from 0, that an answer named; all others are delivered.
 
     `retry` are sent once more after a pause; `rejected` maps a place to the reason, and goes to the dead letters.
+
+        >>> result = PartialResult(retry=[0], rejected={2: "a date that is none"})
     """
 
     retry: Sequence[int] = ()
@@ -30,7 +36,18 @@ class PartialResult:
 
 
 class Backend(Protocol):
-    """One destination. `ship` is called from up to `limits.in_flight` threads at once."""
+    """One destination. `ship` is called from up to `limits.in_flight` threads at once.
+
+    >>> class Printer:
+    ...     limits = Limits(events=1000, bytes=1_000_000)
+    ...
+    ...     def ship(self, batch):
+    ...         for event in batch:
+    ...             print(event.data.decode())
+    ...
+    ...     def close(self):
+    ...         print("that is all")
+    """
 
     limits: Limits
 

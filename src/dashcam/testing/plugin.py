@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """The events recorded since the test began, by this process and those started with `environment`."""
+    """The events recorded since the test began, by this process and those started with `environment`.
+
+    >>> answer = client.get("/cars", headers={"X-Request-ID": "golf-1"})
+    >>> story = recording.assert_one_story("golf-1", services=["garage"])
+    >>> [event.get("message") for event in recording.events() if event.is_span]
+    ['GET /cars']
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -146,7 +152,12 @@ _services: list[Service] = []  # of applications that outlive a test
 
 @pytest.fixture
 def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
-    """Records what the test's application does, in a folder of its own."""
+    """Records what the test's application does, in a folder of its own.
+
+    >>> dashcam.get_logger("garage").info("7 cars")
+    >>> recording.events()[-1].get("message")
+    '7 cars'
+    """
     global _services
     folder = tmp_path / "dashcam"
     monkeypatch.setenv("DASHCAM_DIR", str(folder))
@@ -168,7 +179,13 @@ def _restart(recorders: list[Recorder]) -> None:
 
 @pytest.fixture
 def loggly_stand_in() -> "Iterator[StandIn]":
-    """A stand-in for Loggly that runs during the test."""
+    """A stand-in for Loggly that runs during the test.
+
+    >>> loggly_stand_in.environment()["LOG_BACKEND"]
+    'loggly'
+    >>> loggly_stand_in.lines()
+    []
+    """
     from dashcam.testing.fake_loggly import StandIn
 
     with StandIn() as stand_in:
