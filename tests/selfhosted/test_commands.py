@@ -49,11 +49,11 @@ class Stack(NamedTuple):
         return done.returncode, done.stdout, done.stderr
 
 
-@pytest.fixture(scope="module", params=[("elasticsearch", "opensearch"), ("elk", "elasticsearch")])
+@pytest.fixture(scope="module", params=[("elasticsearch", "opensearch_url"), ("elk", "elasticsearch_url")])
 def stack(request, tmp_path_factory):
     """Each route, with one request in it that can be found."""
     route, name = request.param
-    url, namespace = request.getfixturevalue(f"{name}_url"), new_namespace()
+    url, namespace = request.getfixturevalue(name), new_namespace()
     set_up(settings_for(url, namespace))
     folder = tmp_path_factory.mktemp(route)
     environment = {"ELASTICSEARCH_URL": url, "DASHCAM_NAMESPACE": namespace}
