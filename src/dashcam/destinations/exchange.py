@@ -110,30 +110,20 @@ class _TimedSocket:
         return getattr(self._sock, name)
 
 
-def _begin_answer(connection: HTTPConnection) -> None:
-    # urllib3 has put the read timeout here just before it asks for the answer.
-    if connection.sock is not None and isinstance(connection.timeout, int | float):
-        cast("Any", connection.sock).deadline_s = time.monotonic() + connection.timeout
-
-
 class _Connection(HTTPConnection):
     def connect(self) -> None:
         super().connect()
         self.sock = cast("Any", _TimedSocket(self.sock))
 
     def getresponse(self) -> Any:
-        _begin_answer(self)
+        # urllib3 has put the read timeout here just before it asks for the answer.
+        if self.sock is not None and isinstance(self.timeout, int | float):
+            cast("Any", self.sock).deadline_s = time.monotonic() + self.timeout
         return super().getresponse()
 
 
-class _SecureConnection(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        self.sock = cast("Any", _TimedSocket(self.sock))
-
-    def getresponse(self) -> Any:
-        _begin_answer(self)
-        return super().getresponse()
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same over TLS: by the order of its bases, what it connects is an `HTTPSConnection`."""
 
 
 class _Pool(HTTPConnectionPool):
