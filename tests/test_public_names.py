@@ -54,6 +54,7 @@ def given(recording, loggly_stand_in):
         "loggly_stand_in": loggly_stand_in,
         "queue": [],
         "recording": recording,
+        "total": 20_000,
     }
 
 

@@ -32,8 +32,8 @@ def configure(key: str) -> None:
 def keep(reason: str) -> None:
     """Keep the request that is being served: what is held of it is shipped, with the reason. Never raises.
 
-        if order.total > 10_000:
-            dashcam.keep("large order")
+        >>> if total > 10_000:
+        ...     dashcam.keep("large order")
 
     Outside of a request it does nothing. What is held, and for how long, is said in docs/clips.md.
     """
