@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-_ENGINES = re.compile(r"\b(engine|elasticsearch|opensearch)_url\b")
+_ENGINES = re.compile(r"\b(engine|elasticsearch|opensearch)\w*_url\b")
 _WHOLE = re.compile(r'scope="(module|class|session)"|pytest\.mark\.together\b')
 
 

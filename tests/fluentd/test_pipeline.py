@@ -278,7 +278,7 @@ def test_the_writer_s_key_is_enough(tmp_path, elasticsearch_with_users_url, name
         backend = connect(load(Options, address))
         backend.ship((line(1),))
         backend.close()
-        wait_until(lambda: len(documents(settings)) == 2)
+        until(lambda: len(documents(settings)) == 2, "two documents")
     finally:
         fluentd.stop()
 
