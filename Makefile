@@ -124,7 +124,7 @@ rotate-keys:
 IMAGES ?= cars parts shipper proxy
 images:
 	for image in $(IMAGES); do \
-	  docker build --file deploy/Dockerfile --target $$image --tag dashcam/$$image \
+	  DOCKER_BUILDKIT=1 docker build --file deploy/Dockerfile --target $$image --tag dashcam/$$image \
 	    --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) . || exit 1; \
 	done
 
