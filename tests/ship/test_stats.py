@@ -164,6 +164,18 @@ def test_a_segment_that_a_power_cut_took_is_missing(tmp_path, spool):
     assert account.routes["behind"] == RouteAccount(0, 0, 0, 1, None, missing=10)
 
 
+def test_what_a_removed_segment_lacked_stays_missing(tmp_path, spool):
+    """Its account is that of the route that had the most of it."""
+    _fill(spool, 10)
+    (path,) = segment_files(spool)
+    for name, delivered in (("ahead", 10), ("behind", 8)):
+        checkpoint.save(tmp_path / "positions", name, Checkpoint(delivered=delivered))
+
+    remove(tmp_path, [_victim(spool, path)])
+
+    assert collect_stats(tmp_path).routes["behind"] == RouteAccount(8, 0, 0, 0, None, missing=2)
+
+
 def test_there_is_an_answer_in_time(tmp_path, spool):
     """With no time left it says that it is not all."""
     _fill(spool, 10)

@@ -129,7 +129,6 @@ class _Counter:
                     continue  # gone since it was listed, or not a segment
                 except OSError as fault:
                     unreadable[str(path)] = fault.strerror or str(fault)
-        left = pruned.recorded + sum(count.recorded for count in counts.values())
         settled = [
             each.earlier + each.delivered + each.dead + pruned.expired.get(name, 0)
             for name, each in checkpoints.items()
@@ -140,12 +139,12 @@ class _Counter:
             services[count.service] += count.logged
         dropped.update(read_drops(self._folder / "spool"))
         letters = self._folder / "dead-letters"
-        recorded = max([left, *settled])
+        recorded = max([pruned.recorded + sum(count.recorded for count in counts.values()), *settled])
         shares = {
             name: _share(each, counts, count_replayed(letters, name), pruned.expired.get(name, 0))
             for name, each in checkpoints.items()
         }
-        if recorded > left:  # one route had more than the spool has now: what others lack of that, they never get
+        if is_complete := self._clock_s() <= self._until_s:
             shares = {name: _with_missing(share, recorded) for name, share in shares.items()}
         return SpoolStats(
             recorded,
@@ -153,7 +152,7 @@ class _Counter:
             sum(count.bytes for count in counts.values()),
             dict(services),
             shares,
-            is_complete=self._clock_s() <= self._until_s,
+            is_complete=is_complete,
             letters={
                 name: sum(1 for _ in DeadLetters(letters, name).read())
                 for name in names_in(letters)
@@ -207,8 +206,9 @@ def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
 
 
 def _with_missing(share: RouteAccount, recorded: int) -> RouteAccount:
+    """Count what another route had and the spool has no more, segments that were removed too."""
     known = share.earlier + share.delivered + share.waiting + share.dead + share.held + share.expired
-    return replace(share, missing=recorded - known)
+    return replace(share, missing=max(share.missing, recorded - known))
 
 
 def _share(route: Checkpoint, counts: Mapping[str, SegmentCount], replayed: int, expired: int) -> RouteAccount:
