@@ -35,13 +35,14 @@ WRITERS = 3
 ROUTES = ("local", "loggly")
 DRAIN_S = 180
 SOAK_FAULT_S = 60.0  # between two faults
+PAUSE_S, SOAK_PAUSE_S = 0.002, 0.05  # the disk has to hold the events of hours
 ROOT = Path(__file__).parents[2]
 
 
 class Run:
     """The processes of one run, and the faults that can meet them."""
 
-    def __init__(self, folder, disk, stand_in, rng):
+    def __init__(self, folder, disk, stand_in, rng, pause_s):
         self.folder, self.disk, self.stand_in, self.rng = folder, disk, stand_in, rng
         self.environment = (
             os.environ
@@ -53,13 +54,14 @@ class Run:
                 "LOG_BACKEND": ",".join(ROUTES),
             }
         )
+        self._pause_s = pause_s  # of a service, after each event
         self.faults = Counter()
         self.writers = [self._writer() for _ in range(WRITERS)]
         self.shipper = self._shipper()
         self.pause = threading.Event().wait
 
     def _writer(self):
-        command = [sys.executable, "-m", "tests.chaos.writer", self.folder / "witness"]
+        command = [sys.executable, "-m", "tests.chaos.writer", self.folder / "witness", str(self._pause_s)]
         return subprocess.Popen(command, env=self.environment, cwd=ROOT, stderr=subprocess.DEVNULL)
 
     def _shipper(self):
@@ -173,7 +175,9 @@ def main():
         mounted(arguments.disk, Path(folder)) as disk,
         StandIn() as stand_in,
     ):
-        run = Run(Path(folder), disk, stand_in, random.Random(arguments.seed))
+        run = Run(
+            Path(folder), disk, stand_in, random.Random(arguments.seed), SOAK_PAUSE_S if arguments.soak else PAUSE_S
+        )
         pauses_s = (SOAK_FAULT_S, SOAK_FAULT_S) if arguments.soak else (0.2, 1.5)
         usage = Usage({"shipper": run.shipper.pid, "service": run.writers[-1].pid})
         until_s = time.monotonic() + arguments.duration

@@ -21,4 +21,4 @@ while not stopping.is_set():
         os.write(witness, f"calling {name}\n".encode())
         log.info("step", step=name, filling="x" * (number % 400))
         os.write(witness, f"logged {name}\n".encode())
-    stopping.wait(0.002)
+    stopping.wait(float(sys.argv[2]))
