@@ -105,8 +105,8 @@ class Clips:
         service, judge = segment.rpartition("/")[0], self._verdicts.judge
         # Most lines say nothing, and are not worth a call; unless the clock stands before 2001.
         is_odd = any(level_at(line) != LEVEL_AT for line, _ in (*lines[:1], *lines[-1:]))
-        for line, after in lines:
-            if (line.startswith(TELLING, LEVEL_AT) or is_odd) and (verdict := judge(service, line)):
+        for line, after in lines if is_odd else [each for each in lines if each[0].startswith(TELLING, LEVEL_AT)]:
+            if verdict := judge(service, line):
                 trace = str(orjson.loads(line).get("trace", {}).get("id", ""))
                 since_ns = 0 if verdict.request else time_of(line) - self._before_ns
                 self._begin_clip(verdict.request, verdict.reason, segment, (after.offset, since_ns, trace))

@@ -51,6 +51,19 @@ class Recording:
         found = [event for path in segment_files(self.folder / "spool") for event in _events_in(path)]
         return sorted(found, key=lambda event: (event.time_ns, event.id))
 
+    def shipped(self, level: str = "INFO", **settings: str) -> list[Event]:
+        """Every event that a shipper would have sent up to now, if it held what is below a level; oldest first.
+
+        `settings` are others of the shipper, such as `DASHCAM_CLIP_SLOWER="2s"`. Lines that came with a clip have the
+        rule as `event.reason`.
+
+            recording.shipped()  # the DEBUG lines of requests that failed, and of no other
+        """
+        from dashcam.testing.shipped import ship_copy
+
+        _seal_own_segment()
+        return ship_copy(self.folder / "spool", {"DASHCAM_SHIP_LEVEL": level, **settings})
+
     def story(self, any_id: str) -> Story:
         """The story of a request, by any id; raises `LookupError` when no event has it."""
         events = find_related_events(_Events(self.events()), any_id)
