@@ -33,6 +33,7 @@ class Workshop:
             with within(self._build_s):
                 car_id, car = self._ledger.open_order(car_id, name, key)
                 dashcam.add(car_id=str(car_id))
+                log.debug("order opened" if car is None else "car was there", car_id=str(car_id), name=name)
                 return car or self._finish(car_id, name)
         except Exception:
             self._give_up(car_id)

@@ -1,7 +1,8 @@
 """Show what Dashcam does, on this machine: one car request that goes well and one that fails in parts, as stories.
 
 Starts a PostgreSQL, the services cars and parts, a shipper and the viewer on free ports, sends both requests through
-the public API and prints what was recorded of them. It stays until Ctrl-C, or with --once ends by itself; nothing is
+the public API and prints what was recorded of them: the request that fails with its DEBUG lines, the other without
+(DASHCAM_SHIP_LEVEL). It stays until Ctrl-C, or with --once ends by itself; nothing is
 left. Events go where LOG_BACKEND says; DASHCAM_DIR is a temporary folder unless it is set.
 """
 
@@ -26,6 +27,7 @@ from demo.errors import DemoError
 from demo.stack import Addresses, start_stack
 
 ORDERS = {"VW Golf": "a car that is built", "DMC DeLorean": "a car that parts has no body for"}
+CLIPS = {"LOG_LEVEL": "DEBUG", "DASHCAM_SHIP_LEVEL": "INFO", "LOG_LEVELS": "urllib3=WARNING,werkzeug=WARNING"}
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ANSWER_S = 30  # cars takes 10 s at most
 STORY_S = 60  # a hosted backend takes its time until what it accepted is found
@@ -56,6 +58,8 @@ def run(*, once: bool, is_json: bool) -> None:
     folder = Path(tempfile.mkdtemp(prefix="dashcam-demo-"))
     try:
         os.environ.setdefault("DASHCAM_DIR", str(folder / "events"))
+        for variable, value in CLIPS.items():
+            os.environ.setdefault(variable, value)
         _check_store()
         with _ended_by_signals(), start_stack(folder, _report) as addresses:
             ids = [_show(addresses, name, is_json=is_json) for name in ORDERS]
@@ -138,7 +142,7 @@ def _wait_for_story(request_id: str) -> str:
 
 
 def is_whole(story: dict[str, Any]) -> bool:
-    """Return whether the request's own span is there, and for each call of parts the span of who served it."""
+    """Return whether the request's own span is there, that of each call's server, and the clip of a failure."""
     events = [entry["event"] for entry in story["entries"] if entry["event"]]
     served = {
         event.get("parent", {}).get("id")
@@ -150,7 +154,9 @@ def is_whole(story: dict[str, Any]) -> bool:
         for event in events
         if event.get("span", {}).get("kind") == "client" and event.get("url", {}).get("full")
     }
-    return None in served and calls <= served
+    has_clip = any(event.get("event", {}).get("reason") for event in events)
+    is_kept = story.get("outcome") == "failure" and {name: os.environ.get(name) for name in CLIPS} == CLIPS
+    return None in served and calls <= served and (has_clip or not is_kept)
 
 
 def _advise(addresses: Addresses, ids: list[str]) -> None:

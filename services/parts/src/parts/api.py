@@ -28,7 +28,9 @@ class CarParts(Resource):
         503 when one is out of stock, 409 when the car has another name, 410 when its parts were removed.
         """
         dashcam.add(car_id=str(car_id))
-        parts, is_new = self._warehouse.make(car_id, read_texts({"name": 100})["name"])
+        name = read_texts({"name": 100})["name"]
+        log.debug("parts wanted", car_id=str(car_id), name=name)
+        parts, is_new = self._warehouse.make(car_id, name)
         log.info("parts made" if is_new else "parts were there", car_id=str(car_id), parts=len(parts))
         return _shown(car_id, parts), 201 if is_new else 200
 
