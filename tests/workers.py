@@ -32,3 +32,20 @@ def _group(path: Path):
 @pytest.hookimpl
 def pytest_xdist_make_scheduler(config, log):
     return _Scheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_report_to_serializable(report):
+    # What a worker sends is UTF-8, and half of a surrogate pair that a test logged is not.
+    return _sendable((yield))
+
+
+def _sendable(value):
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {key: _sendable(one) for key, one in value.items()}
+        case list() | tuple():
+            return type(value)(map(_sendable, value))
+    return value
