@@ -15,11 +15,11 @@ PACKAGE = ROOT / "src" / "dashcam"
 FLOORS = [
     {"errors": set(), "machine": set(), "patterns": set(), "version": set()},
     {"event": set(), "extras": {"errors"}, "settings": {"errors", "patterns"}},
-    {"spool": {"event", "machine"}},
+    {"spool": {"event", "machine"}, "statement": {"event"}},
     {
         "record": {"event", "extras", "patterns", "settings", "spool", "version"},
-        "ship": {"errors", "event", "machine", "settings", "spool"},
-        "find": {"errors", "event", "settings"},
+        "ship": {"errors", "event", "machine", "settings", "spool", "statement"},
+        "find": {"errors", "event", "settings", "statement"},
     },
     {"destinations": {"errors", "event", "find", "settings", "ship", "version"}},
     {"show": {"errors", "event", "find"}},
@@ -43,6 +43,7 @@ FLOORS = [
                 "ship",
                 "show",
                 "spool",
+                "statement",
             ),
             *("testing", "version", "watch"),
         }

@@ -16,6 +16,8 @@ ECS_VERSION = "8.17.0"
 
 NS_PER_S = 1_000_000_000
 
+STATEMENT_ACTION = "segment-sealed"  # `event.action` of what `dashcam audit` reads (`dashcam/statement.py`)
+
 
 class EncodedEvent(NamedTuple):
     """One event on its way to a backend: its `event.id`, whether it is a span, and its JSON object as bytes."""

@@ -107,7 +107,7 @@ def test_the_account_agrees(loggly, tmp_path):
     with Stage(tmp_path, loggly.environment()) as stage:
         stage.record(3, 1000)
         stage.recorder.wait()
-        loggly.sending.plan("400", "400")
+        loggly.sending.plan("400", "400", "400")  # of three events and a statement, of two, of one
         stage.drain("loggly")
         before = stage.status()["routes"]["loggly"]
 

@@ -10,7 +10,7 @@ import requests
 
 from dashcam.destinations.elasticsearch.client import logs_stream
 from dashcam.destinations.elasticsearch.store import open_store
-from dashcam.find.query import Query
+from dashcam.find.query import STATEMENT, Not, Query
 
 from ..engines import engine
 from ..engines.streams import set_up, settings_for
@@ -74,17 +74,18 @@ def shipping(folder, route, trouble, namespace):
 
 def numbers_of(settings):
     store = open_store(settings)
-    numbers = [event.labels["number"] for event in store.find(Query())]
+    numbers = [event.labels["number"] for event in store.find(Query(Not(STATEMENT)))]
     store.close()
     return sorted(numbers)
 
 
 def count(settings):
-    """How many documents there are, second copies included."""
+    """How many documents there are, second copies included, without statements of segments."""
     stream = f"{settings.url}/{logs_stream(settings.namespace)}"
     optional = {"ignore_unavailable": "true"}
     requests.post(f"{stream}/_refresh", params=optional, timeout=30)
-    return requests.get(f"{stream}/_count", params=optional, timeout=30).json().get("count", 0)
+    events = {"query": {"bool": {"must_not": {"term": {"event.action": STATEMENT.value}}}}}
+    return requests.get(f"{stream}/_count", params=optional, json=events, timeout=30).json().get("count", 0)
 
 
 @pytest.mark.parametrize("route", ROUTES)

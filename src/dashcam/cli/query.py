@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from dashcam.cli.period import Moment, since_phrase
 from dashcam.find.fields import SHORT
 from dashcam.find.language import parse
-from dashcam.find.query import CANARY, And, Exists, Expression, MatchAll, Not, Or, Query, Store
+from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Query, Store, without_own
 
 MAX_EARLIER = 1_000  # events before the period that are counted
 
@@ -31,16 +31,9 @@ def protect_minus(arguments: Sequence[str]) -> list[str]:
 
 
 def parse_words(words: Sequence[str]) -> Expression:
-    """Return the expression of a search; canaries of `dashcam doctor` are left out unless it asks for them."""
+    """Return the expression of a search; Dashcam's own events are left out unless it asks for them."""
     text = " ".join(words)
-    return parse(text) if "dashcam-doctor" in text else without_canaries(parse(text))
-
-
-def without_canaries(expression: Expression) -> Expression:
-    """Return the expression for the same events but those that `dashcam doctor` sent."""
-    if expression == MatchAll():
-        return Not(CANARY)
-    return And((expression, Not(CANARY)))
+    return without_own(parse(text), text)
 
 
 def explain_nothing(store: Store, query: Query, since: Moment) -> Iterator[str]:

@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings()
     gc.set_threshold(100_000)  # lines hold no cycles: looking for some among them took a third of the time
     log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO, _formatter() if arguments.json else None)
-    ending = ship(settings, connect, is_drain=arguments.drain, search=_search)
+    audited = {name for name in settings.routes if registry.get(name).store}
+    ending = ship(settings, connect, is_drain=arguments.drain, search=_search, audited=audited)
     status = NOT_FOUND if ending.fault else OK
     if ending.is_hung:
         os._exit(status)  # a thread that waits for a backend's answer would be waited for

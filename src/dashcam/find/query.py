@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from dashcam.event import Event
+from dashcam.event import STATEMENT_ACTION, Event
 from dashcam.find.fields import normalize
 from dashcam.find.values import IDS, has_pattern, holds_words, number_of, shown_texts, text_of, values_of, words_of
 
@@ -150,6 +150,21 @@ Expression = MatchAll | Phrase | Term | Wildcard | Range | Exists | And | Or | N
 
 CANARY = Term("event.dataset", "dashcam-doctor")
 """The events that `dashcam doctor` sends to see whether they arrive."""
+
+STATEMENT = Term("event.action", STATEMENT_ACTION)
+"""The statements of segments, for `dashcam audit`."""
+
+OWN = Or((CANARY, STATEMENT))
+"""The events of Dashcam's own, which a search leaves out unless it asks for them."""
+
+_NAMES = (CANARY.value, STATEMENT.value)
+
+
+def without_own(expression: Expression, text: str) -> Expression:
+    """Return an expression without Dashcam's own events, unless the text of the search names them."""
+    if any(name in text for name in _NAMES):
+        return expression
+    return Not(OWN) if expression == MatchAll() else And((expression, Not(OWN)))
 
 
 @dataclass(frozen=True, slots=True)

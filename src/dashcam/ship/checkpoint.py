@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from dashcam import machine
 from dashcam.ship.journal import Journal, read_journal, replace_file
-from dashcam.spool.held import LEVELS, is_below
+from dashcam.spool.held import LEVELS
+from dashcam.statement import Link
 
 SUFFIX = ".journal"
 COUNTS = ("delivered", "dead", "damaged", "earlier")
@@ -68,7 +69,8 @@ class Checkpoint:
     after its line, or minus its number among the events at the segment's end. `start` and `skipped` are the offsets and
     the events ahead that the route began with: what lies before is in another destination. `kept` are held events that
     were sent with a clip, by segment, each the offset after its line. `levels` are those from which on events of a
-    segment were shipped at once, each with the offset where that began.
+    segment were shipped at once, each with the offset where that began. `head` is the statement that the route made
+    last, and `before` the one before that of each segment whose statement may not be delivered yet.
     """
 
     marks: Mapping[str, SegmentOffset] = field(default_factory=dict)
@@ -82,19 +84,8 @@ class Checkpoint:
     skipped: Mapping[str, AbstractSet[int]] = field(default_factory=dict)
     kept: Mapping[str, AbstractSet[int]] = field(default_factory=dict)
     levels: Mapping[str, Levels] = field(default_factory=dict)
-
-    def has_delivered(self, segment: str, number: int, level: str = "") -> bool:
-        """Return whether the route dealt with an event, by its number: not before the route began, and not later.
-
-        `level` is that of a log call, whose line may be held.
-        """
-        if number in self.kept.get(segment, ()):
-            return number not in self.skipped.get(segment, ())
-        if level and any(is_below(level, each) for each in _level_at(self.levels.get(segment, ()), number)):
-            return False
-        return _is_before(number, self.marks, self.ahead, segment) and not _is_before(
-            number, self.start, self.skipped, segment
-        )
+    head: Link | None = None
+    before: Mapping[str, Link | None] = field(default_factory=dict)
 
     def left_held(self, segment: str) -> int:
         """Return how many events of a segment are held now."""
@@ -112,7 +103,7 @@ Ahead = Mapping[str, Iterable[int]]
 
 def load(folder: Path) -> dict[str, Checkpoint]:
     """Return the checkpoint of every route that has one. Raises `OSError` when one cannot be read."""
-    return {path.stem: _read(path)[0] for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    return {path.stem: read(path)[0] for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
 def save(folder: Path, route: str, checkpoint: Checkpoint) -> None:
@@ -136,7 +127,8 @@ class CheckpointFile:
         self._levels = {segment: tuple(levels) for segment, levels in checkpoint.levels.items()}
         self._claimed: dict[str, set[int]] = {}
         self._retired: set[str] = set()
-        self._counts = replace(checkpoint, marks={}, ahead={}, kept={}, levels={})
+        self._counts = replace(checkpoint, marks={}, ahead={}, kept={}, levels={}, before={})
+        self._before = dict(checkpoint.before)
         self._unsaved: dict[str, Any] | None = None
         self._previous_marks: dict[str, SegmentOffset] = {}
         self._done = {key for key, mark in self._marks.items() if mark.is_done}
@@ -148,7 +140,8 @@ class CheckpointFile:
         """The checkpoint as it is now."""
         with self._changing:
             kept, levels = _frozen(self._kept), dict(self._levels)
-            return replace(self._counts, marks=dict(self._marks), ahead=_frozen(self._ahead), kept=kept, levels=levels)
+            counts = replace(self._counts, before=dict(self._before))
+            return replace(counts, marks=dict(self._marks), ahead=_frozen(self._ahead), kept=kept, levels=levels)
 
     @property
     def trouble(self) -> Trouble | None:
@@ -199,6 +192,8 @@ class CheckpointFile:
             self._marks.update(marks or {})
             for key, mark in (marks or {}).items():  # one that was done may go on
                 (self._done.add if mark.is_done else self._done.discard)(key)
+                if mark.is_done:
+                    self._before.pop(key, None)
             _merge(self._ahead, marks or {}, ahead or {})
             for segment, events in (kept or {}).items():
                 self._kept.setdefault(segment, set()).update(events)
@@ -245,6 +240,17 @@ class CheckpointFile:
         """Let a segment stay that was about to go."""
         with self._changing:
             self._retired.discard(segment)
+
+    def statement_before(self, segment: str) -> Link | None:
+        """Return the statement that stands before that of a segment: the same one after a restart."""
+        return self._before.get(segment, self._counts.head)
+
+    def set_head(self, segment: str, head: Link) -> None:
+        """Remember the statement of a segment, which is sent next."""
+        with self._changing:
+            self._before.setdefault(segment, self._counts.head)
+            self._counts = replace(self._counts, head=head)
+            self._note({}, {})
 
     def set_trouble(self, trouble: Trouble | None) -> None:
         """Say what is in the route's way now."""
@@ -315,7 +321,8 @@ class CheckpointFile:
 
     def _count_fields(self) -> dict[str, Any]:
         counts = self._counts
-        return {name: getattr(counts, name) for name in (*COUNTS, "trouble")}
+        fields = {name: getattr(counts, name) for name in (*COUNTS, "trouble")}
+        return fields | ({"head": counts.head, "before": self._before} if counts.head else {})
 
 
 def hand_over(
@@ -346,10 +353,10 @@ def load_checked(folder: Path) -> dict[str, Checkpoint]:
     """Return every checkpoint as `load` does; a journal with damage is kept beside, and reported."""
     checkpoints = load(folder)
     for path in sorted(folder.glob(f"*{SUFFIX}")):
-        if damaged := _read(path)[1]:
+        if damaged := read(path)[1]:
             aside = path.with_suffix(f"{SUFFIX}.damaged")
             replace_file(aside, path.read_bytes())
-            _log.error("%s: %d damaged records are left out; a copy of the file is %s", path, damaged, aside)
+            _log.error("%s: %d damaged records are left out; a copy is %s (dashcam repair)", path, damaged, aside)
             checkpoint = checkpoints[path.stem]
             checkpoints[path.stem] = replace(checkpoint, damaged=checkpoint.damaged + damaged)
     return checkpoints
@@ -395,13 +402,6 @@ def _joined(one: Ahead, other: Ahead) -> dict[str, frozenset[int]]:
     return {segment: frozenset((*one.get(segment, ()), *other.get(segment, ()))) for segment in {*one, *other}}
 
 
-def _is_before(
-    number: int, marks: Mapping[str, SegmentOffset], ahead: Mapping[str, AbstractSet[int]], segment: str
-) -> bool:
-    mark = marks.get(segment, START)
-    return mark.is_done or -mark.synthesized <= number <= mark.offset or number in ahead.get(segment, ())
-
-
 def _merge(into: dict[str, set[int]], marks: Mapping[str, SegmentOffset], ahead: Ahead) -> None:
     """Add events that are ahead to others; leave out those that offsets have passed."""
     for segment, events in ahead.items():
@@ -419,7 +419,7 @@ def _frozen(ahead: Ahead) -> dict[str, frozenset[int]]:
     return {segment: frozenset(events) for segment, events in ahead.items()}
 
 
-def _read(path: Path) -> tuple[Checkpoint, int]:
+def read(path: Path) -> tuple[Checkpoint, int]:
     """Return a journal's checkpoint, and how many of its records are damaged."""
     records, damaged = read_journal(path)
     checkpoint = Checkpoint()
@@ -443,7 +443,9 @@ def _read(path: Path) -> tuple[Checkpoint, int]:
             for segment, events in record.get("kept", {}).items():
                 kept.setdefault(segment, set()).update(events)
             levels |= {segment: tuple(map(tuple, each)) for segment, each in record.get("levels", {}).items()}
-            checkpoint = Checkpoint({}, delivered, dead, damaged_, earlier, trouble)
+            head = Link(*record["head"]) if record.get("head") else None
+            before = {key: Link(*link) if link else None for key, link in record.get("before", {}).items()}
+            checkpoint = Checkpoint({}, delivered, dead, damaged_, earlier, trouble, head=head, before=before)
         except (ValueError, TypeError, KeyError, AttributeError):
             damaged += 1
     found = replace(checkpoint, marks=marks, ahead=_frozen(ahead), start=start, skipped=skipped)

@@ -16,8 +16,10 @@ from dashcam.ship.ended import EndedSegments
 from dashcam.ship.listing import SpoolListing, is_of_another_version, open_segment
 from dashcam.ship.quarantine import quarantine
 from dashcam.ship.selection import SynthesizedEvents, is_shipped, synthesized_events
+from dashcam.ship.statements import Statements
 from dashcam.spool.line import LineExpander
 from dashcam.spool.reader import HeldRun, Position, ReadResult, SegmentReader
+from dashcam.statement import Tally
 
 MAX_OPEN = 256  # segments; others are opened for each look at them
 FINAL_CHECK_S = 0.5  # between two questions whether the writer of a quiet segment is gone
@@ -26,7 +28,8 @@ MAX_FINAL_CHECK_S = 5.0  # likewise, when it has been quiet for long
 _log = logging.getLogger("dashcam.ship")
 
 
-# In a segment an event goes by the offset after its line, or by minus its number among those at the segment's end.
+# In a segment an event goes by the offset after its line, or by minus its number among those at the segment's end; a
+# statement of the segment by 0.
 EventKey = tuple[str, int]
 
 
@@ -34,6 +37,7 @@ class PendingBatch(NamedTuple):
     """Events to be shipped together, their keys, and the offsets of their segments once they are shipped.
 
     It can hold offsets alone. `kept` are the keys of events that were held, and lie before their segments' offsets.
+    Some of the events may be `statements`, which the account leaves out.
     """
 
     events: list[EncodedEvent]
@@ -41,15 +45,22 @@ class PendingBatch(NamedTuple):
     marks: dict[str, SegmentOffset]
     damaged: int = 0
     kept: Collection[EventKey] = ()
+    statements: int = 0
+
+    def keys_of(self, events: Collection[EncodedEvent]) -> list[EventKey]:
+        """Return the keys of some of the events; a statement, which is sent again as it was, has none."""
+        ids = {event.id for event in events}
+        return [key for event, key in zip(self.events, self.keys, strict=True) if key[1] and event.id in ids]
 
 
 @dataclass(slots=True)
 class _Segment:
-    """A segment that is not done: how far it is read, and when to ask again whether it is final."""
+    """A segment that is not done: how far it is read, its tally, and when to ask again whether it is final."""
 
     key: str
     path: Path
     mark: SegmentOffset
+    tally: Tally | None
     is_final: bool = False
     check_at_s: float = 0.0
     pause_s: float = 0.0
@@ -93,10 +104,11 @@ class _Readers:
 class SpoolCursor:
     """Reads the spool from the given offsets on, oldest segment first. Not for use by several threads.
 
-    `obstacles` has what cannot be read now, with the reason: folders, and segments.
+    `statements` makes the statement of each segment, if any. `obstacles` has what cannot be read now, with the reason:
+    folders, and segments.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — what it works with
         self,
         spool: Path,
         marks: Mapping[str, SegmentOffset],
@@ -104,6 +116,7 @@ class SpoolCursor:
         max_open: int = MAX_OPEN,
         final_check_s: float = 0.0,
         clips: Clips | None = None,
+        statements: Statements | None = None,
     ) -> None:
         self._spool = spool
         self._listing = SpoolListing(spool)
@@ -111,6 +124,7 @@ class SpoolCursor:
         self._segments: dict[str, _Segment] = {}
         self._readers = _Readers(max_open)
         self._ended = EndedSegments()
+        self._statements = statements
         self._final_check_s = final_check_s
         self._clips = clips
         self._parse = clips.parse if clips else None
@@ -136,6 +150,7 @@ class SpoolCursor:
         events: list[EncodedEvent] = []
         keys: list[EventKey] = []
         kept: list[EventKey] = []
+        statements = 0
         marks: dict[str, _Mark] = {}
         room, most, waiting = limits.bytes, limits.events, self._waiting
         while waiting and len(events) < most:
@@ -147,6 +162,7 @@ class SpoolCursor:
                     break
                 events.append(event)
                 keys.append(key)
+                statements += not key[1]
             if mark is None:
                 kept.append(key)
             else:
@@ -154,7 +170,7 @@ class SpoolCursor:
         batch = PendingBatch(events, keys, {}, self._damaged, kept)
         self._damaged = 0
         batch.marks.update((segment, SegmentOffset(*mark)) for segment, mark in marks.items())
-        return batch
+        return batch._replace(statements=statements) if statements else batch
 
     def _read(self, events: int) -> None:
         if self._listing.refresh():
@@ -188,7 +204,9 @@ class SpoolCursor:
 
     def _begun(self, key: str, path: Path) -> _Segment:
         self._done.discard(key)
-        return _Segment(key, path, self._marks.get(key, START), pause_s=self._final_check_s)
+        mark = self._marks.get(key, START)
+        tally = self._statements.begin(key, mark) if self._statements else None
+        return _Segment(key, path, mark, tally, pause_s=self._final_check_s)
 
     def _read_on(self, segment: _Segment) -> bool:
         """Read what one look at a segment gives; return whether another look may give more."""
@@ -196,6 +214,8 @@ class SpoolCursor:
             reader, expander = self._readers.get(segment)
             position = Position(segment.mark.offset, segment.mark.sequence)
             result = reader.read(position, is_final=segment.is_final, parse=self._parse)
+            if not (result.lines or result.damaged or result.held):
+                return self._has_ended(segment, reader)
         except FileNotFoundError:
             return False  # gone since it was listed
         except OSError as fault:
@@ -205,14 +225,21 @@ class SpoolCursor:
         except ValueError as fault:
             self._give_up(segment, str(fault))
             return False
-        if result.lines or result.damaged or result.held:
-            if self._clips:
-                self._clips.begin(segment.key, reader.header, segment.mark)
-            self._add(segment, expander, result)
-            return True
+        if self._clips:
+            self._clips.begin(segment.key, reader.header, segment.mark)
+        self._add(segment, expander, result)
+        return True
+
+    def _has_ended(self, segment: _Segment, reader: SegmentReader) -> bool:
+        """End a segment of which everything is read; return whether another look may give more."""
         if not segment.is_final:
             return self._has_become_final(segment, reader)
-        self._add_end(segment, synthesized_events(reader))
+        derived = synthesized_events(reader)
+        statements: list[EncodedEvent] = []
+        if self._statements:
+            statements += self._statements.make(segment.key, reader, segment.tally, derived.events)
+        self._add_end(segment, derived)
+        self._waiting.extend((event, (segment.key, 0), segment.mark) for event in statements)
         self._end(segment)
         if not reader.header.is_sealed:
             self._ended.watch(segment.key, segment.path, segment.mark.offset)
@@ -245,6 +272,8 @@ class SpoolCursor:
             offset=run.after.offset, sequence=run.after.sequence, events=events, held=held
         )
         self._waiting.append((None, (segment.key, 0), segment.mark))
+        if segment.tally:
+            segment.tally.hold(run.offset, run.after.offset)
         if self._clips:
             self._add_kept(self._clips.hold(segment.key, expander, run))
 
@@ -253,7 +282,7 @@ class SpoolCursor:
 
     def _add_lines(self, segment: _Segment, expander: LineExpander, lines: list[tuple[bytes, Position]]) -> None:
         events, synthesized, held = segment.mark.events, segment.mark.synthesized, segment.mark.held
-        key = segment.key
+        key, added = segment.key, list[tuple[EncodedEvent, EventKey, _Mark]]()
         if self._clips:
             self._clips.look(key, lines)
         for line, (offset, sequence) in lines:
@@ -266,7 +295,10 @@ class SpoolCursor:
             if event.is_span and not is_shipped(line):
                 continue
             events += 1
-            self._waiting.append((event, (key, offset), (offset, sequence, False, synthesized, events, held)))
+            added.append((event, (key, offset), (offset, sequence, False, synthesized, events, held)))
+        self._waiting.extend(added)
+        if segment.tally:
+            segment.tally.add([mark[1] for *_, mark in added], [event.data for event, *_ in added])
         segment.mark = segment.mark._replace(events=events)
 
     def _has_become_final(self, segment: _Segment, reader: SegmentReader) -> bool:

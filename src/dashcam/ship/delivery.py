@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -12,6 +12,7 @@ from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend, Batch, Limits, PartialResult
 from dashcam.ship.dead_letters import DeadLetter, DeadLetters
+from dashcam.statement import is_statement
 
 FIRST_PAUSE_S = 0.1
 MAX_PAUSE_S = 25.0  # a token or certificate that was set right is in use within 30 s
@@ -85,14 +86,13 @@ class Delivery:
         """Send once; an event that is rejected by itself is in the dead letters when this returns."""
         try:
             rest = self._backend.ship(part) or PartialResult()
-            self._dead_letter([(part[index], reason) for index, reason in rest.rejected.items()])
+            return PartialResult(rest.retry, self._dead_letter(part, rest.rejected))
         except BackendUnavailable:
             raise
         except BatchRejected as rejection:
             if len(part) > 1:
                 raise
-            self._dead_letter([(part[0], str(rejection))])
-            return PartialResult(rejected={0: str(rejection)})
+            return PartialResult(rejected=self._dead_letter(part, {0: str(rejection)}))
         except Exception as fault:
             # Whatever a backend trips over, the events are still in the spool, and the next try may be luckier; but not
             # with an event that damage in the spool has made unreadable.
@@ -100,22 +100,28 @@ class Delivery:
             if not all(map(_is_object, part)):
                 return self._leave_out_damaged(part)
             raise BackendUnavailable(f"{type(fault).__name__}: {fault}") from fault
-        return rest
 
     def _leave_out_damaged(self, part: Batch) -> PartialResult:
         damaged = {index: "damaged: not a JSON object" for index, event in enumerate(part) if not _is_object(event)}
-        self._dead_letter([(part[index], reason) for index, reason in damaged.items()])
+        self._dead_letter(part, damaged)
         return PartialResult([index for index in range(len(part)) if index not in damaged], damaged)
 
-    def _dead_letter(self, rejected: list[tuple[EncodedEvent, str]]) -> None:
-        if rejected:
+    def _dead_letter(self, part: Batch, rejected: Mapping[int, str]) -> Mapping[int, str]:
+        """Keep the letters, and return them; a statement is no event of the account, and never a letter."""
+        for index in [index for index in rejected if is_statement(part[index].id)]:
+            _log.error(
+                "%s: %s: dashcam audit will miss this statement: %s", self._name, part[index].id, rejected[index]
+            )
+        letters = {index: reason for index, reason in rejected.items() if not is_statement(part[index].id)}
+        if letters:
             now = format_time(machine.time_ns())
             try:
-                self._dead_letters.add(DeadLetter(now, reason, event) for event, reason in rejected)
+                self._dead_letters.add(DeadLetter(now, reason, part[index]) for index, reason in letters.items())
             except OSError as fault:
                 raise BackendUnavailable(f"{self._dead_letters.path} cannot be written: {fault}") from fault
-            count, path = len(rejected), self._dead_letters.path
-            _log.warning("%s: %d events to %s: %s", self._name, count, path, rejected[0][1])
+            count, path = len(letters), self._dead_letters.path
+            _log.warning("%s: %d events to %s: %s", self._name, count, path, next(iter(letters.values())))
+        return letters
 
     def _wait(self, pause_s: float, reason: str) -> None:
         _log.warning("%s: %s; nothing is lost, next try in %.1f s", self._name, reason, pause_s)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from dashcam import machine
 from dashcam.event import NS_PER_S
-from dashcam.ship import statements
 from dashcam.ship.checkpoint import CheckpointFile
 from dashcam.ship.ended import has_grown
 from dashcam.ship.listing import SpoolListing, open_segment, read_header
@@ -137,7 +136,6 @@ class Housekeeping:
             lacking = wanted - free - sum(sizes[key] for key in gone)
             victims += self._choose(sizes, own & young, max(excess, lacking))
         if victims:
-            self._state_what_they_held(victims)
             remove(self._folder, victims)
 
     def _choose(self, sizes: Mapping[str, int], removable: AbstractSet[str], excess: int) -> list[Victim]:
@@ -170,16 +168,6 @@ class Housekeeping:
                     self._listing.paths[key].unlink(missing_ok=True)
             self._listing.refresh()
             self._has_finished = True
-
-    def _state_what_they_held(self, victims: Sequence[Victim]) -> None:
-        """Leave a statement of each segment for the audit; without room for it the audit knows less, and says so."""
-        checkpoints = {file.route: file.checkpoint for file in self._files}
-        try:
-            statements.add(self._folder, [(victim.key, victim.path) for victim in victims], checkpoints)
-        except OSError as fault:
-            _log.warning(
-                "%s: %s; dashcam audit will not know %d segments", fault.filename, fault.strerror, len(victims)
-            )
 
     def _size_bytes(self, key: str, path: Path) -> int:
         synced = self._synced.get(key)

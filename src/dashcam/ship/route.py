@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dashcam import machine
@@ -16,6 +17,8 @@ from dashcam.ship.clips import Clips
 from dashcam.ship.cursor import FINAL_CHECK_S, MAX_OPEN, EventKey, PendingBatch, SpoolCursor
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import Backoff, Delivery, Outcome
+from dashcam.ship.statements import Statements
+from dashcam.statement import is_statement
 
 POLL_S = 0.05  # between two looks at a spool that had something new a moment ago
 MAX_POLL_S = 0.5  # between two looks at one that has been quiet for long
@@ -38,7 +41,8 @@ class _UnderWay:
 class Route:
     """One backend and its way through the spool; `run` works until `stopping` is set.
 
-    After it, `is_hung` says that a thread still waits for an answer. `max_open` segments are kept open.
+    After it, `is_hung` says that a thread still waits for an answer. `max_open` segments are kept open. A route that
+    `is_audited` sends a statement of each segment, too.
     """
 
     def __init__(  # noqa: PLR0913 — what it works with
@@ -55,6 +59,7 @@ class Route:
         self.file = file
         self.is_hung = False
         self.max_open = MAX_OPEN
+        self.is_audited = False
         self.obstacles: dict[Path, str] = {}
         self._turned_at_s = machine.monotonic()
         self._backend = backend
@@ -77,6 +82,7 @@ class Route:
             max_open=self.max_open,
             final_check_s=0.0 if is_drain else FINAL_CHECK_S,
             clips=self._clips,
+            statements=Statements(self.file) if self.is_audited else None,
         )
         with closing(self._backend), closing(cursor), closing(self._clips) if self._clips else nullcontext():
             try:
@@ -137,12 +143,9 @@ class Route:
             if not waiting:
                 self._pass_finished(0, 0, {})
                 return
-        keys = {event.id: key for event, key in zip(batch.events, batch.keys, strict=True)}
-
-        def settle(events: Sequence[EncodedEvent], delivered: int, dead: int) -> None:
-            self._settle(entry, [keys[event.id] for event in events], delivered, dead)
-
-        entry.future = pool.submit(self._delivery.deliver, waiting, settle)
+        if batch.statements:
+            self._keep_head()
+        entry.future = pool.submit(self._delivery.deliver, waiting, partial(self._settle, entry))
         entry.future.add_done_callback(self._keep_fault)
 
     def _tell(self, clips: Clips, pool: machine.ThreadPoolExecutor) -> None:
@@ -154,16 +157,29 @@ class Route:
 
             pool.submit(self._delivery.deliver, [event], settle).add_done_callback(self._keep_fault)
 
+    def _keep_head(self) -> None:
+        """Bring the link between statements to the disk before they are sent, as far as the disk allows it."""
+        try:
+            self.file.save()
+            self.file.sync()
+        except OSError as fault:
+            _log.warning("%s: %s; after a power cut, dashcam audit may miss a statement", self.name, fault)
+
     def _keep_fault(self, future: Future[Outcome]) -> None:
         self._fault = self._fault or future.exception()
 
-    def _settle(self, entry: _UnderWay, keys: Sequence[EventKey], delivered: int, dead: int) -> None:
+    def _settle(self, entry: _UnderWay, events: Sequence[EncodedEvent], delivered: int, dead: int) -> None:
         """Take events into the account that were dealt with just now; on the disk before this returns, if it can be."""
+        batch = entry.batch
+        if batch.statements:
+            delivered -= sum(is_statement(event.id) for event in events)
+        own = set(batch.kept)
         with self._settling:
-            entry.left -= len(keys)
-            own = set(entry.batch.kept)
-            kept = _by_segment(key for key in keys if key in own) if own else {}
-            if entry.left == 0 and self._under_way[0] is entry:
+            entry.left -= len(events)
+            is_first = entry.left == 0 and self._under_way[0] is entry
+            keys = batch.keys_of(events) if own or not is_first else []
+            kept = _by_segment(key for key in keys if key in own)
+            if is_first:
                 self._pass_finished(delivered, dead, kept)
                 return
             ahead = _by_segment(key for key in keys if key not in own)
@@ -179,7 +195,9 @@ class Route:
             marks |= batch.marks
             damaged += batch.damaged
         if damaged:
-            _log.warning("%s: %d damaged places in the spool skipped", self.name, damaged)
+            _log.warning(
+                "%s: %d damaged places in the spool skipped; dashcam repair looks for more", self.name, damaged
+            )
         self.file.change(marks, delivered=delivered, dead=dead, damaged=damaged, kept=kept)
         self._try_to_save()
 

@@ -4,7 +4,7 @@ The one place to choose by: a line is looked at before it is completed, sent, or
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -72,12 +72,12 @@ def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int,
         except (ValueError, KeyError, TypeError) as fault:
             _log.debug("%s: line %d is damaged: %s", reader.path, after.sequence, fault)
             is_damaged = True
-    doubt = DAMAGED if is_damaged else STOPPED if _has_stopped(reader.header) else ""
+    doubt = DAMAGED if is_damaged else STOPPED if has_stopped(reader.header) else ""
     for fields, number in starts.values():
         yield fields, number, last_ns, doubt
 
 
-def _has_stopped(header: Header) -> bool:
+def has_stopped(header: Header) -> bool:
     """Return whether the machine that wrote a segment runs no more: the end of the segment may never have been synced.
 
     A segment of another machine, on a shared disk, looks the same.
@@ -105,7 +105,7 @@ def _unended(header: Header, start: dict[str, Any], number: int, last_ns: int, d
             "duration": age_ns,
         },
     }
-    return _derived(header, event, f"{became}-{number:08d}", number)
+    return derived_event(header, event, f"{became}-{number:08d}", number)
 
 
 def _seconds(duration_ns: int) -> str:
@@ -123,12 +123,17 @@ def _dropped(header: Header) -> EncodedEvent:
         "log": {"logger": "dashcam.ship"},
         "event": {"kind": "event", "action": "events-dropped", "outcome": "failure"},
     }
-    return _derived(header, event, "dropped", 0)
+    return derived_event(header, event, "dropped", 0)
 
 
-def _derived(header: Header, event: dict[str, Any], suffix: str, number: int) -> EncodedEvent:
-    """An event that is no line of the segment: its id says which, its sequence is that of what it is about."""
+def derived_event(
+    header: Header, event: Mapping[str, Any], suffix: str, number: int, *, dataset: str = ""
+) -> EncodedEvent:
+    """Return an event that is no line of the segment; its sequence is that of what it is about.
+
+    `suffix` is the rest of its ID, and `dataset` says what it is one of, if not of the service's own events.
+    """
     line = LineExpander(header).expand(orjson.dumps(event), number)
     fields = orjson.loads(line.data)
-    fields["event"]["id"] = f"{header.segment}-{suffix}"
+    fields["event"] |= {"id": f"{header.segment}-{suffix}"} | ({"dataset": dataset} if dataset else {})
     return EncodedEvent(fields["event"]["id"], is_span=False, data=orjson.dumps(fields))

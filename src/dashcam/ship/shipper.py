@@ -2,7 +2,7 @@
 
 import logging
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -46,10 +46,12 @@ def ship(
     *,
     is_drain: bool = False,
     search: Callable[[str], Search | None] = lambda _: None,
+    audited: Collection[str] = (),
 ) -> Ending:
     """Ship what is recorded until SIGTERM or SIGINT; with `is_drain`, what there is, and return.
 
-    `search` gives the way to search what a route has shipped, where verdicts of other hosts are found.
+    `search` gives the way to search what a route has shipped, where verdicts of other hosts are found. The routes that
+    are `audited` get a statement of each segment, too; others keep nothing that could be audited.
 
     Raises `DashcamError` when another shipper works in the same folder, or a backend's settings cannot be used; with
     `is_drain` also `OSError` when the state cannot be kept. Else that is tried again until it can.
@@ -69,6 +71,7 @@ def ship(
         ]
         for route in routes:
             route.max_open = _max_open(len(routes))
+            route.is_audited = route.name in audited
         _log.info("ships to %s from %s", ", ".join(settings.routes), settings.dir)
         work = _Work(settings, routes, pulse, stopping)
         work.lookouts = [(way, clips[name]) for name in clips if (way := search(name)) and not is_drain]

@@ -5,11 +5,14 @@ of a search is read from one point in time, in order of time. What the engine's 
 asked for so that nothing is missed, and what comes too much is left out here, second copies of an event with it.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from typing import Any as Json
 from typing import TypeVar
+
+import orjson
 
 from dashcam.destinations.elasticsearch.aggregation import (
     GROUPS_PATH,
@@ -31,13 +34,14 @@ from dashcam.destinations.elasticsearch.client import Client, OversizedAnswer, R
 from dashcam.destinations.elasticsearch.expressions import ALL, Dsl, Kinds, all_of, at_least, fields_of, with_parents
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import StoreUnreachable
-from dashcam.event import Event, format_time
+from dashcam.event import NS_PER_S, Event, format_time
 from dashcam.find.aggregation import DURATION, Grouping, Groups
 from dashcam.find.query import Query
 
 T = TypeVar("T")
 
 _PAGE = 1000
+_DAY_NS = 86_400 * NS_PER_S
 _KEEP_ALIVE = "2m"  # from one page to the next
 _MAX_NAMES_CHARACTERS = 2000  # the first line of a request may have 4,096
 _ID_CHARACTERS = 33  # of an `event.id` that is not derived from another
@@ -45,14 +49,15 @@ _ID_CHARACTERS = 33  # of an `event.id` that is not derived from another
 
 def open_store(options: Options) -> "ElasticsearchStore":
     """The store of the options' namespace."""
-    return ElasticsearchStore(Client(options), options.namespace)
+    return ElasticsearchStore(Client(options), options.namespace, options.retention_days)
 
 
 class ElasticsearchStore:
     """The two data streams of a namespace, read as one; a stream that is not there is empty."""
 
-    def __init__(self, client: Client, namespace: str) -> None:
+    def __init__(self, client: Client, namespace: str, retention_days: int = 14) -> None:
         self._client = client
+        self._retention_days = retention_days
         self._streams = f"{logs_stream(namespace)},{spans_stream(namespace)}"
         self._speaks_opensearch = False
 
@@ -63,6 +68,19 @@ class ElasticsearchStore:
             yield from reversed(newest)
         else:
             yield from self._matching(query, "asc")
+
+    def find_copies(self, query: Query) -> Iterator[Event]:
+        """The events of a query, each document: also a second one of an event, under another `_id` or changed.
+
+        A resend across a rollover makes a second document that is the same, and counts as one.
+        """
+        for _, together in groupby(self._hits(query, "asc"), key=lambda hit: hit["sort"][0]):
+            documents = {(hit["_id"], orjson.dumps(hit["_source"])): Event(hit["_source"]) for hit in together}
+            yield from (event for event in documents.values() if query.matches(event))
+
+    def let_go_ns(self) -> int:
+        """The time up to which the engine may have let events go, because of their age."""
+        return time.time_ns() - self._retention_days * _DAY_NS
 
     def aggregate(self, query: Query, grouping: Grouping) -> Groups | None:
         """Return the groups of a query as the engine counts them; `None` where it cannot count exactly."""

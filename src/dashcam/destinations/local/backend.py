@@ -171,15 +171,19 @@ def _forget(db: sqlite3.Connection, now_us: int, bounds: Bounds) -> None:
     future_us = now_us + DAY_NS // 1000  # not what only looks so to a clock that is hours behind
     is_old = f"since < {oldest_us} OR (since > {future_us} AND arrived < {oldest_us})"
     for _ in range(MAX_STEPS):
-        if not _delete(db, "TRUE" if _used_bytes(db) > room_bytes else is_old):
+        if not _delete(db, "TRUE" if _used_bytes(db) > room_bytes else is_old, now_us):
             break
         _clear(db)
 
 
-def _delete(db: sqlite3.Connection, condition: str) -> bool:
+def _delete(db: sqlite3.Connection, condition: str, now_us: int) -> bool:
     """Delete some blocks, the oldest first; return whether there were any."""
     oldest = f"SELECT rowid FROM blocks WHERE {condition} ORDER BY since LIMIT {FORGOTTEN_AT_ONCE}"  # noqa: S608
-    return db.execute(f"DELETE FROM blocks WHERE rowid IN ({oldest})").rowcount > 0  # noqa: S608
+    gone = db.execute(f"DELETE FROM blocks WHERE rowid IN ({oldest}) RETURNING rowid, since").fetchall()  # noqa: S608
+    # What counted from its arrival, or claimed to come from the future, says nothing of the others.
+    if in_turn := [rowid for rowid, since_us in gone if since_us <= rowid <= now_us]:
+        retention.note_let_go(db, max(in_turn))
+    return bool(gone)
 
 
 def _clear(db: sqlite3.Connection) -> None:

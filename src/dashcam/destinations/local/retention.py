@@ -50,3 +50,18 @@ class Age(NamedTuple):
 def age_of(time_us: int, now_us: int) -> Age:
     """Return the age of an event that claims a time; one far back, as of history, counts from its arrival."""
     return Age(now_us if time_us < now_us - DAY_US else time_us, now_us)
+
+
+def note_let_go(db: sqlite3.Connection, until_us: int) -> None:
+    """Remember that events up to a time have gone, in their turn."""
+    db.execute("CREATE TABLE IF NOT EXISTS let_go (until INTEGER NOT NULL)")
+    if until_us > let_go_until(db):
+        db.execute("DELETE FROM let_go")
+        db.execute("INSERT INTO let_go VALUES (?)", (until_us,))
+
+
+def let_go_until(db: sqlite3.Connection) -> int:
+    """Return the time up to which events have gone in their turn; 0 when none has."""
+    if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'let_go'").fetchone():
+        return 0
+    return int((db.execute("SELECT until FROM let_go").fetchone() or (0,))[0])

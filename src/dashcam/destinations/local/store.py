@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from dashcam.destinations.local import counts, former
+from dashcam.destinations.local import counts, former, retention
 from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local import terms as by
 from dashcam.destinations.local.file import FIRST_ROWID, LAST_ROWID, Block
@@ -73,6 +73,15 @@ class LocalStore:
                 return None
             with _snapshot(db):
                 return _counted(db, query, grouping)
+
+    def find_copies(self, query: Query) -> Iterator[Event]:
+        """The events of a query: no line is left out for another one."""
+        return self.find(query)
+
+    def let_go_ns(self) -> int:
+        """The time up to which events may have gone, because they were too old or too many."""
+        with self._reading() as db:
+            return retention.let_go_until(db) * 1000
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

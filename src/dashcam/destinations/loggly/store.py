@@ -33,6 +33,7 @@ TAG = 'tag:"dashcam"'  # on every event of ours
 
 _PAGE_EVENTS = 1000
 _MAX_KEPT_S = 90 * 86_400  # the longest retention a plan of theirs was seen to have
+_MIN_KEPT_S = 7 * 86_400  # the shortest
 _CLOCK_AHEAD_S = 600  # a host's clock may run ahead: Loggly may hold its events as of their arrival, that is earlier
 _NARROWEST_NS = NS_PER_S
 _MAX_QUERY = 4000  # characters: it travels in a URL
@@ -135,6 +136,18 @@ class LogglyStore:
                 if hits.are_enough((_time_ms(page[-1]) + 1) * 1_000_000):
                     break
             yield from hits
+
+    def find_copies(self, query: ask.Query) -> Iterator[Event]:
+        """The events of a query, oldest first, each copy: Loggly takes an event again that is sent again."""
+        with closing(_Hits(0)) as hits:
+            for page in self._pages(loggly_query(query.expression, quick=self._quick), query.since_ns):
+                events = ((str(hit.get("id")), event) for hit in page if (event := _event(hit)) is not None)
+                hits.add_copies((hit_id, event) for hit_id, event in events if query.matches(event))
+            yield from hits
+
+    def let_go_ns(self) -> int:
+        """The time up to which an account may have let events go: the shortest retention of a plan."""
+        return self._clock() - _MIN_KEPT_S * NS_PER_S
 
     def _pages(self, text: str, since_ns: int | None) -> Iterator[list[dict[str, Any]]]:
         now_ns = self._clock()
@@ -256,12 +269,16 @@ class _Hits:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._db = sqlite3.connect("", check_same_thread=False)
-        self._db.execute("CREATE TABLE hit (id TEXT PRIMARY KEY, time_ns INTEGER, line BLOB)")
+        self._db.execute("CREATE TABLE hit (id TEXT, copy TEXT, time_ns INTEGER, line BLOB, PRIMARY KEY (id, copy))")
         self._db.execute("CREATE INDEX hit_time ON hit (time_ns, id)")
 
     def add(self, events: Iterator[Event]) -> None:
-        rows = ((event.id, event.time_ns, event.to_json()) for event in events)
-        self._db.executemany("INSERT OR IGNORE INTO hit VALUES (?, ?, ?)", rows)
+        self.add_copies(("", event) for event in events)
+
+    def add_copies(self, events: Iterator[tuple[str, Event]]) -> None:
+        """Add events; one of the same ID is another copy if it has another name."""
+        rows = ((event.id, copy, event.time_ns, event.to_json()) for copy, event in events)
+        self._db.executemany("INSERT OR IGNORE INTO hit VALUES (?, ?, ?, ?)", rows)
 
     def are_enough(self, since_ns: int) -> bool:
         """Return whether events as young as this reach the limit, so that no older one can be among them."""

@@ -9,7 +9,7 @@ import flask
 
 from dashcam.errors import QueryError, StoreEmpty
 from dashcam.event import Event
-from dashcam.find.query import CANARY, And, Expression, Not, Query, Store, Term
+from dashcam.find.query import And, Expression, Query, Store, Term, without_own
 from dashcam.find.values import IDS
 from dashcam.show import accessors
 from dashcam.show.summary import FACETS, label_names, summarize
@@ -96,9 +96,8 @@ def show_events() -> Any:
 
 
 def visible(text: str) -> Expression:
-    """Return what a search means; canaries of `dashcam doctor` are left out unless it asks for them."""
-    expression = current_finder().parse(text)
-    return expression if "dashcam-doctor" in text else And((expression, Not(CANARY)))
+    """Return what a search means; Dashcam's own events are left out unless it asks for them."""
+    return without_own(current_finder().parse(text), text)
 
 
 @pages.get("/summary")
