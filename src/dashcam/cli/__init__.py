@@ -36,6 +36,7 @@ COMMANDS = {
     "keep": "ship what is held of a request now",
     "status": "what is recorded, delivered, waiting, dropped",
     "doctor": "check each step to the backend and back",
+    "repair": "save what can be read after damage, and go on",
     "cat": "the events of the spool",
     "settings": "every setting, its value and meaning",
     "fake-loggly": "a Loggly on this machine, to try without an account",

@@ -80,7 +80,7 @@ def _lines(stats: "SpoolStats", folder: str) -> Iterator[str]:
     for name, count in stats.letters.items():
         yield f"  {count:,} dead letters of {name}: dashcam replay {name}"
     if stats.quarantined:
-        yield f"  {stats.quarantined:,} damaged files were moved to {folder}/quarantine"
+        yield f"  {stats.quarantined:,} damaged files were moved to {folder}/quarantine: dashcam repair looks for more"
     for path, reason in stats.unreadable.items():
         yield f"  {path} cannot be read: {reason}"
 
@@ -92,7 +92,7 @@ def _route_lines(name: str, route: "RouteAccount") -> Iterator[str]:
         since_ns = parse_time(route.held_since) if route.held_since else 0
         yield f"    held {route.held:,} ({history(since_ns, time.time_ns())} of history), expired {route.expired:,}"
     if route.damaged:
-        yield f"    {route.damaged:,} damaged places skipped"
+        yield f"    {route.damaged:,} damaged places skipped: dashcam repair looks for more"
     if route.missing:
         yield f"    {route.missing:,} were lost by the spool before they were sent (a power cut)"
     if route.trouble:

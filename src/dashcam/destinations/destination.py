@@ -10,6 +10,7 @@ from dashcam.ship.batch import Backend
 
 if TYPE_CHECKING:
     from dashcam.destinations.checks import Check
+    from dashcam.ship.repair import Repair
 
 
 class StoryReference(Protocol):
@@ -68,6 +69,7 @@ class Destination:
     - `store` gives what its events are found in; `None` for a destination that keeps nothing.
     - `checks` yields what `dashcam doctor` looks at, given the seconds that a canary may take to be found.
     - `links` gives the addresses of a story in its web pages, by what shows it, such as `kibana_discover`.
+    - `repair` saves what can be read of a store that is a file here, and yields what it did.
     - `setup` makes it ready for events, step by step, and writes keys if a file for them is wanted.
 
         >>> destination = Destination("printer", Options, backend=lambda options: Printer())
@@ -81,3 +83,4 @@ class Destination:
     links: Callable[[Any, StoryReference], dict[str, str]] | None = None
     setup: Callable[[Any, KeyFile | None], Iterator[Step]] | None = None
     found_within_s: float = 30.0
+    repair: "Callable[[Any], Iterator[Repair]] | None" = None

@@ -139,7 +139,7 @@ def _read(path: Path) -> dict[str, DeadLetter]:
         return {}
     with path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        letters = [_decode(text) for text in file if text.endswith(b"\n")]
+        letters = [decode_letter(text) for text in file if text.endswith(b"\n")]
     found: dict[str, DeadLetter] = {}
     for letter in letters:
         if letter:
@@ -152,7 +152,7 @@ def _encode(letter: DeadLetter) -> bytes:
     return orjson.dumps(head | {"event": letter.event.data.decode("utf-8", "replace")})
 
 
-def _decode(text: bytes) -> DeadLetter | None:
+def decode_letter(text: bytes) -> DeadLetter | None:
     """Return the letter of a line; `None` for a line that a full disk or a kill left in pieces."""
     try:
         fields = orjson.loads(text)

@@ -24,6 +24,14 @@ def quarantine(spool: Path, path: Path, reason: str) -> str:
     return f"{reason}; moved to {aside}"
 
 
+def set_aside(folder: Path, path: Path) -> Path:
+    """Keep a copy of a file below a `DASHCAM_DIR` that is about to be repaired; return where. Raises `OSError`."""
+    aside = folder / FOLDER / path.relative_to(folder)
+    aside = aside.with_name(f"{aside.name}.{machine.time_ns()}")
+    replace_file(aside, path.read_bytes())
+    return aside
+
+
 def quarantined(folder: Path) -> int:
     """Return how many files below a `DASHCAM_DIR` were moved aside."""
     return sum(path.suffix != ".reason" and path.is_file() for path in (folder / FOLDER).rglob("*"))

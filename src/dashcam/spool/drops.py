@@ -101,6 +101,15 @@ def read_drops(spool: Path) -> Mapping[str, int]:
     return total
 
 
+def is_readable(path: Path) -> bool:
+    """Return whether a file has counts. Raises `OSError` when it cannot be read."""
+    try:
+        _decode(path.read_bytes()[:_MAX_BYTES] or _encode(path.parent, {}))
+    except ValueError:
+        return False
+    return True
+
+
 def _change(path: Path, folder: Path, change: _Change) -> None:
     """Change the counts in a file as one step, for all processes of the service."""
     file = os.open(path, _FLAGS | os.O_CREAT, MODE)

@@ -293,7 +293,7 @@ def test_a_file_of_something_else_is_left_alone(path, opened, content):
     """It is not touched; the events wait, and the operator is told what to do."""
     path.write_bytes(content)
 
-    with pytest.raises(BackendUnavailable, match=r"events\.db cannot be used: .*Move it away"):
+    with pytest.raises(BackendUnavailable, match=r"events\.db cannot be used: .*dashcam repair"):
         opened(path).ship([line(1)])
 
     assert path.read_bytes() == content
@@ -331,7 +331,7 @@ def test_a_damaged_file_says_so(path, opened):
         file.seek(4096)
         file.write(b"\xff" * (size - 4096))
 
-    with pytest.raises(BackendUnavailable, match="Move it away"):
+    with pytest.raises(BackendUnavailable, match="dashcam repair"):
         backend.ship([line(1)])
     path.rename(path.with_suffix(".broken"))
     backend.ship([line(1)])

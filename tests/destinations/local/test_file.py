@@ -37,8 +37,8 @@ def test_a_damaged_block_says_so(damage):
     [
         ("SQLITE_FULL", "events.db cannot grow: the disk is full."),
         ("SQLITE_BUSY_SNAPSHOT", "events.db is locked by another process."),
-        ("SQLITE_CORRUPT_VTAB", "Move it away"),
-        ("SQLITE_NOTADB", "Move it away"),
+        ("SQLITE_CORRUPT_VTAB", "dashcam repair"),
+        ("SQLITE_NOTADB", "dashcam repair"),
         ("SQLITE_IOERR_WRITE", "events.db cannot be used: some fault."),
     ],
 )

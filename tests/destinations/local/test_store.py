@@ -234,7 +234,7 @@ def test_a_file_of_something_else(path):
     """It is named, and what to do about it."""
     path.write_bytes(b"rubbish" * 1000)
 
-    with pytest.raises(StoreUnreachable, match=r"events\.db cannot be used: .*Move it away"):
+    with pytest.raises(StoreUnreachable, match=r"events\.db cannot be used: .*dashcam repair"):
         list(LocalStore(path).find(ask.Query()))
 
 

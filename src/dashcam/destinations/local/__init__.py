@@ -6,8 +6,11 @@ from dashcam.destinations.destination import Destination
 from dashcam.destinations.local.options import Options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dashcam.destinations.local.backend import Local
     from dashcam.destinations.local.store import LocalStore
+    from dashcam.ship.repair import Repair
 
 
 def _backend(options: Options) -> "Local":
@@ -22,4 +25,10 @@ def _store(options: Options) -> "LocalStore":
     return open_store(options)
 
 
-DESTINATION = Destination("local", Options, _backend, _store)
+def _repair(options: Options) -> "Iterator[Repair]":
+    from dashcam.destinations.local.repair import repair
+
+    return repair(options)
+
+
+DESTINATION = Destination("local", Options, _backend, _store, repair=_repair)

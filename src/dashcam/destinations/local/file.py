@@ -129,7 +129,7 @@ def reason_of(path: Path, fault: sqlite3.Error) -> str:
     # An extended name such as SQLITE_BUSY_SNAPSHOT begins with that of its kind; a fault of our own finding has none.
     match getattr(fault, "sqlite_errorname", "SQLITE_NOTADB").split("_")[1]:
         case "NOTADB" | "CORRUPT":
-            return f"{path} cannot be used: {fault}. Move it away, with its -wal and -shm; a new one is made."
+            return f"{path} cannot be used: {fault}. Stop the shipper; dashcam repair saves what can be read."
         case "FULL":
             return f"{path} cannot grow: the disk is full."
         case "BUSY":

@@ -1,0 +1,121 @@
+"""Puts a folder of spool and state in order after damage: what cannot be read goes to `quarantine/`, the rest goes on.
+
+Only while no shipper works there: it holds the lock. What was repaired is in order, so a second run does nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from dashcam import machine
+from dashcam.ship import checkpoint
+from dashcam.ship.checkpoint import Checkpoint
+from dashcam.ship.dead_letters import LETTERS, decode_letter
+from dashcam.ship.heartbeat import exclusive
+from dashcam.ship.journal import Journal, read_journal, replace_file
+from dashcam.ship.listing import SpoolListing, is_of_another_version, open_segment
+from dashcam.ship.pruned import NAME as PRUNED
+from dashcam.ship.pruned import load_pruned
+from dashcam.ship.quarantine import quarantine, set_aside
+from dashcam.spool.drops import NAME as DROPS
+from dashcam.spool.drops import is_readable
+
+
+class Repair(NamedTuple):
+    """One thing that was found: where, what was done about it, and what could not be saved, if anything."""
+
+    path: Path
+    done: str
+    lost: str = ""
+
+
+def repair(folder: Path) -> Iterator[Repair]:
+    """Repair what is below a `DASHCAM_DIR`, thing by thing.
+
+    Raises `DashcamError` while a shipper works there, and `OSError` when something cannot be written.
+    """
+    with exclusive(folder, machine.Event(), turn_s=0.0):
+        yield from _segments(folder)
+        yield from _drops(folder)
+        yield from _checkpoints(folder)
+        yield from _pruned(folder)
+        yield from _letters(folder)
+        yield from _journals(folder)
+
+
+def send_again(folder: Path, route: str) -> None:
+    """Have a route begin anew with what the spool holds: its store was rebuilt, and takes each event once."""
+    checkpoint.save(folder / "positions", route, Checkpoint(earlier=load_pruned(folder).recorded))
+
+
+def _segments(folder: Path) -> Iterator[Repair]:
+    listing = SpoolListing(folder / "spool")
+    listing.refresh()
+    for path, reason in listing.unreadable.items():
+        yield Repair(path, f"left as it is: {reason}", "what is in it, until its owner and rights are set")
+    for path in listing.paths.values():
+        try:
+            open_segment(path).close()
+        except FileNotFoundError:
+            continue
+        except OSError as fault:
+            yield Repair(path, f"left as it is: {fault.strerror}", "its events, until it can be read")
+        except ValueError as fault:
+            if not is_of_another_version(path):
+                size = path.lstat().st_size
+                yield Repair(path, quarantine(folder / "spool", path, str(fault)), f"its events ({size:,} bytes)")
+
+
+def _drops(folder: Path) -> Iterator[Repair]:
+    for path in sorted((folder / "spool").glob(f"*/*/{DROPS}")):
+        if not is_readable(path):
+            yield Repair(path, quarantine(folder / "spool", path, "these are not counts"), "counts of dropped events")
+
+
+def _checkpoints(folder: Path) -> Iterator[Repair]:
+    for path in sorted((folder / "positions").glob(f"*{checkpoint.SUFFIX}")):
+        found, damaged = checkpoint.read(path)
+        if not damaged:
+            continue
+        copy = set_aside(folder, path)
+        if found == Checkpoint():
+            found = Checkpoint(earlier=load_pruned(folder).recorded)
+            lost = "how far the route has come: what the spool holds is sent again, under the same IDs"
+        else:
+            lost = f"{damaged} of its records: what they acknowledged may be sent again, under the same IDs"
+        checkpoint.save(path.parent, path.stem, found)
+        yield Repair(path, f"written anew from what can be read; a copy is {copy}", lost)
+
+
+def _pruned(folder: Path) -> Iterator[Repair]:
+    path = folder / PRUNED
+    records, damaged = read_journal(path)
+    if damaged:
+        copy = set_aside(folder, path)
+        with closing(Journal(path)) as journal:
+            journal.rewrite(records[:1] * 2)
+        lost = "" if records else "how many events the segments had that were removed: the account begins anew"
+        yield Repair(path, f"written anew from what can be read; a copy is {copy}", lost)
+
+
+def _letters(folder: Path) -> Iterator[Repair]:
+    for path in sorted((folder / "dead-letters").glob(f"*{LETTERS}")):
+        lines = path.read_bytes().splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith(b"\n") and decode_letter(line)]
+        if len(whole) < len(lines):
+            copy = set_aside(folder, path)
+            replace_file(path, b"".join(whole))
+            lost = f"{len(lines) - len(whole)} letters that cannot be read"
+            yield Repair(path, f"{len(whole)} letters are kept; a copy is {copy}", lost)
+
+
+def _journals(folder: Path) -> Iterator[Repair]:
+    """Look at the other journals: those of clips, and of replays."""
+    for path in sorted([*folder.glob("clips/**/*.journal"), *folder.glob("dead-letters/*.replayed")]):
+        records, damaged = read_journal(path)
+        if damaged:
+            copy = set_aside(folder, path)
+            with closing(Journal(path)) as journal:
+                journal.rewrite(records)
+            yield Repair(path, f"written anew from what can be read; a copy is {copy}", f"{damaged} of its records")
