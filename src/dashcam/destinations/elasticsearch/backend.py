@@ -64,12 +64,10 @@ class Elasticsearch:
         self._client.close()
 
     def _lines(self, batch: Batch) -> Iterator[bytes]:
-        logs, spans = (b'{"create":{"_index":"%b","_id":"' % stream.encode() for stream in self._streams)
-        for line in batch:
-            yield spans if line.is_span else logs
-            yield line.id.encode()
-            yield b'"}}\n'
-            yield line.data
+        logs, spans = (f'{{"create":{{"_index":"{stream}","_id":"' for stream in self._streams)
+        for event_id, is_span, data in batch:
+            yield f'{spans if is_span else logs}{event_id}"}}}}\n'.encode()
+            yield data
             yield b"\n"
 
     def _send(self, body: bytes) -> Response:
