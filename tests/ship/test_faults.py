@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,13 +13,14 @@ import pytest
 
 from dashcam.ship.heartbeat import read_heartbeat
 from dashcam.ship.stats import collect_stats
+from dashcam.spool.drops import read_drops
 from dashcam.spool.reader import segment_files
 from dashcam.testing.fake_loggly import StandIn
 
 from ..cli.recorded import numbers, record
 from ..hosted.processes import Stage, numbers_in
 from ..processes import dashcam, running_dashcam, until
-from ..spool.spools import log_line, run_writer, write_to
+from ..spool.spools import dropped, log_line, run_writer, running_writer, write_to
 
 
 @pytest.fixture
@@ -82,6 +84,50 @@ def test_a_shipper_waits_for_a_disk_that_is_full_of_other_things(tmp_path, small
     finally:
         shipper.terminate()
         assert shipper.wait(timeout=20) == 0
+
+
+# Takes all room that there is for its segments, and goes on meanwhile; in the end it says how many events it recorded.
+TAKER = """
+ending = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: ending.set())
+writer = write_to(Path(sys.argv[1]), segment_bytes=256 << 10, limit_bytes=1 << 40)
+number = 0
+while not ending.wait(0.002):
+    for number in range(number, number + 20):
+        writer.append(log_line(number, "x" * 200))
+    number += 1
+writer.close()
+print(number)
+"""
+
+
+def _lost(folder):
+    """The number of events that were dropped, whoever counted them."""
+    return sum(dropped(folder / "spool").values()) + sum(read_drops(folder / "spool").values())
+
+
+def _delivered(folder):
+    routes = collect_stats(folder).routes
+    return routes["stdout"].delivered if "stdout" in routes else 0
+
+
+def test_a_shipper_starts_on_a_disk_that_a_service_fills(tmp_path, small_disk):
+    """Nothing is delivered, and the service takes what room it gets: the shipper comes up, and makes room."""
+    with running_writer(TAKER, small_disk / "spool") as service:
+        until(lambda: _lost(small_disk), "loss: the disk is full")
+
+        environment = {"DASHCAM_DIR": str(small_disk), "DASHCAM_SYNC_INTERVAL": "0.1"}
+        with running_dashcam("ship", folder=tmp_path, **environment) as shipper:
+            until(lambda: _delivered(small_disk) > 60_000, "delivery of far more than the disk holds", 40)
+            service.terminate()
+            recorded = int(service.stdout.read())
+            shipper.terminate()
+            assert shipper.wait(timeout=20) == 0
+    drained = dashcam("ship", "--drain", folder=small_disk).stdout
+
+    arrived = re.findall(r'"message":"(\d+)x', shipper.output.read_text() + drained)
+    assert len(arrived) == len(set(arrived))
+    assert len(arrived) + sum(collect_stats(small_disk).dropped.values()) == recorded
 
 
 @pytest.mark.parametrize("name", ["positions", "dead-letters", "shipper.json", "positions/stdout.journal"])

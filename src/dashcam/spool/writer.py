@@ -19,6 +19,8 @@ from dashcam.spool.segment import DROP_REASONS, LINE_BYTES, MAX_SEGMENT_BYTES, S
 
 RETRY_S = 0.25  # between two attempts to get room where there was none: each lists a folder
 QUIET_S = 20.0  # between two reports of trouble that comes and goes
+LEFT_SHARE = 0.04  # of the disk, for the state of the shipper, which makes room at 0.05
+MAX_LEFT_BYTES = 32 << 20  # twice the write-ahead log of a local store on the same disk
 
 _SHARED = stat.S_ISGID | stat.S_IWGRP
 _REASONS = {
@@ -154,6 +156,7 @@ class Writer:
         if not segment or not segment.growth_bytes or not self._has_room(segment.growth_bytes):
             return False
         try:
+            _check_disk(self.folder, segment.growth_bytes)
             segment.grow()
         except OSError:  # a new segment needs less room; what is in its way will be reported
             return False
@@ -167,6 +170,7 @@ class Writer:
         capacity = min(max(self._options.capacity_bytes, 3 * sum(map(len, carried))), MAX_SEGMENT_BYTES)
         if not self._has_room(min(FIRST_BYTES, capacity)):
             return "limit"
+        _check_disk(self.folder, min(FIRST_BYTES, capacity))
         self._switch_to(
             SegmentFile(self.folder, self._shared(), replace(self._options, capacity_bytes=capacity)), carried
         )
@@ -218,6 +222,17 @@ def _disk_bytes(entry: "os.DirEntry[str]") -> int:
         return entry.stat(follow_symlinks=False).st_blocks * 512
     except FileNotFoundError:  # the shipper removed it meanwhile
         return 0
+
+
+def _check_disk(folder: Path, more_bytes: int) -> None:
+    """Raise `OSError` when the disk has no room for more bytes beside what is left to the shipper.
+
+    Not on a disk without a count of inodes, such as btrfs: it counts what was freed as free only after its next commit.
+    """
+    disk = os.statvfs(folder)
+    left_bytes = min(int(disk.f_blocks * disk.f_frsize * LEFT_SHARE), MAX_LEFT_BYTES)
+    if disk.f_files and disk.f_bavail * disk.f_frsize < more_bytes + left_bytes:
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, but for what the shipper needs", str(folder))
 
 
 def _make_folder(folder: Path) -> None:
