@@ -8,7 +8,7 @@ import pytest
 
 from dashcam.ship import checkpoint, former
 from dashcam.ship.checkpoint import Checkpoint, CheckpointFile, SegmentOffset, Trouble
-from dashcam.ship.journal import encode_record, read_journal
+from dashcam.ship.journal import Journal, encode_record, read_journal
 from dashcam.spool.reader import segment_files
 
 from ..spool.spools import ids_in, log_line, write_to
@@ -327,3 +327,19 @@ def test_a_damaged_checkpoint_of_the_version_before(tmp_path, damage):
     former.convert(tmp_path, tmp_path / "spool")
 
     assert checkpoint.load(tmp_path) == {"loggly": Checkpoint()}
+
+
+def test_a_journal_goes_on_behind_what_a_kill_cut_off(tmp_path):
+    """`resume` takes no room: the record that was cut off goes, and the next one stands alone."""
+    path = tmp_path / "some.journal"
+    journal = Journal(path)
+    journal.rewrite([{"number": 1}])
+    journal.append({"number": 2})
+    journal.close()
+    path.write_bytes(path.read_bytes()[:-3])
+
+    journal.resume()
+    journal.append({"number": 3})
+    journal.close()
+
+    assert read_journal(path) == ([{"number": 1}, {"number": 3}], 0)

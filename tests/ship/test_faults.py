@@ -86,6 +86,22 @@ def test_a_shipper_waits_for_a_disk_that_is_full_of_other_things(tmp_path, small
         assert shipper.wait(timeout=20) == 0
 
 
+def test_a_shipper_that_was_here_before_starts_without_any_room(small_disk):
+    """Nothing is delivered, and nothing is free: it goes on in the checkpoint that it left, and makes room."""
+    _segments(small_disk / "spool", 100)
+    dashcam("ship", "--drain", folder=small_disk)
+    for path in segment_files(small_disk / "spool"):
+        path.unlink()
+    _segments(small_disk / "spool", 5_000)
+    _fill_disk(small_disk)
+
+    done = dashcam("ship", "--drain", folder=small_disk, DASHCAM_SYNC_INTERVAL="0.1")
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(map(int, re.findall(r'"message":"(\d+)', done.stdout))) == list(range(5_000))
+    assert collect_stats(small_disk).routes["stdout"].delivered == 5_100
+
+
 # Takes all room that there is for its segments, and goes on meanwhile; in the end it says how many events it recorded.
 TAKER = """
 ending = threading.Event()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dashcam import machine
-from dashcam.ship.journal import Journal, read_journal, replace_file
+from dashcam.ship.journal import FULL, Journal, read_journal, replace_file
 from dashcam.spool.held import LEVELS
 from dashcam.statement import Link
 
@@ -272,6 +272,18 @@ class CheckpointFile:
             )
             self._previous_marks, self._unsaved = marks, None
 
+    def begin(self) -> None:
+        """Write the file whole; on a full disk, go on in the one that is there if it says the same.
+
+        Raises `OSError`.
+        """
+        try:
+            self.rewrite()
+        except OSError as fault:
+            if fault.errno not in FULL or read(self._journal.path) != (self.checkpoint, 0):
+                raise
+            self._journal.resume()
+
     def rewrite(self) -> None:
         """Write the file whole, synced. Raises `OSError`."""
         with self._changing:
@@ -342,7 +354,7 @@ def hand_over(
     checkpoints = {
         route: known.get(route) or _furthest(former or list(known.values()), count_before) for route in routes
     }
-    for route in routes:
+    for route in checkpoints.keys() - known.keys():
         save(folder, route, checkpoints[route])
     for route in known.keys() - set(routes):
         (folder / f"{route}{SUFFIX}").unlink(missing_ok=True)

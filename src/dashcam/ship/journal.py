@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+FULL = {errno.ENOSPC, errno.EDQUOT}
 CHECKSUM_DIGITS = 8  # CRC-32 as hexadecimal digits, before each record
 
 _BETWEEN = re.compile(rb"(?<=})[^,\n](?=[0-9a-f]{8} {)")  # two records, with a damaged newline between them
@@ -121,6 +122,14 @@ class Journal:
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self.size_bytes = len(data)
         self._is_synced, self._is_torn = True, False
+
+    def resume(self) -> None:
+        """Go on behind the records that are there, which takes no room. Raises `OSError`."""
+        whole = self.path.read_bytes().rpartition(b"\n")[:2]  # a kill may have cut off the last one
+        self.close()
+        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self.size_bytes = sum(map(len, whole))
+        self._is_synced, self._is_torn = False, True
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a record; a killed process no longer takes it with it. Raises `OSError`; nothing is added then."""

@@ -1,12 +1,11 @@
 """The account of segments that were removed."""
 
-import errno
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from dashcam.ship.journal import encode_record, read_journal, replace_file
+from dashcam.ship.journal import FULL, encode_record, read_journal, replace_file
 
 NAME = "pruned"
 FORMER_NAME = "pruned.json"
@@ -72,7 +71,7 @@ def _keep(path: Path, data: bytes, victims: Iterable[Victim]) -> None:
             replace_file(path, data)
         except OSError as fault:
             victim = next(first, None)
-            if victim is None or fault.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            if victim is None or fault.errno not in FULL:
                 raise
             victim.path.unlink(missing_ok=True)
         else:

@@ -91,7 +91,7 @@ def _start(settings: Settings, stack: ExitStack, stopping: machine.Event) -> _Be
         files = {name: CheckpointFile(positions, name, each) for name, each in checkpoints.items()}
         for file in files.values():
             attempt.callback(file.close)
-            file.rewrite()
+            file.begin()
         clips = _clips(settings, files)
         stack.enter_context(attempt.pop_all())
     return pulse, files, clips
