@@ -1,11 +1,13 @@
 """A route's way through the spool: every event once, wherever it is taken up again."""
 
+import gc
 from pathlib import Path
 
 import orjson
 import pytest
 
 from dashcam.ship.batch import Limits
+from dashcam.ship.checkpoint import SegmentOffset
 from dashcam.ship.cursor import SpoolCursor
 from dashcam.ship.listing import key_of
 from dashcam.ship.stats import count_segment
@@ -61,6 +63,24 @@ def _spool(folder, services=("cars", "parts"), count=400):
 def test_an_empty_spool(cursor):
     """Nothing is new."""
     assert cursor.next_batch(PLENTY) is None
+
+
+def test_segments_that_are_gone_take_no_memory(tmp_path, cursor):
+    """Not for ever: some hundred offsets are kept at most, and those of what is there."""
+    open_one = write_to(tmp_path)
+    open_one.append(log_line(0))
+    writer = write_to(tmp_path)
+    for number in range(1, 400):
+        writer.append(log_line(number))
+        writer.close()
+        assert _messages(_batches(cursor)) == (["0", "1"] if number == 1 else [str(number)])
+        segment_files(tmp_path)[-1].unlink()
+
+    kept = sum(isinstance(each, SegmentOffset) for each in gc.get_objects())
+
+    assert kept < 200
+    open_one.append(log_line(400))
+    assert _messages(_batches(cursor)) == ["400"]
 
 
 def test_everything_comes_once(tmp_path, cursor):

@@ -201,6 +201,16 @@ class SpoolCursor:
             # It is gone, or its folder cannot be listed now: then it is read on from here when it is back.
             self._marks[key] = known[key].mark
             self._readers.close(key)
+        if len(self._marks) > 2 * len(self._listing.paths) + 100:
+            self._forget_removed()
+
+    def _forget_removed(self) -> None:
+        """Forget the offsets of segments that are gone, but not where a whole folder is: that may come back."""
+        paths = self._listing.paths
+        folders = {key.rpartition("/")[0] for key in paths}
+        self._marks = {
+            key: mark for key, mark in self._marks.items() if key in paths or key.rpartition("/")[0] not in folders
+        }
 
     def _begun(self, key: str, path: Path) -> _Segment:
         self._done.discard(key)
