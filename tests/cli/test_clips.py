@@ -170,7 +170,10 @@ def test_the_audit_knows_what_is_held(tmp_path):
 
     done = dashcam("audit", folder=tmp_path, LOG_BACKEND="local")
 
-    assert done.stdout == "local: 23 events expected; 0 missing, 0 double, 0 changed, 0 invented\n"
+    assert done.returncode == 0
+    assert done.stdout.startswith(
+        "local: 18 events of 2 segments are stated; 0 missing, 0 double, 0 changed, 0 invented\n"
+    )
 
 
 FAULTS = {

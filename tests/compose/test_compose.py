@@ -298,10 +298,15 @@ def test_two_checkouts_share_nothing():
 def test_every_setting_of_the_shipper_can_be_set():
     """By .env, as a variable or a secret; where its folder is, is the image's to say."""
     given = set(SERVICES["shipper"]["environment"]) | {name.upper() for name in SERVICES["shipper"]["secrets"]}
-    recording = {"LOG_LEVEL", "DASHCAM_CONSOLE", "DASHCAM_TRUST_REQUEST_ID"}
+    recording = {"LOG_LEVEL", "LOG_LEVELS", "DASHCAM_CONSOLE", "DASHCAM_TRUST_REQUEST_ID"}
     recording |= {"DASHCAM_MASK", "DASHCAM_MASK_ALLOW"}
 
-    assert SETTINGS - given == recording | {"DASHCAM_DIR", "DASHCAM_MASK_KEY", "KIBANA_SYSTEM_PASSWORD"}
+    assert SETTINGS - given == recording | {
+        "DASHCAM_DIR",
+        "DASHCAM_CLIP_KEY",
+        "DASHCAM_MASK_KEY",
+        "KIBANA_SYSTEM_PASSWORD",
+    }
     assert recording <= set(SERVICES["cars"]["environment"])
 
 

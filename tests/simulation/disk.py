@@ -47,7 +47,6 @@ _KINDS = [
         (r"/dead-letters/.*\.replaying$", "letters being replayed"),
         (r"/dead-letters/.*", "replay journal"),
         (r"/\.?pruned(\.new)?$", "account"),
-        (r"/audit\.journal", "statements"),
         (r"/\.?shipper\.", "heartbeat"),
         (r"/quarantine/", "quarantine"),
         (r"/[^/]*\.(db|sqlite)(-[a-z]+)?$", "store"),

@@ -69,7 +69,6 @@ STEPS = (
     ("write", "replay journal"),
     ("rename", "account"),
     ("unlink", "segment"),
-    ("write", "statements"),
     ("pwrite", "drop counts"),
     ("rename", "heartbeat"),
     ("pwrite", "store"),

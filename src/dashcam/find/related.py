@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dashcam.event import Event
 from dashcam.find.fields import field_of, normalize
-from dashcam.find.query import And, Expression, Not, Or, Query, Store, Term, Wildcard
+from dashcam.find.query import STATEMENT, And, Expression, Not, Or, Query, Store, Term, Wildcard
 from dashcam.find.values import IDS
 
 JOIN_FIELDS = ("http.request.id", "trace.id")  # what the events of one request have in common
@@ -33,7 +33,7 @@ def find_related_events(store: Store, any_id: str) -> list[Event]:
         fresh = list(store.find(Query(Or(first), limit=limit)))
     if term and not fresh:
         first, limit = (term,), MAX_HITS
-        fresh = list(store.find(Query(term, limit=limit)))
+        fresh = list(store.find(Query(And((term, Not(STATEMENT))), limit=limit)))
     found = {event.id: event for event in fresh}
     known = dict.fromkeys(first if len(fresh) < limit else ())
     for _ in range(MAX_ROUNDS):

@@ -54,8 +54,12 @@ def _reason(fault: Exception) -> str:
 def _post(address: str, body: Mapping[str, Any], notice_id: str) -> None:
     headers = {"Content-Type": "application/json", "Idempotency-Key": notice_id, "User-Agent": "dashcam"}
     request = urllib.request.Request(address, orjson.dumps(body), headers)  # noqa: S310 - the rules allow http only
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-        answer.read(1_000)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            answer.read(1_000)
+    except urllib.error.HTTPError as refused:
+        refused.close()  # it holds the connection
+        raise
 
 
 def _run(command: tuple[str, ...], notice: Notice) -> None:
