@@ -190,7 +190,7 @@ def main():
         report = {"disk": arguments.disk, "seed": arguments.seed, "seconds": arguments.duration} | judge(run)
         report |= {"faults": dict(run.faults), "machine": f"{platform.platform()}, {os.cpu_count()} CPUs"}
     if arguments.soak:
-        report["usage"] = usage.report()
+        report["usage"] = usage.report(arguments.duration)
     _print(report)
     if arguments.report:
         arguments.report.write_text(json.dumps(report, indent=1) + "\n")
