@@ -108,10 +108,11 @@ ending = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: ending.set())
 writer = write_to(Path(sys.argv[1]), segment_bytes=256 << 10, limit_bytes=1 << 40)
 number = 0
-while not ending.wait(0.002):
+while not ending.is_set():
     for number in range(number, number + 20):
         writer.append(log_line(number, "x" * 200))
     number += 1
+    time.sleep(0.002)  # not a wait for the event, which the signal would set under the event's own lock
 writer.close()
 print(number)
 """
