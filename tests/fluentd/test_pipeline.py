@@ -83,8 +83,9 @@ class Stack:
             ask("POST", f"{address}/_refresh?ignore_unavailable=true")
             answer = ask("POST", f"{address}/_search?ignore_unavailable=true", {"size": 10_000})
         except HTTPError as fault:
-            if fault.code != 503:
-                raise
+            with fault:  # it is the answer, and holds the connection
+                if fault.code != 503:
+                    raise
             return {}
         return {hit["_id"]: hit["_source"] for hit in answer["hits"]["hits"]}
 

@@ -79,7 +79,8 @@ def order(url, request_id):
         with urlopen(request, timeout=30) as answer:
             return answer.status
     except HTTPError as fault:
-        return fault.code
+        with fault:  # it is the answer, and holds the connection
+            return fault.code
     except URLError:
         return 0
 
