@@ -16,6 +16,7 @@ def test_a_request_is_one_story(cars, recording):
     answer = ask("POST", f"{cars.url}/cars", json=GOLF, headers={"X-Request-ID": "golf-1"})
 
     assert (answer.status, answer.headers["X-Request-ID"]) == (201, "golf-1")
+    wait_for(lambda: recording.story("golf-1").outcome == "success")  # a span ends after its answer is sent
     recording.assert_one_story("golf-1", services=["cars", "parts"])
 
 
@@ -25,6 +26,7 @@ def test_a_request_that_fails_in_parts_is_one_story(cars, recording):
 
     assert ask("POST", f"{cars.url}/cars", **order).json()["request_id"] == "delorean-1"
 
+    wait_for(lambda: recording.story("delorean-1").outcome == "failure")
     story = recording.assert_one_story("delorean-1", services=["cars", "parts"])
     errors = [entry.event for entry in story.entries if entry.event and entry.event.get("log.level") == "error"]
     assert ("parts", "Out of stock for a 'DMC DeLorean': body.") in {

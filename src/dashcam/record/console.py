@@ -1,8 +1,10 @@
 """The console: a process's log calls as text or JSON, and a JSON formatter for any handler of `logging`."""
 
 import logging
+import os
 import re
 import sys
+import threading
 from datetime import datetime
 from typing import Any, Literal
 
@@ -16,6 +18,8 @@ from dashcam.record.stdlib import encode_record
 from dashcam.spool.segment import new_segment_id
 
 Mode = Literal["auto", "text", "json"]
+
+MAX_FORK_WAIT_S = 1.0  # for another thread's line on a console that nobody reads
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal would obey them
 
@@ -66,10 +70,28 @@ class Console:
                 line = as_text(orjson.loads(encode_record(record, fields)))
             else:
                 line = orjson.dumps(event_of(record, self._service, fields)).decode()
-            stream.write(line + "\n")
-            stream.flush()
+            with _writing:
+                stream.write(line + "\n")
+                stream.flush()
         except Exception:  # noqa: BLE001 — closed, gone, or in the middle of another write that a signal interrupted
             return
+
+
+# A fork while another thread writes would leave the lock of Python's own stream locked in the child for ever.
+_writing = threading.RLock()
+_forking = threading.local()
+
+
+def _before_fork() -> None:
+    _forking.holds = _writing.acquire(timeout=MAX_FORK_WAIT_S)
+
+
+def _after_fork() -> None:
+    if _forking.holds:
+        _writing.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 class EcsFormatter(JsonFormatter):
