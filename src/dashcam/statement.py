@@ -116,7 +116,7 @@ class _Part:
         self._start, self._end = min(self._start, *times), max(self._end, *times)
 
     def suffix(self) -> str:
-        """What follows the segment in the ID of the statement."""
+        """The part of a statement's ID that follows the segment."""
         return f"{_MARK[1:]}{self._number}-{self._events_before + self.events}"
 
     def fields(self, segment: str, before: Link | None, tally: Tally) -> dict[str, Any]:

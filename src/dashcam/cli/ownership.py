@@ -1,4 +1,4 @@
-"""Who may write to a folder, in words."""
+"""The users who may write to a folder, in words."""
 
 import grp
 import pwd

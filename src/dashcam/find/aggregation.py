@@ -35,7 +35,7 @@ def bucket_of(duration_ns: int) -> int:
 
 @dataclass(slots=True)
 class Durations:
-    """How many times there were in each bucket, and the least and the greatest of all, in nanoseconds.
+    """The number of times in each bucket, and the least and the greatest of all, in nanoseconds.
 
     A percentile is within 1 % of the one of the times themselves; two of these add up without a loss.
 

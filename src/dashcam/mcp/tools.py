@@ -41,6 +41,11 @@ MAX_TABLE = 30  # lines of an overview
 
 _QUERY = ("string", 'a search such as level:error service:cars "timed out"; empty for everything')
 _SINCE = ("string", "an age such as 15m, 24h or 7d, or a time such as 2026-11-24T01:35:00Z")
+_STORY = {
+    "id": ("string", "a request, trace or span ID, its first characters, or a label as car_id=7"),
+    "rows": ("string", "numbers of rows whose details are wanted, as 12 or 3,7-9"),
+    "skip": ("integer", "rows to leave out, as an answer before said"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +81,7 @@ def make_tools(source: Source) -> list[Tool]:
             "story",
             "All of one request in every service: first the rows that may be the cause, what differs from a good"
             " request of the same route, then its rows in order. Give rows for details, stack traces too.",
-            {
-                "id": ("string", "a request, trace or span ID, its first characters, or a label as car_id=7"),
-                "rows": ("string", "numbers of rows whose details are wanted, as 12 or 3,7-9"),
-                "skip": ("integer", "rows to leave out, as an answer before said"),
-            },
+            _STORY,
             tools.story,
             required=("id",),
         ),

@@ -4,6 +4,7 @@ A lock tells whether the writer lives, and not every file system and platform ke
 a process gone goes on when it writes.
 """
 
+import logging
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from dashcam import machine
 from dashcam.ship.listing import read_header
+
+_log = logging.getLogger("dashcam.ship")
 
 FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 300.0  # between two looks at one
 MAX_LOOKS = 50  # at once: the next events do not wait for them
@@ -52,8 +55,8 @@ class EndedSegments:
                     continue
             except (FileNotFoundError, ValueError):  # it was removed, or is nothing to read from
                 continue
-            except OSError:  # it cannot be read now
-                pass
+            except OSError as fault:
+                _log.debug("%s cannot be read now: %s", one.path, fault)
             one.pause_s = min(2 * one.pause_s, MAX_PAUSE_S)
             one.look_at_s = now_s + one.pause_s
             self._watched.append(one)

@@ -117,18 +117,7 @@ class _Counter:
 
     def collect(self, pruned: Pruned) -> SpoolStats:
         checkpoints = checkpoint.load(self._folder / "positions")
-        listing = SpoolListing(self._folder / "spool")
-        listing.refresh()
-        counts: dict[str, SegmentCount] = {}
-        unreadable = {str(path): reason for path, reason in listing.unreadable.items()}
-        for key, path in listing.paths.items():
-            if key not in pruned.last and self._clock_s() <= self._until_s:
-                try:
-                    counts[key] = self._count(key, path, [each.marks.get(key, START) for each in checkpoints.values()])
-                except (FileNotFoundError, ValueError):
-                    continue  # gone since it was listed, or not a segment
-                except OSError as fault:
-                    unreadable[str(path)] = fault.strerror or str(fault)
+        counts, unreadable = self._count_segments(checkpoints, pruned)
         settled = [
             each.earlier + each.delivered + each.dead + pruned.expired.get(name, 0)
             for name, each in checkpoints.items()
@@ -162,6 +151,24 @@ class _Counter:
             unreadable=unreadable,
             shipper=read_heartbeat(self._folder),
         )
+
+    def _count_segments(
+        self, checkpoints: dict[str, checkpoint.Checkpoint], pruned: Pruned
+    ) -> tuple[dict[str, SegmentCount], dict[str, str]]:
+        """Return the counts of all segments that can be read in time, and why others cannot, by path."""
+        listing = SpoolListing(self._folder / "spool")
+        listing.refresh()
+        counts: dict[str, SegmentCount] = {}
+        unreadable = {str(path): reason for path, reason in listing.unreadable.items()}
+        for key, path in listing.paths.items():
+            if key not in pruned.last and self._clock_s() <= self._until_s:
+                try:
+                    counts[key] = self._count(key, path, [each.marks.get(key, START) for each in checkpoints.values()])
+                except (FileNotFoundError, ValueError):
+                    continue  # gone since it was listed, or not a segment
+                except OSError as fault:
+                    unreadable[str(path)] = fault.strerror or str(fault)
+        return counts, unreadable
 
     def _count(self, key: str, path: Path, marks: Sequence[SegmentOffset]) -> SegmentCount:
         furthest = max(marks, key=checkpoint.order, default=START)

@@ -1,4 +1,4 @@
-"""What is the same in errors that differ only by ids, numbers and values."""
+"""The part that is the same in errors that differ only by ids, numbers and values."""
 
 import re
 from functools import lru_cache

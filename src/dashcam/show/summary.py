@@ -44,7 +44,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a search has found as a whole.
+    """The events of a search as a whole.
 
     `bars` follow each other without a gap, `step_ns` apart. `facets` has, by short name or `labels.NAME`, the commonest
     values with their counts; the value is empty for events without one.

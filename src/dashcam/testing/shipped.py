@@ -1,4 +1,4 @@
-"""What a shipper would send of a recording, by its own rules: for tests of what comes with a request that fails."""
+"""The events that a shipper would send of a recording, by its own rules: for tests of what a failing request brings."""
 
 import shutil
 import threading

@@ -16,7 +16,7 @@ FIRING, RESOLVED = "firing", "resolved"
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What is sent; `id` is the same each time that this notice is sent, and no other has it."""
+    """A notice as it is sent; `id` is the same each time that this notice is sent, and no other has it."""
 
     id: str
     rule: str

@@ -55,7 +55,7 @@ class Unsent:
 
 @dataclass(slots=True)
 class State:
-    """What a file keeps between two runs."""
+    """The state that a file keeps between two runs."""
 
     rules: dict[str, Watched] = field(default_factory=dict)
     unsent: list[Unsent] = field(default_factory=list)

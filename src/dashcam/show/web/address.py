@@ -1,4 +1,4 @@
-"""What the address of a page asks for: all that a page shows is in it, so that a link shows the same."""
+"""The address of a page: all that a page shows is in it, so that a link shows the same."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What the viewer's pages look things up with, and the two things that each request of a page asks it for."""
+"""The look-ups of the viewer's pages, and how a page gets at them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Where the places of a service map stand in its drawing, and the lines between them."""
+"""The drawing of a service map: where its places stand, and the lines between them."""
 
 from collections import defaultdict
 from dataclasses import dataclass
