@@ -36,13 +36,6 @@ SUITES = {
 # Tests that end in another way, because they look at what no program's results depend on; each with what that is.
 KNOWN = {
     "tests.test_connection.ConnectionTests::test_cursor_factory_none": "a cursor's exact class: ours is a subclass",
-    **dict.fromkeys(
-        (
-            f"tests.test_module.ConnectTestCase::test_{name}"
-            for name in ("async", "dsn", "factory", "no_keywords", "there_might_be_nothing")
-        ),
-        "the arguments of the private `psycopg2._connect`, which has our connection factory among them",
-    ),
     "tests.test_requests.TestRequests::test_response_iter_lines_reentrant": "expected to fail, but for luck",
 }
 

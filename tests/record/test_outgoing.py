@@ -105,6 +105,10 @@ import psycopg2
 connection = psycopg2.connect(url)
 connection.cursor().execute("SELECT 7")
 connection.close()""",
+    "psycopg2, a function of before": """
+connection = connect(url)
+connection.cursor().execute("SELECT 7")
+connection.close()""",
     "psycopg": """
 import psycopg
 with psycopg.connect(url) as connection:
@@ -127,7 +131,8 @@ engine.dispose()""",
 @pytest.mark.parametrize("way", STATEMENTS)
 def test_a_statement_is_a_span(recording, database_url, way):
     """In the story that it belongs to."""
-    _run(recording, PROGRAM.format(call=_indented(STATEMENTS[way]), early=""), database_url)
+    early = "from psycopg2 import connect" if way.endswith("of before") else ""
+    _run(recording, PROGRAM.format(call=_indented(STATEMENTS[way]), early=early), database_url)
 
     spans = [event for event in recording.events() if event.get("db")]
     statement = next(event for event in spans if event.get("db.statement") == "SELECT 7")

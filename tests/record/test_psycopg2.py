@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import types
 
 import psycopg2
 import pytest
@@ -113,6 +114,7 @@ def test_classes_look_like_the_program_s_own(connect):
     assert isinstance(connection, extensions.connection)
     assert (type(connection).__name__, type(cursor).__name__) == ("connection", "cursor")
     assert connection.cursor_factory is None
+    assert type(psycopg2.connect) is types.FunctionType
     for each in (connection, cursor):
         with pytest.raises(AttributeError):
             each.car_id = 7

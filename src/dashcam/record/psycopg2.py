@@ -35,7 +35,10 @@ _tracers: "WeakKeyDictionary[plain_connection, _StatementTracer]" = WeakKeyDicti
 
 
 class Psycopg2Instrumentor(package.Psycopg2Instrumentor):
-    """Instruments `psycopg2.connect`, unless the package itself has done so."""
+    """Instruments what `psycopg2.connect` calls, unless the package itself has done so.
+
+    `connect` stays as it is, so that a program that imported it by name before is recorded too.
+    """
 
     _instance = None  # not the package's, of which there is one
 
@@ -45,7 +48,7 @@ class Psycopg2Instrumentor(package.Psycopg2Instrumentor):
         dbapi.wrap_connect(
             package.__name__,
             psycopg2,  # type: ignore[arg-type]
-            "connect",
+            "_connect",
             "postgresql",
             _CONNECTION_ATTRIBUTES,
             version=package_version,
