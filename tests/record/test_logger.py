@@ -239,6 +239,32 @@ def test_it_is_a_logger_of_logging(cars):
     assert copy.deepcopy(log.bind(a=1)).bound == {"a": 1}
 
 
+def test_it_can_be_the_class_of_every_logger(cars, monkeypatch):
+    """`logging.setLoggerClass` takes it: loggers that are made from then on accept fields, and are in the same tree."""
+    monkeypatch.setattr(logging, "_loggerClass", logging.Logger)  # what `setLoggerClass` changes, for this test alone
+    logging.getLogger("paint.shop.north.made.before")
+    logging.setLoggerClass(dashcam.Logger)
+
+    shop = logging.getLogger("paint.shop")
+    logging.getLogger("paint").setLevel(logging.DEBUG)
+    shop.info("%d coats", 2, colour="red")
+    shop.getChild("north.made").info("below", bay=1)
+    logging.getLogger("paint.shop.north.made.before").info("before")
+    dashcam.get_logger("paint.shop").bind(bay=2).info("bound")
+
+    assert logging.getLogger("paint.shop") is shop
+    assert shop.parent is logging.getLogger("paint")
+    names = ("paint", "paint.shop", "paint.shop.north", "paint.shop.north.made")
+    assert {type(logging.getLogger(name)) for name in names} == {dashcam.Logger}
+    assert logging.getLogger("paint.shop.north.made.before").parent.name == "paint.shop.north.made"
+    assert [(event.get("message"), event.labels) for event in cars.events()] == [
+        ("2 coats", {"colour": "red"}),
+        ("below", {"bay": 1}),
+        ("before", {}),
+        ("bound", {"bay": 2}),
+    ]
+
+
 @pytest.mark.parametrize("name", ["cars.api", "cars"])
 def test_a_level_of_its_own(cars, name):
     """Set on the logger of `logging` or on one above, it holds for both ways to log; `isEnabledFor` knows."""

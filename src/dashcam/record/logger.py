@@ -1,6 +1,7 @@
 """Loggers of the standard library that also take fields: `get_logger(__name__).info("car created", car_id=car.id)`."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -145,6 +146,12 @@ class Logger(logging.Logger):
     loggers: tuple[logging.Logger, ...]
     verdicts: dict[Any, Any]
 
+    def __new__(cls, name: str, bound: Mapping[str, Any] | None = None) -> Self:  # noqa: ARG004 — that of `__init__`
+        """Return one, or a plain logger to `logging` when that makes what one stands for (`setLoggerClass`)."""
+        if getattr(_making, "name", None) == name:
+            return cast("Self", logging.Logger(name))  # noqa: LOG001 — `logging` registers it
+        return super().__new__(cls)
+
     def __init__(self, name: str, bound: Mapping[str, Any] | None = None) -> None:
         # Not the parent's: all that it sets is the state of the logger in `logging`.
         own = self.__dict__
@@ -200,7 +207,7 @@ class Logger(logging.Logger):
 
     def getChild(self, suffix: str) -> "Logger":  # noqa: N802 — the name is the standard library's
         """Return the logger below this one that `suffix` names, with the same bound fields."""
-        return Logger(suffix if self.name in {"", "root"} else f"{self.name}.{suffix}", self.bound)
+        return get_logger(suffix if self.name in {"", "root"} else f"{self.name}.{suffix}").bind(**self.bound)
 
     def verdict_on(self, level: int) -> int:
         """Return what becomes of a level as far as `logging` is concerned: nothing, recorded, handed to handlers."""
@@ -257,10 +264,22 @@ _NAMES = {
 
 def _loggers_up(name: str) -> Iterator[logging.Logger]:
     """Yield the logger of a name and those above it; all are made, so that none comes between them later."""
-    while name:
+    if name:
+        yield _state_of(name)
+    while name := name.rpartition(".")[0]:
         yield logging.getLogger(name)
-        name = name.rpartition(".")[0]
     yield logging.getLogger()
+
+
+_making = threading.local()  # the name whose state `logging` is asked for
+
+
+def _state_of(name: str) -> logging.Logger:
+    before, _making.name = getattr(_making, "name", None), name
+    try:
+        return logging.getLogger(name)
+    finally:
+        _making.name = before
 
 
 @cache
@@ -269,6 +288,7 @@ def get_logger(name: str = "") -> Logger:
 
     >>> get_logger("cars.api").info("car created", car_id=7)
     """
+    logging.getLogger(name)  # is made first: it may be one of ours, by `setLoggerClass`
     return Logger(name)
 
 
