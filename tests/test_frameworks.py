@@ -144,9 +144,19 @@ def fails():
 """
 
 
-@pytest.mark.parametrize("options", [[], ["--threads", "2"], ["--preload"]])
-def test_flask_under_gunicorn_still_prints(recording, tmp_path, options):
-    """The traceback of a 500, warnings, our log lines and gunicorn's own reach standard error, each once."""
+MASTER = {"configured": ["--config", "gunicorn.conf.py"], "preloaded": ["--preload"]}  # ways to record the master
+
+
+@pytest.mark.parametrize("options", [[], ["--threads", "2"], *MASTER.values()])
+def test_flask_under_gunicorn_still_prints(recording, tmp_path, monkeypatch, options):
+    """The traceback of a 500, warnings, our log lines and gunicorn's own reach standard error, each once.
+
+    All of it is recorded, that of gunicorn's master where this records; where not, a warning says so.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    if "--config" in options:
+        (tmp_path / "gunicorn.conf.py").write_text('import dashcam\n\ndashcam.init("garage")\n')
     (tmp_path / "app.py").write_text(FLASK)
     command = ("gunicorn", "--bind", "127.0.0.1:{port}", "--pythonpath", str(tmp_path), *options, "app:app")
     with serving(recording, *command) as (port, output):
@@ -159,4 +169,9 @@ def test_flask_under_gunicorn_still_prints(recording, tmp_path, options):
         assert printed.count(once) == 1, printed
     errors = [event for event in recording.events() if event.get("error.stack_trace")]
     assert [event.get("error.type") for event in errors] == ["ValueError"]
-    assert any(event.get("log.logger") == "gunicorn.error" for event in recording.events())
+    recorded = {event.get("message"): event for event in recording.events()}
+    assert any(event.get("log.logger") == "gunicorn.error" for event in recorded.values())
+    warnings = [event.labels["fix"] for message, event in recorded.items() if "master is not recorded" in message]
+    is_recorded = options in MASTER.values()
+    assert ("Shutting down: Master" in recorded) == is_recorded
+    assert warnings == ([] if is_recorded else ['dashcam.init("garage") in gunicorn.conf.py, or gunicorn --preload'])

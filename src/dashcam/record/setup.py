@@ -45,6 +45,7 @@ def init(service: str = "", version: str = "", settings: RecordSettings | None =
     identity = Service.of_process(service, version)
     configure(used.mask, used.mask_allow, used.mask_key)
     keep.configure(used.clip_key)
+    is_first = not recorder.running()
     recorder.start(_recorder(identity, used))
     if logging.getLogRecordFactory() is logging.LogRecord and log_record.is_known:
         logging.setLogRecordFactory(log_record.make_record)
@@ -53,6 +54,8 @@ def init(service: str = "", version: str = "", settings: RecordSettings | None =
     unhandled.hook()
     for fault in faults:
         _warn_once(fault)
+    if is_first:
+        stdlib.warn_of_gunicorns_master(identity.name)
 
 
 def init_app(app: Any, service: str = "", version: str = "") -> Any:

@@ -1,6 +1,7 @@
 """The log calls of the standard library, recorded whatever handlers a program gives them."""
 
 import logging
+import sys
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import islice
@@ -21,6 +22,7 @@ _ROOT_DEFAULT = logging.WARNING
 _warn = spool_call(logging.WARNING, "dashcam.logging")
 # The access logs of servers, and how the message of such a line ends: werkzeug's logger has other lines, too.
 _ACCESS_LOGS = {"uvicorn.access": "", "gunicorn.access": "", "hypercorn.access": "", "werkzeug": '"%s" %s %s'}
+_WORKERS = "gunicorn.workers.base"  # each kind of worker loads the application in a method of this module
 _is_hooked = False
 _left_out: dict[str, str] = {}
 _given: set[str] = set()  # loggers that have their level from us
@@ -149,6 +151,18 @@ def warn_of_disabled_loggers(config: Any) -> None:
                 )
 
     config.dictConfigClass = Configurator
+
+
+def warn_of_gunicorns_master(service: str) -> None:
+    """Record a warning in a worker of gunicorn that was not recorded before the master made it."""
+    frame = sys._getframe() if _WORKERS in sys.modules else None  # noqa: SLF001 — as `logging` does
+    while frame and frame.f_globals.get("__name__") != _WORKERS:
+        frame = frame.f_back
+    if frame:
+        _warn(
+            "gunicorn's master is not recorded: it prints what it logs, such as the time-out of a worker",
+            fix=f'dashcam.init("{service}") in gunicorn.conf.py, or gunicorn --preload',
+        )
 
 
 def _disabled_loggers() -> set[str]:

@@ -6,8 +6,10 @@ gunicorn itself reads `PORT` and `WEB_CONCURRENCY` from the environment.
 import os
 import sys
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import dashcam
 from chassis.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -23,8 +25,7 @@ timeout = 30  # seconds; three times a request's deadline: whoever takes longer 
 graceful_timeout = 20
 control_socket_disable = True  # it would be a file in the home folder, shared by all services of a machine
 
-# gunicorn's own words as the same events that the services record: on standard error from the master, which has no
-# spool, and into the spool too from a worker, whose root logger has a handler for it.
+# gunicorn's own log on standard error, as the same events that the services record.
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -39,10 +40,11 @@ logconfig_dict = {
 
 
 def on_starting(server: "Arbiter") -> None:
-    """End with status 2 and one clear message where the workers would each fail with a traceback."""
+    """Record the master too, and end with one clear message where the workers would each fail with a traceback."""
     service = server.app.app_uri.partition(".")[0]
     try:
         import_module(f"{service}.settings").Settings.load()
     except SettingsError as fault:
         print(fault, file=sys.stderr)  # noqa: T201
         sys.exit(2)
+    dashcam.init(service, version=version(service))
