@@ -4,7 +4,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from uuid import uuid4
@@ -49,6 +49,19 @@ def free_databases() -> list[str]:
 @pytest.fixture
 def new_database(postgres_url: str, free_databases: list[str]) -> Iterator[Callable[[], str]]:
     """A function that gives the address of an empty database of the test's own."""
+    with _lent(postgres_url, free_databases) as take:
+        yield take
+
+
+@pytest.fixture(scope="module")
+def new_module_database(postgres_url: str, free_databases: list[str]) -> Iterator[Callable[[], str]]:
+    """A function that gives the address of an empty database which the tests of a module share."""
+    with _lent(postgres_url, free_databases) as take:
+        yield take
+
+
+@contextmanager
+def _lent(postgres_url: str, free_databases: list[str]) -> Iterator[Callable[[], str]]:
     taken = []
 
     def take() -> str:

@@ -1,5 +1,3 @@
-from contextlib import contextmanager
-
 import pytest
 
 import parts.app
@@ -9,7 +7,7 @@ from cars.settings import Settings
 from chassis.database import Database
 from chassis.migrations import migrate
 
-from .processes import Service, ask, wait_for
+from .processes import started, wait_for
 from .servers import served
 
 
@@ -78,16 +76,8 @@ def client(parts_app, client_of):
 def start(tmp_path, recording):
     """A function that starts a service, which is part of the recording."""
 
-    @contextmanager
     def run(name, **environment):
-        one_worker = {"WEB_CONCURRENCY": "1"}  # which a test can stop or kill
-        environment = recording.environment | one_worker | environment
-        service = Service(name, tmp_path / f"{name}.log", environment)
-        try:
-            yield service
-        finally:
-            service.process.terminate()
-            service.process.wait(20)
+        return started(name, tmp_path, recording.environment | environment)
 
     return run
 
@@ -96,7 +86,7 @@ def start(tmp_path, recording):
 def serve_parts(start, parts_database_url):
     """The parts service."""
     with start("parts", DATABASE_URL=parts_database_url) as service:
-        wait_for(lambda: ask("GET", f"{service.url}/readyz").status == 200)
+        wait_for(service.is_ready)
         yield service
 
 
@@ -104,5 +94,5 @@ def serve_parts(start, parts_database_url):
 def serve_cars(start, parts, cars_database_url):
     """The cars service, with parts behind it."""
     with start("cars", DATABASE_URL=cars_database_url, PARTS_URL=parts.url) as service:
-        wait_for(lambda: ask("GET", f"{service.url}/readyz").status == 200)
+        wait_for(service.is_ready)
         yield service

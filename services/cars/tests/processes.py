@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import psutil
 import urllib3  # not requests: that is recorded in this process too
@@ -42,3 +43,17 @@ class Service:
     @property
     def worker(self):
         return wait_for(lambda: psutil.Process(self.process.pid).children())[0].pid
+
+    def is_ready(self):
+        return ask("GET", f"{self.url}/readyz").status == 200
+
+
+@contextmanager
+def started(name, folder, environment):
+    """A service that runs meanwhile, with one worker, which a test can stop or kill, and its log in the folder."""
+    service = Service(name, folder / f"{name}.log", {"WEB_CONCURRENCY": "1"} | environment)
+    try:
+        yield service
+    finally:
+        service.process.terminate()
+        service.process.wait(20)

@@ -9,7 +9,9 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from .processes import ask, wait_for
+from chassis.migrations import migrate
+
+from .processes import ask, started, wait_for
 
 GOLF = json.dumps({"name": "VW Golf"}).encode()
 POST = b"POST /cars HTTP/1.1\r\nHost: cars\r\nContent-Type: application/json\r\n"
@@ -23,6 +25,21 @@ PIECES = {
     "two requests, the second by half": b"GET /healthz HTTP/1.1\r\nHost: cars\r\n\r\n" + POST,
     "an answer that is not read": b"GET /cars HTTP/1.1\r\nHost: cars\r\nConnection: close\r\n\r\n",
 }
+
+
+@pytest.fixture(scope="module")
+def service(new_module_database, tmp_path_factory):
+    """The cars service, with parts behind it: one for all tests, as whoever is gone leaves nothing behind."""
+    folder = tmp_path_factory.mktemp("services")
+    cars_url, parts_url = new_module_database(), new_module_database()
+    migrate(cars_url, "cars")
+    migrate(parts_url, "parts")
+    environment = {"DASHCAM_DIR": str(folder), "DATABASE_URL": parts_url}
+    with started("parts", folder, environment) as parts:
+        wait_for(parts.is_ready)
+        with started("cars", folder, environment | {"DATABASE_URL": cars_url, "PARTS_URL": parts.url}) as cars:
+            wait_for(cars.is_ready)
+            yield cars
 
 
 def connect(service, data=b""):
@@ -49,25 +66,25 @@ def read_all(client):
 
 
 @pytest.mark.parametrize("data", PIECES.values(), ids=PIECES)
-def test_two_hundred_slow_clients_are_not_felt(cars, data):
+def test_two_hundred_slow_clients_are_not_felt(service, data):
     """One worker of eight threads answers others meanwhile; a test of their effect, not of the machine's speed."""
-    with held(cars, data, 200):
-        answers = [ask("GET", f"{cars.url}/healthz", timeout=1).status for _ in range(5)]
-        order = ask("POST", f"{cars.url}/cars", body=GOLF, headers={"Content-Type": "application/json"})
+    with held(service, data, 200):
+        answers = [ask("GET", f"{service.url}/healthz", timeout=3).status for _ in range(5)]
+        order = ask("POST", f"{service.url}/cars", body=GOLF, headers={"Content-Type": "application/json"})
 
     assert (answers, order.status) == ([200] * 5, 201)
 
 
-def test_more_clients_than_a_worker_takes(cars):
+def test_more_clients_than_a_worker_takes(service):
     """The one that took longest makes room for the one that comes."""
-    with held(cars, POST, 600):
-        assert ask("GET", f"{cars.url}/healthz", timeout=1).status == 200
+    with held(service, POST, 600):
+        assert ask("GET", f"{service.url}/healthz", timeout=3).status == 200
 
 
-def test_a_request_that_does_not_end_is_refused(cars):
+def test_a_request_that_does_not_end_is_refused(service):
     """A byte now and then does not make its time longer."""
     is_over = threading.Event()
-    with connect(cars, POST) as client:
+    with connect(service, POST) as client:
 
         def drip():
             with suppress(OSError):
@@ -85,7 +102,7 @@ def test_a_request_that_does_not_end_is_refused(cars):
     assert time.monotonic() - began > 5  # there was time for a slow but honest one
 
 
-def test_a_request_in_pieces_is_served(cars):
+def test_a_request_in_pieces_is_served(service):
     """However it is cut, its body with a length or in chunks."""
     bodies = [
         b"Content-Length: %d\r\n\r\n%b" % (len(GOLF), GOLF),
@@ -93,27 +110,27 @@ def test_a_request_in_pieces_is_served(cars):
     ]
     for data in (POST + b"Connection: close\r\n" + body for body in bodies):
         for size in (1, 7, 4096):
-            with connect(cars) as client:
+            with connect(service) as client:
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 for start in range(0, len(data), size):
                     client.sendall(data[start : start + size])
                 assert read_all(client).startswith(b"HTTP/1.1 201 ")
 
 
-def test_requests_on_one_connection_are_answered_in_order(cars):
+def test_requests_on_one_connection_are_answered_in_order(service):
     """Pipelined in one packet, with bodies."""
     order = POST + b"Content-Length: %d\r\n\r\n%b" % (len(GOLF), GOLF)
     end = b"GET /nowhere HTTP/1.1\r\nHost: cars\r\nConnection: close\r\n\r\n"
-    with connect(cars, order + order + end) as client:
+    with connect(service, order + order + end) as client:
         answer = read_all(client)
 
     assert re.findall(rb"HTTP/1.1 (\d+) ", answer) == [b"201", b"201", b"404"]
 
 
-def test_a_client_that_waits_is_told_to_continue(cars):
+def test_a_client_that_waits_is_told_to_continue(service):
     """As curl does before a larger body."""
     with connect(
-        cars, POST + b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(GOLF)
+        service, POST + b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(GOLF)
     ) as client:
         assert client.recv(65536).startswith(b"HTTP/1.1 100 ")
         client.sendall(GOLF)
@@ -129,20 +146,20 @@ BROKEN = [
 ]
 
 
-def test_a_broken_request_is_the_clients_fault(cars):
+def test_a_broken_request_is_the_clients_fault(service):
     """Never a 500, and nothing of it is an error of the service's."""
     for data, status in BROKEN:
-        with connect(cars, data) as client:
+        with connect(service, data) as client:
             assert read_all(client).split()[1] == status
 
-    assert "Traceback" not in cars.log.read_text()
+    assert "Traceback" not in service.log.read_text()
 
 
-def test_nobody_says_where_the_app_is_mounted(cars):
+def test_nobody_says_where_the_app_is_mounted(service):
     """A client on the same machine is no proxy."""
     for name in (b"SCRIPT_NAME", b"PATH_INFO"):
         head = b"GET /healthz HTTP/1.1\r\nHost: cars\r\n" + name + b": /x\r\nConnection: close\r\n\r\n"
-        with connect(cars, head) as client:
+        with connect(service, head) as client:
             assert read_all(client).startswith(b"HTTP/1.1 200 ")
 
 
