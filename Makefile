@@ -2,6 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Where this is set, each of the many processes that are started here would compile the package anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: venv demo test chaos fuzz test-long check bench bench-record wheel clean secrets up up-elk down rotate-keys images lock test-containers
 
 venv: $(VENV)/.installed
