@@ -97,8 +97,9 @@ class Counts:
     def close(self):
         pass
 
-    def aggregate(self, query, grouping):
-        return group_events([event(service={"name": "counted"})], [grouping])[0] if not grouping.step_ns else None
+    def aggregate(self, query, groupings):
+        (counted,) = group_events([event(service={"name": "counted"})], [Grouping(("service.name",))])
+        return [None if grouping.step_ns else counted for grouping in groupings]
 
 
 def test_what_a_store_cannot_count_is_read_once():

@@ -123,8 +123,10 @@ class Grouping:
 class Aggregating(Protocol):
     """A store that counts by itself."""
 
-    def aggregate(self, query: Query, grouping: Grouping) -> Groups | None:
-        """Return the groups of all events of a query, its limit aside; `None` where reading is the only exact way.
+    def aggregate(self, query: Query, groupings: Sequence[Grouping]) -> list[Groups | None]:
+        """Return the groups of all events of a query, its limit aside, for each grouping.
+
+        `None` where reading is the only exact way.
 
         Raises `StoreUnreachable` as `find` does.
         """
@@ -132,10 +134,15 @@ class Aggregating(Protocol):
 
 def aggregate(store: Store, query: Query, groupings: Sequence[Grouping]) -> list[Groups]:
     """Return the groups of the events of a query, for each grouping; they are read once at most."""
-    counted = [store.aggregate(query, grouping) if isinstance(store, Aggregating) else None for grouping in groupings]
+    counted = counted_by(store, query, groupings)
     missing = [grouping for grouping, groups in zip(groupings, counted, strict=True) if groups is None]
     read = iter(group_events(store.find(query), missing) if missing else ())
     return [next(read) if groups is None else groups for groups in counted]
+
+
+def counted_by(store: Store, query: Query, groupings: Sequence[Grouping]) -> list[Groups | None]:
+    """Return the groups that a store counts by itself, and `None` for those that have to be read."""
+    return store.aggregate(query, groupings) if isinstance(store, Aggregating) else [None] * len(groupings)
 
 
 def group_events(events: Iterable[Event], groupings: Sequence[Grouping]) -> list[Groups]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dashcam.event import NS_PER_S, Event
-from dashcam.find.aggregation import DURATION, Aggregating, Durations, Grouping, Groups
+from dashcam.find.aggregation import DURATION, Durations, Grouping, Groups, counted_by
 from dashcam.find.query import And, Expression, Or, Query, Store, Term
 from dashcam.find.requests import ABORTED, FINISHED
 from dashcam.show import accessors
@@ -84,7 +84,7 @@ def build_overview(store: Store, wanted: Expression, since_ns: int, until_ns: in
 def count_requests(store: Store, query: Query) -> dict[Key, RouteStats]:
     """Return the statistics of the requests of a query, by service and route, each request once."""
     finished = Query(And((FINISHED, query.expression)), query.since_ns, query.until_ns)
-    groups = store.aggregate(finished, _BY_ROUTE) if isinstance(store, Aggregating) else None
+    (groups,) = counted_by(store, finished, [_BY_ROUTE])
     if groups is None:
         return collect(store.find(Query(And((SERVED, query.expression)), query.since_ns, query.until_ns)))
     stats = _by_route(groups)

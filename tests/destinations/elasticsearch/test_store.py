@@ -428,7 +428,7 @@ BY_SERVICE = Grouping(("service.name",), is_timed=True)
 
 def counted(settings, query=Query(), grouping=BY_SERVICE):  # noqa: B008 - it is frozen
     store = open_store(settings)
-    groups = store.aggregate(query, grouping)
+    (groups,) = store.aggregate(query, [grouping])
     store.close()
     return groups
 
@@ -549,5 +549,5 @@ def test_an_odd_answer_is_no_count(outline, groups):
     with scripted(answer) as (url, _):
         store = open_store(load(Options, {"ELASTICSEARCH_URL": url}))
         with pytest.raises(StoreUnreachable, match="gave an answer without"):
-            store.aggregate(Query(), BY_SERVICE)
+            store.aggregate(Query(), [BY_SERVICE])
         store.close()

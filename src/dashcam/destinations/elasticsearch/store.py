@@ -6,7 +6,7 @@ asked for so that nothing is missed, and what comes too much is left out here, s
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from typing import Any as Json
@@ -82,8 +82,11 @@ class ElasticsearchStore:
         """The time up to which the engine may have let events go, because of their age."""
         return time.time_ns() - self._retention_days * _DAY_NS
 
-    def aggregate(self, query: Query, grouping: Grouping) -> Groups | None:
+    def aggregate(self, query: Query, groupings: Sequence[Grouping]) -> list[Groups | None]:
         """Return the groups of a query as the engine counts them; `None` where it cannot count exactly."""
+        return [self._aggregate(query, grouping) for grouping in groupings]
+
+    def _aggregate(self, query: Query, grouping: Grouping) -> Groups | None:
         kinds = self._kinds((*fields_of(query.expression), *grouping.fields, DURATION))
         if kinds is None:
             return {}

@@ -1,4 +1,5 @@
-/* The terms that the local store finds events by, collected from the bytes of their lines.
+/* The terms that the local store finds events by, and the keys that it counts them by, collected from the bytes of
+   their lines.
 
    The module is optional: without a compiler, terms.py does the same, more slowly. What is not read here, as an escape
    \u0041 or anything that is not JSON, is left to it line by line. tests/destinations/local/test_terms.py compares the
@@ -9,8 +10,9 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { INDEXED = 1, MEASURED = 2, SHOWN = 4, ID = 8, LABEL = 16 };
+enum { INDEXED = 1, MEASURED = 2, SHOWN = 4, ID = 8, LABEL = 16, COLUMN = 32, ALONE = 64, PLACE = 128 };
 enum { MAX_DEPTH = 60, MAX_PATH = 1000, MAX_WORD = 64, MAX_WORD_BYTES = 4 * MAX_WORD, MAX_SIZE = 64, MAX_ID = 28 };
+enum { MAX_KEY = 500, MAX_EXPONENT = 2, MAX_NUMBER = 200 }; /* digits: Python says what is too great to be a number */
 enum { FAILED = -1, UNREAD = 0, READ = 1 }; /* an exception is set; the line is left to Python; all is well */
 
 typedef unsigned char byte;
@@ -20,13 +22,22 @@ typedef struct {
     int uses;
 } Field;
 
+/* A `COLUMN`, and each object that has columns, stands `ALONE`: in a line that has it twice, only the last one counts. */
 static const Field FIELDS[] = {
     {"tags", INDEXED}, {"span.id", INDEXED}, {"event.id", INDEXED | ID}, {"trace.id", INDEXED}, {"url.path", INDEXED},
-    {"parent.id", INDEXED}, {"log.level", INDEXED}, {"http.route", INDEXED}, {"log.logger", INDEXED},
-    {"event.action", INDEXED}, {"service.name", INDEXED}, {"event.outcome", INDEXED}, {"http.request.id", INDEXED},
-    {"processor.event", INDEXED}, {"http.request.method", INDEXED}, {"event.duration", MEASURED},
-    {"http.response.status_code", INDEXED | MEASURED}, {"message", SHOWN}, {"url.full", SHOWN}, {"error.type", SHOWN},
-    {"db.statement", SHOWN}, {"error.message", SHOWN}, {"error.stack_trace", SHOWN},
+    {"parent.id", INDEXED}, {"http.request.id", INDEXED}, {"event.duration", MEASURED}, {"message", SHOWN},
+    {"url.full", SHOWN}, {"error.type", SHOWN}, {"db.statement", SHOWN}, {"error.message", SHOWN},
+    {"error.stack_trace", SHOWN}, {"service.name", INDEXED | COLUMN | 0 * PLACE},
+    {"service.version", COLUMN | 1 * PLACE}, {"service.environment", COLUMN | 2 * PLACE},
+    {"log.level", INDEXED | COLUMN | 3 * PLACE}, {"log.logger", INDEXED | COLUMN | 4 * PLACE},
+    {"http.route", INDEXED | COLUMN | 5 * PLACE}, {"http.request.method", INDEXED | COLUMN | 6 * PLACE},
+    {"http.response.status_code", INDEXED | MEASURED | COLUMN | 7 * PLACE},
+    {"event.outcome", INDEXED | COLUMN | 8 * PLACE}, {"event.dataset", COLUMN | 9 * PLACE},
+    {"event.action", INDEXED | COLUMN | 10 * PLACE}, {"processor.event", INDEXED | COLUMN | 11 * PLACE},
+    {"span.kind", COLUMN | 12 * PLACE}, {"transaction.type", COLUMN | 13 * PLACE}, {"service", ALONE | 14 * PLACE},
+    {"log", ALONE | 15 * PLACE}, {"http", ALONE | 16 * PLACE}, {"http.request", ALONE | 17 * PLACE},
+    {"http.response", ALONE | 18 * PLACE}, {"event", ALONE | 19 * PLACE}, {"processor", ALONE | 20 * PLACE},
+    {"span", ALONE | 21 * PLACE}, {"transaction", ALONE | 22 * PLACE},
 };
 
 /* A set of numbers, never 0. */
@@ -45,6 +56,8 @@ typedef struct {
     byte path[MAX_PATH];
     Buffer text;    /* the terms so far */
     Buffer plain;   /* a string without its escapes */
+    Buffer key;     /* of a line: for each value of a column its letter, the JSON and a newline */
+    uint32_t alone; /* the places of what the line has had */
     Numbers hashes; /* of fields, and of words that follow each other */
     Numbers words;  /* where in `text` each word begins, and how long it is */
     PyObject *number;
@@ -427,9 +440,11 @@ read_number(Collector *collector, size_t path, int uses)
         at++;
         at += at < end && (*at == '+' || *at == '-');
         const byte *first = at;
-        if ((at = skip_digits(at, end)) == first)
+        if ((at = skip_digits(at, end)) == first || (first[-1] != '-' && at - first > MAX_EXPONENT))
             return UNREAD;
     }
+    if (at - begin > MAX_NUMBER)
+        return UNREAD;
     collector->at = at;
     if (!uses)
         return READ;
@@ -491,6 +506,12 @@ read_parts(Collector *collector, size_t path, int uses, int depth)
                 return UNREAD;
             skip_blanks(collector);
             uses = uses_of(collector->path, inner);
+            if (uses & (COLUMN | ALONE)) {
+                uint32_t place = (uint32_t)1 << uses / PLACE;
+                if (collector->alone & place)
+                    return UNREAD;
+                collector->alone |= place;
+            }
         }
         int result = read_value(collector, inner, uses, depth + 1);
         if (result != READ)
@@ -507,14 +528,9 @@ read_parts(Collector *collector, size_t path, int uses, int depth)
 }
 
 static int
-read_value(Collector *collector, size_t path, int uses, int depth)
+read_leaf(Collector *collector, size_t path, int uses)
 {
-    if (collector->at == collector->end || depth > MAX_DEPTH)
-        return UNREAD;
     switch (*collector->at) {
-    case '{':
-    case '[':
-        return read_parts(collector, path, uses, depth);
     case '"':
         return read_text(collector, path, uses);
     case 't':
@@ -528,10 +544,38 @@ read_value(Collector *collector, size_t path, int uses, int depth)
 }
 
 static int
+add_to_key(Collector *collector, int uses, const byte *begin)
+{
+    Buffer *key = &collector->key;
+    size_t length = (size_t)(collector->at - begin);
+    if (reserve(key, length + 2) < 0)
+        return FAILED;
+    key->data[key->length++] = (char)('a' + uses / PLACE);
+    memcpy(key->data + key->length, begin, length);
+    key->length += length;
+    key->data[key->length++] = '\n';
+    return READ;
+}
+
+static int
+read_value(Collector *collector, size_t path, int uses, int depth)
+{
+    const byte *begin = collector->at;
+    if (begin == collector->end || depth > MAX_DEPTH)
+        return UNREAD;
+    if (*begin == '{' || *begin == '[')
+        return read_parts(collector, path, uses, depth);
+    int result = read_leaf(collector, path, uses);
+    return result == READ && uses & COLUMN && *begin != 'n' ? add_to_key(collector, uses, begin) : result;
+}
+
+static int
 read_line(Collector *collector, PyObject *line)
 {
     collector->at = (const byte *)PyBytes_AS_STRING(line);
     collector->end = collector->at + PyBytes_GET_SIZE(line);
+    collector->key.length = 0;
+    collector->alone = 0;
     skip_blanks(collector);
     if (collector->at == collector->end || *collector->at != '{')
         return UNREAD;
@@ -542,9 +586,21 @@ read_line(Collector *collector, PyObject *line)
     return collector->at == collector->end ? READ : UNREAD;
 }
 
+static int
+append_key(const Collector *collector, PyObject *keys)
+{
+    const Buffer *key = &collector->key;
+    PyObject *one = key->length > MAX_KEY
+        ? Py_NewRef(Py_None)
+        : PyBytes_FromStringAndSize(key->data, (Py_ssize_t)key->length);
+    int result = one ? PyList_Append(keys, one) : FAILED;
+    Py_XDECREF(one);
+    return result;
+}
+
 /* The lines that are left are in a list, by their index. */
 static int
-read_lines(Collector *collector, PyObject *lines, PyObject *left)
+read_lines(Collector *collector, PyObject *lines, PyObject *left, PyObject *keys)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(lines); i++) {
         PyObject *line = PyList_GET_ITEM(lines, i);
@@ -560,7 +616,7 @@ read_lines(Collector *collector, PyObject *lines, PyObject *left)
             result = index ? PyList_Append(left, index) : FAILED;
             Py_XDECREF(index);
         }
-        if (result < 0)
+        if (result < 0 || append_key(collector, keys) < 0)
             return FAILED;
     }
     return READ;
@@ -573,30 +629,33 @@ collect(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "O!O", &PyList_Type, &lines, &number))
         return NULL;
-    PyObject *left = PyList_New(0);
+    PyObject *left = PyList_New(0), *keys = PyList_New(0);
     Collector *collector = PyMem_Calloc(1, sizeof *collector);
     if (collector == NULL)
         PyErr_NoMemory();
-    if (left != NULL && collector != NULL) {
+    if (left != NULL && keys != NULL && collector != NULL) {
         collector->number = number;
-        if (read_lines(collector, lines, left) == READ) {
+        if (read_lines(collector, lines, left, keys) == READ) {
             Py_ssize_t length = (Py_ssize_t)collector->text.length;
-            found = Py_BuildValue("s#O", collector->text.data ? collector->text.data : "",
-                                  length ? length - 1 : 0, left);
+            found = Py_BuildValue("s#OO", collector->text.data ? collector->text.data : "",
+                                  length ? length - 1 : 0, left, keys);
         }
         PyMem_Free(collector->text.data);
         PyMem_Free(collector->plain.data);
+        PyMem_Free(collector->key.data);
         PyMem_Free(collector->hashes.slots);
         PyMem_Free(collector->words.slots);
     }
     PyMem_Free(collector);
     Py_XDECREF(left);
+    Py_XDECREF(keys);
     return found;
 }
 
 static PyMethodDef methods[] = {
     {"collect", collect, METH_VARARGS,
-     "Return the terms of a list of lines, with a blank between two, and the indexes of the lines that were not read."},
+     "Return the terms of a list of lines, with a blank between two, the indexes of the lines that were not read, and\n"
+     "the key of each line, None for one that is too long."},
     {NULL, NULL, 0, NULL},
 };
 

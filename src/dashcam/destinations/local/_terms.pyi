@@ -1,3 +1,5 @@
 from collections.abc import Callable
 
-def collect(lines: list[bytes], number: Callable[[bytes], tuple[str, int]], /) -> tuple[str, list[int]]: ...
+def collect(
+    lines: list[bytes], number: Callable[[bytes], tuple[str, int]], /
+) -> tuple[str, list[int], list[bytes | None]]: ...

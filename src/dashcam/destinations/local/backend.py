@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dashcam.destinations.local import file as local_file
-from dashcam.destinations.local import former, retention, runs
+from dashcam.destinations.local import former, retention, runs, tallies
 from dashcam.destinations.local.file import LAST_ROWID, partition_name
 from dashcam.destinations.local.keep import keep
 from dashcam.destinations.local.options import Options
@@ -146,6 +146,7 @@ def _prepare(db: sqlite3.Connection) -> None:
                 db.execute(statement)
         elif former.is_former(db):
             former.begin(db)
+        tallies.prepare(db)
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA secure_delete = FAST")  # no writing of zeros over what goes
     db.execute(f"PRAGMA journal_size_limit = {MAX_LOG_BYTES}")

@@ -12,9 +12,10 @@ from typing import Any
 
 import orjson
 
+from dashcam.destinations.local.tallies import is_of
 from dashcam.event import Event
 from dashcam.find.aggregation import DURATION, EDGES_NS, Durations, Group, Grouping, Groups, Key, bucket_of, keys_of
-from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
+from dashcam.find.query import And, Expression, Query
 from dashcam.find.requests import FINISHED
 from dashcam.find.values import values_of
 
@@ -141,7 +142,7 @@ def can_count(query: Query, grouping: Grouping) -> bool:
     parts = list(_parts(query.expression))
     if FINISHED not in parts or grouping.step_ns or not set(grouping.fields) <= set(COLUMNS):
         return False
-    return all(part == FINISHED or _is_of_columns(part) for part in parts)
+    return all(part == FINISHED or is_of(part, COLUMNS) for part in parts)
 
 
 def _parts(expression: Expression) -> Iterator[Expression]:
@@ -150,19 +151,6 @@ def _parts(expression: Expression) -> Iterator[Expression]:
             yield from _parts(part)
     else:
         yield expression
-
-
-def _is_of_columns(expression: Expression) -> bool:
-    match expression:
-        case MatchAll():
-            return True
-        case And(parts) | Or(parts):
-            return all(map(_is_of_columns, parts))
-        case Not(part):
-            return _is_of_columns(part)
-        case Phrase(field=field) | Term(field) | Wildcard(field) | Range(field) | Exists(field):
-            return field in COLUMNS
-    return False
 
 
 def count(

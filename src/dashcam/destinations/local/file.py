@@ -9,7 +9,8 @@ newline between two.
 `runs` says which events the file has, so that none is kept twice: by segment, the offset of each event that came in
 one batch. Other `event.id`s are segments of their own.
 
-`requests` and `request_keys` count the served requests of each block: `counts.py` has their form.
+`requests` and `request_keys` count the served requests of each block, `tallies` and `event_keys` all of its events:
+`counts.py` and `tallies.py` have their form.
 
 `terms_N` are full-text indexes (FTS5) without a copy of their text, by the number of a block: `terms.py` has what is in
 them. Each is a partition that is filled for some time and dropped as a whole, because taking single blocks out of an

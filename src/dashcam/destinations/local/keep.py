@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from dashcam.destinations.local import counts, runs
+from dashcam.destinations.local import counts, runs, tallies
 from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local.file import MAX_BLOCK_BYTES, MAX_BLOCK_EVENTS, MAX_SPAN_US, pack, partition_name
 from dashcam.destinations.local.retention import Age
@@ -29,10 +29,11 @@ class _Timed(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Events that are kept together, and what they are found by."""
+    """Events that are kept together, what they are found by, and the key of each."""
 
     events: Sequence[_Timed]
     terms: str
+    keys: Sequence[bytes | None]
 
     @property
     def last_us(self) -> int:
@@ -58,6 +59,7 @@ def keep(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], par
     rows = sorted(zip(rowids, (block.terms for block in blocks), strict=True))
     db.executemany(f"INSERT INTO {partition_name(partition)} (rowid, terms) VALUES (?, ?)", rows)  # noqa: S608 - a number
     counts.note(db, map(_lines_of, rowids, blocks))
+    tallies.note(db, zip(rowids, (block.keys for block in blocks), strict=True))
     grown = "UPDATE partitions SET events = events + ?, newest = max(newest, ?) WHERE number = ?"
     db.execute(grown, (sum(len(block.events) for block in blocks), newest, partition))
     return refused
@@ -97,9 +99,9 @@ def _blocks(events: Sequence[_Timed], refused: dict[int, str]) -> Iterator[_Bloc
     for some in _cut(events):
         terms = terms_of([event.line for event in some])
         refused |= {some[number].number: reason for number, reason in terms.faults.items()}
-        whole = [event for number, event in enumerate(some) if number not in terms.faults] if terms.faults else some
+        whole = [number for number in range(len(some)) if number not in terms.faults]
         if whole:
-            yield _Block(whole, terms.text)
+            yield _Block([some[number] for number in whole], terms.text, [terms.keys[number] for number in whole])
 
 
 def _cut(events: Sequence[_Timed]) -> Iterator[Sequence[_Timed]]:

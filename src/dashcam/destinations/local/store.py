@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from dashcam.destinations.local import counts, former, retention
+from dashcam.destinations.local import counts, former, retention, tallies
 from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local import terms as by
 from dashcam.destinations.local.file import FIRST_ROWID, LAST_ROWID, Block
@@ -62,17 +62,15 @@ class LocalStore:
             if not local_file.is_blank(db):
                 yield from _found(db, query)
 
-    def aggregate(self, query: Query, grouping: Grouping) -> Groups | None:
-        """Return the groups of finished requests, by fields that are counted; `None` for any others."""
-        if not counts.can_count(query, grouping):
-            return None
+    def aggregate(self, query: Query, groupings: Sequence[Grouping]) -> list[Groups | None]:
+        """Return the groups of events by fields that are counted; `None` for any others."""
         with self._reading() as db:
             if local_file.is_blank(db):
-                return {}
-            if former.is_there(db) or not counts.has_counts(db):
-                return None
+                return [{} for _ in groupings]
+            if former.is_there(db):
+                return [None] * len(groupings)
             with _snapshot(db):
-                return _counted(db, query, grouping)
+                return _counted(db, query, groupings)
 
     def find_copies(self, query: Query) -> Iterator[Event]:
         """The events of a query: no line is left out for another one."""
@@ -128,16 +126,44 @@ def _found(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
         db.execute("COMMIT")
 
 
-def _counted(db: sqlite3.Connection, query: Query, grouping: Grouping) -> Groups:
-    """Count the blocks that lie in the period, and read those at its ends."""
+def _counted(db: sqlite3.Connection, query: Query, groupings: Sequence[Grouping]) -> list[Groups | None]:
+    found: dict[Grouping, Groups] = {}
+    for grouping in groupings:
+        if counts.can_count(query, grouping) and counts.has_counts(db):
+            groups, unread = counts.count(db, query, grouping, _Look(query).bounds)
+            found[grouping] = _with_read(db, query, {grouping: groups}, unread)[grouping]
+    others = [one for one in groupings if one not in found and tallies.can_count(query, one)]
+    if others and tallies.has_tallies(db):
+        found |= _tallied(db, query, others)
+    return [found.get(grouping) for grouping in groupings]
+
+
+def _tallied(db: sqlite3.Connection, query: Query, groupings: Sequence[Grouping]) -> dict[Grouping, Groups]:
+    """Count all that have one step together."""
+    found: dict[Grouping, Groups] = {}
+    for step_ns in {grouping.step_ns for grouping in groupings}:
+        tally = tallies.count(db, step_ns // 1000, _Look(query).bounds)
+        counted = {
+            one: tallies.groups_of(tally, tallies.wanted_keys(db, query.expression, one))
+            for one in groupings
+            if one.step_ns == step_ns
+        }
+        found |= _with_read(db, query, counted, tally.unread)
+    return found
+
+
+def _with_read(
+    db: sqlite3.Connection, query: Query, counted: dict[Grouping, Groups], unread: Sequence[int]
+) -> dict[Grouping, Groups]:
+    """Add to the groups of the blocks that lie in a period the events of those that have to be read, and at its ends."""
     look = _Look(query)
-    groups, unread = counts.count(db, query, grouping, look.bounds)
     ends = _ends(db, look.bounds)
     blocks = (block for some in _chunks([*unread, *ends], MAX_NAMED) for block in _read(db, some))
-    read = group_events((event for block in blocks for *_, event in look.through(block)), [grouping])[0]
-    for key, group in read.items():
-        groups.setdefault(key, Group()).merge(group)
-    return groups
+    events = (event for block in blocks for *_, event in look.through(block))
+    for groups, read in zip(counted.values(), group_events(events, list(counted)), strict=True):
+        for key, group in read.items():
+            groups.setdefault(key, Group()).merge(group)
+    return counted
 
 
 def _ends(db: sqlite3.Connection, bounds: tuple[int, int]) -> list[int]:

@@ -4,6 +4,8 @@ A block of events is indexed by what is in any of them: the words of what a line
 other, and, hashed, what the fields hold. That says which blocks may have an event; the event itself is then held
 against the search.
 
+A line's key is what it is counted by (`tallies.py`): the JSON of each value of its `COLUMNS`.
+
 `_terms.c` collects the same terms from the bytes of a line, at a tenth of the time. It is optional, and leaves to the
 Python here what it does not read.
 """
@@ -11,7 +13,7 @@ Python here what it does not read.
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,8 +21,8 @@ from dashcam.event import Event
 from dashcam.find.values import is_shown, leaves_of, number_of, text_of, words_of
 
 
-def _leave(lines: list[bytes], number: object) -> tuple[str, list[int]]:  # noqa: ARG001 - as the compiled one has it
-    return "", list(range(len(lines)))
+def _leave(lines: list[bytes], number: object) -> tuple[str, list[int], list[bytes | None]]:  # noqa: ARG001 - as the compiled one has it
+    return "", list(range(len(lines))), [None] * len(lines)
 
 
 try:
@@ -50,33 +52,81 @@ INDEXED = frozenset(
 )
 """The fields that, beside every label, are found by their value without reading other events."""
 
+COLUMNS = (
+    "service.name",
+    "service.version",
+    "service.environment",
+    "log.level",
+    "log.logger",
+    "http.route",
+    "http.request.method",
+    "http.response.status_code",
+    "event.outcome",
+    "event.dataset",
+    "event.action",
+    "processor.event",
+    "span.kind",
+    "transaction.type",
+)
+"""The fields that events are counted by; in a key, each has the letter of its place: `a` is the first."""
+
 MEASURED = frozenset({"event.duration", "http.response.status_code"})
 """The fields whose numbers, beside those of labels, are found by their size."""
 
 MAX_WORD = 64  # characters of a word that are indexed
+MAX_KEY_BYTES = 500
 _MAX_SIZE = 64  # greater numbers are one size
 _MAX_ID = 28  # characters of an `event.id`: its segment, and its offset in steps of 100,000 bytes
 
 
 class Terms(NamedTuple):
-    """The terms of some lines, with a blank between two, and the reasons why some are not events, by their index."""
+    """The terms of some lines, with a blank between two, and the reasons why some are not events, by their index.
+
+    `keys` has the key of each line, `None` for one that has none.
+    """
 
     text: str
     faults: dict[int, str]
+    keys: list[bytes | None]
 
 
 def terms_of(lines: list[bytes]) -> Terms:
     """Return all that the events of some lines are found by."""
-    text, left = collect(lines, _number)
+    text, left, keys = collect(lines, _number)
     if not left:
-        return Terms(text, {})
+        return Terms(text, {}, keys)
     found, faults = dict.fromkeys(text.split()), {}
     for index in left:
         try:
-            found |= dict.fromkeys(event_terms(Event.from_json(lines[index])))
+            event = Event.from_json(lines[index])
+            found |= dict.fromkeys(event_terms(event))
         except (ValueError, RecursionError) as fault:
             faults[index] = f"not an event: {fault}"
-    return Terms(" ".join(found), faults)
+        else:
+            keys[index] = key_of(event)
+    return Terms(" ".join(found), faults, keys)
+
+
+def key_of(event: Event) -> bytes | None:
+    """Return the key of an event; `None` when it would be too long."""
+    values = ((_LETTERS[name], value) for name, value in leaves_of(event) if name in _LETTERS)
+    key = b"".join(b"%c%b\n" % (letter, orjson.dumps(value)) for letter, value in values)
+    return key if len(key) <= MAX_KEY_BYTES else None
+
+
+_LETTERS = {name: ord("a") + place for place, name in enumerate(COLUMNS)}
+
+
+def event_of(key: bytes) -> Event:
+    """Return an event with the values that a key has, and no others.
+
+    >>> event_of(b'a"cars"\\nh503\\n').fields
+    {'service.name': ['cars'], 'http.response.status_code': [503]}
+    """
+    fields: dict[str, list[Any]] = {}
+    for part in key.split(b"\n")[:-1]:
+        fields.setdefault(COLUMNS[part[0] - ord("a")], []).append(orjson.loads(part[1:]))
+    return Event(fields)
 
 
 def event_terms(event: Event) -> Iterator[str]:
