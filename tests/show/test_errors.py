@@ -2,7 +2,16 @@
 
 from dashcam.event import Event
 from dashcam.find.query import MatchAll
-from dashcam.show.errors import ERROR_LINES, ErrorGroup, as_json, draw_errors, find_errors, group_errors, sparkline
+from dashcam.show.errors import (
+    ERROR_LINES,
+    ErrorGroup,
+    as_json,
+    draw_errors,
+    find_errors,
+    find_newest_errors,
+    group_errors,
+    sparkline,
+)
 
 from . import events
 from .shelf import Shelf
@@ -25,6 +34,16 @@ def orders(count, *, version="1.0.0", first=0, segment="a"):
                 fields["error"] = fields["error"] | {"message": f'order {number}: "x{number}" is refused'}
             found.append(Event(fields))
     return found
+
+
+def test_too_many_errors_are_of_a_shorter_time():
+    """The newest of them, and what was left out is said."""
+    found = find_newest_errors(Shelf(orders(5)), MatchAll(), SINCE_NS, UNTIL_NS, 3)
+
+    assert sum(group.count for group in found.groups) <= 3
+    assert found.cut_ns is not None
+    assert min(group.first_ns for group in found.groups) >= found.cut_ns
+    assert find_newest_errors(Shelf(orders(5)), MatchAll(), SINCE_NS, UNTIL_NS, 99).cut_ns is None
 
 
 def test_errors_fall_together_whatever_their_values():

@@ -26,6 +26,19 @@ def test_a_call_leads_to_the_service_that_served_it():
     assert found.columns() == dict(zip(found.places, [0, 1, 1, 2], strict=True))
 
 
+def test_too_many_calls_are_of_a_shorter_time():
+    """So that a rate is one of that time, and what was left out is said."""
+    spans = events.created()
+    until_ns = events.START_NS + 10**9
+
+    found = build_map(Shelf(spans), MatchAll(), events.START_NS - 10**9, until_ns, most=2)
+
+    assert found.cut_ns in {event.time_ns + 1 for event in spans if event.is_span}
+    assert found.period_s == (until_ns - found.cut_ns) / 10**9
+    assert sum(edge.calls for edge in found.calls) <= 2
+    assert build_map(Shelf(spans), MatchAll(), events.START_NS, until_ns, most=99).cut_ns is None
+
+
 def test_a_host_that_nobody_serves_is_outside():
     """Without user and password, with its port."""
     cars = events.Service("cars", [])

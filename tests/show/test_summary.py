@@ -3,6 +3,7 @@
 import pytest
 
 from dashcam.event import NS_PER_S
+from dashcam.find.aggregation import group_events
 from dashcam.find.query import MatchAll, Query, Term
 from dashcam.show.summary import MAX_BARS, choose_step, label_names, summarize
 
@@ -18,7 +19,8 @@ class Shelf:
         self.kept = kept
 
     def find(self, query):
-        return iter([event for event in self.kept if query.matches(event)])
+        found = [event for event in self.kept if query.matches(event)]
+        return iter(found[-query.limit :] if query.limit else found)
 
     def close(self):
         pass
@@ -51,6 +53,43 @@ def test_facets_count_values():
         "status": (("", 3), ("201", 1)),
         "labels.count": (("", 3), ("6", 1)),
     }
+
+
+class Counting(Shelf):
+    """A store that counts all but labels."""
+
+    def aggregate(self, query, groupings):
+        found = filter(query.matches, self.kept)
+        groups = group_events(found, groupings)
+        return [
+            None if grouping.fields[0].startswith("labels.") else one
+            for grouping, one in zip(groupings, groups, strict=True)
+        ]
+
+
+def test_too_many_events_to_read_are_of_a_shorter_time():
+    """The bars begin with the oldest of them, and what was left out is said."""
+    kept = sorted(events.failed(), key=lambda event: event.time_ns)
+    query = Query(MatchAll(), SINCE_NS, UNTIL_NS)
+
+    found = summarize(Shelf(kept), query, ("service",), most=3)
+
+    assert found.is_cut()
+    assert found.is_cut("service")
+    assert found.count == sum(count for _, count in found.facets["service"]) == len([*found.read.events]) <= 3
+    assert found.bars[0].start_ns <= found.read.since_ns < found.bars[0].start_ns + found.step_ns
+    assert not summarize(Shelf(kept), query, ("service",), most=len(kept)).is_cut()
+
+
+def test_only_what_the_store_does_not_count_is_cut():
+    """The other parts have all events."""
+    kept = sorted(events.created(), key=lambda event: event.time_ns)
+
+    found = summarize(Counting(kept), Query(MatchAll(), SINCE_NS, UNTIL_NS), ("service", "labels.count"), most=3)
+
+    assert found.count == sum(count for _, count in found.facets["service"]) == len(kept)
+    assert sum(count for _, count in found.facets["labels.count"]) <= 3
+    assert [found.is_cut(part) for part in ("time", "service", "labels.count")] == [False, False, True]
 
 
 @pytest.mark.parametrize(

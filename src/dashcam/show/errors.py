@@ -4,9 +4,10 @@ import hashlib
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from dashcam.event import NS_PER_S, Event, format_time
+from dashcam.find.newest import find_newest
 from dashcam.find.query import And, Exists, Expression, Not, Or, Query, Store, Term
 from dashcam.find.requests import FINISHED
 from dashcam.show import accessors
@@ -80,14 +81,26 @@ class ErrorGroup:
         return "rising" if later > first else "falling"
 
 
+class Errors(NamedTuple):
+    """Groups of errors; with `cut_ns` there are none from before that moment, though they were asked for."""
+
+    groups: list[ErrorGroup]
+    cut_ns: int | None = None
+
+
 def find_errors(store: Store, wanted: Expression, since_ns: int, until_ns: int) -> list[ErrorGroup]:
     """Return the groups of errors that an expression matches, the most frequent first."""
-    query = Query(And((ERROR_LINES, wanted)), since_ns, until_ns)
-    groups = group_errors(store.find(query), since_ns, until_ns)
+    return find_newest_errors(store, wanted, since_ns, until_ns, 0).groups
+
+
+def find_newest_errors(store: Store, wanted: Expression, since_ns: int, until_ns: int, most: int) -> Errors:
+    """Return the groups of the newest `most` errors that an expression matches, the most frequent first; 0 is all."""
+    read = find_newest(store, Query(And((ERROR_LINES, wanted)), since_ns, until_ns), most)
+    groups = group_errors(read.events, read.since_ns, until_ns)
     _add_routes(store, groups)
     for service in {group.service for group in groups}:
-        _mark_new(store, [group for group in groups if group.service == service], since_ns, until_ns)
-    return groups
+        _mark_new(store, [group for group in groups if group.service == service], read.since_ns, until_ns)
+    return Errors(groups, read.since_ns if read.is_cut else None)
 
 
 def group_errors(events: Iterable[Event], since_ns: int, until_ns: int) -> list[ErrorGroup]:

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from dashcam.event import NS_PER_S, Event
 from dashcam.find.aggregation import DURATION, Durations
+from dashcam.find.newest import find_newest
 from dashcam.find.query import And, Expression, Or, Query, Store, Term
 from dashcam.find.requests import FINISHED
 from dashcam.show import accessors
@@ -48,11 +49,15 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class ServiceMap:
-    """The places, callers before those they call, and the calls between them, the most first."""
+    """The places, callers before those they call, and the calls between them, the most first.
+
+    With `cut_ns` there are no calls from before that moment, though they were asked for.
+    """
 
     places: tuple[Place, ...]
     calls: tuple[Calls, ...]
     period_s: float
+    cut_ns: int | None = None
 
     def columns(self) -> dict[Place, int]:
         """Return the column of each place: one further than the furthest of its callers; circles are cut."""
@@ -76,10 +81,11 @@ class _Call:
     duration_ns: int | None
 
 
-def build_map(store: Store, wanted: Expression, since_ns: int, until_ns: int) -> ServiceMap:
-    """Return the map of the calls of a period that an expression matches."""
-    events = store.find(Query(And((CALLS, wanted)), since_ns, until_ns))
-    return map_calls(events, (until_ns - since_ns) / NS_PER_S)
+def build_map(store: Store, wanted: Expression, since_ns: int, until_ns: int, most: int = 0) -> ServiceMap:
+    """Return the map of the calls of a period that an expression matches, by the newest `most` spans; 0 is all."""
+    read = find_newest(store, Query(And((CALLS, wanted)), since_ns, until_ns), most)
+    found = map_calls(read.events, (until_ns - read.since_ns) / NS_PER_S)
+    return replace(found, cut_ns=read.since_ns) if read.is_cut else found
 
 
 def map_calls(events: Iterable[Event], period_s: float) -> ServiceMap:

@@ -9,12 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dashcam.event import NS_PER_S, Event
-from dashcam.find.aggregation import Grouping, Groups, aggregate
+from dashcam.find.aggregation import Grouping, Groups, counted_by, group_events
 from dashcam.find.fields import SHORT
+from dashcam.find.newest import Newest, find_newest
 from dashcam.find.query import Query, Store
 
 FACETS = ("service", "level", "route", "status", "logger")
 """The short names of the fields whose values are counted; labels come beside them."""
+
+TIME = "time"
+"""The name of the histogram among the parts of a summary."""
 
 MAX_BARS = 60
 MAX_VALUES = 50  # of one facet
@@ -48,29 +52,52 @@ class Summary:
 
     `bars` follow each other without a gap, `step_ns` apart. `facets` has, by short name or `labels.NAME`, the commonest
     values with their counts; the value is empty for events without one.
+
+    `read` has the events that had to be read for the `read_parts`: `TIME` for the bars, or a facet's name. Where `read`
+    is cut, these parts count no older events; cut bars begin with it.
     """
 
     step_ns: int
     bars: tuple[Bar, ...]
     facets: Mapping[str, tuple[tuple[str, int], ...]]
+    read: Newest
+    read_parts: frozenset[str]
 
     @property
     def count(self) -> int:
         """The number of events."""
         return sum(bar.count for bar in self.bars)
 
+    def is_cut(self, part: str = TIME) -> bool:
+        """Return whether older events were left out of the bars, or of a facet."""
+        return self.read.is_cut and part in self.read_parts
 
-def summarize(store: Store, query: Query, facets: Sequence[str] = FACETS, max_bars: int = MAX_BARS) -> Summary:
+
+def summarize(
+    store: Store, query: Query, facets: Sequence[str] = FACETS, max_bars: int = MAX_BARS, most: int = 0
+) -> Summary:
     """Return the summary of the events of a query, which has a beginning and an end; its limit does not count.
 
-    A facet is a short name, or `labels.NAME`.
+    A facet is a short name, or `labels.NAME`. Where the store does not count by itself, the newest `most` events are
+    read; with 0 all of them are.
     """
     since_ns, until_ns = query.since_ns or 0, query.until_ns or 0
-    step_ns = choose_step(since_ns, until_ns, max_bars)
-    groupings = [Grouping(("log.level",), step_ns), *(Grouping((SHORT.get(name, name),)) for name in facets)]
-    over_time, *by_value = aggregate(store, Query(query.expression, since_ns, until_ns), groupings)
-    found = {name: _commonest(groups, name) for name, groups in zip(facets, by_value, strict=True)}
-    return Summary(step_ns, tuple(_bars(over_time, since_ns, until_ns, step_ns)), found)
+    query = Query(query.expression, since_ns, until_ns)
+    by_value = [Grouping((SHORT.get(name, name),)) for name in facets]
+    counted = counted_by(store, query, [_over_time(since_ns, until_ns, max_bars), *by_value])
+    left = frozenset(name for name, groups in zip((TIME, *facets), counted, strict=True) if groups is None)
+    read = find_newest(store, query, most) if left else Newest([], since_ns)
+    since_ns = read.since_ns if TIME in left else since_ns
+    over_time = _over_time(since_ns, until_ns, max_bars)
+    groupings = zip([over_time, *by_value], counted, strict=True)
+    others = iter(group_events(read.events, [grouping for grouping, groups in groupings if groups is None]))
+    bars, *values = [next(others) if groups is None else groups for groups in counted]
+    found = {name: _commonest(groups, name) for name, groups in zip(facets, values, strict=True)}
+    return Summary(over_time.step_ns, tuple(_bars(bars, since_ns, until_ns, over_time.step_ns)), found, read, left)
+
+
+def _over_time(since_ns: int, until_ns: int, max_bars: int) -> Grouping:
+    return Grouping(("log.level",), choose_step(since_ns, until_ns, max_bars))
 
 
 def choose_step(since_ns: int, until_ns: int, max_bars: int = MAX_BARS) -> int:

@@ -12,7 +12,7 @@ from dashcam.errors import DashcamError
 from dashcam.event import Event
 from dashcam.record.masking import mask_event
 from dashcam.show.story import build_story
-from dashcam.show.web import page
+from dashcam.show.web import figures, lists, page
 from dashcam.show.web.app import POLICY, create_app, serve
 
 from .. import events
@@ -499,3 +499,15 @@ def test_a_quiet_time_is_said_to_be_quiet(shelf, client, path):
     shelf.events = []
 
     assert "in this time" in text_of(client.get(path))
+
+
+def test_a_page_of_too_many_events_says_since_when(shelf, client, monkeypatch):
+    """Its figures are those of a shorter time; a command has all of them."""
+    shelf.events = events.created()
+    for module in (lists, figures):
+        monkeypatch.setattr(module, "MAX_READ", 2)
+
+    for path, command in (("/summary?of=events", ""), ("/map", "dashcam map"), ("/errors", "")):
+        text = text_of(client.get(path))
+        assert ("these are the newest" in text) == (path != "/errors"), path
+        assert f"{command} counts all" in text or not command

@@ -1,19 +1,20 @@
 """The pages of figures: what is wrong right now, the errors in groups, and who calls whom."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import flask
 
 from dashcam.errors import QueryError, StoreEmpty
 from dashcam.find.query import Expression, Store
-from dashcam.show.errors import find_errors
+from dashcam.show.errors import find_newest_errors
 from dashcam.show.overview import build_overview
 from dashcam.show.service_map import build_map
 from dashcam.show.web import map_layout, page
 from dashcam.show.web.address import Address
 from dashcam.show.web.finder import current_finder
-from dashcam.show.web.lists import visible, whole_period
+from dashcam.show.web.lists import MAX_READ, visible, whole_period
 
 MAX_ROUTES = 200
 MAX_GROUPS = 100
@@ -33,13 +34,14 @@ def show_overview() -> Any:
 @pages.get("/errors")
 def show_errors() -> Any:
     """The errors in groups."""
-    return _show("errors", "/errors", find_errors, max_groups=MAX_GROUPS)
+    return _show("errors", "/errors", partial(find_newest_errors, most=MAX_READ), max_groups=MAX_GROUPS)
 
 
 @pages.get("/map")
 def show_map() -> Any:
     """The services, databases and hosts that call each other."""
-    return _show("map", "/map", build_map, draw=map_layout.draw, layout=map_layout, max_figures=MAX_FIGURES)
+    find = partial(build_map, most=MAX_READ)
+    return _show("map", "/map", find, draw=map_layout.draw, layout=map_layout, max_figures=MAX_FIGURES)
 
 
 def _show(
