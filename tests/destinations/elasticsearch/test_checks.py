@@ -98,6 +98,20 @@ def test_an_answer_is_the_hop_it_breaks(broken, answers, hop):
         assert broken(settings(url))[0] == f"sending {hop}"
 
 
+def test_kibana_does_not_look_where_log_lines_are(doctor, engine_url, namespace):
+    """The last hop, where its address is known; events are in the engine all the same."""
+    set_up(settings_for(engine_url, namespace))
+    chosen = {"settings": {"observability:logSources": {"userValue": ["logs-nginx-*"]}}}
+
+    with scripted(lambda _: (200, chosen)) as (kibana, _):
+        environment = settings(engine_url) | {"DASHCAM_NAMESPACE": namespace, "KIBANA_URL": kibana}
+        status, findings = doctor(environment)
+
+    assert status == 1
+    assert [finding["hop"] for finding in findings[-2:]] == ["canary", "Kibana"]
+    assert "setup elk" in findings[-1]["fix"]
+
+
 def test_nothing_listens_at_the_engine(broken):
     """The client."""
     assert broken(settings(f"http://127.0.0.1:{free_port()}"))[0] == "sending connection"

@@ -1,9 +1,11 @@
 """Importing saved objects, against a scripted Kibana."""
 
+import orjson
 import pytest
 
+from dashcam.destinations.checks import Broken
 from dashcam.destinations.elasticsearch.client import Client
-from dashcam.destinations.elasticsearch.kibana import set_up
+from dashcam.destinations.elasticsearch.kibana import add_log_source, check_log_sources, set_up
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import DashcamError, SettingsError, StoreUnreachable
 from dashcam.settings import load
@@ -71,3 +73,63 @@ def test_without_an_address():
     """The setting that is missing is named."""
     with pytest.raises(SettingsError, match="KIBANA_URL is not set"):
         set_up(Client(load(Options, {}), "KIBANA_URL"))
+
+
+class Kibana:
+    """Its advanced settings; what is asked is kept."""
+
+    def __init__(self, sources=None, status=200):
+        self.settings = {} if sources is None else {"observability:logSources": {"userValue": sources}}
+        self.status = status
+
+    def __call__(self, asked):
+        assert asked.path == "/internal/kibana/settings"
+        assert {"kbn-xsrf", "x-elastic-internal-origin"} <= {name.lower() for name in asked.headers}
+        if self.status != 200:
+            return self.status, {"statusCode": self.status, "error": "as asked for"}
+        if asked.method == "POST":
+            for name, value in orjson.loads(asked.body)["changes"].items():
+                self.settings[name] = {"userValue": value}
+        return 200, {"settings": self.settings}
+
+
+def with_kibana(kibana, use):
+    """What is done with a Kibana's settings, by the name of a namespace."""
+    with scripted(kibana) as (url, _):
+        client = Client(load(Options, {"KIBANA_URL": url}), "KIBANA_URL")
+        try:
+            return use(client, "cars")
+        finally:
+            client.close()
+
+
+@pytest.mark.parametrize("sources", [None, ["logs-*"], ["x", "filebeat-*,logs-dashcam-*"], ["logs-dashcam-cars"]])
+def test_log_sources_that_have_our_stream_stay(sources):
+    """Kibana's own have it."""
+    kibana = Kibana(sources)
+    before = dict(kibana.settings)
+
+    assert with_kibana(kibana, add_log_source).done == "have logs-dashcam-cars"
+    assert with_kibana(kibana, check_log_sources) == "have logs-dashcam-cars"
+    assert kibana.settings == before
+
+
+@pytest.mark.parametrize("sources", [["logs-nginx-*"], ["remote:logs-*"], ["logs,logs.*"], ["logs-dashcam-cars2"]])
+def test_our_stream_is_added_to_log_sources_of_others(sources):
+    """The doctor finds that it is missing, and that it is there afterwards."""
+    kibana = Kibana(sources)
+
+    with pytest.raises(Broken, match="Kibana shows no log lines of logs-dashcam-cars"):
+        with_kibana(kibana, check_log_sources)
+    assert "logs-dashcam-cars added" in with_kibana(kibana, add_log_source).done
+
+    assert kibana.settings["observability:logSources"]["userValue"] == [*sources, "logs-dashcam-cars"]
+    assert with_kibana(kibana, check_log_sources) == "have logs-dashcam-cars"
+
+
+def test_a_kibana_without_log_sources_is_left_alone():
+    """OpenSearch Dashboards has none, and an older Kibana has them elsewhere."""
+    assert with_kibana(Kibana(status=404), add_log_source).done == "have not to be set"
+    assert with_kibana(Kibana(status=403), check_log_sources) == "may not be asked for"
+    with pytest.raises(StoreUnreachable, match="503"):
+        with_kibana(Kibana(status=503), check_log_sources)

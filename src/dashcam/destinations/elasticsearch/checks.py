@@ -7,7 +7,7 @@ from functools import partial
 
 from dashcam.destinations.canary import make_canary, send_canary, wait_for
 from dashcam.destinations.checks import Broken, Check
-from dashcam.destinations.elasticsearch import backend
+from dashcam.destinations.elasticsearch import backend, kibana
 from dashcam.destinations.elasticsearch.client import Client, Response, logs_stream, spans_stream
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.destinations.elasticsearch.store import open_store
@@ -83,6 +83,9 @@ def _tells_time(client: Client) -> str:
 
 
 def canary_checks(options: Options, canary: EncodedEvent, sent_s: float, wait_s: float) -> Iterator[Check]:
-    """Yield the check that finds a canary again."""
+    """Yield the check that finds a canary again, and that of Kibana, if its address is known."""
     with closing(open_store(options)) as store:
         yield Check("finding", "canary", partial(wait_for, store, canary, sent_s, wait_s, NOT_FOUND))
+    if options.kibana_url:
+        with closing(Client(options, "KIBANA_URL")) as client:
+            yield Check("finding", "Kibana", partial(kibana.check_log_sources, client, options.namespace))

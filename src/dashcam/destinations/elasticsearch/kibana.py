@@ -1,23 +1,32 @@
-"""Saved objects into Kibana, or OpenSearch Dashboards.
+"""Saved objects into Kibana, or OpenSearch Dashboards, and where Kibana looks for log lines.
 
-Source: Kibana API, "Import saved objects". The status is 200 even when objects failed; `success` tells.
+Sources: Kibana API, "Import saved objects": the status is 200 even when objects failed; `success` tells. Elastic's
+documentation, "Configure log data sources": `observability:logSources`, a list of index patterns. It is read and
+written as the page Advanced Settings does it, and has no public API.
 """
+
+from fnmatch import fnmatchcase
 
 from urllib3.filepost import encode_multipart_formdata
 
+from dashcam.destinations.checks import Broken
 from dashcam.destinations.destination import Step
-from dashcam.destinations.elasticsearch.client import Client
+from dashcam.destinations.elasticsearch.client import Client, Response, logs_stream
 from dashcam.errors import DashcamError, StoreUnreachable
 
 _PATH = "/api/saved_objects/_import"
+_SETTINGS = "/internal/kibana/settings"
+_HEADERS = {"kbn-xsrf": "dashcam", "osd-xsrf": "dashcam", "x-elastic-internal-origin": "dashcam"}
 _SHOWN_ERRORS = 5
+
+LOG_SOURCES = "observability:logSources"
+DEFAULT_SOURCES = ["logs-*-*", "logs-*", "filebeat-*"]
 
 
 def set_up(client: Client, pack: bytes) -> Step:
     """Import saved objects, one a line; those that are there are replaced."""
     body, kind = encode_multipart_formdata({"file": ("dashcam.ndjson", pack, "application/ndjson")})
-    headers = {"Content-Type": kind, "kbn-xsrf": "dashcam", "osd-xsrf": "dashcam"}
-    answer = client.ask("POST", _PATH, body, {"overwrite": "true"}, headers)
+    answer = client.ask("POST", _PATH, body, {"overwrite": "true"}, {**_HEADERS, "Content-Type": kind})
     if not answer.is_ok:
         raise StoreUnreachable(client.explain(answer, "the Kibana privilege Saved Objects Management"))
     if answer.body.get("success") is not True:
@@ -32,3 +41,48 @@ def _faults(body: dict[str, object]) -> str:
     shown = [f"{error.get('type')} {error.get('id')}: {error.get('error', {}).get('type')}" for error in errors]
     more = f" and {len(shown) - _SHOWN_ERRORS} more" if len(shown) > _SHOWN_ERRORS else ""
     return ", ".join(shown[:_SHOWN_ERRORS]) + more
+
+
+def add_log_source(client: Client, namespace: str) -> Step:
+    """Have Kibana look for log lines in our stream, too, where somebody has chosen others; the rest stays as it is."""
+    stream, sources = logs_stream(namespace), _log_sources(client)
+    if sources is None or _covers(sources, stream):
+        return Step("Kibana log sources", "have not to be set" if sources is None else f"have {stream}")
+    answer = client.ask("POST", _SETTINGS, {"changes": {LOG_SOURCES: [*sources, stream]}}, headers=_HEADERS)
+    if not answer.is_ok:
+        raise StoreUnreachable(client.explain(answer, "the Kibana privilege Advanced Settings"))
+    return Step("Kibana log sources", f"{stream} added to {', '.join(sources)}")
+
+
+def check_log_sources(client: Client, namespace: str) -> str:
+    """Return what is right about Kibana's log sources; raises `Broken` when our log lines are in none of them."""
+    stream, sources = logs_stream(namespace), _log_sources(client)
+    if sources is None:
+        return "may not be asked for"
+    if not _covers(sources, stream):
+        raise Broken(
+            f"{LOG_SOURCES} is {', '.join(sources)}: Kibana shows no log lines of {stream} beside a trace",
+            f"Run dashcam setup elk, or add {stream} in Kibana's Advanced Settings.",
+        )
+    return f"have {stream}"
+
+
+def _log_sources(client: Client) -> list[str] | None:
+    """Return the index patterns of log lines; `None` where they may not be asked for, as in OpenSearch Dashboards."""
+    answer = client.ask("GET", _SETTINGS, headers=_HEADERS)
+    if answer.status in {400, 401, 403, 404}:
+        return None
+    if not answer.is_ok:
+        raise StoreUnreachable(client.explain(answer))
+    return _chosen(answer) or DEFAULT_SOURCES
+
+
+def _chosen(answer: Response) -> list[str]:
+    settings = answer.body.get("settings")
+    chosen = settings.get(LOG_SOURCES) if isinstance(settings, dict) else None
+    sources = chosen.get("userValue") if isinstance(chosen, dict) else None
+    return [str(source) for source in sources] if isinstance(sources, list) else []
+
+
+def _covers(sources: list[str], stream: str) -> bool:
+    return any(fnmatchcase(stream, pattern.strip()) for source in sources for pattern in source.split(","))

@@ -28,3 +28,4 @@ def set_up(options: Options, keys_file: KeyFile | None) -> Iterator[Step]:
     if options.kibana_url:
         with closing(Client(options, "KIBANA_URL")) as client:
             yield kibana.set_up(client, kibana_pack())
+            yield kibana.add_log_source(client, options.namespace)
