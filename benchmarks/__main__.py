@@ -27,6 +27,7 @@ NAMES = (
     "forward",
     "loggly",
     "viewer",
+    "first_paint",
     "clips",
 )
 

@@ -37,16 +37,17 @@ class Request(NamedTuple):
     lines: list[EncodedEvent]
 
 
-def requests(count: int, start_ns: int, seed: int = 1) -> Iterator[Request]:
+def requests(count: int, start_ns: int, seed: int = 1, between_us: int = BETWEEN_EVENTS_US) -> Iterator[Request]:
     """Requests one after the other, an event each millisecond; every hundredth fails. The seed tells them apart."""
-    recorder = _Recorder(random.Random(seed), start_ns)
+    recorder = _Recorder(random.Random(seed), start_ns, between_us)
     for number in range(count):
         yield recorder.request(is_failure=number % 100 == 99)
 
 
 class _Recorder:
-    def __init__(self, chance: random.Random, start_ns: int) -> None:
+    def __init__(self, chance: random.Random, start_ns: int, between_us: int) -> None:
         self._chance = chance
+        self._between_ns = between_us * 1000
         self._time_ns = start_ns
         self._segments = {service: self._hex(24) for service in ("cars", "parts")}
         self._sequences = dict.fromkeys(self._segments, 0)
@@ -133,7 +134,7 @@ class _Recorder:
         return self._line(service, {"log.level": level, "message": message} | fields, {})
 
     def _line(self, service: str, fields: dict, event: dict) -> EncodedEvent:
-        self._time_ns += BETWEEN_EVENTS_US * 1000
+        self._time_ns += self._between_ns
         self._sequences[service] += 1
         sequence = self._sequences[service]
         event_id = f"{self._segments[service]}-{sequence:08}"

@@ -31,7 +31,7 @@ ODD = [
     {"service": "no name"},
     {"http": {"response": {"status_code": "503"}}},
     {"log.level": None},
-    {"log.level": "caf\u00e9 \\ \" \u2028"},
+    {"log.level": 'caf\u00e9 \\ " \u2028'},
     {"log": {"logger": 7.5}, "log.logger": "twice"},
     {"log": {"logger": "x" * 1000}},
     {"event": {"dataset": "dashcam-doctor"}},

@@ -109,7 +109,7 @@ def test_both_collect_the_same_of_ordinary_events(compiled):
 
 
 def test_what_a_line_is_counted_by():
-    """Its columns, each once but for the values of a list; a line that says one twice is left, as its last word counts."""
+    """Its columns, each once but for the values of a list; where a line says an object twice, the last one counts."""
     lines = [
         b'{"service":{"name":"cars"},"http":{"response":{"status_code":503}},"log.level":"info"}',
         b'{"service":{"name":["a","b"]}}',
@@ -129,7 +129,9 @@ def test_what_a_line_is_counted_by():
 
 NAMES = st.sampled_from(
     [
-        *sorted({part for name in (*INDEXED, *MEASURED, *COLUMNS, *SEARCHED, *SHOWN) for part in (name, *name.split("."))}),
+        *sorted(
+            {part for name in (*INDEXED, *MEASURED, *COLUMNS, *SEARCHED, *SHOWN) for part in (name, *name.split("."))}
+        ),
         *("labels", "labels.a", "a", "é", "", "log.level", 'q"'),
     ]
 )

@@ -155,7 +155,7 @@ def _tallied(db: sqlite3.Connection, query: Query, groupings: Sequence[Grouping]
 def _with_read(
     db: sqlite3.Connection, query: Query, counted: dict[Grouping, Groups], unread: Sequence[int]
 ) -> dict[Grouping, Groups]:
-    """Add to the groups of the blocks that lie in a period the events of those that have to be read, and at its ends."""
+    """Add to the groups of whole blocks the events of those that have to be read, or lie in the period in part."""
     look = _Look(query)
     ends = _ends(db, look.bounds)
     blocks = (block for some in _chunks([*unread, *ends], MAX_NAMED) for block in _read(db, some))

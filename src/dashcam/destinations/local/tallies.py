@@ -18,8 +18,10 @@ SCHEMA = (
     "CREATE TABLE tallies (rowid INTEGER PRIMARY KEY, first INTEGER NOT NULL, keys BLOB)",
     "INSERT INTO tallies SELECT rowid, first, NULL FROM blocks ORDER BY rowid",
     "CREATE TABLE event_keys (number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE)",
-    "CREATE TRIGGER begin_tallies AFTER INSERT ON blocks "
-    "BEGIN INSERT INTO tallies VALUES (new.rowid, new.first, NULL); END",
+    """
+    CREATE TRIGGER begin_tallies AFTER INSERT ON blocks
+    BEGIN INSERT INTO tallies VALUES (new.rowid, new.first, NULL); END
+    """,
     "CREATE TRIGGER forget_tallies AFTER DELETE ON blocks BEGIN DELETE FROM tallies WHERE rowid = old.rowid; END",
 )
 
@@ -52,9 +54,7 @@ def note(db: sqlite3.Connection, blocks: Iterable[tuple[int, Sequence[bytes | No
     db.executemany("UPDATE tallies SET keys = ? WHERE rowid = ?", rows)
 
 
-def _numbered(
-    db: sqlite3.Connection, keys: Sequence[bytes | None], numbers: dict[bytes, int | None]
-) -> bytes | None:
+def _numbered(db: sqlite3.Connection, keys: Sequence[bytes | None], numbers: dict[bytes, int | None]) -> bytes | None:
     """Return the numbers of the keys of a block; `None` where it has to be read."""
     found: list[int] = []
     for key in keys:

@@ -118,9 +118,9 @@ _LETTERS = {name: ord("a") + place for place, name in enumerate(COLUMNS)}
 
 
 def event_of(key: bytes) -> Event:
-    """Return an event with the values that a key has, and no others.
+    r"""Return an event with the values that a key has, and no others.
 
-    >>> event_of(b'a"cars"\\nh503\\n').fields
+    >>> event_of(b'a"cars"\nh503\n').fields
     {'service.name': ['cars'], 'http.response.status_code': [503]}
     """
     fields: dict[str, list[Any]] = {}
