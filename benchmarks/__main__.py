@@ -22,6 +22,7 @@ NAMES = (
     "lookup",
     "search_all",
     "shipper",
+    "idle_shipper",
     "positions",
     "overview",
     "forward",

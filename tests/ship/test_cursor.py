@@ -1,11 +1,14 @@
 """A route's way through the spool: every event once, wherever it is taken up again."""
 
 import gc
+import os
+from contextlib import closing
 from pathlib import Path
 
 import orjson
 import pytest
 
+from dashcam import machine
 from dashcam.ship.batch import Limits
 from dashcam.ship.checkpoint import SegmentOffset
 from dashcam.ship.cursor import SpoolCursor
@@ -391,3 +394,26 @@ def test_a_request_that_went_on_after_it_was_reported(tmp_path, clock):
     assert len(batch.events) == 1
     (mark,) = batch.marks.values()
     assert count_segment(path, mark).recorded == count_segment(path, mark._replace(offset=0, events=1)).recorded == 5
+
+
+def test_a_quiet_segment_costs_one_look(tmp_path, monkeypatch):
+    """Not a read of its header, nor a question whether its process lives, but for now and then."""
+    writers = [write_to(tmp_path, f"service-{number}") for number in range(20)]
+    for writer in writers:
+        writer.append(log_line(1))
+    now_s = [100.0]
+    monkeypatch.setattr(machine, "monotonic", lambda: now_s[0])
+    with closing(SpoolCursor(tmp_path, {}, final_check_s=0.5)) as cursor:
+        assert len(_lines(_batches(cursor))) == 20
+        looks, real = [], os.pread
+        monkeypatch.setattr(os, "pread", lambda *given: looks.append(given[1]) or real(*given))
+        now_s[0] += 0.4
+        assert cursor.next_batch(PLENTY) is None
+        assert looks == [1] * 20
+        writers[7].append(log_line(2))
+        assert _messages(_batches(cursor)) == [orjson.loads(log_line(2))["message"]]
+        for writer in writers:
+            writer.close()
+        now_s[0] += 0.6
+        _batches(cursor)
+        assert sum(mark.is_done for mark in cursor._marks.values()) == 20

@@ -64,7 +64,8 @@ def _break_seal(path):
 
 
 def _round(keeper):
-    keeper.round()
+    with closing(keeper):
+        keeper.round()
     for file in keeper._files:
         file.close()
 
@@ -121,7 +122,8 @@ def test_what_is_not_a_segment_stays(tmp_path):
     marks = {"host/service/01a20b52ffa8a1415010965e": SegmentOffset(is_done=True)}
     with closing(CheckpointFile(tmp_path / "positions", "played", Checkpoint(marks))) as file:
         file.rewrite()
-        Housekeeping(tmp_path, 0, [file], disk_bytes=lambda _: (0, 0)).round()
+        with closing(Housekeeping(tmp_path, 0, [file], disk_bytes=lambda _: (0, 0))) as keeper:
+            keeper.round()
 
     assert foreign.exists()
 
@@ -159,6 +161,54 @@ def test_what_has_not_grown_is_not_synced_again(tmp_path, spool, monkeypatch):
         _round(keeper)
 
     assert [path for path in synced if path.endswith(".segment")] == [str(live)]
+
+
+def _calls(monkeypatch, name):
+    """The calls of a function of `os` that end in a segment's name, or have an open file."""
+    calls, real = [], getattr(os, name)
+
+    def noted(what, *rest, **named):
+        calls.extend([what] if isinstance(what, int) or str(what).endswith(".segment") else [])
+        return real(what, *rest, **named)
+
+    monkeypatch.setattr(os, name, noted)
+    return calls
+
+
+@pytest.mark.parametrize(("max_open", "opened_again"), [(100, 0), (5, 15)])
+def test_a_segment_that_may_grow_stays_open(tmp_path, spool, monkeypatch, max_open, opened_again):
+    """A round looks at one byte of it, and as many stay open as may."""
+    writers = [write_to(spool, f"service-{number}") for number in range(20)]
+    for writer in writers:
+        writer.append(log_line(1))
+    with (
+        closing(CheckpointFile(tmp_path / "positions", "played", Checkpoint())) as file,
+        closing(Housekeeping(tmp_path, 1 << 40, [file], disk_bytes=lambda _: PLENTY, max_open=max_open)) as keeper,
+    ):
+        file.rewrite()
+        for _ in range(3):  # asked whether they are final in rounds 2 and 3, 6, 10
+            keeper.round()
+        opened, read, statted = (_calls(monkeypatch, name) for name in ("open", "pread", "lstat"))
+        keeper.round()
+        assert (len(opened), len(read), statted) == (opened_again, 20, [])
+
+    for writer in writers:
+        writer.close()
+
+
+def test_what_is_final_costs_a_round_nothing(tmp_path, spool, monkeypatch):
+    """However many segments stay until the spool needs room."""
+    paths = _fill(spool)
+    with closing(_keeper(tmp_path, paths)) as keeper:
+        for _ in range(3):
+            keeper.round()
+        calls = [_calls(monkeypatch, name) for name in ("open", "pread", "fsync", "lstat", "stat")]
+        keeper.round()
+        for file in keeper._files:
+            file.close()
+
+    assert not any("segment" in str(each) for each in [*calls[0], *calls[3], *calls[4]])
+    assert calls[1] == []
 
 
 def test_what_cannot_be_done_is_reported(tmp_path, spool, caplog):

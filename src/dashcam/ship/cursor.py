@@ -90,6 +90,11 @@ class _Readers:
         found = self._open[segment.key] = (reader, LineExpander(reader.header))
         return found
 
+    def is_quiet(self, segment: _Segment) -> bool:
+        """Return whether a segment is open, and nothing stands behind what was read of it."""
+        found = self._open.get(segment.key)
+        return found is not None and not found[0].has_more(segment.mark.offset)
+
     def close(self, key: str) -> None:
         """Close one, if it is open."""
         if found := self._open.pop(key, None):
@@ -180,7 +185,13 @@ class SpoolCursor:
             self._marks[key] = self._marks[key]._replace(is_done=False)
             self._segments[key] = self._begun(key, path)
         self.obstacles = dict(self._listing.unreadable)
+        now_s = machine.monotonic()
         for segment in list(self._segments.values()):
+            if len(self._waiting) >= events:
+                break
+            # What has nothing new is most of what there is, and costs one look.
+            if now_s < segment.check_at_s and self._readers.is_quiet(segment):
+                continue
             while len(self._waiting) < events and self._read_on(segment):
                 pass
 
@@ -314,9 +325,9 @@ class SpoolCursor:
     def _has_become_final(self, segment: _Segment, reader: SegmentReader) -> bool:
         """Ask whether the writer is gone, if it was not asked a moment ago. What is final is then read to its end."""
         if (now_s := machine.monotonic()) >= segment.check_at_s:
-            segment.check_at_s = now_s + segment.pause_s
-            segment.pause_s = min(2 * segment.pause_s, max(self._final_check_s, MAX_FINAL_CHECK_S))
             segment.is_final = reader.is_final()
+            segment.check_at_s = 0.0 if segment.is_final else now_s + segment.pause_s
+            segment.pause_s = min(2 * segment.pause_s, max(self._final_check_s, MAX_FINAL_CHECK_S))
         return segment.is_final
 
     def _give_up(self, segment: _Segment, reason: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dashcam import machine
 from dashcam.ship.listing import read_header
+from dashcam.spool.reader import NO_DATA
 
 _log = logging.getLogger("dashcam.ship")
 
@@ -66,6 +67,6 @@ def has_grown(path: Path, offset: int) -> bool:
     """Return whether something was written behind an offset. Raises `OSError`."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        return os.pread(file, 1, offset) not in {b"", b"\0"}
+        return os.pread(file, 1, offset) not in NO_DATA
     finally:
         os.close(file)

@@ -1,19 +1,18 @@
 """The care of the spool, beside the routes: everything is brought to the disk, and room is made before it is needed."""
 
 import logging
-import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from pathlib import Path
 
 from dashcam import machine
 from dashcam.event import NS_PER_S
 from dashcam.ship.checkpoint import CheckpointFile
 from dashcam.ship.ended import has_grown
-from dashcam.ship.listing import SpoolListing, open_segment, read_header
+from dashcam.ship.listing import SpoolListing, read_header
 from dashcam.ship.pruned import Victim, load_pruned, remove
+from dashcam.ship.syncing import MAX_OPEN, SegmentSync
 from dashcam.spool.reader import orphaned_files
 from dashcam.spool.segment import SEGMENT_BYTES
 
@@ -31,24 +30,14 @@ def _free_and_total_bytes(folder: Path) -> tuple[int, int]:
     return usage.free, usage.total
 
 
-@dataclass(slots=True)
-class _Synced:
-    """A segment as it was synced last: the end of its data, and when to ask next whether it can still grow."""
-
-    end: int = -1
-    size_bytes: int = 0
-    is_final: bool = False
-    check_after: int = 1
-    rounds: int = 0
-
-
 class Housekeeping:
     """Looks after a spool, round by round. `troubles` has what a round could not do, with the reason.
 
-    Segments with lines that were held for less than `hold_s` seconds stay as long as there is room.
+    Segments with lines that were held for less than `hold_s` seconds stay as long as there is room. `max_open` segments
+    are kept open.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — what it works with
         self,
         folder: Path,
         limit_bytes: int,
@@ -56,6 +45,7 @@ class Housekeeping:
         *,
         disk_bytes: Callable[[Path], tuple[int, int]] = _free_and_total_bytes,
         hold_s: float = 0.0,
+        max_open: int = MAX_OPEN,
     ) -> None:
         self.troubles: dict[str, str] = {}
         self._folder = folder
@@ -63,15 +53,20 @@ class Housekeeping:
         self._files = files
         self._disk_bytes = disk_bytes
         self._listing = SpoolListing(folder / "spool")
-        self._synced: dict[str, _Synced] = {}
+        self._segments = SegmentSync(max_open)
         self._orphans_at_s = 0.0
         self._hold_s = hold_s
+        self._done: AbstractSet[str] = frozenset()
         self._done_since_s: dict[str, float] = {}
         self._has_finished = False
 
+    def close(self) -> None:
+        """Close the segments that are open."""
+        self._segments.close()
+
     def round(self) -> None:
         """Do all of it once. What fails is reported, kept in `troubles`, and tried again in the next round."""
-        self._listing.refresh()
+        self._refresh()
         self.troubles = {str(path): reason for path, reason in self._listing.unreadable.items()}
         steps = {"sync": self._sync, "checkpoints": self._sync_files, "room": self.make_room}
         if machine.monotonic() >= self._orphans_at_s:
@@ -85,33 +80,12 @@ class Housekeeping:
         for name, reason in self.troubles.items():
             _log.warning("%s: %s; nothing is lost, it is tried again", name, reason)
 
-    def _sync(self) -> None:
-        """Bring segments to the disk that have grown since the last round."""
-        paths = self._listing.paths
-        self._synced = {key: self._synced.get(key) or _Synced() for key in paths}
-        for key, synced in self._synced.items():
-            if not synced.is_final:
-                try:
-                    self._sync_segment(paths[key], synced)
-                except FileNotFoundError:
-                    continue
-                except OSError as fault:
-                    self.troubles[str(paths[key])] = fault.strerror or str(fault)
+    def _refresh(self) -> None:
+        if self._listing.refresh():
+            self._segments.take(self._listing.paths)
 
-    def _sync_segment(self, path: Path, synced: _Synced) -> None:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            has_grown = synced.end < 0 or os.pread(file, 1, synced.end) not in {b"", b"\0"}
-            if has_grown:
-                end = _end_of_data(file, max(synced.end, 0), os.fstat(file).st_size)
-                os.fsync(file)
-                synced.end = end
-        finally:
-            os.close(file)
-        synced.rounds = 0 if has_grown else synced.rounds + 1
-        if synced.rounds >= synced.check_after:
-            synced.check_after *= 2  # a quiet process is asked ever less often whether it is still there
-            synced.is_final, synced.size_bytes = _is_final(path), path.lstat().st_size
+    def _sync(self) -> None:
+        self.troubles |= self._segments.round()
 
     def _sync_files(self) -> None:
         for file in self._files:
@@ -119,19 +93,19 @@ class Housekeeping:
 
     def make_room(self) -> None:
         """Remove the oldest of the segments that all routes are done with, while they or the disk are too full."""
-        self._listing.refresh()
+        self._refresh()
         self._finish_removal()
         free, total = self._disk_bytes(self._folder)
         wanted = max(MIN_FREE_WANTED_BYTES, min(int(total * MIN_FREE_SHARE), MAX_FREE_WANTED_BYTES))
-        sizes = {key: self._size_bytes(key, path) for key, path in self._listing.paths.items()}
+        sizes = self._segments.sizes()
         done = set.intersection(*(file.done_segments() for file in self._files)) if self._files else set[str]()
         young = self._young(done) if self._hold_s else set[str]()
         used = sum(sizes.values())
         excess = max(used - self._limit_bytes, wanted - free)
         victims = self._choose(sizes, done - young, excess)
-        for service in {_service_of(key) for key in young}:
+        for segments in _by_service(sizes, young):
             gone = {victim.key for victim in victims}
-            own = {key for key in sizes.keys() - gone if _service_of(key) == service}
+            own = segments - gone
             excess = sum(sizes[key] for key in own) - int(MAX_HELD_SHARE * self._limit_bytes)
             lacking = wanted - free - sum(sizes[key] for key in gone)
             victims += self._choose(sizes, own & young, max(excess, lacking))
@@ -154,10 +128,11 @@ class Housekeeping:
 
         By the clock that never jumps: a shipper that was started anew holds them anew.
         """
-        now_s, former = machine.monotonic(), self._done_since_s
-        self._done_since_s = {
-            key: former.get(key, now_s) for key in done if key in former or any(f.left_held(key) for f in self._files)
-        }
+        now_s = machine.monotonic()
+        holding = {key for key in done - self._done if any(file.left_held(key) for file in self._files)}
+        self._done = done
+        kept = {key: since_s for key, since_s in self._done_since_s.items() if key in done}
+        self._done_since_s = dict.fromkeys(holding, now_s) | kept
         return {key for key, since_s in self._done_since_s.items() if now_s - since_s < self._hold_s}
 
     def _finish_removal(self) -> None:
@@ -166,15 +141,8 @@ class Housekeeping:
             for key in load_pruned(self._folder).last:
                 if key in self._listing.paths:
                     self._listing.paths[key].unlink(missing_ok=True)
-            self._listing.refresh()
+            self._refresh()
             self._has_finished = True
-
-    def _size_bytes(self, key: str, path: Path) -> int:
-        synced = self._synced.get(key)
-        try:
-            return synced.size_bytes if synced and synced.is_final else path.lstat().st_size
-        except FileNotFoundError:
-            return 0
 
     def _victim(self, key: str, path: Path) -> Victim | None:
         """Return a segment as one to remove.
@@ -201,24 +169,9 @@ class Housekeeping:
             path.unlink(missing_ok=True)
 
 
-def _service_of(key: str) -> str:
-    return key.rpartition("/")[0]
-
-
-def _is_final(path: Path) -> bool:
-    try:
-        with open_segment(path) as reader:
-            return reader.is_final()
-    except ValueError:
-        return True
-
-
-def _end_of_data(file: int, low: int, high: int) -> int:
-    """Return where the zeros of a segment begin: data fills it from the front, and holds none."""
-    while low < high:
-        middle = (low + high) // 2
-        if os.pread(file, 1, middle) in {b"", b"\0"}:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+def _by_service(segments: Iterable[str], some: Iterable[str]) -> Iterable[set[str]]:
+    """Return the segments of each service that has one of some."""
+    services: dict[str, set[str]] = {key.rpartition("/")[0]: set() for key in some}
+    for key in segments if services else ():
+        services.get(key.rpartition("/")[0], set()).add(key)
+    return services.values()

@@ -3,7 +3,7 @@
 import logging
 import resource
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from dashcam.spool.held import LEVELS
 
 MIN_OPEN = 8  # segments of a route
 MAX_DESCRIPTORS = 4096  # more would not make it faster
+SPARE_DESCRIPTORS = 96  # for the state, a store, connections
 JOIN_S = 0.2  # between two looks whether a route has ended
 
 _Begun = tuple[Pulse, Mapping[str, CheckpointFile], Mapping[str, Clips]]
@@ -70,7 +71,7 @@ def ship(
             for name, file in files.items()
         ]
         for route in routes:
-            route.max_open = _max_open(len(routes))
+            route.max_open = _max_open(len(routes))[0]
             route.is_audited = route.name in audited
         _log.info("ships to %s from %s", ", ".join(settings.routes), settings.dir)
         work = _Work(settings, routes, pulse, stopping)
@@ -111,10 +112,14 @@ def _clips(settings: Settings, files: Mapping[str, CheckpointFile]) -> Mapping[s
     return {}
 
 
-def _max_open(routes: int) -> int:
-    """Return how many segments each route may keep open: half of the descriptors that the process may have."""
+def _max_open(routes: int) -> tuple[int, int]:
+    """Return how many segments each route may keep open, and the housekeeping.
+
+    The routes have half of the descriptors that the process may have, the housekeeping the rest but for some to spare.
+    """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(MIN_OPEN, min(soft, MAX_DESCRIPTORS) // (2 * routes))
+    half = min(soft, MAX_DESCRIPTORS) // 2
+    return max(MIN_OPEN, half // routes), max(MIN_OPEN, half - SPARE_DESCRIPTORS)
 
 
 def _retried(step: Callable[[], _Begun], folder: Path, stopping: machine.Event) -> _Begun | None:
@@ -131,7 +136,9 @@ def _retried(step: Callable[[], _Begun], folder: Path, stopping: machine.Event) 
 
 
 def _housekeeping(settings: Settings, files: list[CheckpointFile]) -> Housekeeping:
-    return Housekeeping(settings.dir, settings.spool_limit_bytes // 2, files, hold_s=settings.hold_s)
+    return Housekeeping(
+        settings.dir, settings.spool_limit_bytes // 2, files, hold_s=settings.hold_s, max_open=_max_open(1)[1]
+    )
 
 
 class _Work:
@@ -183,15 +190,19 @@ class _Work:
     def _keep(self) -> None:
         """Do a round each interval, and one in the end: everything is on the disk then."""
         is_last = False
-        while not is_last:
-            began_s = machine.monotonic()
-            is_last = self._is_over.is_set()
-            self._housekeeping.round()
-            troubles = self._housekeeping.troubles | {
-                str(path): reason for route in self._routes for path, reason in route.obstacles.items()
-            }
-            try:
-                self._pulse.beat(troubles, is_alive=all(route.is_turning() for route in self._routes))
-            except OSError as fault:
-                _log.warning("the health check will fail: %s: %s", fault.filename, fault.strerror)
-            self._is_over.wait(max(0.0, began_s + self._interval_s - machine.monotonic()))
+        with closing(self._housekeeping):
+            while not is_last:
+                began_s = machine.monotonic()
+                is_last = self._is_over.is_set()
+                self._housekeeping.round()
+                self._beat()
+                self._is_over.wait(max(0.0, began_s + self._interval_s - machine.monotonic()))
+
+    def _beat(self) -> None:
+        troubles = self._housekeeping.troubles | {
+            str(path): reason for route in self._routes for path, reason in route.obstacles.items()
+        }
+        try:
+            self._pulse.beat(troubles, is_alive=all(route.is_turning() for route in self._routes))
+        except OSError as fault:
+            _log.warning("the health check will fail: %s: %s", fault.filename, fault.strerror)

@@ -10,10 +10,20 @@ from typing import NamedTuple, Self
 
 from dashcam.spool.line import is_line
 from dashcam.spool.lock import is_locked
-from dashcam.spool.segment import LINE_BYTES, MAX_SEGMENT_BYTES, SUFFIX, Header, decode_header, service_folder
+from dashcam.spool.segment import (
+    LINE_BYTES,
+    MAX_SEGMENT_BYTES,
+    OPEN,
+    SEALED_AT,
+    SUFFIX,
+    Header,
+    decode_header,
+    service_folder,
+)
 
 READ_BYTES = 2 * LINE_BYTES
 HEADER_BYTES = 4096  # most headers are much shorter
+NO_DATA = (b"", b"\0")  # a byte of a segment where nothing was written yet
 HALF_MADE_S = 60.0  # a segment is made in milliseconds; one without a name for so long has nobody to give it one
 
 
@@ -144,9 +154,15 @@ class SegmentReader:
 
     def is_final(self) -> bool:
         """Return whether nothing more will be written: the segment is sealed, or its writer is gone."""
-        if self.header.is_sealed or self.refresh().is_sealed:
+        if not self.header.is_sealed and os.pread(self._file, 1, SEALED_AT) != OPEN:
+            self.refresh()
+        if self.header.is_sealed:
             return True
         return not is_locked(self._file)
+
+    def has_more(self, offset: int) -> bool:
+        """Return whether anything stands behind an offset that was read up to."""
+        return os.pread(self._file, 1, offset) not in NO_DATA
 
     def sync(self) -> None:
         """Bring what was written so far from the kernel's memory to the disk."""
@@ -199,7 +215,7 @@ class SegmentReader:
             passage = self.read(passage.after, is_final=is_final)
 
     def _block(self, start: int, *, is_final: bool) -> bytes:
-        if not is_final and os.pread(self._file, 1, start) in {b"", b"\0"}:
+        if not is_final and os.pread(self._file, 1, start) in NO_DATA:
             return b""
         block = os.pread(self._file, READ_BYTES, start)
         zero = -1 if is_final else block.find(b"\0")
