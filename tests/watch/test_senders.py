@@ -2,17 +2,24 @@
 
 import json
 import socket
+import ssl
 import sys
 import threading
 from contextlib import contextmanager
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import quote
 
 import pytest
+import trustme
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 from dashcam.watch.notice import Notice, as_slack
 from dashcam.watch.rules import Notifier
 from dashcam.watch.senders import NotSentError, send
+
+from ..ports import free_port
 
 NOTICE = Notice(
     "abc123-firing",
@@ -115,6 +122,95 @@ def test_a_mail_brings_the_story():
     assert mail["To"] == "ops@example.com, dev@example.com"
     assert mail["Message-ID"] == "<abc123-firing@dashcam.invalid>"
     assert "a ``` b" in mail.get_payload()
+
+
+LOGIN = ("watch@example.com", "open sesame: 7/8")
+
+
+class Post:
+    """A post office that takes mails from one user alone."""
+
+    def __init__(self):
+        self.mails = []
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - as the library calls it
+        self.mails.append((session.ssl is not None, session.auth_data, message_from_bytes(envelope.content)))
+        return "250 OK"
+
+
+@contextmanager
+def post_office(certificate, *, is_tls):
+    """An SMTP server on a free port, with TLS from the beginning or by STARTTLS; gives its port and what it got."""
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(tls)
+    post = Post()
+
+    def admit(server, session, envelope, mechanism, auth):
+        given = (auth.login.decode(), auth.password.decode())
+        return AuthResult(success=given == LOGIN, auth_data=given[0], handled=given == LOGIN)
+
+    ways = {"ssl_context": tls} if is_tls else {"tls_context": tls, "require_starttls": True}
+    control = Controller(
+        post,
+        hostname="127.0.0.1",
+        port=free_port(),
+        authenticator=admit,
+        auth_required=True,
+        auth_require_tls=not is_tls,
+        **ways,
+    )
+    control.start()
+    try:
+        yield control.port, post.mails
+    finally:
+        control.stop()
+
+
+@pytest.fixture
+def authority(tmp_path, monkeypatch):
+    """A certificate authority that this machine trusts."""
+    found = trustme.CA()
+    found.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    return found
+
+
+@pytest.fixture
+def mail_over():
+    """Send the notice by mail, over a scheme."""
+
+    def over(port, scheme, password=LOGIN[1]):
+        user = f"{quote(LOGIN[0], safe='')}:{quote(password, safe='')}"
+        send(Notifier("post", "email", ("ops@example.com",), f"{scheme}://{user}@localhost:{port}"), NOTICE)
+
+    return over
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # with smtps it is there already
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_mail_goes_over_tls_with_a_login(authority, mail_over, scheme):
+    """By STARTTLS on an ordinary port, from the beginning with smtps; the user is who sends it."""
+    with post_office(authority.issue_cert("localhost"), is_tls=scheme == "smtps") as (port, mails):
+        mail_over(port, scheme)
+        with pytest.raises(NotSentError, match="SMTPAuthenticationError: it was refused") as fault:
+            mail_over(port, scheme, "wrong")
+
+    ((has_tls, user, mail),) = mails
+    assert (has_tls, user) == (scheme == "smtp", LOGIN[0])  # the server notes what STARTTLS began
+    assert (mail["From"], mail["To"]) == (LOGIN[0], "ops@example.com")
+    assert "wrong" not in str(fault.value)
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # with smtps it is there already
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_password_goes_to_no_stranger(authority, mail_over, scheme):
+    """A certificate of another authority, or for another name, ends the talk before the login."""
+    for stranger in (trustme.CA().issue_cert("localhost"), authority.issue_cert("mail.example.com")):
+        with post_office(stranger, is_tls=scheme == "smtps") as (port, mails):
+            with pytest.raises(NotSentError, match="SSLCertVerificationError"):
+                mail_over(port, scheme)
+
+            assert mails == []
 
 
 @pytest.mark.parametrize(

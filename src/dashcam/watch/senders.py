@@ -2,6 +2,7 @@
 
 import os
 import smtplib
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
@@ -76,13 +77,16 @@ def _run(command: tuple[str, ...], notice: Notice) -> None:
 
 def _mail(notifier: Notifier, notice: Notice) -> None:
     server = urlsplit(notifier.server)
-    is_tls = server.scheme == "smtps"
-    connect = smtplib.SMTP_SSL if is_tls else smtplib.SMTP
-    connection = connect(server.hostname or "", server.port or (465 if is_tls else 25), timeout=TIMEOUT_S)
+    host, tls = server.hostname or "", ssl.create_default_context()  # smtplib's own trusts any certificate
+    connection: smtplib.SMTP
+    if server.scheme == "smtps":
+        connection = smtplib.SMTP_SSL(host, server.port or 465, timeout=TIMEOUT_S, context=tls)
+    else:
+        connection = smtplib.SMTP(host, server.port or 25, timeout=TIMEOUT_S)
     try:
         if server.username:
-            if not is_tls:
-                connection.starttls()  # a password never goes in the clear
+            if server.scheme == "smtp":
+                connection.starttls(context=tls)  # a password never goes in the clear
             connection.login(unquote(server.username), unquote(server.password or ""))
         sender = unquote(server.username or "")
         connection.send_message(as_mail(notice, notifier.target, sender if "@" in sender else notifier.target[0]))
