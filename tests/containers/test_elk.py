@@ -76,6 +76,11 @@ def test_keys_have_their_rights_and_no_others(elk, ports):
     assert statuses("READER") == [403, 200, 403, 403, 403]
 
 
+def test_the_doctor_finds_all_well(elk):
+    """From the shipper's container, through fluentd, and back from Elasticsearch."""
+    elk.dashcam("doctor")
+
+
 @pytest.mark.parametrize("service", ["fluentd", "elasticsearch", "shipper"])
 def test_a_killed_container_loses_nothing(elk, table, request, service):
     """Its first process, from outside, under load."""

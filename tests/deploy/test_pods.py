@@ -3,22 +3,15 @@
 The shipper runs the command of the manifests and writes to a file, as to the log of its container.
 """
 
-import json
 import os
-import shlex
-import shutil
 import signal
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
-import pytest
-from ruamel.yaml import YAML
-
 from ..processes import until
+from .namespaces import NEEDED, stop
 
-SIDECAR = Path(__file__).parents[2] / "deploy" / "kubernetes" / "components" / "sidecar" / "shipper.yaml"
 SERVICE = textwrap.dedent(
     """
     import os, signal, sys, dashcam
@@ -28,209 +21,111 @@ SERVICE = textwrap.dedent(
     dashcam.init()
     log = dashcam.get_logger("pod")
     file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
-    number = int(os.pread(file, 20, 0) or 0)
+    number, padding, pause_every = int(os.pread(file, 20, 0) or 0), "x" * int(sys.argv[2]), int(sys.argv[3])
     while not stopping:
-        log.info("counted", number=number, padding="x" * 200)
+        log.info("counted", number=number, padding=padding)
         number += 1
         os.pwrite(file, b"%020d" % number, 0)
         signal.sigtimedwait([], 0.001)
+        if number % pause_every == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
     """
 )
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root, and unshare of util-linux, for namespaces"
-)
+pytestmark = NEEDED
 
 
-class Namespace:
-    """Programs in one network and mount namespace, with a spool that is a file system of its own or a folder."""
-
-    def __init__(self, folder, name, *, host_path=None, size="64m", limit="16MB"):
-        self.folder = folder / name
-        self.folder.mkdir()
-        self.spool = host_path or self.folder / "spool"
-        self.spool.mkdir(exist_ok=True)
-        self.environment = {
-            **os.environ,
-            "DASHCAM_DIR": str(self.spool),
-            "DASHCAM_SPOOL_LIMIT": limit,
-            "DASHCAM_CONSOLE": "off",
-            "LOG_BACKEND": "stdout",
-            "OTEL_SERVICE_NAME": name,
-            "OTEL_RESOURCE_ATTRIBUTES": f"service.instance.id={name}",
-            "PATH": f"{_program(folder)}:{os.environ['PATH']}",
-        }
-        mount = "" if host_path else f"mount -t tmpfs -o size={size} tmpfs {shlex.quote(str(self.spool))};"
-        script = f"ip link set lo up 2>/dev/null; {mount} echo ready; exec sleep infinity"
-        command = ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", script]
-        self._holder = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert self._holder.stdout.readline() == b"ready\n"
-        self._started = []
-
-    def run(self, *command, out=None):
-        """Start a program in it, in a group of its own."""
-        with (self.folder / (out or "ignored")).open("ab") as file:
-            inside = [*self._enter, *command]
-            process = subprocess.Popen(inside, env=self.environment, stdout=file, start_new_session=True)
-        self._started.append(process)
-        return process
-
-    def serve(self):
-        return self.run(sys.executable, "-c", SERVICE, str(self.folder / "count"))
-
-    def ship(self):
-        return self.run(*YAML(typ="safe").load(SIDECAR)[0]["value"]["command"], out="log")
-
-    @property
-    def _enter(self):
-        return ["nsenter", "--target", str(self._holder.pid), "--net", "--mount"]
-
-    def dropped(self):
-        """How many events it says it dropped."""
-        command = [*self._enter, "dashcam", "status", "--json"]
-        told = subprocess.run(command, env=self.environment, capture_output=True, check=False).stdout
-        return sum(json.loads(told)["dropped"].values())
-
-    @property
-    def count(self):
-        path = self.folder / "count"
-        return int(path.read_text() or 0) if path.exists() else 0
-
-    def end(self):
-        """As an eviction: whatever is still there goes, the spool of the pod too."""
-        for process in self._started:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if self._holder.returncode is None:
-            self._holder.kill()
-            self._holder.communicate()
+def serve(pod, *, padding=200, pause_every=1_000_000):
+    """Start a service that counts, from where it was; it stops itself for a pause."""
+    return pod.start(sys.executable, "-c", SERVICE, str(pod.folder / "count"), str(padding), str(pause_every))
 
 
-def _program(folder):
-    """A folder with the command `dashcam`."""
-    path = folder / "bin" / "dashcam"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m dashcam "$@"\n')
-    path.chmod(0o755)
-    return path.parent
+def count_of(pod):
+    """How far it got."""
+    path = pod.folder / "count"
+    return int(path.read_text() or 0) if path.exists() else 0
 
 
-@pytest.fixture
-def start(tmp_path):
-    """A function that makes a namespace."""
-    made = []
-
-    def make(name, **how):
-        made.append(Namespace(tmp_path, name, **how))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.end()
-
-
-def shipped(log, service):
-    """The numbers that arrived from a service; a kill may cut the last line of a shipper."""
-    numbers = set()
-    for line in log.read_bytes().splitlines():
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if event["service"]["name"] == service and "number" in event.get("labels", {}):
-            numbers.add(event["labels"]["number"])
-    return numbers
+def shipped(pod, service=""):
+    """The numbers that a shipper sent of a service, its own pod's unless another is named."""
+    return {
+        event["labels"]["number"]
+        for event in pod.shipped()
+        if event["service"]["name"] == (service or pod.folder.name) and "number" in event.get("labels", {})
+    }
 
 
 def count_up(pod, by):
-    wanted = pod.count + by
-    until(lambda: pod.count >= wanted, f"{by} more events")
-
-
-def stop(process):
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
+    wanted = count_of(pod) + by
+    until(lambda: count_of(pod) >= wanted, f"{by} more events")
 
 
 def test_an_evicted_pod_has_sent_everything(start):
     """The service ends first, then the sidecar, then the file system of both."""
     pod = start("cars")
-    shipper, service = pod.ship(), pod.serve()
+    shipper, service = pod.ship(), serve(pod)
     count_up(pod, 300)
 
     stop(service)
     stop(shipper)
     pod.end()
 
-    assert shipped(pod.folder / "log", "cars") >= set(range(pod.count))
-
-
-def test_a_rolling_update_loses_nothing(start):
-    """The new pod is there before the old one goes, each with a spool of its own."""
-    old, new = start("old"), start("new")
-    running = {pod: (pod.ship(), pod.serve()) for pod in (old, new)}
-    for pod in (old, new):
-        count_up(pod, 200)
-
-    for pod in (old, new):
-        shipper, service = running[pod]
-        stop(service)
-        stop(shipper)
-
-    for pod in (old, new):
-        assert shipped(pod.folder / "log", pod.folder.name) >= set(range(pod.count))
+    assert shipped(pod) >= set(range(count_of(pod)))
 
 
 def test_killed_containers_go_on_where_they_were(start):
     """Service and sidecar, with the emptyDir that outlives both."""
     pod = start("cars")
-    shipper, service = pod.ship(), pod.serve()
+    shipper, service = pod.ship(), serve(pod)
     for _ in range(2):
         count_up(pod, 200)
         os.killpg(service.pid, signal.SIGKILL)
         os.killpg(shipper.pid, signal.SIGKILL)
         service.wait()
         shipper.wait()
-        shipper, service = pod.ship(), pod.serve()
+        shipper, service = pod.ship(), serve(pod)
     count_up(pod, 100)
 
     stop(service)
     stop(shipper)
 
-    assert shipped(pod.folder / "log", "cars") >= set(range(pod.count))
+    assert shipped(pod) >= set(range(count_of(pod)))
 
 
 def test_a_small_empty_dir_is_enough(start):
-    """More is recorded than fits: delivered segments make room."""
-    pod = start("cars", size="12m", limit="4MB")
-    shipper, service = pod.ship(), pod.serve()
-    count_up(pod, 15_000)
+    """More is recorded than fits: delivered segments make room. The service waits for that now and then."""
+    pod = start("cars", size="12m", limit="4MB", DASHCAM_SYNC_INTERVAL="0.1")
+    shipper, service = pod.ship(), serve(pod, padding=8_000, pause_every=200)
+    for _ in range(8):  # 13 MB
+        until(lambda: Path(f"/proc/{service.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", "pause")
+        until(lambda: b'"number":%d,' % (count_of(pod) - 1) in pod.log[-50_000:], "delivery")
+        until(lambda: pod.spool_bytes() <= 2 << 20, "room")
+        os.killpg(service.pid, signal.SIGCONT)
 
     stop(service)
     stop(shipper)
 
-    assert shipped(pod.folder / "log", "cars") >= set(range(pod.count))
+    assert shipped(pod) >= set(range(count_of(pod)))
+    assert pod.dropped() == 0
 
 
 def test_a_full_empty_dir_stops_nobody_and_is_told(start):
     """While the shipper hangs the service goes on; what did not fit is counted, and the rest arrives."""
     pod = start("cars", size="3m")
-    shipper = pod.ship()
-    service = pod.serve()
+    shipper, service = pod.ship(), serve(pod, padding=8_000)
     count_up(pod, 100)
     os.killpg(shipper.pid, signal.SIGSTOP)
-    count_up(pod, 10_000)
-    full = pod.count
+    count_up(pod, 600)  # 5 MB
+    full = count_of(pod)
     os.killpg(shipper.pid, signal.SIGCONT)
-    until(lambda: max(shipped(pod.folder / "log", "cars")) > full, "events that fit again")
+    until(lambda: max(shipped(pod), default=0) > full, "events that fit again")
 
     stop(service)
     stop(shipper)
 
-    arrived, dropped = shipped(pod.folder / "log", "cars"), pod.dropped()
+    arrived, dropped = shipped(pod), pod.dropped()
     assert dropped > 0
-    assert len(arrived) + dropped == pod.count
+    assert len(arrived) + dropped == count_of(pod)
 
 
 def test_the_node_s_shipper_sends_what_pods_left(start, tmp_path):
@@ -238,7 +133,7 @@ def test_the_node_s_shipper_sends_what_pods_left(start, tmp_path):
     folder = tmp_path / "node-folder"
     node, first, second = (start(name, host_path=folder) for name in ("node", "first", "second"))
     shipper = node.ship()
-    services = {pod: pod.serve() for pod in (first, second)}
+    services = {pod: serve(pod) for pod in (first, second)}
     for pod in services:
         count_up(pod, 200)
 
@@ -249,4 +144,4 @@ def test_the_node_s_shipper_sends_what_pods_left(start, tmp_path):
     stop(shipper)
 
     for pod in (first, second):
-        assert shipped(node.folder / "log", pod.folder.name) >= set(range(pod.count))
+        assert shipped(node, pod.folder.name) >= set(range(count_of(pod)))
