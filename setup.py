@@ -13,6 +13,12 @@ NAMES = (
 )
 setup(
     ext_modules=[
-        Extension(f"dashcam.{name.replace('/', '.')}", [f"src/dashcam/{name}.c"], optional=True) for name in NAMES
+        Extension(
+            f"dashcam.{name.replace('/', '.')}",
+            [f"src/dashcam/{name}.c"],
+            depends=["src/dashcam/record/_grams.h"] if name == "record/_words" else [],
+            optional=True,
+        )
+        for name in NAMES
     ]
 )

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import dashcam
@@ -39,9 +39,9 @@ def compiled():
 
 @pytest.fixture(scope="module")
 def searches():
-    """The search in Python, and the one in C."""
+    """The search in Python, and those in C: as this processor can, and as any processor can."""
     module = pytest.importorskip("dashcam.record._words", reason=_MISSING, exc_type=ImportError)
-    return PythonSearch(WORDS), module.Search(WORDS)
+    return PythonSearch(WORDS), module.Search(WORDS), module.Search(WORDS, False)
 
 
 signs = st.sampled_from(
@@ -52,8 +52,8 @@ texts = st.lists(pieces, max_size=9).map("".join)
 
 
 def _agree(searches, data, start=0):
-    slow, fast = searches
-    return slow.find(data, start) == fast.find(data, start) and slow.in_json(data) == fast.in_json(data)
+    found, is_found = {each.find(data, start) for each in searches}, {each.in_json(data) for each in searches}
+    return len(found) == len(is_found) == 1
 
 
 @pytest.mark.fuzz
@@ -62,6 +62,28 @@ def test_any_text(searches, text, start):
     """The first word of one search is the first word of the other, in a text and in JSON."""
     assert _agree(searches, text.encode(), start)
     assert _agree(searches, orjson.dumps({text: text, "a": [text, 1]}), start)
+
+
+@pytest.mark.fuzz
+@given(st.lists(texts | st.text(alphabet="adeiknoprstwy -_", max_size=40), min_size=3, max_size=12).map("".join))
+def test_a_long_text(searches, text):
+    """A word within one block of 32 bytes, across two, and beside others that begin before it and end behind it."""
+    assert _agree(searches, text.encode())
+
+
+named_words = st.text(alphabet="abkey_-=:/.", min_size=3, max_size=32).filter(lambda word: word.strip())
+
+
+@pytest.mark.fuzz
+@given(st.lists(st.tuples(named_words, st.integers(0, 5)), min_size=1, max_size=40), st.data())
+def test_any_words(searches, words, data):
+    """The same of words that nobody has chosen: many share their letters."""
+    pieces = st.sampled_from([word for word, _ in words]) | st.sampled_from(" =:ab@1")
+    text = "".join(data.draw(st.lists(pieces, max_size=12))).encode()
+    is_named_once = len({word.lower() for word, _ in words}) == len(words)
+    assume(is_named_once)
+
+    assert _agree([PythonSearch(words), type(searches[1])(words), type(searches[1])(words, False)], text)
 
 
 @pytest.mark.fuzz

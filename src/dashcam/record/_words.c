@@ -3,31 +3,30 @@
    The module is optional: without a compiler, PythonSearch in secret_words.py does the same, more slowly.
    tests/record/test_speedups.py compares the two; names and rules are the same in both.
 
-   Every word has a bit for its first three letters and, as only every second place is looked at, one for the three from
-   the second letter on. Where the bit of a place is set, the words that begin there are compared in full. */
+   Where a word's gram can be (_grams.h), the words that have it are compared in full, and their neighbours looked at. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <stdint.h>
 #include <string.h>
+
+#include "_grams.h"
 
 enum { NAME, WEAK_NAME, TOKEN, ADDRESS, SCHEME, ANYWHERE };
 enum { MAX_NAME = 48, MAX_SKIPPED = 16, MAX_ADDRESS = 512, MAX_PROSE = 64, MAX_RUN = 100, MIN_RUN = 6, MIN_TOKEN = 8 };
-enum { MAX_WORDS = 4000, BUCKETS = 1024 };
-
-typedef unsigned char byte;
+enum { MAX_WORDS = 4000, MAX_LETTERS = 32, BUCKETS = 1024, NO_SET = 255 };
 
 typedef struct {
-    byte letters[32];
-    byte length, kind;
-    short next; /* in its bucket, longest first; -1 at the end */
+    byte letters[MAX_LETTERS];
+    byte length, kind, gram, set; /* where its gram begins, and the gram's set */
+    float share; /* of the places in a text that may have the gram */
+    short next_by_start, next_by_gram; /* in its bucket, of those that begin alike the longest first; -1 at the end */
 } Word;
 
 typedef struct {
     PyObject_HEAD
-    uint64_t bits[1024];   /* of the first three letters, and of those that may be met before them */
-    uint64_t starts[1024]; /* of the first three letters alone */
-    short buckets[BUCKETS];
+    Grams grams;
+    uint64_t starts[1024]; /* of the first three letters of each word */
+    short by_start[BUCKETS], by_gram[BUCKETS];
     Word *words;
 } Search;
 
@@ -85,9 +84,9 @@ has_user(const Text *text, Py_ssize_t begin)
 {
     for (Py_ssize_t i = begin; i < begin + MAX_ADDRESS && i < text->length; i++) {
         byte c = text->data[i];
-        if (c == '@' || starts_with(text, i, "%40") || starts_with(text, i, "%2540"))
+        if (c == '@' || (c == '%' && (starts_with(text, i, "%40") || starts_with(text, i, "%2540"))))
             return 1;
-        if (is_blank(c) || is_one_of(c, "\"'<>"))
+        if (is_blank(c) || c == '"' || c == '\'' || c == '<' || c == '>')
             return 0;
     }
     return 0;
@@ -251,31 +250,16 @@ is_allowed(const Text *text, Py_ssize_t begin, Py_ssize_t end, int kind)
     return 1;
 }
 
-/* Of three letters in lower case: the product leaves out what is above them. */
-static uint32_t
-hash(uint32_t letters)
+static int
+is_at(const Word *word, const Text *text, Py_ssize_t begin)
 {
-    return letters * 0x9E377900u >> 16;
-}
-
-static uint32_t
-letters_at(const byte *place)
-{
-    return 0x202020u | (uint32_t)place[0] | (uint32_t)place[1] << 8 | (uint32_t)place[2] << 16;
-}
-
-static unsigned
-bit(const uint64_t *bits, uint32_t letters)
-{
-    uint32_t h = hash(letters);
-    return (unsigned)(bits[h >> 6] >> (h & 63) & 1);
-}
-
-static void
-set_bit(uint64_t *bits, uint32_t letters)
-{
-    uint32_t h = hash(letters);
-    bits[h >> 6] |= (uint64_t)1 << (h & 63);
+    if (begin + word->length > text->length)
+        return 0;
+    int i = 0;
+    while (i < word->length
+           && (word->kind == TOKEN ? text->data[begin + i] : lower(text->data[begin + i])) == word->letters[i])
+        i++;
+    return i == word->length && is_allowed(text, begin, begin + word->length, word->kind);
 }
 
 static const Word *
@@ -283,54 +267,51 @@ word_at(const Search *search, const Text *text, Py_ssize_t begin)
 {
     if (begin + 3 > text->length || !bit(search->starts, letters_at(text->data + begin)))
         return NULL;
-    short which = search->buckets[hash(letters_at(text->data + begin)) % BUCKETS];
-    for (; which >= 0; which = search->words[which].next) {
+    short which = search->by_start[hash(letters_at(text->data + begin)) % BUCKETS];
+    for (; which >= 0; which = search->words[which].next_by_start)
+        if (is_at(&search->words[which], text, begin))
+            return &search->words[which];
+    return NULL;
+}
+
+static int
+has_word_around(const Search *search, const Text *text, Py_ssize_t start, Py_ssize_t place)
+{
+    short which = search->by_gram[hash(letters_at(text->data + place)) % BUCKETS];
+    for (; which >= 0; which = search->words[which].next_by_gram) {
         const Word *word = &search->words[which];
-        if (begin + word->length > text->length)
-            continue;
-        int i = 0;
-        while (i < word->length
-               && (word->kind == TOKEN ? text->data[begin + i] : lower(text->data[begin + i])) == word->letters[i])
-            i++;
-        if (i == word->length && is_allowed(text, begin, begin + word->length, word->kind))
-            return word;
+        Py_ssize_t begin = place - word->gram;
+        if (begin >= start && (text->data[begin] | 0x20) == (word->letters[0] | 0x20) && is_at(word, text, begin))
+            return 1;
     }
-    return NULL;
+    return 0;
 }
 
-static const Word *
-first_word(const Search *search, const Text *text, Py_ssize_t from, Py_ssize_t to, Py_ssize_t *begin)
+static uint32_t
+block_at(const Search *search, const Text *text, Py_ssize_t place)
 {
-    for (*begin = from; *begin < to; ++*begin) {
-        const Word *word = word_at(search, text, *begin);
-        if (word != NULL)
-            return word;
-    }
-    return NULL;
+    if (place + BLOCK_BYTES <= text->length)
+        return search->grams.candidates(&search->grams, text->data + place);
+    byte rest[BLOCK_BYTES] = {0};
+    memcpy(rest, text->data + place, (size_t)(text->length - place));
+    return search->grams.candidates(&search->grams, rest);
 }
 
-static const Word *
-next_word(const Search *search, const Text *text, Py_ssize_t start, Py_ssize_t *begin)
+/* The place of the first gram of a word that is there; -1 if there is none. */
+static Py_ssize_t
+first_gram(const Search *search, const Text *text, Py_ssize_t start)
 {
-    Py_ssize_t place = start;
-    for (; place + 10 <= text->length; place += 8) {
-        const byte *p = text->data + place;
-        uint64_t eight = 0x2020202020202020u; /* one load, on most machines; in lower case */
-        for (int i = 0; i < 8; i++)
-            eight |= (uint64_t)p[i] << 8 * i;
-        unsigned a = bit(search->bits, (uint32_t)eight), b = bit(search->bits, (uint32_t)(eight >> 16));
-        unsigned c = bit(search->bits, (uint32_t)(eight >> 32)), d = bit(search->bits, letters_at(p + 6));
-        if (!(a | b | c | d))
-            continue;
-        unsigned hits = a | b << 1 | c << 2 | d << 3;
-        for (Py_ssize_t hit = place; hits; hit += 2, hits >>= 1)
-            if (hits & 1) { /* of the word that begins here, or of a neighbour */
-                const Word *word = first_word(search, text, hit > start ? hit - 1 : hit, hit + 2, begin);
-                if (word != NULL)
-                    return word;
-            }
+    for (Py_ssize_t block = start; block + 3 <= text->length; block += BLOCK) {
+        Py_ssize_t place = block;
+        for (uint32_t hits = block_at(search, text, block); hits != 0; hits >>= 1, place++) {
+            int skipped = __builtin_ctz(hits);
+            hits >>= skipped;
+            place += skipped;
+            if (place + 3 <= text->length && has_word_around(search, text, start, place))
+                return place;
+        }
     }
-    return first_word(search, text, place > start ? place - 1 : place, text->length, begin);
+    return -1;
 }
 
 static PyObject *
@@ -344,10 +325,15 @@ find(Search *self, PyObject *const *arguments, Py_ssize_t count)
     if (start == -1 && PyErr_Occurred())
         return NULL;
     Text text = {(const byte *)PyBytes_AS_STRING(arguments[0]), PyBytes_GET_SIZE(arguments[0]), 0};
-    const Word *word = next_word(self, &text, start < 0 ? 0 : start, &begin);
-    if (word == NULL)
-        Py_RETURN_NONE;
-    return Py_BuildValue("nni", begin, begin + word->length, (int)word->kind);
+    start = start < 0 ? 0 : start;
+    Py_ssize_t gram = first_gram(self, &text, start);
+    /* Another word can begin before that gram's, and have its own behind it. */
+    for (begin = gram > start + MAX_LETTERS ? gram - MAX_LETTERS : start; begin <= gram; begin++) {
+        const Word *word = word_at(self, &text, begin);
+        if (word != NULL)
+            return Py_BuildValue("nni", begin, begin + word->length, (int)word->kind);
+    }
+    Py_RETURN_NONE;
 }
 
 static PyObject *
@@ -357,28 +343,115 @@ in_json(Search *self, PyObject *body)
         PyErr_SetString(PyExc_TypeError, "in_json takes bytes");
         return NULL;
     }
-    Py_ssize_t begin;
     Text text = {(const byte *)PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), 1};
-    return PyBool_FromLong(next_word(self, &text, 0, &begin) != NULL);
+    return PyBool_FromLong(first_gram(self, &text, 0) >= 0);
+}
+
+static int
+gram_length(const Word *word)
+{
+    return word->length < GRAM ? word->length : GRAM;
+}
+
+/* A word whose gram has these letters, or NULL; one that has a set, if that is asked for. */
+static const Word *
+word_of_gram(const Search *search, const byte *gram, int count, int with_set)
+{
+    short which = search->by_gram[hash(letters_at(gram)) % BUCKETS];
+    for (; which >= 0; which = search->words[which].next_by_gram) {
+        const Word *word = &search->words[which];
+        int i = 0;
+        while (i < count && lower(word->letters[word->gram + i]) == lower(gram[i]))
+            i++;
+        if (i == count && gram_length(word) == count && (!with_set || word->set != NO_SET))
+            return word;
+    }
+    return NULL;
+}
+
+/* The gram of a word: one that another word has too, else the rarest. */
+static void
+choose_gram(Search *search, Word *word)
+{
+    int count = gram_length(word), is_shared = 0;
+    word->set = NO_SET;
+    word->share = 2;
+    for (int at = 0; at + count <= word->length && !is_shared; at++) {
+        float share = share_of_letters(word->letters + at, count);
+        is_shared = word_of_gram(search, word->letters + at, count, 0) != NULL;
+        if (is_shared || share < word->share) {
+            word->share = share;
+            word->gram = (byte)at;
+        }
+    }
 }
 
 static void
-add_word(Search *search, short which)
+link_by_gram(Search *search, Word *word)
 {
-    Word *word = &search->words[which];
+    choose_gram(search, word);
+    word->next_by_gram = -1;
+    short *link = &search->by_gram[hash(letters_at(word->letters + word->gram)) % BUCKETS];
+    while (*link >= 0)
+        link = &search->words[*link].next_by_gram;
+    *link = (short)(word - search->words);
+}
+
+static void
+add_to_set(Search *search, Word *word)
+{
+    const byte *gram = word->letters + word->gram;
+    int length = gram_length(word), is_exact = word->kind == TOKEN;
+    const Word *other = word_of_gram(search, gram, length, 1);
+    word->set = other != NULL ? other->set : (byte)best_set(&search->grams, gram, length, is_exact);
+    add_gram(&search->grams, word->set, gram, length, is_exact);
+}
+
+static void
+link_by_start(Search *search, Word *word)
+{
     uint32_t first = letters_at(word->letters);
     set_bit(search->starts, first);
-    set_bit(search->bits, first);
-    if (word->length > 3)
-        set_bit(search->bits, letters_at(word->letters + 1));
-    else /* two of three letters decide; any may stand before them */
-        for (uint32_t before = 0; before < 256; before++)
-            set_bit(search->bits, 0x20u | before | first << 8);
-    short *link = &search->buckets[hash(first) % BUCKETS];
+    short *link = &search->by_start[hash(first) % BUCKETS];
     while (*link >= 0 && search->words[*link].length >= word->length)
-        link = &search->words[*link].next;
-    word->next = *link;
-    *link = which;
+        link = &search->words[*link].next_by_start;
+    word->next_by_start = *link;
+    *link = (short)(word - search->words);
+}
+
+static int
+compare_lengths(const void *one, const void *other)
+{
+    const Word *a = *(Word *const *)one, *b = *(Word *const *)other;
+    return a->length != b->length ? a->length - b->length : (a > b) - (a < b);
+}
+
+static int
+compare_shares(const void *one, const void *other)
+{
+    float a = (*(Word *const *)one)->share, b = (*(Word *const *)other)->share;
+    return (a < b) - (a > b);
+}
+
+/* Short words first: longer ones that hold them share their gram. Then the grams that are met most: the sets are empty. */
+static int
+add_words(Search *search, Py_ssize_t count)
+{
+    Word **sorted = PyMem_New(Word *, (size_t)count + 1);
+    if (sorted == NULL)
+        return 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        sorted[i] = &search->words[i];
+        link_by_start(search, sorted[i]);
+    }
+    qsort(sorted, (size_t)count, sizeof *sorted, compare_lengths);
+    for (Py_ssize_t i = 0; i < count; i++)
+        link_by_gram(search, sorted[i]);
+    qsort(sorted, (size_t)count, sizeof *sorted, compare_shares);
+    for (Py_ssize_t i = 0; i < count; i++)
+        add_to_set(search, sorted[i]);
+    PyMem_Free(sorted);
+    return 1;
 }
 
 static int
@@ -393,7 +466,7 @@ take_word(Word *word, PyObject *item)
     }
     if (!PyArg_ParseTuple(item, "s#i", &letters, &length, &kind))
         return 0;
-    if (length < 3 || length > (Py_ssize_t)sizeof word->letters || kind < NAME || kind > ANYWHERE) {
+    if (length < 3 || length > MAX_LETTERS || kind < NAME || kind > ANYWHERE) {
         PyErr_SetString(PyExc_ValueError, "a word has 3 to 32 letters and a kind");
         return 0;
     }
@@ -408,7 +481,8 @@ static PyObject *
 new_search(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords))
 {
     PyObject *given;
-    if (!PyArg_ParseTuple(arguments, "O", &given))
+    int with_vectors = 1;
+    if (!PyArg_ParseTuple(arguments, "O|p", &given, &with_vectors))
         return NULL;
     PyObject *items = PySequence_Fast(given, "words are a sequence of pairs");
     if (items == NULL)
@@ -422,16 +496,17 @@ new_search(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords
         Py_XDECREF(search);
         return count > MAX_WORDS ? PyErr_Format(PyExc_ValueError, "too many words") : PyErr_NoMemory();
     }
-    memset(search->buckets, -1, sizeof search->buckets);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (!take_word(&search->words[i], PySequence_Fast_GET_ITEM(items, i))) {
-            Py_DECREF(items);
-            Py_DECREF(search);
-            return NULL;
-        }
-        add_word(search, (short)i);
-    }
+    choose_candidates(&search->grams, with_vectors);
+    memset(search->by_start, -1, sizeof search->by_start);
+    memset(search->by_gram, -1, sizeof search->by_gram);
+    int is_taken = 1;
+    for (Py_ssize_t i = 0; is_taken && i < count; i++)
+        is_taken = take_word(&search->words[i], PySequence_Fast_GET_ITEM(items, i));
     Py_DECREF(items);
+    if (!is_taken || !add_words(search, count)) {
+        Py_DECREF(search);
+        return is_taken ? PyErr_NoMemory() : NULL;
+    }
     return (PyObject *)search;
 }
 
