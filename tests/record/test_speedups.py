@@ -41,7 +41,7 @@ def compiled():
 def searches():
     """The search in Python, and those in C: as this processor can, and as any processor can."""
     module = pytest.importorskip("dashcam.record._words", reason=_MISSING, exc_type=ImportError)
-    return PythonSearch(WORDS), module.Search(WORDS), module.Search(WORDS, False)
+    return PythonSearch(WORDS), module.Search(WORDS), module.Search(WORDS, with_vectors=False)
 
 
 signs = st.sampled_from(
@@ -82,8 +82,9 @@ def test_any_words(searches, words, data):
     text = "".join(data.draw(st.lists(pieces, max_size=12))).encode()
     is_named_once = len({word.lower() for word, _ in words}) == len(words)
     assume(is_named_once)
+    in_c = type(searches[1])
 
-    assert _agree([PythonSearch(words), type(searches[1])(words), type(searches[1])(words, False)], text)
+    assert _agree([PythonSearch(words), in_c(words), in_c(words, with_vectors=False)], text)
 
 
 @pytest.mark.fuzz

@@ -478,11 +478,12 @@ take_word(Word *word, PyObject *item)
 }
 
 static PyObject *
-new_search(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords))
+new_search(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
+    static char *names[] = {"", "with_vectors", NULL};
     PyObject *given;
     int with_vectors = 1;
-    if (!PyArg_ParseTuple(arguments, "O|p", &given, &with_vectors))
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|$p", names, &given, &with_vectors))
         return NULL;
     PyObject *items = PySequence_Fast(given, "words are a sequence of pairs");
     if (items == NULL)

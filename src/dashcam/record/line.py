@@ -79,11 +79,12 @@ def _with_tags(body: bytes) -> bytes:
 def _mask(body: bytes, document: dict[str, Any]) -> bytes:
     """Return the JSON of a call with its secrets masked."""
     # Most secrets are a text with a name of its own; a value that became a text is not asked for it again.
-    labels = document.get("labels", {}) if MENDED not in body else {}
-    if named := {
-        name: replacement_of(value) for name, value in labels.items() if type(value) is str and is_secret(name, value)
-    }:
-        body = dumps(document | {"labels": labels | named})
+    labels, named = document.get("labels", {}) if MENDED not in body else {}, {}
+    for name, value in labels.items():
+        if type(value) is str and is_secret(name, value):
+            named[name] = replacement_of(value)
+    if named:
+        body = dumps({"message": document["message"], "labels": labels | named})
         if not masking.has_word(body):
             return body
     masked_body = orjson.dumps(mask_value(orjson.loads(body.replace(MENDED, b""))))

@@ -165,7 +165,7 @@ def is_secret(name: str, value: object) -> bool:
     >>> is_secret("db_password", "hunter2"), is_secret("max_tokens", 512)
     (True, False)
     """
-    if value is None or isinstance(value, bool) or (named := _named(name)) is None:
+    if (named := _named(name)) is None or value is None or isinstance(value, bool):
         return False
     if _allow.patterns and isinstance(value, str) and _is_allowed_value(value.encode("utf-8", "replace")):
         return False

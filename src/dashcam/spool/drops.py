@@ -39,11 +39,6 @@ class DropCounts:
         self._flush_at_s = 0.0
         self._took_s = (0.0, 0.0, 0.0)
 
-    def prepare(self) -> None:
-        """Make the file while there is room."""
-        with suppress(OSError):  # then there is none; what is dropped is counted elsewhere
-            _change(self._folder / NAME, self._folder, lambda counts: counts)
-
     def add(self, reason: str) -> None:
         """Count an event; it is written at once, unless writing is slow, as it is on a full disk of some kinds."""
         self._pending[reason] += 1
@@ -68,20 +63,24 @@ class DropCounts:
         self._pending += pending
 
     def take(self) -> Mapping[str, int]:
-        """Return the counts and set them to zero: from here on a header has them."""
+        """Return the counts and set them to zero: from here on a header has them.
+
+        Makes the file, too, while there is room.
+        """
         taken, self._pending = self._pending, Counter()
 
         def empty(counts: dict[str, int]) -> dict[str, int]:
             taken.update(counts)
             return {}
 
+        with suppress(OSError):  # there is no room: what is dropped is counted elsewhere
+            _change(self._folder / NAME, self._folder, empty)
         elsewhere = _path_elsewhere(self._folder)
-        for path in (self._folder / NAME, elsewhere):
-            with suppress(OSError):  # it is not there, or stays as it is
-                if path.exists():
-                    _change(path, self._folder, empty)
-        with suppress(OSError):  # as a rule there is none
-            elsewhere.unlink()
+        if elsewhere.exists():
+            with suppress(OSError):  # it stays as it is
+                _change(elsewhere, self._folder, empty)
+            with suppress(OSError):
+                elsewhere.unlink()
         return taken
 
 

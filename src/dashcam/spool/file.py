@@ -30,7 +30,8 @@ except ImportError:  # there was no compiler to make it
 
 FIRST_BYTES = 64 << 10  # of a new file: a short process leaves a small one
 FILE_MODE = 0o640  # the group's members may ship; the mode does not depend on the process's umask
-ZEROS_BYTES = 256 << 10  # at once; of 2 MB the kernel makes one huge page, and may look 5 ms for it
+# At once; of 2 MB the kernel makes one huge page, and may look 5 ms for it. Nobody writes them: they take no memory.
+_ZEROS = memoryview(bytes(256 << 10))
 _FLAGS = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _NOT_MAPPABLE = {errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
@@ -189,6 +190,5 @@ class SegmentFile:
 def _write_zeros(file: int, start: int, end: int) -> None:
     # Written zeros, not `posix_fallocate`: pages that are in memory already cost a third of those a line must wait for.
     # A full disk shows here as an error, not in the middle of a line.
-    zeros = memoryview(bytes(min(end - start, ZEROS_BYTES)))
     while start < end:
-        start += os.pwrite(file, zeros[: end - start], start)
+        start += os.pwrite(file, _ZEROS[: end - start], start)

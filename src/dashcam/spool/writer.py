@@ -183,7 +183,6 @@ class Writer:
         if current:
             self._trouble = current.seal()
             self._dropped = dict.fromkeys(DROP_REASONS, 0)
-        self._drops.prepare()
         for reason, dropped in self._drops.take().items():
             if new.set_dropped(reason, dropped):
                 self._dropped[reason] = dropped
