@@ -8,80 +8,84 @@ import re
 from typing import Final
 
 from dashcam.record import secret_values as values
+from dashcam.record.lazy_pattern import lazy_pattern
 from dashcam.record.secret_words import MAX_NAME_BYTES, OAUTH_CODES, USER_OPTIONS
 
 Span = tuple[int, int]
 
-_HEAD = re.compile(rb"[\w-]*\Z")
-_ASSIGNMENT = re.compile(
+_HEAD = lazy_pattern(rb"[\w-]*\Z")
+_ASSIGNMENT = lazy_pattern(
     rb"(?P<tail>(?:\w|-(?!>)){0,48})(?P<between>(?:[\s\"'`)\]*]|\\.){0,16})"
     rb"(?P<sign>={1,3}>?|:=|:(?!:)|(?<=[\s\"'`])->(?=\s)|,|\()?(?P<blank>(?:\s?[|>][+-]?(?=\s{0,8}\n))?\s{0,8})",
     re.DOTALL,
 )
 # Up to the quote it began with: `password=…`, `"password": "…"`, `\"password\": \"…`, `b'password': b'…`.
-_QUOTED = re.compile(rb"[bBrRuUfF]{0,2}(?P<quote>\\*[\"'`])(?P<value>(?:\\.|[^\\\n])*?)(?=(?P=quote)|\n|\Z)", re.DOTALL)
-_BARE = re.compile(rb"(?P<value>(?:(?i:bearer|basic|digest|token|negotiate|apikey)[ \t]+)?[^\s\"'&,;]+)")
+_QUOTED = lazy_pattern(
+    rb"[bBrRuUfF]{0,2}(?P<quote>\\*[\"'`])(?P<value>(?:\\.|[^\\\n])*?)(?=(?P=quote)|\n|\Z)", re.DOTALL
+)
+_BARE = lazy_pattern(rb"(?P<value>(?:(?i:bearer|basic|digest|token|negotiate|apikey)[ \t]+)?[^\s\"'&,;]+)")
 _COOKIE = rb"(?:[\w!#$%&*.^|~+-]+=(?:\\*\"[^\"\n\\]*\\*\"|[^\s\"',;]*)|[^\s\"',;=]+)"
-_COOKIES = re.compile(rb"(?P<value>%b(?:;[ ]?%b)*)" % (_COOKIE, _COOKIE))
-_CREDENTIALS = re.compile(
+_COOKIES = lazy_pattern(rb"(?P<value>%b(?:;[ ]?%b)*)" % (_COOKIE, _COOKIE))
+_CREDENTIALS = lazy_pattern(
     rb"(?P<value>(?i:digest|aws4-|oauth|hawk|signature|mac\b|scram)[\w-]*[ \t]+[^\n\"']*(?:\"[^\"\n]*\"[^\n\"']*)*"
     rb"|(?:[A-Za-z][\w-]{1,30}[ \t]+)?[^\s\"',;]+)"
 )
-_BRACKET = re.compile(rb"[\[\](){}]|(?P<quote>\\*[\"'])(?:\\.|[^\\])*?(?P=quote)", re.DOTALL)
-_STRING = re.compile(rb"(?P<quote>\\*[\"'])(?P<value>(?:\\.|[^\\])*?)(?P=quote)", re.DOTALL)
+_BRACKET = lazy_pattern(rb"[\[\](){}]|(?P<quote>\\*[\"'])(?:\\.|[^\\])*?(?P=quote)", re.DOTALL)
+_STRING = lazy_pattern(rb"(?P<quote>\\*[\"'])(?P<value>(?:\\.|[^\\])*?)(?P=quote)", re.DOTALL)
 _MAX_CONTAINER_BYTES = 4_000
 _MAX_DEPTH = 4  # deeper ones are masked to their limit, so none is looked at more often than that
-_COLON = re.compile(rb"\s*:")
-_XML = re.compile(rb"[\w.-]{0,48}(?:\s[^<>]{0,200})?>(?:<!\[CDATA\[)?(?P<value>[^<]{1,2000}?)(?=\]\]>|<|\Z)")
-_PLIST = re.compile(rb"[\w.-]{0,48}</\w{1,20}>\s{0,20}<(?:string|value)[^<>]{0,80}>(?P<value>[^<]{1,2000})")
-_COLUMNS = re.compile(rb"(?:\s?,[\w\" ]{1,200})?\)=\((?P<value>[^()\n]{1,2000})")
-_SQL = re.compile(rb"\s{1,4}(?:by\s)?\\*'(?P<value>[^'\n]{1,2000}?)(?=\\*')", re.IGNORECASE)
-_OPTION = re.compile(rb"[\\\"']{0,4}[,\s]{1,4}\\*(?P<value>(?<=[\"'\\])[^\"'\n\\]{1,2000}|[^\s\"'&,;-][^\s\"'&,;]*)")
-_OPTION_QUOTED = re.compile(rb"[\\\"']{0,4}[,\s]{1,4}\\*[\"'](?P<value>[^\"'\n\\]{1,2000})")
-_PROSE = re.compile(
+_COLON = lazy_pattern(rb"\s*:")
+_XML = lazy_pattern(rb"[\w.-]{0,48}(?:\s[^<>]{0,200})?>(?:<!\[CDATA\[)?(?P<value>[^<]{1,2000}?)(?=\]\]>|<|\Z)")
+_PLIST = lazy_pattern(rb"[\w.-]{0,48}</\w{1,20}>\s{0,20}<(?:string|value)[^<>]{0,80}>(?P<value>[^<]{1,2000})")
+_COLUMNS = lazy_pattern(rb"(?:\s?,[\w\" ]{1,200})?\)=\((?P<value>[^()\n]{1,2000})")
+_SQL = lazy_pattern(rb"\s{1,4}(?:by\s)?\\*'(?P<value>[^'\n]{1,2000}?)(?=\\*')", re.IGNORECASE)
+_SQL_FUNCTION = lazy_pattern(rb"\s?\(\\*'(?P<value>[^'\n]{1,2000}?)(?=\\*')")
+_OPTION = lazy_pattern(rb"[\\\"']{0,4}[,\s]{1,4}\\*(?P<value>(?<=[\"'\\])[^\"'\n\\]{1,2000}|[^\s\"'&,;-][^\s\"'&,;]*)")
+_OPTION_QUOTED = lazy_pattern(rb"[\\\"']{0,4}[,\s]{1,4}\\*[\"'](?P<value>[^\"'\n\\]{1,2000})")
+_PROSE = lazy_pattern(
     rb"\s{1,4}(?P<verb>(?:is|was|code|of|code is):?\s{1,4})?(?P<value>[^\s\"'`,;()]{4,200})", re.IGNORECASE
 )
-_SAID = re.compile(rb"\s{1,4}(?:is|was):? \\*(?P<quote>[\"'`])(?P<value>[^\"'`\\\n]{1,200})\\*(?P=quote)")
-_IN_BRACKETS = re.compile(rb"\s{1,2}\(\\{0,3}[\"'`]?(?P<value>[!#-&*-\[\]-_a-~]{5,60})\\{0,3}[\"'`]?\)")
-_USER_OPTION = re.compile(
+_SAID = lazy_pattern(rb"\s{1,4}(?:is|was):? \\*(?P<quote>[\"'`])(?P<value>[^\"'`\\\n]{1,200})\\*(?P=quote)")
+_IN_BRACKETS = lazy_pattern(rb"\s{1,2}\(\\{0,3}[\"'`]?(?P<value>[!#-&*-\[\]-_a-~]{5,60})\\{0,3}[\"'`]?\)")
+_USER_OPTION = lazy_pattern(
     rb"(?P<between>[\\\"']{0,4}[=,\s]?\s{0,4}\\{0,3}(?P<quote>[\"'])?)(?:[^\s:\"'\\/=,-][^\s:\"'\\/=,]{0,64})?:"
     rb"(?P<value>(?(quote)[^\"'\\\n]{1,400}|(?!/)[^\s\"'\\]{1,400}))"
 )
-_CURL = re.compile(rb"(?i:\bcurl\b)")
-_OAUTH_CODE = re.compile(rb"(?P<value>[^\s&\"'#<>\\]{6,1000})(?P<rest>[^\s\"'<>]{0,400})")
-_CALLBACK = re.compile(rb"(?:callback|/cb)/?\?[^\s?]{0,400}\Z|[?&]state=[^\s?]{0,400}\Z", re.IGNORECASE)
-_NAME_VALUE = re.compile(
+_CURL = lazy_pattern(rb"(?i:\bcurl\b)")
+_OAUTH_CODE = lazy_pattern(rb"(?P<value>[^\s&\"'#<>\\]{6,1000})(?P<rest>[^\s\"'<>]{0,400})")
+_CALLBACK = lazy_pattern(rb"(?:callback|/cb)/?\?[^\s?]{0,400}\Z|[?&]state=[^\s?]{0,400}\Z", re.IGNORECASE)
+_NAME_VALUE = lazy_pattern(
     rb"\\*[\"']\s{0,4},?\s{0,4}\\*[\"']?value\\*[\"']?\s{0,4}[=:]\s{0,4}\\*[\"'](?P<value>(?:[^\"'\\\n]|\\[^\"'])*)",
     re.IGNORECASE,
 )
-_USER = re.compile(
+_USER = lazy_pattern(
     rb"(?P<value>[^\s/?#\"'<>]*[^\s/?#\"'<>:]|[^\s/@:\[\"'<>]*:(?!\d{1,5}(?:[/?#]|\Z))[^\s\"'<>@]{1,400})@(?=\S)"
 )
-_SCHEME = re.compile(rb"\s{1,8}(?P<value>[\w.~+/=-]{6,})")
-_ODD_WORD = re.compile(rb"\d|[a-z][A-Z]|.{20}")
-_PEM = re.compile(
+_SCHEME = lazy_pattern(rb"\s{1,8}(?P<value>[\w.~+/=-]{6,})")
+_ODD_WORD = lazy_pattern(rb"\d|[a-z][A-Z]|.{20}")
+_PEM = lazy_pattern(
     rb"(?i:-{2,5} ?begin)[A-Z0-9 +_]{1,40}PRIVATE[ +_]KEY(?:[ +_]BLOCK)?[ ]?-{4,5}(?P<value>.+?)(?=-{4,5} ?END|\Z)",
     re.DOTALL,
 )
-_PUTTY = re.compile(
+_PUTTY = lazy_pattern(
     rb"-file.{0,4000}?private-lines:[ ]?\d{1,3}(?P<value>.+?)(?=private-mac|\Z)", re.IGNORECASE | re.DOTALL
 )
-_IDENTIFIED = re.compile(
+_IDENTIFIED = lazy_pattern(
     rb"\s{1,4}(?:with\s{1,4}\S{1,40}\s{1,4})?(?:by|as)\s{1,4}(?:password\s{1,4})?\\*['\"](?P<value>[^'\"\\\n]{1,2000})",
     re.IGNORECASE,
 )
-_COOKIE_OBJECT = re.compile(rb"\s{1,4}[\w.-]{1,100}=(?P<value>[^\s>;,]{1,4000})")
+_COOKIE_OBJECT = lazy_pattern(rb"\s{1,4}[\w.-]{1,100}=(?P<value>[^\s>;,]{1,4000})")
 # A parser's token, a file, the resource name of a secret.
-_SAYS_OTHERWISE = re.compile(
+_SAYS_OTHERWISE = lazy_pattern(
     rb"(?i:(?:unexpected|syntax|expected|next|current|last|lexer|parse|eof|illegal|unknown|near|invalid)[ _-]?token"
     rb"|/etc/passwd|arn:aws[\w-]{0,20}:secretsmanager:[\w-]{0,20}:\d{0,12}:secret)\Z"
 )
-_PLURAL = re.compile(rb"(?i:s(?:[_-].*)?)\Z")
-_PATH = re.compile(rb"[/~.]|[A-Za-z]:\\|[A-Za-z]:/|%2[fF]")
-_IDENTIFIER = re.compile(rb"[A-Za-z_]+")
-_IS_HEADER = re.compile(rb"(?i:-|authorization|cookie)")
-_PASSWORD = re.compile(rb"(?i:passw(?:or)?d|pwd|passphrase)\Z")
-_SPEAKS = re.compile(rb"(?i:secret|cookie|credential|auth|code)")
+_PLURAL = lazy_pattern(rb"(?i:s(?:[_-].*)?)\Z")
+_PATH = lazy_pattern(rb"[/~.]|[A-Za-z]:\\|[A-Za-z]:/|%2[fF]")
+_IDENTIFIER = lazy_pattern(rb"[A-Za-z_]+")
+_IS_HEADER = lazy_pattern(rb"(?i:-|authorization|cookie)")
+_PASSWORD = lazy_pattern(rb"(?i:passw(?:or)?d|pwd|passphrase)\Z")
+_SPEAKS = lazy_pattern(rb"(?i:secret|cookie|credential|auth|code)")
 
 
 class Name:
@@ -226,7 +230,7 @@ def _of_option(name: Name) -> Span | None:
 
 
 def _in_sql(name: Name) -> Span | None:
-    if match := re.compile(rb"\s?\(\\*'(?P<value>[^'\n]{1,2000}?)(?=\\*')").match(name.data, name.end):
+    if match := _SQL_FUNCTION.match(name.data, name.end):
         return match.span("value") if name.is_secret(match["value"]) else None
     match = _SQL.match(name.data, name.end)
     if match is None or not name.is_secret(match["value"]):
@@ -305,10 +309,10 @@ def oauth_code(data: bytes, begin: int, end: int) -> Span | None:
     return match.span("value") if is_code else None
 
 
-_INSERT = re.compile(
+_INSERT = lazy_pattern(
     rb"\s{1,8}[\w.\"`\[\]\\]{1,100}\s{0,8}\((?P<columns>[^()]{1,2000})\)\s{0,8}VALUES\s{0,8}(?=\()", re.IGNORECASE
 )
-_SQL_PART = re.compile(
+_SQL_PART = lazy_pattern(
     rb"[eEnN]?\\*'(?P<value>(?:[^'\\\n]|''|\\[^'\n])*)\\*'|\\*\"(?P<other>[^\"\\\n]*)\\*\""
     rb"|[(),;]|(?i:insert|replace) "  # of the next statement
 )

@@ -3,8 +3,9 @@
 The prefixes are those that gitleaks and detect-secrets agree on, and some that only one of them has.
 """
 
-import re
 from typing import Final
+
+from dashcam.record.lazy_pattern import lazy_pattern
 
 _W = r"[\w-]"
 
@@ -74,7 +75,7 @@ TOKENS: Final = (
     (("ntn_",), r"ntn_[A-Za-z0-9]{30,}"),
 )
 PREFIXES: Final = tuple(prefix for prefixes, _ in TOKENS for prefix in prefixes)
-_BY_PREFIX = {prefix: re.compile(pattern.encode()) for prefixes, pattern in TOKENS for prefix in prefixes}
+_BY_PREFIX = {prefix: lazy_pattern(pattern.encode()) for prefixes, pattern in TOKENS for prefix in prefixes}
 
 
 def token_at(data: bytes, begin: int, end: int) -> tuple[int, int] | None:

@@ -1,10 +1,11 @@
 """Values that are not secrets, though their name says so: flags, counts, prose, code."""
 
-import re
 from typing import Final
 
+from dashcam.record.lazy_pattern import lazy_pattern
+
 # Of a name: what is said about a secret, and what only sounds like one.
-_HARMLESS_NAME = re.compile(
+_HARMLESS_NAME = lazy_pattern(
     rb"""(?x)
     (?i:
         (?:secretar|tokeni[sz]|passwordless|cookiecutter|secretion)
@@ -25,7 +26,7 @@ _FLAG = rb"true|false|yes|no|on|off|none|null|nil|undefined|nan|empty|unset|n/?a
 _TYPE = rb"str|string|int|integer|float|number|bool|boolean|bytes|text|any|object|array|list|dict|char|varchar|uuid"
 _TYPE += rb"|secretstr|optional|file|env|vault|bearer|basic|digest|oauth2?|jwt"
 # Of a whole value: what stands for one.
-_PLACEHOLDER = re.compile(
+_PLACEHOLDER = lazy_pattern(
     rb"""(?xi)
     (?: [^0-9a-z\x80-\xff]* | \*{2,}[0-9a-f]{0,32} | x{3,} | \.{2,} | \xe2\x80\xa6 | (?:\xe2\x80\xa2){2,} | -+ | _+ | \?
       | <[a-z][\w\ :.-]*> | \[[a-z\ _-]+\] | ![a-z]+ | (?:var)?char\(\d+\)
@@ -38,8 +39,8 @@ _PLACEHOLDER = re.compile(
     % (_FLAG, _TYPE)
 )
 MAX_PLACEHOLDER_BYTES = 200
-_NUMBER = re.compile(rb"[+-]?\d[\d.,_:/]*(?:[kKmMgG]i?[bB]?|%|ms|s)?")
-_CODE = re.compile(
+_NUMBER = lazy_pattern(rb"[+-]?\d[\d.,_:/]*(?:[kKmMgG]i?[bB]?|%|ms|s)?")
+_CODE = lazy_pattern(
     rb"(?:self|cls|os|settings|config|request|req|res|app|args|env|ctx|process|flask|current_app|kwargs|options|opts"
     rb"|params|data|user|form|body|context|this|secrets|getpass)\b[.\[]|[A-Za-z_][A-Za-z_.]*\(|await |new |lambda\b"
 )
@@ -56,13 +57,13 @@ _PROSE: Final = frozenset(
     present none nothing something ended bad good expired revoked rejected failed rotated refreshed denied accepted
     option flag argument parameter switch""".split()
 )
-_PARTICIPLE = re.compile(rb"[a-z]{2,}(?:ed|ing)")
-_ENCODED = re.compile(rb"[\w.+/=%~-]+")
-_ALGORITHM = re.compile(
+_PARTICIPLE = lazy_pattern(rb"[a-z]{2,}(?:ed|ing)")
+_ENCODED = lazy_pattern(rb"[\w.+/=%~-]+")
+_ALGORITHM = lazy_pattern(
     rb"(?i)(?:argon2(?:id?|d)?|pbkdf2|scrypt|sha-?\d+|md5|[hrep]s\d{3}|ed25519|aes\d*|rsa\d*|base64|oauth2|v\d)\b.*"
 )
-_WORD = re.compile(rb"[A-Za-z][a-z'\xe2\x80\x99-]*")
-_SAYS = re.compile(
+_WORD = lazy_pattern(rb"[A-Za-z][a-z'\xe2\x80\x99-]*")
+_SAYS = lazy_pattern(
     rb"(?i)\b(?:is|are|was|must|may|should|cannot|can't|has|have|not|no|required|invalid|expired|too|field|please|wrong)\b"
 )
 
