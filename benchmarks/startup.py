@@ -1,7 +1,8 @@
 """What Dashcam adds to the start of a process, and how long a look-up takes as one: milliseconds of CPU, and memory.
 
 Each way is a process of its own, and they take turns: Python alone; with `import dashcam`; Flask alone; Flask with
-`init_app`; `dashcam --version`, and `dashcam trace` of a request in a small local store.
+`init_app`; `dashcam --version`, and `dashcam trace` of a request in a small local store. Modules are compiled before,
+as they are from the second start of an installation on, even if PYTHONDONTWRITEBYTECODE says otherwise.
 
     python -m benchmarks.startup [--quick]
 """
@@ -51,6 +52,7 @@ def main():
     print_machine("flask", "opentelemetry-sdk")
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"DASHCAM_DIR": folder, "DASHCAM_CONSOLE": "off", "LOG_BACKEND": "local"}
+        environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{folder}/bytecode"}
         subprocess.run([sys.executable, "-c", RECORD], env=environment, check=True)
         subprocess.run([sys.executable, "-m", "dashcam", "ship", "--drain"], env=environment, check=True)
         figures = interleave(rounds, {way: partial(measure, each, environment) for way, each in WAYS.items()})
