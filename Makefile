@@ -36,7 +36,7 @@ chaos: venv
 	done
 
 # What docs/reliability.md publishes, as long as is asked for: each prints a table, and writes JSON beside it.
-.PHONY: simulation soak cuts kills damage
+.PHONY: simulation soak cuts kills clips damage
 simulation: venv
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) --from $(or $(FROM),0) --jobs $(or $(JOBS),1) --report simulation.json
 
@@ -50,6 +50,10 @@ cuts: venv
 
 kills: venv
 	$(BIN)/python -m tests.kills --kills $(or $(KILLS),5000) --report kills.json
+
+# The DEBUG lines of failed requests through kills: a million requests and a thousand kills take about half an hour.
+clips: venv
+	$(BIN)/python -m tests.kills.clips --requests $(or $(REQUESTS),1000000) --kills $(or $(KILLS),1000) --report clips.json
 
 damage: venv
 	$(BIN)/python -m tests.damage --segments $(or $(SEGMENTS),8192) --report damage.json

@@ -4,6 +4,7 @@ As a program: a service that answers requests from a number on. Before and after
 a kill leaves behind what it had begun.
 """
 
+import itertools
 import os
 import random
 import re
@@ -65,8 +66,8 @@ def serve(spool, service, first, last, notes):
 class Traffic:
     """The processes of one run below a folder."""
 
-    def __init__(self, folder, requests):
-        self.folder, self.requests = folder, requests
+    def __init__(self, folder, requests, kills):
+        self.folder, self.requests, self._wanted = folder, requests, kills
         self.interrupted = set()
         self.kills = Counter()
         self._environment = os.environ | {
@@ -79,12 +80,22 @@ class Traffic:
         }
         self._processes = {name: self._start(name) for name in ("cars", "parts", "shipper")}
 
-    def _notes(self, name):
+    def _note(self, name):
+        """Return what a service noted last: it answers one request after the other."""
         path = self.folder / f"{name}.notes"
-        return path.read_text().split() if path.exists() else []
+        if not path.exists():
+            return "-0"
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 40))
+            return (file.read().split() or [b"-0"])[-1].decode()
 
     def _begun(self, name):
-        return max((int(note[1:]) for note in self._notes(name)), default=-1)
+        note = self._note(name)
+        return -1 if note == "-0" else int(note[1:])
+
+    def answered(self):
+        """Return how many requests both services have begun."""
+        return min(self._begun(name) for name in ("cars", "parts")) + 1
 
     def _start(self, name):
         if name == "shipper":
@@ -94,15 +105,20 @@ class Traffic:
             command += [str(self._begun(name) + 1), str(self.requests), str(self.folder / f"{name}.notes")]
         return subprocess.Popen(command, env=self._environment, stderr=subprocess.DEVNULL)
 
-    def run(self, kills, seed=1):
-        """Have every request answered, with so many kills meanwhile; then ship what is left."""
-        rng = random.Random(seed)
-        until_s = time.monotonic() + DEADLINE_S + kills
+    def run(self, show=lambda: None, seed=1):
+        """Have every request answered, with the kills spread over them; then ship what is left.
+
+        `show` is called now and then.
+        """
+        rng, kills = random.Random(seed), self._wanted
+        victims = itertools.cycle(["cars", "parts", "shipper"])
+        until_s = time.monotonic() + DEADLINE_S + kills + self.requests / 100
         while any(self._is_working(name) for name in ("cars", "parts")):
             assert time.monotonic() < until_s, "the requests were not answered in time"
             time.sleep(rng.uniform(0.02, 0.2))
-            if self.kills.total() < kills:
-                self._kill(rng.choice(["cars", "parts", "shipper"]))
+            show()
+            if self.kills.total() <= self.answered() * kills / self.requests:
+                self._kill(next(victims))
         while self.kills.total() < kills:
             time.sleep(rng.uniform(0.2, 0.8))
             self._kill("shipper")
@@ -120,9 +136,9 @@ class Traffic:
             process.wait()
             self.kills[name] += 1
             if name != "shipper":
-                notes = self._notes(name)
-                if notes and notes[-1].startswith("+"):
-                    self.interrupted.add(int(notes[-1][1:]))
+                note = self._note(name)
+                if note.startswith("+"):
+                    self.interrupted.add(int(note[1:]))
             self._processes[name] = self._start(name)
 
     def stop(self):
