@@ -239,6 +239,23 @@ def test_what_waits_stays(tmp_path):
     assert _account(tmp_path)["waiting"] == 2200
 
 
+def test_a_verdict_that_comes_too_late_for_the_shipper_before(tmp_path):
+    """What a shipper saw go is known to the one after it, whatever of the note a kill has cut off."""
+    _many_segments(tmp_path, "parts")
+    with holding_route(tmp_path, Kept()) as route:
+        route.run(is_drain=True)
+        Housekeeping(tmp_path, 0, [route.file], disk_bytes=lambda _: (1 << 40, 1 << 40)).make_room()
+        route._clips.forget({})
+    with (tmp_path / "clips" / "played.gone").open("ab") as torn:
+        torn.write(b"torn")
+    write_to(tmp_path / "spool").append(served_line(9000, "golf-3", 500))
+
+    drain(tmp_path, Kept())
+
+    assert load_clips(tmp_path, "played").clips["golf-3"].expired == 10
+    assert _account(tmp_path)["expired"] == 2000
+
+
 def test_a_verdict_that_comes_too_late_is_reported(tmp_path, caplog):
     """With how many lines are gone, and why."""
     _many_segments(tmp_path, "parts")
@@ -329,6 +346,21 @@ def test_slow_requests_are_kept(tmp_path):
     assert [(e["message"], e["event"]["reason"]) for e in backend.events if e["log.level"] == "debug"] == [
         ("1", "slow")
     ]
+
+
+def test_what_is_usual_is_known_after_a_restart(tmp_path):
+    """A shipper that follows another does not learn anew what a route takes."""
+    writer = write_to(tmp_path / "spool")
+    for number in range(200):
+        writer.append(_slow(number, 1_000_000))
+    drain(tmp_path, Kept(), DASHCAM_CLIP_SLOWER="3x")
+    writer.append(call_line(300, "debug", "golf-300", "late"))
+    writer.append(_slow(300, 9_000_000))
+    backend = Kept()
+
+    drain(tmp_path, backend, DASHCAM_CLIP_SLOWER="3x")
+
+    assert _calls(backend) == ["late"]
 
 
 def test_slow_is_another_thing_for_each_route(tmp_path):

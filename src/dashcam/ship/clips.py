@@ -18,10 +18,11 @@ from dashcam import machine
 from dashcam.event import NS_PER_S, EncodedEvent
 from dashcam.settings import Settings
 from dashcam.ship.checkpoint import CheckpointFile, SegmentOffset
-from dashcam.ship.clip_journal import Clip, ClipJournal
+from dashcam.ship.clip_journal import FOLDER, Clip, ClipJournal
 from dashcam.ship.holding import HeldLine, Holding, Place
 from dashcam.ship.kept_events import announce, history, with_reason
 from dashcam.ship.listing import open_segment
+from dashcam.ship.usual import load_usual, save_usual
 from dashcam.ship.verdicts import TELLING, Rules, Verdicts
 from dashcam.spool.held import HeldLines
 from dashcam.spool.line import LEVEL_AT, LineExpander, level_at, time_of
@@ -30,6 +31,7 @@ from dashcam.spool.segment import Header
 
 ASKED_S = 0.5  # between two looks for what somebody asked for by hand
 NOTE_S = 1.0  # between two notes of what came with clips, and of what is held
+NOTE_USUAL_S = 60.0  # between two notes of what requests usually take: a kill costs no more than that
 TURN_S = 0.02  # of looking for held lines at once, before the shipping goes on
 
 _log = logging.getLogger("dashcam.ship")
@@ -52,8 +54,10 @@ class Clips:
         self._before_ns = int(settings.clip_before_s * NS_PER_S)
         self._limit_bytes = settings.spool_limit_bytes
         self._file = file
-        self._holding = Holding(file)
-        self._verdicts = Verdicts(Rules.of(settings), settings.hold_s)
+        folder = settings.dir / FOLDER
+        self._holding = Holding(file, folder / f"{file.route}.gone")
+        self._usual = folder / f"{file.route}.usual"
+        self._verdicts = Verdicts(Rules.of(settings), settings.hold_s, load_usual(self._usual))
         self._journal = ClipJournal(settings.dir, file.route)
         self._totals = replace(self._journal.state.totals)
         self._before = replace(self._totals)
@@ -66,6 +70,7 @@ class Clips:
         self._told: deque[str] = deque()
         self._news: list[tuple[str, EncodedEvent]] = []
         self._asked_at_s = self._noted_at_s = 0.0
+        self._noted_usual_at_s = machine.monotonic()
         self._resume(settings.hold_s)
 
     def _resume(self, hold_s: float) -> None:
@@ -86,9 +91,10 @@ class Clips:
         self._journal.rewrite()
 
     def close(self) -> None:
-        """Note the sums, and close the journal."""
+        """Note the sums and what is usual, and close the journal."""
         try:
             self._note()
+            self._note_usual()
         except OSError as fault:
             _log.warning("%s: %s", fault.filename, fault.strerror)
         self._journal.close()
@@ -198,6 +204,16 @@ class Clips:
         if self._changed or self._totals != self._journal.state.totals:
             self._journal.append([*self._changed.values(), replace(self._totals)])
             self._changed.clear()
+        if self._noted_at_s > self._noted_usual_at_s + NOTE_USUAL_S:
+            self._note_usual()
+
+    def _note_usual(self) -> None:
+        self._noted_usual_at_s = machine.monotonic()
+        try:
+            if self._verdicts.usual:
+                save_usual(self._usual, self._verdicts.usual)
+        except OSError as fault:  # it is no reason to send nothing
+            _log.warning("%s: %s", fault.filename, fault.strerror)
 
     def take(self, paths: Mapping[str, Path], most: int) -> list[KeptEvent]:
         """Return held events of clips, as many as are found in a moment."""

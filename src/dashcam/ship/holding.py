@@ -4,9 +4,7 @@ A part is a quarter of a megabyte, and for each request in it the index has ten 
 their segments. What is read is checked line by line, so the index may name a part too many, and never one too few.
 """
 
-import struct
-from array import array
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,16 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dashcam.ship.checkpoint import CheckpointFile
+from dashcam.ship.gone import Gone, hash_of, lines_in, record_of
 from dashcam.ship.listing import open_segment
 from dashcam.spool.held import as_one_run, count_requests, is_below, level_of, request_of
 from dashcam.spool.line import time_of
 from dashcam.spool.reader import HeldRun, Position, SegmentReader
 
 PART_BYTES = 256 << 10
-MAX_GONE = 200_000  # requests in parts that are gone: how many lines each had there is still known
-
-_HASH = struct.Struct("q")
-_MAX_COUNT = 0xFFFF
 
 
 class HeldLine(NamedTuple):
@@ -38,32 +33,24 @@ class HeldLine(NamedTuple):
 class _Part:
     """A part of a segment: where it begins and ends, since when, and the requests with the number of their lines.
 
-    When nothing more comes, only the hashes of the requests are kept.
+    When nothing more comes, only ten bytes of each request are kept.
     """
 
     begin: int
     end: int
     since_ns: int
     requests: Counter[bytes] = field(default_factory=Counter)
-    hashes: bytes = b""
-    counts: "array[int]" = field(default_factory=lambda: array("H"))
+    records: bytes = b""
 
     def freeze(self) -> None:
-        """Keep the hashes alone."""
+        """Keep the records alone."""
         if self.requests:
-            self.hashes = array("q", map(hash, self.requests)).tobytes()
-            self.counts = array("H", (min(count, _MAX_COUNT) for count in self.requests.values()))
+            self.records = b"".join(record_of(request, lines) for request, lines in self.requests.items())
             self.requests.clear()
 
     def count(self, request: bytes) -> int:
         """Return how many lines of a request it may hold."""
-        if self.requests:
-            return self.requests[request]
-        wanted, at = _HASH.pack(hash(request)), -1
-        while (at := self.hashes.find(wanted, at + 1)) >= 0:
-            if at % _HASH.size == 0:
-                return self.counts[at // _HASH.size]
-        return 0
+        return self.requests[request] if self.requests else lines_in(self.records, hash_of(request))
 
 
 class Place(NamedTuple):
@@ -77,12 +64,11 @@ class Place(NamedTuple):
 class Holding:
     """The held lines of one route, and the processes that wrote them, by segment. Not for use by several threads."""
 
-    def __init__(self, file: CheckpointFile) -> None:
+    def __init__(self, file: CheckpointFile, gone: Path) -> None:
         self._file = file
+        self._gone = Gone(gone)
         self._parts: dict[str, list[_Part]] = {}
         self.pids: dict[str, int] = {}
-        self._gone: deque[_Part] = deque()
-        self._gone_requests = 0
         # What a shipper before this one had read: it is indexed little by little.
         self._unread = {key: mark.offset for key, mark in file.checkpoint.marks.items() if mark.held}
 
@@ -152,7 +138,7 @@ class Holding:
 
     def expired(self, request: bytes) -> int:
         """Return how many lines of a request are known to have gone with their segments."""
-        return sum(part.count(request) for part in self._gone)
+        return self._gone.lines_of(request)
 
     def since_ns(self) -> int:
         """Return when the oldest line was recorded that is held; 0 without any."""
@@ -162,12 +148,10 @@ class Holding:
         """Forget the segments that are gone, but for a while not how many lines each request had in them."""
         for segment in [each for each in self._parts if each not in paths]:
             self.pids.pop(segment, None)
-            for part in self._parts.pop(segment):
+            parts = self._parts.pop(segment)
+            for part in parts:
                 part.freeze()
-                self._gone.append(part)
-                self._gone_requests += len(part.counts)
-        while self._gone_requests > MAX_GONE:
-            self._gone_requests -= len(self._gone.popleft().counts)
+            self._gone.add(part.records for part in parts)
 
 
 def runs_between(reader: SegmentReader, begin: int, end: int) -> Iterator[HeldRun]:

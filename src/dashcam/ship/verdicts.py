@@ -6,7 +6,6 @@ What is remembered is bounded: the requests that were kept lately, a histogram f
 import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from math import log2
 from typing import Any, NamedTuple
 
 import orjson
@@ -14,13 +13,12 @@ import orjson
 from dashcam import machine
 from dashcam.event import EncodedEvent
 from dashcam.settings import Settings, Slower
+from dashcam.ship.usual import Durations, Usual
 from dashcam.spool.held import request_of
 from dashcam.spool.line import KEEP_HEAD, level_at
 
 MAX_KEPT = 20_000  # requests whose further lines are shipped at once
 MAX_ROUTES = 1_000  # of which the durations are remembered
-MIN_REQUESTS = 100  # of a route, before some of them count as slow
-MAX_REQUESTS = 10_000  # then each counts half, so that a route may become faster or slower
 
 _ERRORS = (b',"log.level":"error"', b',"log.level":"critical"')
 _SERVED = b',"processor":{"event":"transaction"}'
@@ -61,17 +59,18 @@ class Rules:
 class Verdicts:
     """The engine: `judge` lines; `kept` are the requests kept lately.
 
-    `left_out` counts those beyond the budget, `refused` the headers without a valid signature.
+    `left_out` counts those beyond the budget, `refused` the headers without a valid signature. `usual` is what the
+    requests of each route take.
     """
 
-    def __init__(self, rules: Rules, hold_s: float) -> None:
+    def __init__(self, rules: Rules, hold_s: float, usual: Usual | None = None) -> None:
         self.left_out = self.refused = 0
         self.kept: OrderedDict[bytes, Kept] = OrderedDict()
         self._rules = rules
         self._hold_s = hold_s
         self._budget = float(rules.clips_per_minute)
         self._counted_at_s = machine.monotonic()
-        self._durations: OrderedDict[str, _Durations] = OrderedDict()
+        self.usual: Usual = usual if usual and rules.slower.times else OrderedDict()
         self._looks_at_all = bool(rules.baseline or rules.slower.seconds or rules.slower.times)
 
     def judge(self, service: str, line: bytes) -> Verdict | None:
@@ -125,10 +124,10 @@ class Verdicts:
         slower = self._rules.slower
         if not slower.times:
             return bool(slower.seconds) and duration_ns > slower.seconds * 1e9
-        known = self._durations.setdefault(route, _Durations())
-        self._durations.move_to_end(route)
-        if len(self._durations) > MAX_ROUTES:
-            self._durations.popitem(last=False)
+        known = self.usual.setdefault(route, Durations())
+        self.usual.move_to_end(route)
+        if len(self.usual) > MAX_ROUTES:
+            self.usual.popitem(last=False)
         p99_ns = known.p99_ns()
         known.add(duration_ns)
         return 0 < p99_ns * slower.times < duration_ns
@@ -147,31 +146,3 @@ class Verdicts:
         if request:
             self.keep(request, reason)
         return Verdict(request, reason)
-
-
-class _Durations:
-    """The durations of a route, in steps of a quarter of a power of two."""
-
-    __slots__ = ("_counts", "_total")
-
-    def __init__(self) -> None:
-        self._counts = [0] * 256
-        self._total = 0
-
-    def add(self, duration_ns: int) -> None:
-        self._counts[int(4 * log2(max(1, duration_ns)))] += 1
-        self._total += 1
-        if self._total > MAX_REQUESTS:
-            self._counts = [count // 2 for count in self._counts]
-            self._total = sum(self._counts)
-
-    def p99_ns(self) -> float:
-        """Return what 99 of 100 requests take at most; 0 while there are too few."""
-        above = self._total // 100
-        if self._total < MIN_REQUESTS:
-            return 0.0
-        step = len(self._counts)
-        while above >= 0 and step:
-            step -= 1
-            above -= self._counts[step]
-        return float(2 ** ((step + 1) / 4))
