@@ -12,7 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from struct import Struct
 
-from dashcam.ship.journal import replace_file
+from dashcam.ship.journal import replace_file, write_all
 
 MAX_GONE = 200_000  # requests in parts
 HASH_BYTES = 8
@@ -66,7 +66,7 @@ class Gone:
                 self._file_bytes = self._bytes
             elif new:
                 with self._path.open("ab") as file:
-                    file.write(new)
+                    write_all(file.fileno(), new)
                 self._file_bytes += len(new)
         except OSError as fault:
             _log.warning("%s: %s", fault.filename, fault.strerror)
