@@ -20,20 +20,20 @@ from pathlib import Path
 
 from dashcam.spool.segment import boot_id
 
-from .machine import Crash
+from .machine import CALL_NS, Crash
 
 PAGE_BYTES = 4096
 LOCK_S = 0.001  # between two looks at a lock that somebody holds
 TICK_NS = 4_000_000  # the time stamps of files are that coarse
 
 # The calls that change something, and those that only look.
-WRITING = {"write", "pwrite", "ftruncate", "fsync", "rename", "replace", "unlink", "mkdir", "utime", "create"}
+WRITING = {"write", "pwrite", "ftruncate", "fsync", "rename", "unlink", "mkdir", "utime", "create"}
 READING = {"open", "pread", "stat", "listdir", "scandir"}
 CALLS = tuple(sorted(WRITING | READING))
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS)
 
 FULL, READ_ONLY, BROKEN = "full", "read-only", "broken"
-_NEEDS_ROOM = {"write", "pwrite", "mkdir", "create", "rename", "replace"}
+_NEEDS_ROOM = {"write", "pwrite", "mkdir", "create", "rename"}
 
 _KINDS = [
     (re.compile(pattern), kind)
@@ -83,6 +83,7 @@ class Disk:
         self.state = None
         self.room_pages = 0  # what is left of a full disk
         self.plans = []
+        self.watched = set()  # calls, each with a kind of file, that are noted before they are made
         self.counts = Counter()
         self.reached = set()
         self.preemption = 0.0
@@ -140,11 +141,12 @@ class Disk:
         machine.check()
         if self._is_frozen:
             raise Crash
-        machine.take_time()
+        machine.now_ns += CALL_NS
         self.counts[call, kind] += 1
         if may_switch and self.preemption and machine.dice.random() < self.preemption:
             machine.pass_turn()
-        self._note(call, kind)
+        if (call, kind) in self.watched:
+            self._note(call, kind)
         if self.state:
             self._fail_by_state(call, path)
         if self.plans:
@@ -220,6 +222,8 @@ class Disk:
                 raise
             if name == "fsync":
                 self.note_synced(path, file)
+            if name == "ftruncate":
+                self.room_pages += max(0, self._real["fstat"](file).st_size - arguments[0]) // PAGE_BYTES
             result = real(file, *arguments) if name != "fsync" else None
             self._end(call, path)
             return result
@@ -280,7 +284,7 @@ class Disk:
             before, after = os.fspath(old), os.fspath(new)
             if not self.is_ours(after):
                 return self._real[name](old, new, **options)
-            self.begin(name, after)
+            self.begin("rename", after)
             kept = self._keep(after) if self.has(after) else None
             self._real[name](old, new, **options)
             self._touch(_folder_of(after))
@@ -292,7 +296,7 @@ class Disk:
                     self._real["rename"](kept, after)
 
             self._pending.append(undo)
-            return self._end(name, after)
+            return self._end("rename", after)
 
         return wrapper
 
@@ -358,11 +362,14 @@ class Disk:
 
     def note_synced(self, path, file=None):
         """Keep the content of a file, and all that was done to names so far."""
-        status = self._real["stat"](path) if file is None else self._real["fstat"](file)
+        # An open file may have another name by now, or none.
+        opened = self._real["open"](path if file is None else f"/proc/self/fd/{file}", os.O_RDONLY)
+        status = self._real["fstat"](opened)
         if not stat.S_ISDIR(status.st_mode):
-            with self._real["io"](path, "rb") as opened:
-                self._synced[status.st_ino] = opened.read()
-        self._commit()
+            self._synced[status.st_ino] = self._real["pread"](opened, status.st_size, 0)
+        self._real["close"](opened)
+        if self._pending:
+            self._commit()
 
     def _commit(self):
         self._pending.clear()

@@ -26,7 +26,7 @@ class Process:
 
     def __init__(self, name, pid):
         self.name, self.pid = name, pid
-        self.is_dead = False
+        self.is_dead = False  # `Machine.end` sets it
         self.threads = []
         self.handlers = {}
         self.writers = []
@@ -77,6 +77,7 @@ class Machine:
         self.boot = 0
         self.current = None
         self._tasks = []
+        self._has_dead = False
         self._pids = 1000
         self._hub = greenlet.getcurrent()
 
@@ -93,25 +94,32 @@ class Machine:
     def spawn(self, work, process):
         """Start another thread of a process."""
         task = Task(work, process, self._hub)
+        self._has_dead |= process.is_dead
         process.threads.append(task)
         self._tasks.append(task)
         return task
 
+    def end(self, process):
+        """Let a process do nothing any more; the one at work goes on until it asks the machine for something."""
+        process.is_dead = self._has_dead = True
+
     def kill(self, process):
         """Let a process do nothing any more. Raises `Crash` if it is the one at work."""
-        process.is_dead = True
+        self.end(process)
         if self.current and self.current.process is process:
             raise Crash
 
     def run(self, is_over):
         """Let the threads take turns until `is_over()`."""
         while True:
-            self._reap()
+            if self._has_dead:
+                self._reap()
             if is_over():
                 return
             self.turns += 1
             assert max(self.turns / MAX_TURNS, self.now_ns / MAX_NS) < 1, "the threads go round in circles"
-            tasks = [task for task in self._tasks if task.until_ns <= self.now_ns or task.is_ready()]
+            now_ns = self.now_ns
+            tasks = [task for task in self._tasks if task.until_ns <= now_ns or task.is_ready()]
             if tasks:
                 self._give_turn(tasks[self.dice.randrange(len(tasks))] if len(tasks) > 1 else tasks[0])
             else:
@@ -131,11 +139,14 @@ class Machine:
             task.is_over = True
             self.current = None
         self._tasks = [task for task in self._tasks if not task.is_over]
+        self._has_dead = False
 
     def _give_turn(self, task):
         self.current = task
         task.turn.switch()
         self.current = None
+        if task.is_over:
+            self._tasks.remove(task)
         if task.error:
             raise task.error
 
@@ -166,10 +177,6 @@ class Machine:
     def pass_turn(self):
         """Let others go first."""
         self.block(bool, 0)
-
-    def take_time(self):
-        """Let a system call take its time."""
-        self.now_ns += CALL_NS
 
     def monotonic(self):
         """Seconds since the start."""

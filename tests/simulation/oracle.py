@@ -8,6 +8,7 @@ Only what a power cut may take is excused: a line that no sync had brought to th
 """
 
 from contextlib import closing, contextmanager
+from functools import lru_cache
 
 import orjson
 
@@ -100,7 +101,7 @@ class Oracle:
         safe = set()
         for path in self._world.disk.files():
             if path.suffix == ".segment":
-                safe |= set(_names_in(self._world.disk.synced_content(path)))
+                safe |= _names_in(self._world.disk.synced_content(path))
         answered = {self._names[id_] for each in self._world.destinations.values() for id_ in each.answered}
         self._volatile |= self._called - safe - answered
 
@@ -186,8 +187,7 @@ def name_of(data):
     return int(text) if text.isdecimal() else fields["span"]["id"]
 
 
+@lru_cache(maxsize=256)
 def _names_in(content):
-    """Yield the names of the events whose whole lines stand in a segment."""
-    for line in content.split(b"\n")[1:-1]:
-        if is_line(line) and not is_start(line):
-            yield name_of(line)
+    """Return the names of the events whose whole lines stand in a segment."""
+    return {name_of(line) for line in content.split(b"\n")[1:-1] if is_line(line) and not is_start(line)}

@@ -121,6 +121,7 @@ STATES = [
     Point("cut", "fsync", "store", situations=("the power was lost before",)),
     Point("cut", "pwrite", "store", situations=("two routes are at work",)),
     Point("kill", "unlink", "segment", situations=("the disk is full",)),
+    Point("kill", "create", "account", situations=("the disk is full",)),
     Point("cut", "unlink", "segment", situations=("the disk is full",)),
     Point("kill", "fsync", "segment", situations=("the clock was set",)),
     Point(errno.EIO, "fsync", "checkpoint", situations=("another shipper waits",)),

@@ -84,6 +84,7 @@ class World:
         (root / "disk" / "tmp").mkdir(parents=True)
         self.disk = Disk(self.machine, root / "disk", self.cut, self._note)
         self.disk.preemption = self.dice.choice([0.0, 0.02, 0.2])
+        self.disk.watched = {(point.call, point.kind) for point in self.points}
         with ExitStack() as stack:
             stack.callback(root.rmdir)
             stack.callback(self.disk.remove)
@@ -100,14 +101,15 @@ class World:
     def _release_all(self):
         everybody = [self._outside, *self._processes]
         for process in everybody:
-            process.is_dead = True
+            self.machine.end(process)
         self.machine.run(lambda: all(process.is_gone() for process in everybody))
         for process in self._processes:
             self.disk.release(process)
 
     def _start(self, name, work):
         process = self.machine.start(name, work)
-        process.is_dead = not self.is_powered
+        if not self.is_powered:
+            self.machine.end(process)
         self._processes = [each for each in self._processes if not each.is_gone()] + [process]
         return process
 
@@ -313,7 +315,7 @@ class World:
         """Cut the power: everything ends, wherever it is."""
         self.is_powered = False
         for process in self._processes:
-            process.is_dead = True
+            self.machine.end(process)
 
     def _fate(self):
         """Let one thing after another happen until the time is over."""
