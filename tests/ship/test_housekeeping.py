@@ -1,5 +1,6 @@
 """The care of the spool: synced, pruned where room is short, and reported where it cannot be done."""
 
+import errno
 import os
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from dashcam.ship.checkpoint import Checkpoint, CheckpointFile, SegmentOffset
 from dashcam.ship.housekeeping import MIN_FREE_WANTED_BYTES, Housekeeping
 from dashcam.ship.listing import key_of
+from dashcam.ship.pruned import load_pruned
 from dashcam.ship.stats import collect_stats, count_segment
 from dashcam.spool.reader import segment_files
 from dashcam.spool.segment import OPEN, SEALED_AT
@@ -226,3 +228,25 @@ def test_what_cannot_be_done_is_reported(tmp_path, spool, caplog):
     (tmp_path / "positions").unlink()
     _round(keeper)
     assert keeper.troubles == {}
+
+
+def test_a_disk_that_does_not_take_the_account(tmp_path, spool, monkeypatch):
+    """What had to go for nothing is counted as soon as there is room."""
+    paths = _fill(spool, 500)
+    keeper = _keeper(tmp_path, paths, 1)
+    open_, faults = os.open, [1] * 20
+
+    def full(path, *arguments, **options):
+        if str(path).endswith(".pruned.new") and faults:
+            faults.pop()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        return open_(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", full)
+    keeper.round()
+    monkeypatch.undo()
+    _round(keeper)
+
+    assert keeper.troubles == {}
+    assert segment_files(spool) == []
+    assert load_pruned(tmp_path).recorded == 500

@@ -1,5 +1,8 @@
 """recorded = delivered + waiting + dead-lettered."""
 
+import errno
+import os
+
 import pytest
 
 from dashcam.ship import checkpoint
@@ -174,6 +177,32 @@ def test_what_a_removed_segment_lacked_stays_missing(tmp_path, spool):
     remove(tmp_path, [_victim(spool, path)])
 
     assert collect_stats(tmp_path).routes["behind"] == RouteAccount(8, 0, 0, 0, None, missing=2)
+
+
+def test_a_kill_before_the_account_is_written(tmp_path, spool, monkeypatch):
+    """On a full disk removed segments give their room to the account; none of their events is forgotten meanwhile."""
+    _fill(spool, 2000)
+    paths = segment_files(spool)
+    marks = {
+        key_of(spool, path): SegmentOffset(path.stat().st_size, is_done=True, events=count_segment(path).recorded)
+        for path in paths
+    }
+    checkpoint.save(tmp_path / "positions", "local", Checkpoint(marks))
+    open_, recorded = os.open, []
+
+    def full(path, *arguments, **options):
+        if str(path).endswith(".pruned.new"):
+            recorded.append(collect_stats(tmp_path).recorded)
+            if len(recorded) < 3:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        return open_(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", full)
+    remove(tmp_path, [_victim(spool, path) for path in paths[:4]])
+
+    assert recorded == [2000] * 3
+    assert collect_stats(tmp_path).recorded == 2000
+    assert segment_files(spool) == paths[4:]
 
 
 def test_there_is_an_answer_in_time(tmp_path, spool):

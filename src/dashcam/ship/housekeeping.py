@@ -59,6 +59,7 @@ class Housekeeping:
         self._done: AbstractSet[str] = frozenset()
         self._done_since_s: dict[str, float] = {}
         self._has_finished = False
+        self._uncounted: list[Victim] = []  # gone, on a full disk that did not take the account
 
     def close(self) -> None:
         """Close the segments that are open."""
@@ -109,8 +110,16 @@ class Housekeeping:
             excess = sum(sizes[key] for key in own) - int(MAX_HELD_SHARE * self._limit_bytes)
             lacking = wanted - free - sum(sizes[key] for key in gone)
             victims += self._choose(sizes, own & young, max(excess, lacking))
-        if victims:
-            remove(self._folder, victims)
+        if victims or self._uncounted:
+            self._remove(victims)
+
+    def _remove(self, victims: Sequence[Victim]) -> None:
+        try:
+            remove(self._folder, [*self._uncounted, *victims])
+        except OSError:
+            self._uncounted += [victim for victim in victims if not victim.path.exists()]
+            raise
+        self._uncounted = []
 
     def _choose(self, sizes: Mapping[str, int], removable: AbstractSet[str], excess: int) -> list[Victim]:
         """Return the oldest segments that can go, as many as have the excess, in bytes."""

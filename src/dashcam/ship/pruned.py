@@ -1,11 +1,14 @@
 """The account of segments that were removed."""
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dashcam.ship.journal import FULL, encode_record, read_journal, replace_file
+from dashcam.ship.listing import HEADER_BYTES
 
 NAME = "pruned"
 FORMER_NAME = "pruned.json"
@@ -48,7 +51,7 @@ def load_pruned(folder: Path) -> Pruned:
 def remove(folder: Path, victims: Iterable[Victim]) -> None:
     """Take segments into the account, then remove them; whoever is killed between the two counts them once.
 
-    Raises `OSError`. On a full disk the first ones go before they are counted: the account needs their room.
+    Raises `OSError`. On a full disk their lines go before, one segment after the other: the account needs the room.
     """
     victims = list(victims)
     pruned = load_pruned(folder)
@@ -64,18 +67,29 @@ def remove(folder: Path, victims: Iterable[Victim]) -> None:
         victim.path.unlink(missing_ok=True)
 
 
-def _keep(path: Path, data: bytes, victims: Iterable[Victim]) -> None:
-    first = iter(victims)
-    while True:
+def _keep(path: Path, data: bytes, victims: Sequence[Victim]) -> None:
+    # A file of one block has no room to give back but its own.
+    steps = [partial(_cut_to_header, victim.path) for victim in victims]
+    steps += [partial(victim.path.unlink, missing_ok=True) for victim in victims]
+    for make_room in (*steps, None):
         try:
-            replace_file(path, data)
+            return replace_file(path, data)
         except OSError as fault:
-            victim = next(first, None)
-            if victim is None or fault.errno not in FULL:
+            if make_room is None or fault.errno not in FULL:
                 raise
-            victim.path.unlink(missing_ok=True)
-        else:
-            return
+        make_room()
+
+
+def _cut_to_header(path: Path) -> None:
+    """Give back the room of a segment's lines; while its header is there, the checkpoints say how many it had."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return
+    try:
+        os.ftruncate(file, os.pread(file, HEADER_BYTES, 0).find(b"\n") + 1)
+    finally:
+        os.close(file)
 
 
 def _load_former(folder: Path) -> Pruned:
