@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from dashcam import machine
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.ship.batch import Limits, PartialResult
 from dashcam.ship.dead_letters import DeadLetters
@@ -117,6 +118,18 @@ def test_an_event_that_cannot_be_buried_waits(tmp_path):
     assert "cannot be written" in stage.reported[0]
 
 
+def test_what_is_delivered_is_not_sent_again_for_a_letter(tmp_path):
+    """Only the events whose letters could not be written come again."""
+    folder = tmp_path / "dead-letters"
+    folder.write_text("in the way")
+    backend = Played(PartialResult(rejected={1: "odd"}), BatchRejected("odd"))
+    stage = Stage(folder, backend, lambda _: folder.unlink())
+
+    assert stage.deliver(events(3)) == Outcome(2, 1, [])
+    assert backend.attempts[1:] == [["seg-00000001"]]
+    assert stage.dead() == {"seg-00000001": "odd"}
+
+
 def test_a_stop_ends_a_pause(tmp_path):
     """What is not delivered by then is given back."""
     stage = Stage(tmp_path, Played(PartialResult(retry=[1, 2])), lambda stage: stage.stopping.set())
@@ -124,6 +137,21 @@ def test_a_stop_ends_a_pause(tmp_path):
 
     stage = Stage(tmp_path, Played(BackendUnavailable("down", 1000)), lambda stage: stage.stopping.set())
     assert stage.deliver(events(4)) == Outcome(0, 0, events(4))
+
+
+def test_a_success_ends_the_pauses_of_other_batches(tmp_path, monkeypatch):
+    """The destination is back: the oldest batch holds up none behind it for the rest of its pause."""
+    monkeypatch.setattr(machine, "uniform", lambda *_: 1000.0)
+    is_down = threading.Event()
+    stage = Stage(tmp_path, Played(BackendUnavailable("down")), lambda _: is_down.set())
+    oldest = threading.Thread(target=stage.deliver, args=(events(1),))
+    oldest.start()
+    assert is_down.wait(10)
+
+    stage.deliver(events(2))
+    oldest.join(10)
+
+    assert not oldest.is_alive()
 
 
 def test_after_a_stop_nothing_is_sent(tmp_path):

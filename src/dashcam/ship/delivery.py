@@ -16,6 +16,7 @@ from dashcam.statement import is_statement
 
 FIRST_PAUSE_S = 0.1
 MAX_PAUSE_S = 25.0  # a token or certificate that was set right is in use within 30 s
+RECOVERY_CHECK_S = 1.0  # the batches under way pass in their order: none waits for long when another got across
 
 Settled = Callable[[Sequence[EncodedEvent], int, int], None]
 
@@ -49,6 +50,7 @@ class Delivery:
         self._dead_letters = dead_letters
         self._stopping = stopping
         self._report = report
+        self._successes = 0
 
     def deliver(self, batch: Batch, settled: Settled = lambda *_: None) -> Outcome:
         """Send a batch until every event of it is delivered or dead-lettered, or the shipper stops.
@@ -64,7 +66,8 @@ class Delivery:
                 rest = self._attempt(part)
             except BackendUnavailable as trouble:
                 waiting.appendleft(part)
-                self._wait(backoff.next_s(trouble.retry_after_s), str(trouble))
+                pause_s = backoff.next_s(trouble.retry_after_s)
+                self._wait(pause_s, str(trouble), is_asked_for=bool(trouble.retry_after_s))
                 continue
             except BatchRejected:
                 middle = len(part) // 2
@@ -72,11 +75,13 @@ class Delivery:
                 continue
             again = set(rest.retry)
             counts = len(part) - len(rest.rejected) - len(again), len(rest.rejected)
+            self._successes += 1
             settled([event for index, event in enumerate(part) if index not in again] if again else part, *counts)
             delivered, dead = delivered + counts[0], dead + counts[1]
             if again:
                 waiting.appendleft([part[index] for index in rest.retry])
-                self._wait(backoff.next_s(None), f"{len(again)} of {len(part)} events not accepted yet")
+                pause_s = backoff.next_s(None)
+                self._wait(pause_s, f"{len(again)} of {len(part)} events not accepted yet", is_asked_for=True)
             else:
                 backoff = Backoff()
                 self._report(None)
@@ -85,8 +90,7 @@ class Delivery:
     def _attempt(self, part: Batch) -> PartialResult:
         """Send once; an event that is rejected by itself is in the dead letters when this returns."""
         try:
-            rest = self._backend.ship(part) or PartialResult()
-            return PartialResult(rest.retry, self._dead_letter(part, rest.rejected))
+            return self._with_letters(part, self._backend.ship(part) or PartialResult())
         except BackendUnavailable:
             raise
         except BatchRejected as rejection:
@@ -100,6 +104,19 @@ class Delivery:
             if not all(map(_is_object, part)):
                 return self._leave_out_damaged(part)
             raise BackendUnavailable(f"{type(fault).__name__}: {fault}") from fault
+
+    def _with_letters(self, part: Batch, answer: PartialResult) -> PartialResult:
+        """Return an answer whose rejected events are dead letters; where these cannot be kept, the events come again.
+
+        The others of the batch are delivered, and do not.
+        """
+        try:
+            return PartialResult(answer.retry, self._dead_letter(part, answer.rejected))
+        except BackendUnavailable as trouble:
+            if len(answer.rejected) + len(answer.retry) == len(part):
+                raise
+            _log.warning("%s: %s", self._name, trouble)
+            return PartialResult(sorted({*answer.retry, *answer.rejected}))
 
     def _leave_out_damaged(self, part: Batch) -> PartialResult:
         damaged = {index: "damaged: not a JSON object" for index, event in enumerate(part) if not _is_object(event)}
@@ -123,10 +140,14 @@ class Delivery:
             _log.warning("%s: %d events to %s: %s", self._name, count, path, next(iter(letters.values())))
         return letters
 
-    def _wait(self, pause_s: float, reason: str) -> None:
+    def _wait(self, pause_s: float, reason: str, *, is_asked_for: bool) -> None:
+        """Wait before the next try; a pause that the destination did not ask for ends soon after any success."""
         _log.warning("%s: %s; nothing is lost, next try in %.1f s", self._name, reason, pause_s)
         self._report(reason)
-        self._stopping.wait(pause_s)
+        until_s, successes = machine.monotonic() + pause_s, self._successes
+        while (left_s := until_s - machine.monotonic()) > 0 and (is_asked_for or self._successes == successes):
+            if self._stopping.wait(left_s if is_asked_for else min(left_s, RECOVERY_CHECK_S)):
+                return
 
 
 def batches(events: Iterable[EncodedEvent], limits: Limits) -> Iterator[list[EncodedEvent]]:
