@@ -11,7 +11,7 @@ from dashcam.ship.checkpoint import Checkpoint, CheckpointFile, SegmentOffset
 from dashcam.ship.housekeeping import MIN_FREE_WANTED_BYTES, Housekeeping
 from dashcam.ship.listing import key_of
 from dashcam.ship.pruned import load_pruned
-from dashcam.ship.stats import collect_stats, count_segment
+from dashcam.ship.stats import collect_stats, count_before, count_segment
 from dashcam.spool.reader import segment_files
 from dashcam.spool.segment import OPEN, SEALED_AT
 
@@ -250,3 +250,26 @@ def test_a_disk_that_does_not_take_the_account(tmp_path, spool, monkeypatch):
     assert keeper.troubles == {}
     assert segment_files(spool) == []
     assert load_pruned(tmp_path).recorded == 500
+
+
+def test_a_folder_that_cannot_be_listed_for_a_moment(tmp_path, spool, monkeypatch):
+    """Its offsets stay, and what lies before them counts as before: nothing is sent again when it is back."""
+    (path,) = _fill(spool, 10)
+    keeper = _keeper(tmp_path, [path])
+    (file,) = keeper._files
+    hidden = {f"here/parts/{number:024x}": SegmentOffset(1, is_done=True, events=1) for number in range(200)}
+    (spool / "here/parts").mkdir()
+    file.change(hidden)
+    list_ = os.listdir
+
+    def refused(path):
+        if Path(path).name == "parts":
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return list_(path)
+
+    monkeypatch.setattr(os, "listdir", refused)
+    _round(keeper)
+    before = count_before(tmp_path, file.checkpoint.marks)
+
+    assert file.checkpoint.marks.keys() > hidden.keys()
+    assert before == 210

@@ -89,8 +89,10 @@ class Housekeeping:
         self.troubles |= self._segments.round()
 
     def _sync_files(self) -> None:
+        # What cannot be listed now may be back in a moment, and no route begins it anew then.
+        is_known = bool(self._listing.paths) and not self._listing.unreadable
         for file in self._files:
-            file.sync(self._listing.paths.keys())
+            file.sync(self._listing.paths.keys() if is_known else None)
 
     def make_room(self) -> None:
         """Remove the oldest of the segments that all routes are done with, while they or the disk are too full."""

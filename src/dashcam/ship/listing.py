@@ -64,6 +64,10 @@ class SpoolListing:
         self.paths = {key_of(self._spool, path): path for path in sorted(found, key=lambda path: path.name)}
         return True
 
+    def is_hidden(self, key: str) -> bool:
+        """Return whether a folder above a segment cannot be listed now."""
+        return bool(self.unreadable) and not self.unreadable.keys().isdisjoint((self._spool / key).parents)
+
     def _list(self, path: Path, former: dict[Path, _Folder]) -> _Folder:
         """Return what a folder has, without names that begin with a dot; the same object while nothing changes."""
         known = former.get(path, _NOTHING)
