@@ -115,6 +115,8 @@ class World:
 
     def _await_end(self, process):
         self.machine.block(process.is_gone)
+        if any(writer._unsealed for writer in process.writers):
+            self.oracle.seal_has_failed()
         self.disk.release(process)
 
     def _await_power(self):
@@ -135,8 +137,6 @@ class World:
             self.oracle.killed()
         else:
             self.oracle.excused()
-            if kind == "segment" and self.machine.current.process.name.startswith("service"):
-                self.oracle.seal_has_failed()
 
     # The services.
 

@@ -1,5 +1,6 @@
 """Writing segments: every line once and whole, whatever is in the way."""
 
+import errno
 import os
 import resource
 import threading
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashcam.ship.selection import synthesized_events
 from dashcam.spool.line import is_start
 from dashcam.spool.reader import SegmentReader, segment_files
 
-from .spools import SMALL, dropped, log_line, read_segment, read_spool, start_line, write_to
+from .spools import SMALL, dropped, log_line, read_segment, read_spool, span_line, start_line, write_to
 
 fillings = st.text(st.characters(codec="utf-8", exclude_characters='\n\0"\\'), max_size=300)
 
@@ -88,6 +90,39 @@ def test_each_segment_begins_with_what_is_carried_over(tmp_path):
 
     for path in segment_files(tmp_path):
         assert [line + b"\n" for line in read_segment(path)[0]][:2] == [log_line(7), log_line(8)]
+
+
+def test_a_disk_that_does_not_take_a_seal_for_a_moment(tmp_path, monkeypatch):
+    """The segment is sealed later, and stays locked until then: a request that went on in the next is not aborted."""
+    opened = {"a": start_line(1, "a")}
+    writer = write_to(tmp_path, is_mapped=False, carry_over=lambda: list(opened.values()))
+    writer.append(opened["a"])
+    write, is_broken = os.pwrite, [True]
+
+    def broken(file, data, offset):
+        if offset and is_broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return write(file, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", broken)
+    for number in range(2, 400):
+        writer.append(log_line(number))
+    unfinished = [_is_final(path) for path in segment_files(tmp_path)]
+    writer.append(span_line(400, "a"))
+    opened.clear()
+    is_broken.clear()
+    writer.close()
+
+    assert unfinished == [False] * 3
+    for path in segment_files(tmp_path):
+        with SegmentReader(path) as reader:
+            assert reader.header.is_sealed
+            assert synthesized_events(reader).events == []
+
+
+def _is_final(path):
+    with SegmentReader(path) as reader:
+        return reader.is_final()
 
 
 def test_a_file_in_place_of_a_segment_is_left_alone(tmp_path):

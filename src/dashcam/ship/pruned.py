@@ -71,13 +71,15 @@ def _keep(path: Path, data: bytes, victims: Sequence[Victim]) -> None:
     # A file of one block has no room to give back but its own.
     steps = [partial(_cut_to_header, victim.path) for victim in victims]
     steps += [partial(victim.path.unlink, missing_ok=True) for victim in victims]
-    for make_room in (*steps, None):
+    while True:
         try:
-            return replace_file(path, data)
+            replace_file(path, data)
         except OSError as fault:
-            if make_room is None or fault.errno not in FULL:
+            if not steps or fault.errno not in FULL:
                 raise
-        make_room()
+            steps.pop(0)()
+        else:
+            return
 
 
 def _cut_to_header(path: Path) -> None:

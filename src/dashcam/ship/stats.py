@@ -209,9 +209,7 @@ def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
     listing = SpoolListing(folder / "spool")
     listing.refresh()
     present = listing.paths.keys() - set(pruned.last)
-    return pruned.recorded + sum(
-        mark.events for key, mark in marks.items() if key in present or listing.is_hidden(key)
-    )
+    return pruned.recorded + sum(mark.events for key, mark in marks.items() if key in present or listing.is_hidden(key))
 
 
 def _with_missing(share: RouteAccount, recorded: int) -> RouteAccount:

@@ -33,6 +33,7 @@ FILE_MODE = 0o640  # the group's members may ship; the mode does not depend on t
 # At once; of 2 MB the kernel makes one huge page, and may look 5 ms for it. Nobody writes them: they take no memory.
 _ZEROS = memoryview(bytes(256 << 10))
 _FLAGS = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}
 _NOT_MAPPABLE = {errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
@@ -71,7 +72,7 @@ class SegmentFile:
         self.path = folder / f"{segment}{SUFFIX}"
         self.capacity = options.capacity_bytes
         self.size = min(FIRST_BYTES, self.capacity)
-        self._is_fixed = self._is_sealed = False
+        self._is_fixed = self._is_sealed = self._is_closed = False
         self._end = 0
         self.is_mapped = options.is_mapped and Mapping is not None
         try:
@@ -162,29 +163,48 @@ class SegmentFile:
         return not self.is_lost
 
     def seal(self) -> str:
-        """Finish the segment and cut it to its lines; return why it had to be given up instead, or an empty string."""
+        """Finish the segment and cut it to its lines; return why it had to be given up instead, or an empty string.
+
+        Raises `OSError` while the disk does not take that: the segment stays locked, and is to be sealed later.
+        """
         self._is_sealed = self._is_fixed = True
         self._lines.allow(0)  # from here each append finds no room: only now the end of the last line is known
-        self._end, lines, trouble, file = self._lines.end, self._lines.lines - 1, "", -1
+        self._end, trouble, file, is_gone = self._lines.end, "", -1, False
         try:
             file = self._reopen()
         except OSError as fault:
+            is_gone = fault.errno in _GONE
             trouble = "" if fault.errno in {errno.EMFILE, errno.ENFILE} else f"{fault.strerror}: {self.path}"
         if self.is_lost:
             trouble = f"the segment could not be written to its end: {self.path}"
         try:
-            self._lines.put(LINES_AT, encode_count(lines))
-            self._lines.put(SEALED_AT, GIVEN_UP if trouble else SEALED)
-            self._lines.close()
+            self._finish(SEALED if not trouble else GIVEN_UP, is_gone=is_gone or self.is_lost)
             if file >= 0 and not trouble:
                 os.ftruncate(file, self._end)
         except OSError as fault:
+            if not self._is_closed:
+                raise
             trouble = trouble or f"{fault.strerror}: {self.path}"
         finally:
-            self._lines.close()
             if file >= 0:
                 os.close(file)
         return trouble
+
+    def _finish(self, seal: bytes, *, is_gone: bool) -> None:
+        """Write the seal, and let go of the file: of one that is gone also without a seal."""
+        try:
+            self._lines.put(LINES_AT, encode_count(self._lines.lines - 1))
+            self._lines.put(SEALED_AT, seal)
+        except OSError:
+            if is_gone:
+                self.close()
+            raise
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file, which drops the lock: without a seal it is that of a process that died."""
+        self._is_closed = True
+        self._lines.close()
 
 
 def _write_zeros(file: int, start: int, end: int) -> None:

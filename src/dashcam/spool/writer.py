@@ -19,6 +19,7 @@ from dashcam.spool.segment import DROP_REASONS, LINE_BYTES, MAX_SEGMENT_BYTES, S
 
 RETRY_S = 0.25  # between two attempts to get room where there was none: each lists a folder
 QUIET_S = 20.0  # between two reports of trouble that comes and goes
+MAX_UNSEALED = 16  # segments that wait for a disk to take their seals: each keeps a file open
 LEFT_SHARE = 0.04  # of the disk, for the state of the shipper, which makes room at 0.05
 MAX_LEFT_BYTES = 32 << 20  # twice the write-ahead log of a local store on the same disk
 
@@ -73,6 +74,7 @@ class Writer:
     def _reset(self) -> None:
         """Begin with no segment; in a forked child, without touching the parent's."""
         self._segment: SegmentFile | None = None
+        self._unsealed: list[SegmentFile] = []
         self._write: Callable[[bytes], None] = _no_segment
         self._rotating = machine.RLock()
         self._drop_reason = self._trouble = ""
@@ -94,9 +96,7 @@ class Writer:
         """Seal the segment; a later `append` opens another one."""
         with self._rotating:
             segment, self._segment, self._write = self._segment, None, _no_segment
-            if segment:
-                self._trouble = segment.seal()
-                self._dropped = dict.fromkeys(DROP_REASONS, 0)
+            self._seal(segment)
             self._drops.flush()
 
     def drop(self, reason: str) -> None:
@@ -140,6 +140,8 @@ class Writer:
         if machine.monotonic() < self._retry_at_s:
             return self._drop_reason
         try:
+            if self._unsealed:
+                self._seal()
             if self._has_grown():
                 return ""
             self._drop_reason = self._rotate()
@@ -180,9 +182,7 @@ class Writer:
         # A signal handler may have logged since the full segment refused a line, and rotated too: its segment is the
         # current one now, and is sealed like any other.
         current, self._segment, self._write = self._segment, new, new.append
-        if current:
-            self._trouble = current.seal()
-            self._dropped = dict.fromkeys(DROP_REASONS, 0)
+        self._seal(current)
         for reason, dropped in self._drops.take().items():
             if new.set_dropped(reason, dropped):
                 self._dropped[reason] = dropped
@@ -191,6 +191,23 @@ class Writer:
             room -= len(line)
             if room < 0 or not (self._is_written(line) or (self._has_grown() and self._is_written(line))):
                 return
+
+    def _seal(self, current: SegmentFile | None = None) -> None:
+        """Seal the current segment, and those before it whose seals the disk did not take.
+
+        A request that goes on in a later segment looks aborted in one without a seal.
+        """
+        if current:
+            self._dropped, self._trouble = dict.fromkeys(DROP_REASONS, 0), ""
+        segments, self._unsealed = [*self._unsealed, *([current] if current else ())], []
+        for segment in segments:
+            try:
+                self._trouble = segment.seal() or self._trouble
+            except OSError as fault:
+                self._trouble = f"{fault.strerror}: {segment.path}"
+                self._unsealed.append(segment)
+        while len(self._unsealed) > MAX_UNSEALED:
+            self._unsealed.pop(0).close()
 
     def _has_room(self, more_bytes: int) -> bool:
         try:
@@ -265,6 +282,7 @@ def _seal_segments() -> None:
         # A request that is still open is aborted, and only a segment without a seal says so.
         if not any(True for _ in writer._carry_over()):  # noqa: SLF001
             writer.close()
+        writer._seal()  # noqa: SLF001
         writer._drops.flush()  # noqa: SLF001
 
 
