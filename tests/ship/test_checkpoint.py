@@ -97,6 +97,25 @@ def test_one_changed_byte_costs_nothing(tmp_path, file):
         assert kept(tmp_path) == file.checkpoint
 
 
+def test_a_page_that_a_power_cut_took_ends_the_journal(tmp_path, file):
+    """Later records are on the disk, and count what the lost ones said was done: only what is before it adds up."""
+    for number in range(200):
+        file.change({f"s{number}": SegmentOffset(9, 1, events=1)}, delivered=1)
+        file.save()
+    path = tmp_path / "loggly.journal"
+    data = path.read_bytes()
+    path.write_bytes(data[:8192] + bytes(4096) + data[12288:])
+
+    left = kept(tmp_path)
+    journal = Journal(path)
+    journal.resume()
+    journal.append({"a": 1})
+    journal.close()
+
+    assert 0 < left.delivered - SOME.delivered == sum(key.startswith("s") for key in left.marks) < 200
+    assert read_journal(path).records[-1] == {"a": 1}
+
+
 def test_damage_is_reported_and_a_copy_is_kept(tmp_path, file, caplog):
     """It is counted with what was damaged in the spool."""
     path = tmp_path / "loggly.journal"

@@ -13,6 +13,7 @@ import orjson
 FULL = {errno.ENOSPC, errno.EDQUOT}
 CHECKSUM_DIGITS = 8  # CRC-32 as hexadecimal digits, before each record
 
+_LOST = bytes(16)  # begins a part of a page that was never written
 _BETWEEN = re.compile(rb"(?<=})[^,\n](?=[0-9a-f]{8} {)")  # two records, with a damaged newline between them
 
 
@@ -72,7 +73,8 @@ def decode_record(line: bytes) -> dict[str, Any]:
 class JournalContent(NamedTuple):
     """The records of a journal, oldest first, and how many of its lines are damaged.
 
-    An unfinished last line is not damage: a kill cuts off a record that nobody has relied on yet.
+    An unfinished last line is not damage: a kill cuts off a record that nobody has relied on yet. A power cut can leave
+    zeros in place of what was not synced, and later records behind them: these say nothing without those before.
     """
 
     records: list[dict[str, Any]]
@@ -86,13 +88,13 @@ def read_journal(path: Path) -> JournalContent:
     except FileNotFoundError:
         return JournalContent([])
     records, damaged = [], 0
-    for line in data.splitlines(keepends=True):
+    for line in data.partition(_LOST)[0].splitlines(keepends=True):
         for part in _BETWEEN.split(line):
             try:
                 records.append(decode_record(part))
             except ValueError:
                 damaged += part.endswith(b"\n") or not records
-    return JournalContent(records, damaged)
+    return JournalContent(records, damaged or int(bool(data) and not records))
 
 
 class Journal:
@@ -125,7 +127,8 @@ class Journal:
 
     def resume(self) -> None:
         """Go on behind the records that are there, which takes no room. Raises `OSError`."""
-        whole = self.path.read_bytes().rpartition(b"\n")[:2]  # a kill may have cut off the last one
+        known = self.path.read_bytes().partition(_LOST)[0]
+        whole = known.rpartition(b"\n")[:2]  # a kill may have cut off the last one
         self.close()
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self.size_bytes = sum(map(len, whole))
