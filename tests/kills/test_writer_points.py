@@ -34,7 +34,7 @@ POINTS = [
         "file.SegmentFile.set_dropped",
         "file.SegmentFile.seal",
         "file._write_zeros",
-        "drops.DropCounts.prepare",
+        "drops.DropCounts.batches",
         "drops.DropCounts.take",
         "drops._change",
     )

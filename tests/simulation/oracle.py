@@ -170,8 +170,7 @@ class Oracle:
             assert stats.recorded == share.earlier + share.delivered + share.dead + share.missing, told
             assert self.cuts or not share.missing, told
         counted = sum(stats.dropped.values())
-        # A power cut may keep both of two places between which a count was moved.
-        assert self.cuts or counted <= len(self._dropped), f"{counted} drops are counted of {len(self._dropped)}"
+        assert counted <= len(self._dropped), f"{counted} drops are counted of {len(self._dropped)}"
         if not self._is_disturbed:
             ids = {id_ for id_, _ in found}
             assert counted == len(self._dropped), f"{counted} drops are counted of {len(self._dropped)}"

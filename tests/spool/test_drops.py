@@ -2,11 +2,14 @@
 
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from dashcam.spool.drops import DropCounts, read_drops
+from dashcam.spool.reader import segment_files
+from dashcam.spool.segment import count_at, encode_count
 
 from ..processes import run
 from .spools import dropped, log_line, numbers_in, run_writer, write_to
@@ -80,7 +83,7 @@ for _ in range(8): os.wait()
 
 
 def test_the_next_segment_takes_the_counts_over(tmp_path):
-    """They stand in its header, and there alone, so they are shipped as an event."""
+    """They stand in its header, and there alone, so they are shipped as an event; the file begins anew."""
     (tmp_path / "here" / "cars").mkdir(parents=True)
     counts = DropCounts(tmp_path / "here" / "cars")
     for _ in range(3):
@@ -88,6 +91,37 @@ def test_the_next_segment_takes_the_counts_over(tmp_path):
     write_to(tmp_path).append(log_line(1))
 
     assert (dropped(tmp_path), _counts(tmp_path)) == ({"limit": 3}, {})
+    counts.add("limit")
+    assert _counts(tmp_path) == {"limit": 1}
+
+
+@pytest.mark.parametrize("kept", ["neither", "the file", "the header"])
+def test_a_power_cut_while_counts_move(tmp_path, kept):
+    """Of the file and the header each is on the disk as it was before or after: the counts are there once."""
+    folder = tmp_path / "here" / "cars"
+    folder.mkdir(parents=True)
+    counts = DropCounts(folder)
+    for _ in range(3):
+        counts.add("limit")
+    before = (folder / "drops").read_bytes()
+    writer = write_to(tmp_path)
+    writer.append(log_line(1))
+    if kept != "the file":
+        (folder / "drops").write_bytes(before)
+    if kept == "neither":
+        _set_dropped(segment_files(tmp_path)[0], 0)
+    read = Counter(dropped(tmp_path)) + Counter(_counts(tmp_path))
+    writer.close()
+    write_to(tmp_path).append(log_line(2))
+
+    assert read == {"limit": 3}
+    assert (dropped(tmp_path), _counts(tmp_path)) == ({"limit": 3}, {})
+
+
+def _set_dropped(path, count):
+    with path.open("r+b") as file:
+        file.seek(count_at("limit"))
+        file.write(encode_count(count))
 
 
 def test_the_mark_of_a_request_is_not_an_event(tmp_path):

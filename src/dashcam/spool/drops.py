@@ -2,32 +2,45 @@
 
 They stand in a small file in the folder of the service, `drops`, which is made while there is room, so that it can be
 changed in place on a full disk. Where it cannot be written, they stand in the folder for temporary files. The next
-segment of the service takes them over into its header.
+segment of the service takes them over into its header, which names the batch that they were: a kill or a power cut that
+leaves both the file and the header as they were in between counts them once.
 """
 
+import errno
 import os
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import orjson
 
 from dashcam import machine
 from dashcam.spool.lock import lock
-from dashcam.spool.segment import DROP_REASONS, encode_count
+from dashcam.spool.reader import SegmentReader
+from dashcam.spool.segment import DROP_REASONS, SUFFIX, encode_count
 
 NAME = "drops"
 MODE = 0o640
+BATCH_BYTES = 8  # of the random name of a batch
 MAX_QUICK_S = 0.001  # to write the counts; where it takes longer, time after time, it is done less often:
 MAX_SLOWDOWN = 50  # the process spends at most a fiftieth of its time on it
 ATTEMPTS, ATTEMPT_S = 20, 0.0005  # to lock the file: others hold it for some microseconds
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MAX_BYTES = 64 << 10
 
-_Change = Callable[[dict[str, int]], dict[str, int]]
+
+class _Counts(NamedTuple):
+    """The content of a file: counts by reason, and the name of the batch; where none is given, it gets a new one."""
+
+    dropped: Mapping[str, int]
+    batch: str = ""
+    folder: str = ""
+
+
+_Change = Callable[[_Counts], _Counts]
 
 
 class DropCounts:
@@ -56,32 +69,50 @@ class DropCounts:
             return
         for path in (self._folder / NAME, _path_elsewhere(self._folder)):
             try:
-                _change(path, self._folder, lambda counts: dict(Counter(counts) + pending))
+                _change(path, self._folder, lambda found: found._replace(dropped=Counter(found.dropped) + pending))
             except OSError:
                 continue
             return
         self._pending += pending
 
-    def take(self) -> Mapping[str, int]:
-        """Return the counts and set them to zero: from here on a header has them.
+    def batches(self) -> list[str]:
+        """Return the batches that stand in files now, for the header of the segment that is to take them over.
 
         Makes the file, too, while there is room.
         """
-        taken, self._pending = self._pending, Counter()
-
-        def empty(counts: dict[str, int]) -> dict[str, int]:
-            taken.update(counts)
-            return {}
-
+        found = [_read(_path_elsewhere(self._folder))]
         with suppress(OSError):  # there is no room: what is dropped is counted elsewhere
-            _change(self._folder / NAME, self._folder, empty)
+            found.append(_change(self._folder / NAME, self._folder, lambda known: known))
+        return [each.batch for each in found if each and each.batch and any(each.dropped.values())]
+
+    def take(self, batches: Iterable[str], give: Callable[[Mapping[str, int]], None]) -> None:
+        """Give the counts of some batches, and those of no file, to a header that names the batches; begin anew."""
+        pending, self._pending = self._pending, Counter()
+        give(pending)
+
+        def empty(found: _Counts) -> _Counts:
+            if found.batch not in batches:
+                return found
+            if not _is_taken(self._folder, found):
+                give(found.dropped)
+            return _Counts({})
+
         elsewhere = _path_elsewhere(self._folder)
-        if elsewhere.exists():
-            with suppress(OSError):  # it stays as it is
-                _change(elsewhere, self._folder, empty)
-            with suppress(OSError):
-                elsewhere.unlink()
-        return taken
+        for path in (self._folder / NAME, elsewhere) if batches else ():
+            with suppress(OSError):  # it is not there, or stays as it is
+                if path.exists() and _change(path, self._folder, empty).batch in batches and path is elsewhere:
+                    path.unlink()
+
+
+def _is_taken(folder: Path, counts: _Counts) -> bool:
+    """Return whether a header has taken a batch over, and has its counts."""
+    for path in folder.glob(f"*{SUFFIX}"):
+        with suppress(OSError, ValueError), SegmentReader(path) as reader:  # gone, or not a segment
+            header = reader.header
+            has_all = all(header.dropped.get(reason, 0) >= count for reason, count in counts.dropped.items())
+            if counts.batch in header.took and has_all:
+                return True
+    return False
 
 
 def read_drops(spool: Path) -> Mapping[str, int]:
@@ -91,40 +122,56 @@ def read_drops(spool: Path) -> Mapping[str, int]:
     with suppress(OSError):  # it cannot be read now: some counts stand elsewhere
         paths += spool.glob(f"*/*/{NAME}")
     for path in paths:
-        with suppress(OSError, ValueError):  # gone, or not such a file
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                total.update(_decode(os.pread(file, _MAX_BYTES, 0))["dropped"])
-            finally:
-                os.close(file)
+        found = _read(path)
+        if (
+            found
+            and any(found.dropped.values())
+            and not _is_taken(Path(os.fsdecode(found.folder.encode("latin-1"))), found)
+        ):
+            total.update(found.dropped)
     return total
+
+
+def _read(path: Path) -> _Counts | None:
+    """Return the content of a file; `None` where there is none, or it is not such a file."""
+    with suppress(OSError, ValueError):
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            return _decode(os.pread(file, _MAX_BYTES, 0))
+        finally:
+            os.close(file)
+    return None
 
 
 def is_readable(path: Path) -> bool:
     """Return whether a file has counts. Raises `OSError` when it cannot be read."""
+    data = path.read_bytes()[:_MAX_BYTES]
     try:
-        _decode(path.read_bytes()[:_MAX_BYTES] or _encode(path.parent, {}))
+        return not data or bool(_decode(data))
     except ValueError:
         return False
-    return True
 
 
-def _change(path: Path, folder: Path, change: _Change) -> None:
-    """Change the counts in a file as one step, for all processes of the service."""
+def _change(path: Path, folder: Path, change: _Change) -> _Counts:
+    """Change the counts in a file as one step, for all processes of the service; return what they were."""
     file = os.open(path, _FLAGS | os.O_CREAT, MODE)
     try:
         _lock(file)
+        if not os.path.samestat(os.fstat(file), path.stat()):
+            raise FileNotFoundError(errno.ENOENT, "the counts were taken over meanwhile", str(path))
         data = os.pread(file, _MAX_BYTES, 0)
         if not data:
             os.fchmod(file, MODE)
         try:
-            before = _decode(data)["dropped"]
+            before = _decode(data)
         except ValueError:
-            before = {}
-        after = _encode(folder, change(before))
-        if after != data and os.pwrite(file, after, 0) < len(after):
+            before = _Counts({})
+        after = change(before)
+        text = _encode(folder, after.dropped, after.batch or machine.token_hex(BATCH_BYTES))
+        if text != data and os.pwrite(file, text, 0) < len(text):
             os.ftruncate(file, 0)
             raise OSError("the disk is full")
+        return before
     finally:
         os.close(file)
 
@@ -137,20 +184,24 @@ def _lock(file: int) -> None:
     raise BlockingIOError("the counts are locked by another process")
 
 
-def _encode(folder: Path, counts: Mapping[str, int]) -> bytes:
+def _encode(folder: Path, counts: Mapping[str, int], batch: str) -> bytes:
     # Numbers of fixed width: a later count never needs another block of a full disk.
     numbers = ",".join(f'"{reason}":{encode_count(counts.get(reason, 0)).decode()}' for reason in DROP_REASONS)
-    return b'{"dropped":{%b},"folder":%b}\n' % (numbers.encode(), orjson.dumps(_absolute(folder)))
+    return b'{"dropped":{%b},"batch":"%b","folder":%b}\n' % (
+        numbers.encode(),
+        batch.encode(),
+        orjson.dumps(_absolute(folder)),
+    )
 
 
-def _decode(data: bytes) -> dict[str, Any]:
+def _decode(data: bytes) -> _Counts:
     fields = orjson.loads(data)
     if not isinstance(fields, dict) or not isinstance(fields.get("dropped"), dict):
         raise ValueError("these are not counts of dropped events")
     counts = {reason: fields["dropped"].get(reason, 0) for reason in DROP_REASONS}
     if not all(isinstance(count, int) and count >= 0 for count in counts.values()):
         raise ValueError("these are not counts of dropped events")
-    return {"dropped": counts, "folder": str(fields.get("folder", ""))}
+    return _Counts(counts, str(fields.get("batch", "")), str(fields.get("folder", "")))
 
 
 def _path_elsewhere(folder: Path) -> Path:
@@ -170,5 +221,5 @@ def _paths_elsewhere(spool: Path) -> Iterator[Path]:
     prefix = _absolute(spool) + "/"
     for path in _temporary_folder().glob("dashcam-drops-*"):
         with suppress(OSError, ValueError):  # another's, or not such a file
-            if not path.is_symlink() and path.is_file() and _decode(path.read_bytes())["folder"].startswith(prefix):
+            if not path.is_symlink() and path.is_file() and _decode(path.read_bytes()).folder.startswith(prefix):
                 yield path

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Mapping as Fields
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -65,7 +66,9 @@ class SegmentFile:
     up, and nothing that was done to it harms the process. Raises `OSError` if it cannot be created.
     """
 
-    def __init__(self, folder: Path, shared: Fields[str, Any], options: SegmentOptions) -> None:
+    def __init__(
+        self, folder: Path, shared: Fields[str, Any], options: SegmentOptions, took: Sequence[str] = ()
+    ) -> None:
         now_ns = machine.time_ns()
         segment = new_segment_id(now_ns)
         hidden = folder / f".{segment}"
@@ -80,7 +83,7 @@ class SegmentFile:
             self._lines = self._open(hidden)
             try:
                 self._lines.allow(self.size)
-                self._lines.append(encode_header(segment, os.getpid(), shared, now_ns, boot_id()))
+                self._lines.append(encode_header(segment, os.getpid(), shared, now_ns, boot_id(), took=took))
                 # The name comes last: a reader that sees the file finds it locked and with its header.
                 hidden.rename(self.path)
             except ValueError as fault:

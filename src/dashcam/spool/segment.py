@@ -14,7 +14,7 @@ its ids count the lines.
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,7 +54,8 @@ class Header:
 
     `shared` is what every event of it has besides its own fields, the name of its `service` among that. A segment that
     neither `is_sealed` nor has a living writer is where a process died or ended; `lines` is 0 until it is sealed.
-    `boot` identifies the run of the machine, and is empty where it is unknown.
+    `boot` identifies the run of the machine, and is empty where it is unknown. `took` names the batches of counts that
+    were to be taken over into `dropped` (`spool/drops.py`).
     """
 
     format: int
@@ -67,6 +68,7 @@ class Header:
     boot: str
     shared: Mapping[str, Any]
     service: str
+    took: tuple[str, ...] = ()
 
 
 def new_segment_id(now_ns: int) -> str:
@@ -80,10 +82,13 @@ def began_ns(segment: str) -> int:
     return int(segment[:12], 16) * 1_000_000
 
 
-def encode_header(segment: str, pid: int, shared: Mapping[str, Any], now_ns: int, boot: str = "") -> bytes:
+def encode_header(  # noqa: PLR0913 — each is a part of it
+    segment: str, pid: int, shared: Mapping[str, Any], now_ns: int, boot: str = "", *, took: Sequence[str] = ()
+) -> bytes:
     """Return the first line of a segment, newline included."""
     counts = ",".join(f'"{reason}":{0:{_COUNT_WIDTH}d}' for reason in DROP_REASONS)
     fields = {"segment": segment, "pid": pid, "boot": boot, "started": format_time(now_ns), "shared": dict(shared)}
+    fields |= {"took": list(took)} if took else {}
     rest = b'",' + orjson.dumps(fields)[1:] + b"\n"
     head = _BEFORE_SEALED + OPEN + _BEFORE_LINES + encode_count(0) + b',"dropped":{' + counts.encode()
     return head + _BEFORE_CHECK + b"%08x" % zlib.crc32(rest) + rest
@@ -111,6 +116,7 @@ def decode_header(line: bytes) -> Header:
             boot=fields.get("boot", ""),
             shared=fields["shared"],
             service=fields["shared"]["service"]["name"],
+            took=tuple(fields.get("took", ())),
         )
     except (KeyError, TypeError) as fault:
         raise ValueError(f"the header is not whole: {fault}") from None

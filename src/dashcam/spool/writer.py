@@ -173,19 +173,23 @@ class Writer:
         if not self._has_room(min(FIRST_BYTES, capacity)):
             return "limit"
         _check_disk(self.folder, min(FIRST_BYTES, capacity))
-        self._switch_to(
-            SegmentFile(self.folder, self._shared(), replace(self._options, capacity_bytes=capacity)), carried
-        )
+        took = self._drops.batches()
+        options = replace(self._options, capacity_bytes=capacity)
+        self._switch_to(SegmentFile(self.folder, self._shared(), options, took), carried)
+        self._drops.take(took, self._count_taken)
         return ""
+
+    def _count_taken(self, counts: Mapping[str, int]) -> None:
+        for reason, count in counts.items():
+            total = self._dropped[reason] + count
+            if count and self._segment and self._segment.set_dropped(reason, total):
+                self._dropped[reason] = total
 
     def _switch_to(self, new: SegmentFile, carried: Iterable[bytes]) -> None:
         # A signal handler may have logged since the full segment refused a line, and rotated too: its segment is the
         # current one now, and is sealed like any other.
         current, self._segment, self._write = self._segment, new, new.append
         self._seal(current)
-        for reason, dropped in self._drops.take().items():
-            if new.set_dropped(reason, dropped):
-                self._dropped[reason] = dropped
         room = new.capacity // 3
         for line in carried:
             room -= len(line)
