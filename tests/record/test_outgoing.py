@@ -165,3 +165,23 @@ def test_a_library_without_its_package_is_named(recording, heard):
     assert "x-request-id" not in headers
     (warning,) = [event for event in recording.events() if event.get("log.logger") == "dashcam.instrument"]
     assert warning.labels == {"library": "httpx", "fix": "pip install 'dashcam[httpx]'"}
+
+
+@pytest.mark.parametrize(
+    ("imports", "named"),
+    [
+        ("import pymongo, asyncpg", ["asyncpg", "pymongo"]),
+        ("import sqlalchemy, asyncpg", []),
+    ],
+)
+def test_a_library_that_we_do_not_cover_is_named(recording, tmp_path, imports, named):
+    """With OpenTelemetry's package for it, unless what is recorded stands above it."""
+    for name in ("pymongo", "asyncpg"):
+        (tmp_path / f"{name}.py").touch()
+    program = "import sys, dashcam\nsys.path.append(sys.argv[1])\ndashcam.init('front')\n"
+
+    _run(recording, program + imports, tmp_path)
+
+    warnings = [event.labels for event in recording.events() if event.get("log.logger") == "dashcam.instrument"]
+    assert sorted(warning["library"] for warning in warnings) == named
+    assert all(f"opentelemetry-instrumentation-{each['library']}" in each["fix"] for each in warnings)

@@ -1,9 +1,11 @@
 """Spans and IDs for the calls of client libraries, from the moment that a program imports one."""
 
 import logging
+import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from importlib.metadata import distributions
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -39,6 +41,31 @@ LIBRARIES: Final = {
     "urllib3": Instrumented("urllib3", "URLLib3Instrumentor", "urllib3", is_named_if_missing=False),
 }
 
+
+class _Uncovered(NamedTuple):
+    """A library that OpenTelemetry has a package for, and Dashcam no extra."""
+
+    package: str
+    under: str = ""  # a module that imports the library, and whose calls are recorded by themselves
+
+
+_UNCOVERED: Final = {
+    "MySQLdb": _Uncovered("mysqlclient", under="sqlalchemy"),
+    "aio_pika": _Uncovered("aio-pika"),
+    "aiokafka": _Uncovered("aiokafka"),
+    "asyncpg": _Uncovered("asyncpg", under="sqlalchemy"),
+    "botocore": _Uncovered("botocore", under="opentelemetry.instrumentation.urllib3"),
+    "cassandra": _Uncovered("cassandra"),
+    "confluent_kafka": _Uncovered("confluent-kafka"),
+    "grpc": _Uncovered("grpc", under="opentelemetry.exporter.otlp.proto.grpc"),
+    "kafka": _Uncovered("kafka-python"),
+    "mysql.connector": _Uncovered("mysql", under="sqlalchemy"),
+    "pika": _Uncovered("pika"),
+    "pymemcache": _Uncovered("pymemcache"),
+    "pymongo": _Uncovered("pymongo"),
+    "pymysql": _Uncovered("pymysql", under="sqlalchemy"),
+}
+
 _warn = spool_call(logging.WARNING, "dashcam.instrument")
 _is_started = False
 
@@ -55,6 +82,8 @@ def start() -> None:
     _instrument(ThreadingInstrumentor())
     for name, library in LIBRARIES.items():
         wrapt.register_post_import_hook(partial(_never_raise, partial(_instrument_library, name, library)), name)
+    for name, uncovered in _UNCOVERED.items():
+        wrapt.register_post_import_hook(partial(_never_raise, partial(_name_uncovered, name, uncovered)), name)
     wrapt.register_post_import_hook(partial(_never_raise, _carry_into_processes), "concurrent.futures.process")
     wrapt.register_post_import_hook(partial(_never_raise, stdlib.warn_of_disabled_loggers), "logging.config")
 
@@ -83,6 +112,14 @@ def _instrument_library(name: str, library: Instrumented, _: ModuleType) -> None
             _warn(f"calls of {name} carry no request ID and have no span", library=name, fix=fix)
         return
     _instrument(getattr(package, library.instrumentor)())
+
+
+def _name_uncovered(name: str, uncovered: _Uncovered, _: ModuleType) -> None:
+    package = f"opentelemetry-instrumentation-{uncovered.package}"
+    if uncovered.under in sys.modules or any(distributions(name=package)):
+        return
+    fix = f"pip install {package}, and call instrument() of its instrumentor"
+    _warn(f"calls of {name} carry no request ID and have no span", library=name, fix=fix)
 
 
 def _instrument(instrumentor: "BaseInstrumentor") -> None:
