@@ -170,7 +170,7 @@ def test_an_overview(store, capsys):
     (row,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert (row["service.name"], row["http.route"], row["requests"], row["failures"]) == ("cars", "/cars", 3, 3)
     assert main(["overview", "service:parts"]) == 1
-    assert capsys.readouterr().err == "dashcam: no request in the last 1h\n"
+    assert capsys.readouterr().err == "dashcam: no request in the last 1h matches\n"
     assert main(["overview"]) == 0
     assert "cars     /cars         3" in capsys.readouterr().out
 

@@ -66,7 +66,7 @@ def test_errors_are_grouped(orders, capsys):
     assert main(["errors", *PERIOD]) == 0
     assert "newest story bad" in capsys.readouterr().out
     assert main(["errors", "service:cars", *PERIOD]) == 1
-    assert capsys.readouterr().err == "dashcam: no error since 2026-11-24T01:30:00Z\n"
+    assert capsys.readouterr().err == "dashcam: no error since 2026-11-24T01:30:00Z matches\n"
 
 
 def test_the_map_has_edges(orders, capsys):

@@ -47,7 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
         ages = {group.fingerprint: _ages(group) for group in groups}
         print_lines(draw_errors(groups, ages, ascii_only=terminal_style().ascii_only))
     if not groups:
-        print(f"dashcam: no error {since_phrase(arguments.since)}", file=sys.stderr)
+        print(
+            f"dashcam: no error {since_phrase(arguments.since)}{' matches' if arguments.query else ''}", file=sys.stderr
+        )
     return OK if groups else NOT_FOUND
 
 

@@ -42,5 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_lines(draw_map(found, ascii_only=terminal_style().ascii_only))
     if not found.places:
-        print(f"dashcam: no request and no call {since_phrase(arguments.since)}", file=sys.stderr)
+        print(
+            f"dashcam: no request and no call {since_phrase(arguments.since)}{' matches' if arguments.query else ''}",
+            file=sys.stderr,
+        )
     return OK if found.places else NOT_FOUND

@@ -4,7 +4,9 @@ Examples:
   dashcam overview
   dashcam overview --since 24h service:cars
   dashcam overview --since 15m --json
+  dashcam overview level:error
 
+A search chooses requests by their own fields and labels, not by the lines within: level:error those that failed.
 The period before is as long and ends where this one begins. Times are within which 50, 95 and 99 % of the requests were
 answered.
 
@@ -44,5 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_lines(draw_overview(overview))
     if not overview.rows:
-        print(f"dashcam: no request {since_phrase(arguments.since)}", file=sys.stderr)
+        print(
+            f"dashcam: no request {since_phrase(arguments.since)}{' matches' if arguments.query else ''}",
+            file=sys.stderr,
+        )
     return OK if overview.rows else NOT_FOUND
