@@ -230,7 +230,8 @@ def test_an_abort_is_an_abort(recording):
     assert done.returncode == -signal.SIGKILL
     (aborted,) = [event for event in recording.events() if event.get("event.action") == "request-aborted"]
     assert "nightly import" in aborted.get("message")
-    assert recording.story(aborted.get("http.request.id")).outcome == "aborted"
+    story = recording.story(aborted.get("http.request.id"))
+    assert (story.outcome, story.server_span.title) == ("aborted", "nightly import")
 
 
 SCRIPT = """

@@ -58,7 +58,7 @@ def test_requests_that_were_open_are_told_as_aborted(tmp_path):
         "http": {"request": {"id": "golf-a", "method": "POST"}, "route": "/cars"},
         "trace": {"id": "ta"},
         "span": {"id": "a"},
-        "transaction": {"id": "a"},
+        "transaction": {"id": "a", "name": "POST /cars"},
         "url": {"path": "/cars"},
         "log": {"logger": "dashcam.ship"},
         "event": {

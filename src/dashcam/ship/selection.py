@@ -91,10 +91,11 @@ def _unended(header: Header, start: dict[str, Any], number: int, last_ns: int, d
     kept: dict[str, Any] = {
         name: start[name] for name in ("http", "trace", "span", "parent", "transaction", "url") if name in start
     }
+    kept["transaction"] = {**kept.get("transaction", {}), "name": start["message"]}
     event: dict[str, Any] = {
         "time_ns": last_ns,
         "log.level": "warning" if doubt else "error",
-        "message": f"request {became}: {start['message']}, open for at least {_seconds(age_ns)}; "
+        "message": f"request {became}: {start['message']}, open for at least {_spell(age_ns)}; "
         + (doubt or f"last sign of life {format_time(last_ns)}"),
         **kept,
         "log": {"logger": "dashcam.ship"},
@@ -108,8 +109,10 @@ def _unended(header: Header, start: dict[str, Any], number: int, last_ns: int, d
     return derived_event(header, event, f"{became}-{number:08d}", number)
 
 
-def _seconds(duration_ns: int) -> str:
-    return f"{duration_ns / 1e9:.3f} s" if duration_ns >= NS_PER_S // 1000 else f"{duration_ns // 1000} µs"
+def _spell(duration_ns: int) -> str:
+    if duration_ns >= NS_PER_S:
+        return f"{duration_ns / 1e9:.3f} s"
+    return f"{duration_ns / 1e6:.1f} ms" if duration_ns >= NS_PER_S // 1000 else f"{duration_ns // 1000} µs"
 
 
 def _dropped(header: Header) -> EncodedEvent:
