@@ -275,15 +275,35 @@ def test_logging_that_is_configured_after_init(recording, way):
     assert printed.splitlines() == [*own, "not propagated"]
 
 
-def test_a_configuration_that_disables_loggers(recording):
-    """What `dictConfig` silences by default is not silenced without a word: a warning says which, and what to do."""
-    code = CONFIGURED.format(configure="logging.config.dictConfig({'version': 1})")
-    run(code, env=recording.environment)
+FILE = """[loggers]
+keys=root
+[handlers]
+keys=
+[formatters]
+keys=
+[logger_root]
+handlers=
+"""
+
+
+@pytest.mark.parametrize(
+    "configure",
+    [
+        "logging.config.dictConfig({'version': 1})",
+        f"import io; from logging.config import fileConfig; fileConfig(io.StringIO({FILE!r}))",
+    ],
+    ids=["dictConfig", "fileConfig"],
+)
+def test_a_configuration_that_disables_loggers(recording, configure):
+    """What it silences by default is not silenced without a word: a warning says which, and what to do."""
+    run(CONFIGURED.format(configure=configure), env=recording.environment)
 
     found = {event.get("message"): event for event in recording.events()}
     warning = found["logging configuration disabled loggers: their calls are not recorded"]
     assert warning.get("log.level") == "warning"
     assert "before" in warning.labels["loggers"]
+    assert not [name for name in warning.labels["loggers"] if "." in name]
+    assert warning.labels["below_these"] > 0
     assert "disable_existing_loggers" in warning.labels["fix"]
     assert {"7 cars", "not propagated"} <= found.keys()
 

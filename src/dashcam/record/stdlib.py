@@ -2,8 +2,9 @@
 
 import logging
 import sys
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache, wraps
 from itertools import islice
 from time import time_ns
 from typing import Any
@@ -137,20 +138,39 @@ def _set_levels(level: str, levels: Iterable[tuple[str, str]]) -> None:
 
 
 def warn_of_disabled_loggers(config: Any) -> None:
-    """Record a warning when `dictConfig` disables loggers, as it does by default with all that it does not name."""
+    """Record a warning when a configuration disables loggers, as it does by default with all that it does not name."""
+    configure_by_file = config.fileConfig
 
     class Configurator(config.dictConfigClass):  # type: ignore[misc]
         def configure(self) -> None:
-            before = _disabled_loggers()
-            super().configure()
-            if disabled := sorted(_disabled_loggers() - before):
-                _warn(
-                    "logging configuration disabled loggers: their calls are not recorded",
-                    loggers=disabled,
-                    fix="set disable_existing_loggers to False in the configuration",
-                )
+            with _naming_disabled_loggers():
+                super().configure()
 
-    config.dictConfigClass = Configurator
+    @wraps(configure_by_file)
+    def configure(*args: Any, **kwargs: Any) -> None:
+        with _naming_disabled_loggers():
+            configure_by_file(*args, **kwargs)
+
+    config.dictConfigClass, config.fileConfig = Configurator, configure
+
+
+@contextmanager
+def _naming_disabled_loggers() -> Iterator[None]:
+    before = _disabled_loggers()
+    yield
+    disabled = _disabled_loggers() - before
+    if topmost := sorted(name for name in disabled if not disabled.intersection(_names_above(name))):
+        _warn(
+            "logging configuration disabled loggers: their calls are not recorded",
+            loggers=topmost,
+            below_these=len(disabled) - len(topmost),
+            fix="set disable_existing_loggers to False in the configuration",
+        )
+
+
+def _names_above(name: str) -> Iterator[str]:
+    while name := name.rpartition(".")[0]:
+        yield name
 
 
 def warn_of_gunicorns_master(service: str) -> None:
