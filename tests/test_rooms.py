@@ -63,7 +63,7 @@ BESIDE_MACHINE = {  # names alone: of signals, and of a date from a number
 WRITES = re.compile(r"\.write_(bytes|text)\(|\bfile\.write\(|\.open\(\"w")
 
 CORE = ("record", "spool", "ship", "find", "show")
-VENDORS = re.compile(r"loggly|elastic|fluent|kibana|opensearch", re.IGNORECASE)
+VENDORS = re.compile(r"loggly|elastic|\bfluent|kibana|opensearch", re.IGNORECASE)
 
 EDGES = {
     "opentelemetry": {"record"},

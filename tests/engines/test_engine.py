@@ -49,6 +49,7 @@ signal.pause()
     assert node.output.read_text() == "in order\n"
 
 
+@pytest.mark.usefixtures("elasticsearch_url")  # one can be had
 def test_a_node_ends_with_the_process_that_started_it(tmp_path, pytestconfig):
     """No engine is left behind by a test run that is killed."""
     command = engine.elasticsearch_command(pytestconfig.cache.mkdir("engines"), tmp_path)
@@ -62,7 +63,8 @@ def test_a_node_ends_with_the_process_that_started_it(tmp_path, pytestconfig):
 def test_without_a_registry_the_summary_has_one_line(tmp_path):
     """Hundreds of tests need an engine; a machine without Maven Central learns so once, and how to change it."""
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    tests = ["tests/engines/test_engine.py::test_elasticsearch_names_its_version", "tests/kibana/test_searches.py"]
+    names = ("test_elasticsearch_names_its_version", "test_a_node_ends_with_the_process_that_started_it")
+    tests = [*(f"tests/engines/test_engine.py::{name}" for name in names), "tests/kibana/test_searches.py"]
     options = ["-q", "-p", "no:randomly", "-o", f"cache_dir={tmp_path}/cache", f"--basetemp={tmp_path}/base"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *tests, "tests/destinations/elasticsearch/test_streams.py"],
