@@ -90,6 +90,15 @@ def test_log_lines_alone(tmp_path, services):
     assert "dashcam.init_app(app)" in fix
 
 
+def test_log_lines_of_a_server_alone(tmp_path, services):
+    """A service that nobody has asked anything yet is well."""
+    run(LONE_LOGS.replace("logger('nightly')", "logger('gunicorn.error')"), env=environment(tmp_path))
+
+    ((_, seen, fix),) = services()
+
+    assert (seen, fix) == ("does not run; its last process: 0 requests and jobs, 0 log lines", "")
+
+
 def test_a_library_without_its_package(tmp_path, services):
     """It is named, with the line that installs it."""
     run(WITHOUT_PACKAGE, env=environment(tmp_path))

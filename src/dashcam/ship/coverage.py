@@ -17,6 +17,7 @@ from dashcam.spool.line import MAX_TIME_NS
 MAX_SEGMENTS = 256  # of a service, the newest ones, that are searched for warnings: of a start, maybe long ago
 MAX_COUNTED = 4  # of these, the newest, of which every line counts
 OWN_LOGGERS = {f"dashcam.{name}" for name in ("instrument", "logging", "requests", "settings")}
+SERVERS = {"celery", "daphne", "gunicorn", "hypercorn", "uvicorn", "werkzeug"}  # what they log is of no request
 _OF_OUR_OWN = b'"log":{"logger":"dashcam.'
 
 Fields = dict[str, Any]
@@ -26,10 +27,10 @@ Fields = dict[str, Any]
 class Coverage:
     """The newest lines of one service: of the processes that run, or of the last one that ran.
 
-    `requests` counts served requests and jobs; `bare_logs` the log lines without a request ID, of which
-    `bare_meanwhile` were recorded while the same process served one. `answered` are the HTTP calls that a recorded
-    service took up, `unanswered` all others by address, and `parted` those that arrived in a trace of their own, by the
-    service that they arrived at. `warnings` has the fix for each warning of the recorder.
+    `requests` counts served requests and jobs; `logs` log lines, without those of servers; `bare_logs` those without a
+    request ID, of which `bare_meanwhile` were recorded while the same process served one. `answered` are the HTTP calls
+    that a recorded service took up, `unanswered` all others by address, and `parted` those that arrived in a trace of
+    their own, by the service that they arrived at. `warnings` has the fix for each warning of the recorder.
     """
 
     service: str
@@ -91,7 +92,7 @@ def _count_logs(coverage: Coverage, lines: list[Fields]) -> None:
         elif _get(line, "log", "logger") in OWN_LOGGERS:
             said, fix = _warning_of(line)
             coverage.warnings[said] = fix
-        else:
+        elif str(_get(line, "log", "logger")).partition(".")[0] not in SERVERS:
             coverage.logs += 1
             if not _get(line, "http", "request", "id"):
                 coverage.bare_logs += 1
