@@ -33,6 +33,7 @@ from dashcam.event import STATEMENT_ACTION, EncodedEvent, Event, parse_time
 DATASET = "dashcam-audit"
 MAX_EVENTS = 20_000  # about 7 bytes each: a line takes 256 KiB at most
 MAX_OTHERS = 2_000
+AT_ONCE = 64  # lines that are hashed: for a larger text the memory comes fresh, which takes longer than to hash it
 
 _MARK = "-sealed-"
 _ID_BYTES = 24  # of a segment
@@ -111,7 +112,8 @@ class _Part:
         self.hash(lines)
 
     def hash(self, lines: Sequence[bytes]) -> None:
-        self._digest.update(b"\n".join(lines) + b"\n")
+        for at in range(0, len(lines), AT_ONCE):
+            self._digest.update(b"\n".join(lines[at : at + AT_ONCE]) + b"\n")
         times = [line[_TIME] for line in lines]
         self._start, self._end = min(self._start, *times), max(self._end, *times)
 

@@ -68,9 +68,31 @@ def test_what_is_no_line_is_left(compiled, line, sequence):
     assert found is None or found == expander._expand(line, sequence)
 
 
+@given(st.lists(st.tuples(LINES, PLACES)))
+def test_the_events_of_lines(lines):
+    """One after the other as each by itself; what is no line is told by its number, and the others go on."""
+    expander = LineExpander(HEADER)
+    wanted, faults = [], []
+    for number, (line, sequence) in enumerate(lines):
+        try:
+            wanted.append(expander._expand(line, sequence))
+        except (ValueError, OverflowError, OSError):
+            faults.append(number)
+
+    events, found = expander.expand_all([(line, Position(7, sequence)) for line, sequence in lines])
+
+    assert (events, list(found)) == (wanted, faults)
+    assert all(type(event) is EncodedEvent for event in events)
+
+
 def test_what_cannot_be_read_is_an_error(compiled):
     """A caller's mistake is not a crash."""
     with pytest.raises(TypeError):
         compiled.parse("text", 0, 0, Position)
     with pytest.raises(TypeError):
         compiled.expand(EncodedEvent, b"segment", b"", b"", b"", 0)
+    for lines in ([b"line"], [(b"line",)], [("line", (0, 0))], [(b"line", 7)], [(b"line", (0, "0"))]):
+        with pytest.raises(TypeError):
+            compiled.expand_all(EncodedEvent, "segment", b"", b"", lines, 0, [])
+    with pytest.raises(ValueError, match="counted from 0"):
+        compiled.expand_all(EncodedEvent, "segment", b"", b"", [], -1, [])

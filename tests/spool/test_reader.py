@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.spool.reader import READ_BYTES, Position, SegmentReader, orphaned_files, segment_files
+from dashcam.spool.reader import MAX_READ_BYTES, READ_BYTES, Position, SegmentReader, orphaned_files, segment_files
 
 from ..processes import running
 from .spools import ids_in, log_line, read_segment, write_to
@@ -95,7 +95,7 @@ def test_a_hole_anywhere(tmp_path_factory, whole, data):
 def test_a_hole_longer_than_what_is_read_at_once(tmp_path, whole):
     """Reading goes on behind it, wherever in it a reading ended."""
     data, ends = whole
-    hole = bytes(2 * READ_BYTES + 12345)
+    hole = bytes(2 * MAX_READ_BYTES + 12345)
 
     lines, damaged = _read(tmp_path, data[: ends[10]] + hole + data[ends[10] :])
 
@@ -106,7 +106,7 @@ def test_a_hole_longer_than_what_is_read_at_once(tmp_path, whole):
 def test_garbage_in_the_middle(tmp_path, whole):
     """Bytes that are neither zero nor a line are counted once for each newline among them."""
     data, ends = whole
-    garbage = b"\xff\xfe garbage\n{}\n" + b"x" * 3 * READ_BYTES + b"\n"
+    garbage = b"\xff\xfe garbage\n{}\n" + b"x" * 3 * MAX_READ_BYTES + b"\n"
 
     lines, damaged = _read(tmp_path, data[: ends[10]] + garbage + data[ends[10] :])
 

@@ -4,6 +4,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,7 +67,45 @@ class _Segment:
     pause_s: float = 0.0
 
 
-_Mark = tuple[int, int, bool, int, int, int]  # a `SegmentOffset`: there is one for each event
+class _Run(NamedTuple):
+    """Events that follow each other in a segment, the place of each, and the segment's offset behind all of them.
+
+    There may be none, where only the offset moves. `mark` is `None` for held events that were kept: the offset of their
+    segment is behind them already. `bytes` are those of the events with a newline each.
+    """
+
+    segment: str
+    events: list[EncodedEvent]
+    places: list[Position]
+    mark: SegmentOffset | None
+    bytes: int
+
+    @classmethod
+    def of(cls, segment: str, events: list[EncodedEvent], places: list[Position], mark: SegmentOffset | None) -> "_Run":
+        return cls(segment, events, places, mark, sum([len(event.data) + 1 for event in events]))
+
+    @property
+    def weight(self) -> int:
+        """The part that it takes of a bounded queue."""
+        return max(1, len(self.events))
+
+    def fitting(self, most: int, room_bytes: int) -> int:
+        """Return how many of the events keep to the limits, from the first one on."""
+        if len(self.events) <= most and self.bytes <= room_bytes:
+            return len(self.events)
+        ends = accumulate(len(event.data) + 1 for event in self.events[:most])
+        return sum(end <= room_bytes for end in ends)
+
+    def until(self, count: int) -> "_Run":
+        """Return the first events alone."""
+        after, left, mark = self.places[count - 1], len(self.events) - count, self.mark
+        if mark:
+            mark = mark._replace(offset=after.offset, sequence=after.sequence, events=mark.events - left)
+        return self.of(self.segment, self.events[:count], self.places[:count], mark)
+
+    def behind(self, count: int) -> "_Run":
+        """Return the events behind the first ones."""
+        return self.of(self.segment, self.events[count:], self.places[count:], self.mark)
 
 
 class _Readers:
@@ -133,8 +172,8 @@ class SpoolCursor:
         self._final_check_s = final_check_s
         self._clips = clips
         self._parse = clips.parse if clips else None
-        # A held event that was kept has no mark: its segment's offset is behind it already.
-        self._waiting: deque[tuple[EncodedEvent | None, EventKey, _Mark | None]] = deque()
+        self._waiting: deque[_Run] = deque()
+        self._weight = 0
         self._damaged = 0
         self._done: set[str] = set()
         self.obstacles: dict[Path, str] = {}
@@ -145,37 +184,55 @@ class SpoolCursor:
 
     def next_batch(self, limits: Limits) -> PendingBatch | None:
         """Return the next events, as many as the limits allow and the spool has now; `None` when nothing is new."""
-        if len(self._waiting) < limits.events:
+        if self._weight < limits.events:
             self._read(limits.events)
         if self._clips:
-            self._add_kept(self._clips.take(self._listing.paths, limits.events - len(self._waiting)))
+            self._add_kept(self._clips.take(self._listing.paths, limits.events - self._weight))
             self._clips.save()
         if not self._waiting and not self._damaged:
             return None
-        events: list[EncodedEvent] = []
-        keys: list[EventKey] = []
-        kept: list[EventKey] = []
-        statements = 0
-        marks: dict[str, _Mark] = {}
-        room, most, waiting = limits.bytes, limits.events, self._waiting
-        while waiting and len(events) < most:
-            event, key, mark = waiting.popleft()
-            if event:
-                room -= len(event.data) + 1
-                if room < 0 and events:
-                    waiting.appendleft((event, key, mark))
-                    break
-                events.append(event)
-                keys.append(key)
-                statements += not key[1]
-            if mark is None:
-                kept.append(key)
-            else:
-                marks[key[0]] = mark
-        batch = PendingBatch(events, keys, {}, self._damaged, kept)
+        batch = PendingBatch([], [], {}, self._damaged, [])
         self._damaged = 0
-        batch.marks.update((segment, SegmentOffset(*mark)) for segment, mark in marks.items())
-        return batch._replace(statements=statements) if statements else batch
+        return self._fill(batch, limits)
+
+    def _fill(self, batch: PendingBatch, limits: Limits) -> PendingBatch:
+        """Fill a batch with what waits, as much as the limits allow; an event that is too long goes alone."""
+        events, keys, kept, statements = batch.events, batch.keys, list[EventKey](), 0
+        room_bytes, waiting = limits.bytes, self._waiting
+        while waiting and len(events) < limits.events:
+            run = waiting.popleft()
+            count = run.fitting(limits.events - len(events), room_bytes)
+            if run.events and not events:
+                count = max(count, 1)
+            self._weight -= run.weight
+            if count < len(run.events):
+                self._wait_first(run.behind(count))
+                if not count:
+                    break
+                run = run.until(count)
+            room_bytes -= run.bytes
+            events += run.events
+            own = [(run.segment, place.offset) for place in run.places]
+            keys += own
+            if run.mark:
+                batch.marks[run.segment] = run.mark
+                statements += own == [(run.segment, 0)]
+            else:
+                kept += own
+        return batch._replace(kept=kept, statements=statements)
+
+    def _wait(self, run: _Run) -> None:
+        self._waiting.append(run)
+        self._weight += run.weight
+
+    def _wait_first(self, run: _Run) -> None:
+        self._waiting.appendleft(run)
+        self._weight += run.weight
+
+    def _wait_one(self, segment: str, event: EncodedEvent | None, number: int, mark: SegmentOffset | None) -> None:
+        """Queue an event that is no line, or was held; or an offset alone."""
+        events = [event] if event else []
+        self._wait(_Run.of(segment, events, [Position(number)] * len(events), mark))
 
     def _read(self, events: int) -> None:
         if self._listing.refresh():
@@ -187,12 +244,12 @@ class SpoolCursor:
         self.obstacles = dict(self._listing.unreadable)
         now_s = machine.monotonic()
         for segment in list(self._segments.values()):
-            if len(self._waiting) >= events:
+            if self._weight >= events:
                 break
             # What has nothing new is most of what there is, and costs one look.
             if now_s < segment.check_at_s and self._readers.is_quiet(segment):
                 continue
-            while len(self._waiting) < events and self._read_on(segment):
+            while self._weight < events and self._read_on(segment):
                 pass
 
     def _take_listing(self) -> None:
@@ -260,7 +317,8 @@ class SpoolCursor:
         if self._statements:
             statements += self._statements.make(segment.key, reader, segment.tally, derived.events)
         self._add_end(segment, derived)
-        self._waiting.extend((event, (segment.key, 0), segment.mark) for event in statements)
+        for event in statements:
+            self._wait_one(segment.key, event, 0, segment.mark)
         self._end(segment)
         if not reader.header.is_sealed:
             self._ended.watch(segment.key, segment.path, segment.mark.offset)
@@ -284,7 +342,7 @@ class SpoolCursor:
         for number, event in enumerate(derived.events, 1):
             if number > segment.mark.synthesized:
                 segment.mark = segment.mark._replace(synthesized=number, events=segment.mark.events + 1)
-                self._waiting.append((event, (segment.key, -number), segment.mark))
+                self._wait_one(segment.key, event, -number, segment.mark)
 
     def _hold(self, segment: _Segment, expander: LineExpander, run: HeldRun) -> None:
         """Go past lines that are held, and take those of requests that are kept already."""
@@ -292,35 +350,38 @@ class SpoolCursor:
         segment.mark = segment.mark._replace(
             offset=run.after.offset, sequence=run.after.sequence, events=events, held=held
         )
-        self._waiting.append((None, (segment.key, 0), segment.mark))
+        self._wait_one(segment.key, None, 0, segment.mark)
         if segment.tally:
             segment.tally.hold(run.offset, run.after.offset)
         if self._clips:
             self._add_kept(self._clips.hold(segment.key, expander, run))
 
     def _add_kept(self, events: Iterable[KeptEvent]) -> None:
-        self._waiting.extend((event, (segment, number), None) for event, segment, number in events)
+        for event, segment, number in events:
+            self._wait_one(segment, event, number, None)
 
     def _add_lines(self, segment: _Segment, expander: LineExpander, lines: list[tuple[bytes, Position]]) -> None:
-        events, synthesized, held = segment.mark.events, segment.mark.synthesized, segment.mark.held
-        key, added = segment.key, list[tuple[EncodedEvent, EventKey, _Mark]]()
         if self._clips:
-            self._clips.look(key, lines)
-        for line, (offset, sequence) in lines:
-            try:
-                event = expander.expand(line, sequence)
-            except (ValueError, OverflowError, OSError) as fault:  # a time that is none
-                _log.warning("%s: line %d is damaged: %s", segment.path, sequence, fault)
-                self._damaged += 1
-                continue
-            if event.is_span and not is_shipped(line):
-                continue
-            events += 1
-            added.append((event, (key, offset), (offset, sequence, False, synthesized, events, held)))
-        self._waiting.extend(added)
+            self._clips.look(segment.key, lines)
+        events, faults = expander.expand_all(lines)
+        if faults:
+            self._damaged += len(faults)
+            for number, fault in faults.items():
+                _log.warning("%s: line %d is damaged: %s", segment.path, lines[number][1].sequence, fault)
+            lines = [line for number, line in enumerate(lines) if number not in faults]
+        if any(event.is_span for event in events):
+            pairs = zip(lines, events, strict=True)
+            shipped = [(line, event) for line, event in pairs if not event.is_span or is_shipped(line[0])]
+            lines, events = [line for line, _ in shipped], [event for _, event in shipped]
+        if not events:
+            return
+        places = [place for _, place in lines]
+        offset, sequence = places[-1]
+        mark = segment.mark._replace(offset=offset, sequence=sequence, events=segment.mark.events + len(events))
+        self._wait(_Run.of(segment.key, events, places, mark))
         if segment.tally:
-            segment.tally.add([mark[1] for *_, mark in added], [event.data for event, *_ in added])
-        segment.mark = segment.mark._replace(events=events)
+            segment.tally.add([place.sequence for place in places], [event.data for event in events])
+        segment.mark = segment.mark._replace(events=mark.events)
 
     def _has_become_final(self, segment: _Segment, reader: SegmentReader) -> bool:
         """Ask whether the writer is gone, if it was not asked a moment ago. What is final is then read to its end."""
@@ -341,7 +402,7 @@ class SpoolCursor:
 
     def _end(self, segment: _Segment) -> None:
         done = segment.mark._replace(is_done=True)
-        self._waiting.append((None, (segment.key, 0), done))
+        self._wait_one(segment.key, None, 0, done)
         self._marks[segment.key] = done
         self._done.add(segment.key)
         self._segments.pop(segment.key, None)

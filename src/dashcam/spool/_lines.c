@@ -124,52 +124,149 @@ put(char *out, const char *data, size_t length)
     return out + length;
 }
 
-/* The event of a line: its time as a date, and its id, its sequence and what its segment shares at its end. */
-static PyObject *
-expand(PyObject *module, PyObject *args)
-{
+/* What the events of a segment have in common. */
+typedef struct {
     PyTypeObject *kind;
-    PyObject *segment;
-    const char *head, *tail, *line;
-    Py_ssize_t head_length, tail_length, length;
-    long long sequence;
-    char padded[NUMBER_BYTES], plain[NUMBER_BYTES];
-    (void)module;
-    if (!PyArg_ParseTuple(args, "O!Uy#y#y#L", &PyType_Type, &kind, &segment, &head, &head_length, &tail, &tail_length,
-                          &line, &length, &sequence))
+    const char *segment, *head, *tail;
+    Py_ssize_t segment_length, head_length, tail_length;
+} Shared;
+
+/* The id of an event: that of its segment, a hyphen, and its sequence. */
+static PyObject *
+make_id(const Shared *shared, const char *number, size_t number_length)
+{
+    PyObject *id = PyUnicode_New(shared->segment_length + 1 + (Py_ssize_t)number_length, 127);
+    if (id == NULL)
         return NULL;
+    char *out = put((char *)PyUnicode_1BYTE_DATA(id), shared->segment, (size_t)shared->segment_length);
+    *out++ = '-';
+    put(out, number, number_length);
+    return id;
+}
+
+/* The event of a line: its time as a date, and its id, its sequence and what its segment shares at its end. A line that
+   is not read gives NULL without an error. */
+static PyObject *
+make_event(const Shared *shared, const char *line, Py_ssize_t length, long long sequence)
+{
+    char padded[NUMBER_BYTES], plain[NUMBER_BYTES];
     const char *time_end = end_of_time(line, line + length);
     if (time_end == NULL || line + length - time_end < 2 || sequence < 0)
-        Py_RETURN_NONE;
+        return NULL;
     uint64_t time_ns = 0;
     for (const char *at = line + sizeof TIME - 1; at < time_end; at++)
         time_ns = 10 * time_ns + (uint64_t)(*at - '0');
     size_t own = (size_t)(line + length - 2 - time_end);
     size_t padded_length = (size_t)snprintf(padded, sizeof padded, "%08lld", sequence);
     size_t plain_length = (size_t)snprintf(plain, sizeof plain, "%lld", sequence);
-    size_t size = TIME_BYTES + 1 + own + (size_t)head_length + padded_length + 1 + sizeof SEQUENCE - 1 + plain_length
-        + (size_t)tail_length;
+    size_t size = TIME_BYTES + 1 + own + (size_t)shared->head_length + padded_length + 1 + sizeof SEQUENCE - 1
+        + plain_length + (size_t)shared->tail_length;
     PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
     if (data == NULL)
         return NULL;
     char *out = PyBytes_AS_STRING(data);
     put_time(out, time_ns);
     out = put(out + TIME_BYTES + 1, time_end, own);
-    out = put(out, head, (size_t)head_length);
+    out = put(out, shared->head, (size_t)shared->head_length);
     out = put(out, padded, padded_length);
     out = put(out, "\"", 1);
     out = put(out, SEQUENCE, sizeof SEQUENCE - 1);
     out = put(out, plain, plain_length);
-    put(out, tail, (size_t)tail_length);
+    put(out, shared->tail, (size_t)shared->tail_length);
     int is_span = own >= sizeof SPAN - 1 && memcmp(time_end, SPAN, sizeof SPAN - 1) == 0;
-    PyObject *items[] = {PyUnicode_FromFormat("%U-%s", segment, padded), PyBool_FromLong(is_span), data};
-    return named_tuple(kind, items, 3);
+    PyObject *items[] = {make_id(shared, padded, padded_length), PyBool_FromLong(is_span), data};
+    return named_tuple(shared->kind, items, 3);
+}
+
+/* Takes a segment's id, which is ASCII. */
+static int
+set_segment(Shared *shared, PyObject *segment)
+{
+    shared->segment = PyUnicode_AsUTF8AndSize(segment, &shared->segment_length);
+    if (shared->segment != NULL && !PyUnicode_IS_ASCII(segment)) {
+        PyErr_SetString(PyExc_ValueError, "the id of a segment is ASCII");
+        return -1;
+    }
+    return shared->segment ? 0 : -1;
+}
+
+static PyObject *
+expand(PyObject *module, PyObject *args)
+{
+    Shared shared;
+    PyObject *segment;
+    const char *line;
+    Py_ssize_t length;
+    long long sequence;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!Uy#y#y#L", &PyType_Type, &shared.kind, &segment, &shared.head, &shared.head_length,
+                          &shared.tail, &shared.tail_length, &line, &length, &sequence)
+        || set_segment(&shared, segment) < 0)
+        return NULL;
+    PyObject *event = make_event(&shared, line, length, sequence);
+    if (event == NULL && !PyErr_Occurred())
+        Py_RETURN_NONE;
+    return event;
+}
+
+/* The line and the sequence of a pair such as `parse` makes. */
+static int
+read_pair(PyObject *pair, PyObject **line, long long *sequence)
+{
+    PyObject *place = PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2 ? PyTuple_GET_ITEM(pair, 1) : NULL;
+    if (place == NULL || !PyTuple_Check(place) || PyTuple_GET_SIZE(place) != 2) {
+        PyErr_SetString(PyExc_TypeError, "a line comes with its position");
+        return -1;
+    }
+    *line = PyTuple_GET_ITEM(pair, 0);
+    if (!PyBytes_Check(*line)) {
+        PyErr_SetString(PyExc_TypeError, "a line is bytes");
+        return -1;
+    }
+    *sequence = PyLong_AsLongLong(PyTuple_GET_ITEM(place, 1));
+    return *sequence == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Adds the events of lines to a list, from one of them on; the number of the first that is not read, or of all. */
+static PyObject *
+expand_all(PyObject *module, PyObject *args)
+{
+    Shared shared;
+    PyObject *segment, *lines, *events;
+    Py_ssize_t at;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!Uy#y#O!nO!", &PyType_Type, &shared.kind, &segment, &shared.head,
+                          &shared.head_length, &shared.tail, &shared.tail_length, &PyList_Type, &lines, &at,
+                          &PyList_Type, &events)
+        || set_segment(&shared, segment) < 0)
+        return NULL;
+    if (at < 0) {
+        PyErr_SetString(PyExc_ValueError, "lines are counted from 0");
+        return NULL;
+    }
+    for (; at < PyList_GET_SIZE(lines); at++) {
+        PyObject *line;
+        long long sequence;
+        if (read_pair(PyList_GET_ITEM(lines, at), &line, &sequence) < 0)
+            return NULL;
+        PyObject *event = make_event(&shared, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line), sequence);
+        if (event == NULL && !PyErr_Occurred())
+            break;
+        if (event == NULL || PyList_Append(events, event) < 0) {
+            Py_XDECREF(event);
+            return NULL;
+        }
+        Py_DECREF(event);
+    }
+    return PyLong_FromSsize_t(at);
 }
 
 static PyMethodDef methods[] = {
     {"parse", parse, METH_VARARGS,
      "Return the lines of a text with their positions, the position after it, and how many are damaged."},
     {"expand", expand, METH_VARARGS, "Return the event of a line; None for one that is not read."},
+    {"expand_all", expand_all, METH_VARARGS,
+     "Add the events of lines to a list; return the number of the first that is not read."},
     {NULL, NULL, 0, NULL},
 };
 

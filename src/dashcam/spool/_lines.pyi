@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from dashcam.event import EncodedEvent
 from dashcam.spool.reader import Position
 
@@ -7,3 +9,13 @@ def parse(
 def expand(
     kind: type[EncodedEvent], segment: str, head: bytes, tail: bytes, line: bytes, sequence: int, /
 ) -> EncodedEvent | None: ...
+def expand_all(
+    kind: type[EncodedEvent],
+    segment: str,
+    head: bytes,
+    tail: bytes,
+    lines: Sequence[tuple[bytes, tuple[int, int]]],
+    begin: int,
+    events: list[EncodedEvent],
+    /,
+) -> int: ...

@@ -12,7 +12,7 @@ The writing half is `encode_suffix`, `encode_ids` and `span_fields`, the reading
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -26,10 +26,16 @@ def _leave(*_: object) -> None:
     return None
 
 
+def _leave_all(*given: Any) -> int:
+    begin: int = given[5]
+    return begin
+
+
 try:
     from dashcam.spool._lines import expand as _expand
+    from dashcam.spool._lines import expand_all as _expand_all
 except ImportError:  # there was no compiler
-    _expand = _leave
+    _expand, _expand_all = _leave, _leave_all
 
 MAX_TIME_DIGITS = 19
 LEVEL_AT = 30  # where a line has its level, or its kind: the time has 19 digits from 2001 to 2286
@@ -88,6 +94,25 @@ class LineExpander:
         """
         event = _expand(EncodedEvent, self._segment, self._head, self._tail, line, sequence)
         return event or self._expand(line, sequence)
+
+    def expand_all(
+        self, lines: Sequence[tuple[bytes, tuple[int, int]]]
+    ) -> tuple[list[EncodedEvent], dict[int, Exception]]:
+        """Return the events of lines, each with the offset after it and its sequence.
+
+        A line with a time that is none has no event, and the fault is returned by the number of the line from 0.
+        """
+        events: list[EncodedEvent] = []
+        faults: dict[int, Exception] = {}
+        at, given = 0, (EncodedEvent, self._segment, self._head, self._tail, lines)
+        while (at := _expand_all(*given, at, events)) < len(lines):
+            line, (_, sequence) = lines[at]
+            try:
+                events.append(self._expand(line, sequence))
+            except (ValueError, OverflowError, OSError) as fault:
+                faults[at] = fault
+            at += 1
+        return events, faults
 
     def _expand(self, line: bytes, sequence: int) -> EncodedEvent:
         time_end = line.index(b",")

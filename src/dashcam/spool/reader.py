@@ -21,7 +21,8 @@ from dashcam.spool.segment import (
     service_folder,
 )
 
-READ_BYTES = 2 * LINE_BYTES
+READ_BYTES = 64 << 10  # at once: what is made of it is still in the processor's cache for the next step
+MAX_READ_BYTES = 2 * LINE_BYTES  # where that much holds no whole line
 HEADER_BYTES = 4096  # most headers are much shorter
 NO_DATA = (b"", b"\0")  # a byte of a segment where nothing was written yet
 HALF_MADE_S = 60.0  # a segment is made in milliseconds; one without a name for so long has nobody to give it one
@@ -124,7 +125,7 @@ class SegmentReader:
     def _read_header(self) -> tuple[int, Header]:
         start = os.pread(self._file, HEADER_BYTES, 0)
         if b"\n" not in start:
-            start = os.pread(self._file, READ_BYTES, 0)
+            start = os.pread(self._file, MAX_READ_BYTES, 0)
         end = start.find(b"\n") + 1
         return end, decode_header(start[:end])
 
@@ -175,7 +176,7 @@ class SegmentReader:
         is_final: bool = False,
         parse: "Parse | None" = None,
     ) -> ReadResult:
-        """The complete lines that follow a position, up to half a megabyte of them; none at the end.
+        """The complete lines that follow a position, some dozens of kilobytes of them; none at the end.
 
         `parse` makes lines of a text, in a segment whose lines go by their offset, instead of `parse_lines`.
 
@@ -183,7 +184,9 @@ class SegmentReader:
         first zero byte; in a final one what stands there was damaged, and reading goes on behind it.
         """
         start = max(position.offset, self._header_end)
-        block = self._block(start, is_final=is_final)
+        block = self._block(start, READ_BYTES, is_final=is_final)
+        if len(block) == READ_BYTES and b"\n" not in block:
+            block = self._block(start, MAX_READ_BYTES, is_final=is_final)
         end = block.rfind(b"\n") + 1
         if is_final and not end:
             return self._skip(start, position.sequence)
@@ -197,7 +200,7 @@ class SegmentReader:
         Zeros up to the end are none of it: nothing was written there.
         """
         is_damaged = False
-        while block := os.pread(self._file, READ_BYTES, start):
+        while block := os.pread(self._file, MAX_READ_BYTES, start):
             end = block.find(b"\n") + 1
             is_damaged = is_damaged or block.count(0) < len(block)
             start += end or len(block)
@@ -214,10 +217,10 @@ class SegmentReader:
             yield passage
             passage = self.read(passage.after, is_final=is_final)
 
-    def _block(self, start: int, *, is_final: bool) -> bytes:
+    def _block(self, start: int, most_bytes: int, *, is_final: bool) -> bytes:
         if not is_final and os.pread(self._file, 1, start) in NO_DATA:
             return b""
-        block = os.pread(self._file, READ_BYTES, start)
+        block = os.pread(self._file, most_bytes, start)
         zero = -1 if is_final else block.find(b"\0")
         return block if zero < 0 else block[:zero]
 
