@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dashcam.event import EncodedEvent
 from dashcam.spool.line import MAX_TIME_NS, LineExpander
-from dashcam.spool.reader import Position, _parse_in_python
+from dashcam.spool.reader import Position, _has_headed_in_python, _headed_in_python, _parse_in_python
 from dashcam.spool.segment import decode_header, encode_header
 
 HEADER = decode_header(
@@ -85,6 +85,19 @@ def test_the_events_of_lines(lines):
     assert all(type(event) is EncodedEvent for event in events)
 
 
+HEADS = (b',"processor":{"event":"start"}', b',"log.level":"inf', b",}")
+
+
+@given(st.lists(st.tuples(LINES, st.just(Position(7, 8)))))
+def test_lines_by_their_beginning(compiled, lines):
+    """Behind the time, however many digits that has."""
+    found = compiled.headed(lines, HEADS)
+
+    assert found == _headed_in_python(lines, HEADS)
+    assert compiled.has_headed(b"\n".join(line for line, _ in lines), HEADS) == bool(found)
+    assert _has_headed_in_python(b"\n".join(line for line, _ in lines), HEADS) == bool(found)
+
+
 def test_what_cannot_be_read_is_an_error(compiled):
     """A caller's mistake is not a crash."""
     with pytest.raises(TypeError):
@@ -94,5 +107,9 @@ def test_what_cannot_be_read_is_an_error(compiled):
     for lines in ([b"line"], [(b"line",)], [("line", (0, 0))], [(b"line", 7)], [(b"line", (0, "0"))]):
         with pytest.raises(TypeError):
             compiled.expand_all(EncodedEvent, "segment", b"", b"", lines, 0, [])
+    with pytest.raises(TypeError):
+        compiled.headed([], ("a text",))
+    with pytest.raises(TypeError):
+        compiled.has_headed(b"", ("a text",))
     with pytest.raises(ValueError, match="counted from 0"):
         compiled.expand_all(EncodedEvent, "segment", b"", b"", [], -1, [])

@@ -25,8 +25,8 @@ from dashcam.ship.listing import open_segment
 from dashcam.ship.usual import load_usual, save_usual
 from dashcam.ship.verdicts import TELLING, Rules, Verdicts
 from dashcam.spool.held import HeldLines
-from dashcam.spool.line import LEVEL_AT, LineExpander, level_at, time_of
-from dashcam.spool.reader import HeldRun, Position
+from dashcam.spool.line import LineExpander, time_of
+from dashcam.spool.reader import HeldRun, Position, headed
 from dashcam.spool.segment import Header
 
 ASKED_S = 0.5  # between two looks for what somebody asked for by hand
@@ -109,9 +109,7 @@ class Clips:
     def look(self, segment: str, lines: Sequence[tuple[bytes, Position]]) -> None:
         """Look for verdicts at lines that are shipped."""
         service, judge = segment.rpartition("/")[0], self._verdicts.judge
-        # Most lines say nothing, and are not worth a call; unless the clock stands before 2001.
-        is_odd = any(level_at(line) != LEVEL_AT for line, _ in (*lines[:1], *lines[-1:]))
-        for line, after in lines if is_odd else [each for each in lines if each[0].startswith(TELLING, LEVEL_AT)]:
+        for line, after in headed(lines, TELLING):  # most lines say nothing
             if verdict := judge(service, line):
                 trace = str(orjson.loads(line).get("trace", {}).get("id", ""))
                 since_ns = 0 if verdict.request else time_of(line) - self._before_ns

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { MAX_TIME_DIGITS = 19, TIME_BYTES = 42, DAY_S = 86400, NUMBER_BYTES = 24 };
+enum { MAX_TIME_DIGITS = 19, LEVEL_AT = 30, TIME_BYTES = 42, DAY_S = 86400, NUMBER_BYTES = 24 };
 
 static const char TIME[] = "{\"time_ns\":", SPAN[] = ",\"processor\":", SEQUENCE[] = ",\"sequence\":";
 
@@ -261,12 +261,78 @@ expand_all(PyObject *module, PyObject *args)
     return PyLong_FromSsize_t(at);
 }
 
+/* Returns 1 when a line has one of some beginnings where its level or its kind stands, as `level_at` says. */
+static int
+is_headed(const char *line, Py_ssize_t length, PyObject *heads)
+{
+    const char *at = length > LEVEL_AT && line[LEVEL_AT] == ',' ? line + LEVEL_AT : memchr(line, ',', (size_t)length);
+    for (Py_ssize_t i = 0; at != NULL && i < PyTuple_GET_SIZE(heads); i++) {
+        PyObject *head = PyTuple_GET_ITEM(heads, i);
+        if (line + length - at >= PyBytes_GET_SIZE(head)
+            && memcmp(at, PyBytes_AS_STRING(head), (size_t)PyBytes_GET_SIZE(head)) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static int
+are_heads(PyObject *heads)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(heads); i++)
+        if (!PyBytes_Check(PyTuple_GET_ITEM(heads, i))) {
+            PyErr_SetString(PyExc_TypeError, "a beginning is bytes");
+            return 0;
+        }
+    return 1;
+}
+
+/* The lines, with their positions, that have one of some beginnings. */
+static PyObject *
+headed(PyObject *module, PyObject *args)
+{
+    PyObject *lines, *heads, *line;
+    long long sequence;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyList_Type, &lines, &PyTuple_Type, &heads) || !are_heads(heads))
+        return NULL;
+    PyObject *found = PyList_New(0);
+    for (Py_ssize_t i = 0; found != NULL && i < PyList_GET_SIZE(lines); i++) {
+        PyObject *pair = PyList_GET_ITEM(lines, i);
+        if (read_pair(pair, &line, &sequence) < 0
+            || (is_headed(PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line), heads) && PyList_Append(found, pair) < 0))
+            Py_CLEAR(found);
+    }
+    return found;
+}
+
+/* Whether a text has a line with one of some beginnings. */
+static PyObject *
+has_headed(PyObject *module, PyObject *args)
+{
+    const char *text, *next;
+    Py_ssize_t length;
+    PyObject *heads;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y#O!", &text, &length, &PyTuple_Type, &heads) || !are_heads(heads))
+        return NULL;
+    for (const char *at = text, *end = text + length; at < end; at = next + 1) {
+        next = memchr(at, '\n', (size_t)(end - at));
+        if (next == NULL)
+            next = end;
+        if (is_headed(at, next - at, heads))
+            Py_RETURN_TRUE;
+    }
+    Py_RETURN_FALSE;
+}
+
 static PyMethodDef methods[] = {
     {"parse", parse, METH_VARARGS,
      "Return the lines of a text with their positions, the position after it, and how many are damaged."},
     {"expand", expand, METH_VARARGS, "Return the event of a line; None for one that is not read."},
     {"expand_all", expand_all, METH_VARARGS,
      "Add the events of lines to a list; return the number of the first that is not read."},
+    {"headed", headed, METH_VARARGS, "Return the lines that have one of some beginnings behind the time."},
+    {"has_headed", has_headed, METH_VARARGS, "Return whether a text has such a line."},
     {NULL, NULL, 0, NULL},
 };
 

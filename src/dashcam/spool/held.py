@@ -7,7 +7,7 @@ import re
 from collections import Counter
 
 from dashcam.spool.line import LEVEL_AT, is_line, level_at
-from dashcam.spool.reader import HeldRun, Position, ReadResult, parse_lines
+from dashcam.spool.reader import HeldRun, Position, ReadResult, has_headed, parse_lines
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 MAX_HELD = LEVELS.index("error")  # what is an error or worse is always shipped
@@ -32,7 +32,7 @@ class HeldLines:
     def parse(self, text: bytes, offset: int, sequence: int) -> ReadResult:
         """Return the lines of a text that are not held, and the runs of those that are."""
         heads, begin, lines, runs, damaged = self._heads, offset, list[tuple[bytes, Position]](), list[HeldRun](), 0
-        if b"\0" in text or not any(head in text for head in heads):
+        if b"\0" in text or not has_headed(text, heads):
             return parse_lines(text, offset, sequence)
         first, count = offset, 0
         for line in text.split(b"\n")[:-1]:

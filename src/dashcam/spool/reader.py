@@ -3,12 +3,12 @@
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from dashcam.spool.line import is_line
+from dashcam.spool.line import is_line, level_at
 from dashcam.spool.lock import is_locked
 from dashcam.spool.segment import (
     LINE_BYTES,
@@ -241,6 +241,7 @@ def parse_lines(text: bytes, offset: int, sequence: int) -> ReadResult:
     return ReadResult(lines, Position(offset, sequence), damaged)
 
 
+Lines = Sequence[tuple[bytes, Position]]
 _Parsed = tuple[list[tuple[bytes, Position]], int, int, int]
 
 
@@ -258,10 +259,30 @@ def _parse_in_python(text: bytes, offset: int, sequence: int, position: type[Pos
     return lines, offset, sequence, damaged
 
 
+def _headed_in_python(lines: Lines, heads: tuple[bytes, ...]) -> list[tuple[bytes, Position]]:
+    return [each for each in lines if each[0].startswith(heads, max(level_at(each[0]), 0))]
+
+
+def _has_headed_in_python(text: bytes, heads: tuple[bytes, ...]) -> bool:
+    return any(line.startswith(heads, max(level_at(line), 0)) for line in text.split(b"\n"))
+
+
 try:
+    from dashcam.spool._lines import has_headed as _has_headed
+    from dashcam.spool._lines import headed as _headed
     from dashcam.spool._lines import parse as _parse
 except ImportError:  # there was no compiler
-    _parse = _parse_in_python
+    _headed, _has_headed, _parse = _headed_in_python, _has_headed_in_python, _parse_in_python
+
+
+def headed(lines: Lines, heads: tuple[bytes, ...]) -> list[tuple[bytes, Position]]:
+    """Return the lines that have one of some beginnings where their level or their kind stands."""
+    return _headed(lines, heads)
+
+
+def has_headed(text: bytes, heads: tuple[bytes, ...]) -> bool:
+    """Return whether a text has a line with one of some beginnings, as `headed` finds it."""
+    return _has_headed(text, heads)
 
 
 def _parse_numbered(text: bytes, offset: int, number: int) -> ReadResult:

@@ -39,6 +39,7 @@ _ANSWER_BYTES = 64 << 10  # {"response":"ok"}, or a page of a proxy that says wh
 _TIMEOUT_S = 60  # to connect and send, and again to answer: four bodies at 2 Mbit/s take that long
 _FIX_PAUSE_S = 10.0  # between tries while a person has to mend something; goes on within 30 s of the fix
 
+_DATE_AT = len(b'{"@timestamp":')
 _NAMED_TIMESTAMP = re.compile(rb'"timestamp((?:_ecs)*)":')
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
 
@@ -144,9 +145,10 @@ def dated(data: bytes) -> bytes:
     """An event's line with its `@timestamp` in front as `timestamp`; without one Loggly takes the time of arrival."""
     if len(data) > _WIDE_BYTES and data.count(b'":') > _MAX_KEYS:
         data = _with_text_labels(data)
-    if b'"timestamp' in data:
+    is_dated = data.startswith(b'{"@timestamp":"') and data[42:43] == b'"'
+    if data.find(b"timestamp", _DATE_AT if is_dated else 0) >= 0:
         data = _NAMED_TIMESTAMP.sub(rb'"timestamp_ecs\1":', data)
-    if data.startswith(b'{"@timestamp":"') and data[42:43] == b'"':
+    if is_dated:
         return b'{"%b,%b' % (data[3:43], data[1:])
     fields = orjson.loads(data)
     if not isinstance(fields, dict):
