@@ -49,6 +49,7 @@ class DropCounts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pending: Counter[str] = Counter()
+        self._batch = ""
         self._flush_at_s = 0.0
         self._took_s = (0.0, 0.0, 0.0)
 
@@ -67,9 +68,16 @@ class DropCounts:
         pending, self._pending = self._pending, Counter()
         if not pending:
             return
+
+        def added(found: _Counts) -> _Counts:
+            if found.batch != self._batch and _is_taken(self._folder, found):
+                found = _Counts({})  # a kill or a power cut left what a header has
+            self._batch = found.batch or machine.token_hex(BATCH_BYTES)
+            return found._replace(dropped=Counter(found.dropped) + pending, batch=self._batch)
+
         for path in (self._folder / NAME, _path_elsewhere(self._folder)):
             try:
-                _change(path, self._folder, lambda found: found._replace(dropped=Counter(found.dropped) + pending))
+                _change(path, self._folder, added)
             except OSError:
                 continue
             return
@@ -106,7 +114,7 @@ class DropCounts:
 
 def _is_taken(folder: Path, counts: _Counts) -> bool:
     """Return whether a header has taken a batch over, and has its counts."""
-    for path in folder.glob(f"*{SUFFIX}"):
+    for path in folder.glob(f"*{SUFFIX}") if any(counts.dropped.values()) else ():
         with suppress(OSError, ValueError), SegmentReader(path) as reader:  # gone, or not a segment
             header = reader.header
             has_all = all(header.dropped.get(reason, 0) >= count for reason, count in counts.dropped.items())
@@ -122,12 +130,11 @@ def read_drops(spool: Path) -> Mapping[str, int]:
     with suppress(OSError):  # it cannot be read now: some counts stand elsewhere
         paths += spool.glob(f"*/*/{NAME}")
     for path in paths:
-        found = _read(path)
-        if (
-            found
-            and any(found.dropped.values())
-            and not _is_taken(Path(os.fsdecode(found.folder.encode("latin-1"))), found)
-        ):
+        if not (found := _read(path)):
+            continue
+        # A shared disk may be mounted elsewhere in the container of the service.
+        folder = path.parent if path.name == NAME else Path(os.fsdecode(found.folder.encode("latin-1")))
+        if not _is_taken(folder, found):
             total.update(found.dropped)
     return total
 
