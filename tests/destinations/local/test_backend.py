@@ -225,6 +225,29 @@ def test_a_clock_that_was_behind_forgets_nothing(path, opened):
     assert sorted(numbers(path)) == [1, 2]
 
 
+def test_what_comes_while_the_clock_is_behind_for_a_moment_stays(path, opened, caplog):
+    """It claims to be 300 days old, and so does its arrival; when the clock is right again it is as old as it is."""
+    opened(path).ship([at(NOW_NS, 1)])
+    opened(path, now_ns=NOW_NS - 300 * DAY_NS).ship([at(NOW_NS - 300 * DAY_NS, 2)])
+    for hours in (1, 3):
+        opened(path, now_ns=NOW_NS + hours * HOUR_NS).ship([])
+
+    assert "the clock is 300 days behind" in caplog.text
+    assert sorted(numbers(path)) == [1, 2]
+
+
+def test_a_clock_that_stays_behind_is_obeyed(path, opened):
+    """It was wrong before: what comes an hour later is as old as it says."""
+    opened(path, now_ns=NOW_NS + 300 * DAY_NS).ship([])
+    for hours in (0, 2):
+        opened(path, now_ns=NOW_NS + hours * HOUR_NS).ship([at(NOW_NS, hours)])
+    for days in (15, 16):
+        opened(path, now_ns=NOW_NS + days * DAY_NS).ship([])
+        opened(path, now_ns=NOW_NS + days * DAY_NS + 2 * HOUR_NS).ship([])
+
+    assert numbers(path) == [0]
+
+
 def test_the_oldest_go_when_there_are_too_many(path, opened):
     """The file stays within its limit, and the newest events are those that are left and found."""
     bounds = Bounds(bytes=16_000_000, age_ns=14 * DAY_NS, partition_events=500)

@@ -1,8 +1,8 @@
 """The age of events in the local store: by the time that they claim, and by the time that they arrived.
 
 Events whose claim is far from their arrival, because a service's clock is wrong or because they are history, are old
-by their arrival: those of the past at once, those of the future as long as it is. And a clock that jumps ahead is
-reported and not obeyed, until it has stayed so for an hour: `clock` has the time that is trusted.
+by their arrival: those of the past at once, those of the future as long as it is. And a clock that jumps, ahead or
+back, is reported and not obeyed, until it has stayed so for an hour: `clock` has the time that is trusted.
 """
 
 import logging
@@ -17,25 +17,20 @@ _log = logging.getLogger("dashcam.ship")
 
 
 def trusted_time(db: sqlite3.Connection, now_us: int) -> int:
-    """Return the time to reckon age by: the clock's, unless that has just jumped ahead by more than a day."""
+    """Return the time to reckon age by: the clock's, unless that has just jumped by more than a day."""
     found: tuple[int, int | None] | None = db.execute("SELECT trusted, ahead_since FROM clock").fetchone()
     if found is None:
         db.execute("INSERT INTO clock VALUES (?, NULL)", (now_us,))
         return now_us
-    trusted, ahead_since = found
-    if now_us - trusted <= DAY_US:
-        if now_us < trusted - DAY_US:
-            _log.warning(
-                "the clock has gone back by %d days; nothing is forgotten by that", (trusted - now_us) // DAY_US
-            )
+    trusted, jumped_us = found
+    is_ahead = now_us > trusted
+    is_known = jumped_us is not None and jumped_us <= now_us and (jumped_us > trusted) == is_ahead
+    if abs(now_us - trusted) <= DAY_US or (is_known and now_us - (jumped_us or 0) >= HOUR_US):
         db.execute("UPDATE clock SET trusted = ?, ahead_since = NULL", (now_us,))
         return now_us
-    if ahead_since is not None and now_us - ahead_since >= HOUR_US:
-        db.execute("UPDATE clock SET trusted = ?, ahead_since = NULL", (now_us,))
-        return now_us
-    if ahead_since is None or now_us < ahead_since:
-        days = (now_us - trusted) // DAY_US
-        _log.warning("the clock is %d days ahead of the last event's; nothing is forgotten by that for an hour", days)
+    if not is_known:
+        days, side = abs(now_us - trusted) // DAY_US, "ahead of" if is_ahead else "behind"
+        _log.warning("the clock is %d days %s the last event's; nothing is forgotten by that for an hour", days, side)
         db.execute("UPDATE clock SET ahead_since = ?", (now_us,))
     return trusted
 
