@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.spool.reader import MAX_READ_BYTES, READ_BYTES, Position, SegmentReader, orphaned_files, segment_files
+from dashcam.spool.reader import MAX_READ_BYTES, Position, SegmentReader, orphaned_files, segment_files
 
 from ..processes import running
 from .spools import ids_in, log_line, read_segment, write_to
@@ -169,7 +169,7 @@ def test_a_passage_has_its_bounds(tmp_path):
     lines = [line + b"\n" for passage in passages for line, _ in passage.lines]
     assert lines == [log_line(number, "x" * size) for number, size in enumerate(sizes)]
     assert len(passages) > 3
-    assert all(sum(len(line) + 1 for line, _ in passage.lines) <= READ_BYTES for passage in passages)
+    assert all(sum(len(line) + 1 for line, _ in passage.lines) <= MAX_READ_BYTES for passage in passages)
 
 
 def test_a_sealed_segment_is_final(tmp_path):
