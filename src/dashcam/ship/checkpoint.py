@@ -40,6 +40,11 @@ class SegmentOffset(NamedTuple):
     events: int = 0
     held: int = 0
 
+    def moved(self, offset: int, sequence: int, events: int, held: int = 0) -> "SegmentOffset":
+        """Return the progress behind more lines: so many events, some of them held."""
+        # Not by `_replace`, which takes three times as long.
+        return SegmentOffset(offset, sequence, self.is_done, self.synthesized, self.events + events, self.held + held)
+
 
 START = SegmentOffset()
 

@@ -100,7 +100,7 @@ class _Run(NamedTuple):
         """Return the first events alone."""
         after, left, mark = self.places[count - 1], len(self.events) - count, self.mark
         if mark:
-            mark = mark._replace(offset=after.offset, sequence=after.sequence, events=mark.events - left)
+            mark = mark.moved(*after, -left)
         return self.of(self.segment, self.events[:count], self.places[:count], mark)
 
     def behind(self, count: int) -> "_Run":
@@ -333,7 +333,7 @@ class SpoolCursor:
             at = run.before
         self._add_lines(segment, expander, result.lines[at:] if at else result.lines)
         segment.pause_s = self._final_check_s
-        segment.mark = segment.mark._replace(offset=result.after.offset, sequence=result.after.sequence)
+        segment.mark = segment.mark.moved(*result.after, 0)
 
     def _add_end(self, segment: _Segment, derived: SynthesizedEvents) -> None:
         self._damaged += derived.damaged
@@ -346,10 +346,7 @@ class SpoolCursor:
 
     def _hold(self, segment: _Segment, expander: LineExpander, run: HeldRun) -> None:
         """Go past lines that are held, and take those of requests that are kept already."""
-        events, held = segment.mark.events + run.lines, segment.mark.held + run.lines
-        segment.mark = segment.mark._replace(
-            offset=run.after.offset, sequence=run.after.sequence, events=events, held=held
-        )
+        segment.mark = segment.mark.moved(*run.after, run.lines, run.lines)
         self._wait_one(segment.key, None, 0, segment.mark)
         if segment.tally:
             segment.tally.hold(run.offset, run.after.offset)
@@ -361,6 +358,8 @@ class SpoolCursor:
             self._wait_one(segment, event, number, None)
 
     def _add_lines(self, segment: _Segment, expander: LineExpander, lines: list[tuple[bytes, Position]]) -> None:
+        if not lines:
+            return
         if self._clips:
             self._clips.look(segment.key, lines)
         events, faults = expander.expand_all(lines)
@@ -376,12 +375,10 @@ class SpoolCursor:
         if not events:
             return
         places = [place for _, place in lines]
-        offset, sequence = places[-1]
-        mark = segment.mark._replace(offset=offset, sequence=sequence, events=segment.mark.events + len(events))
-        self._wait(_Run.of(segment.key, events, places, mark))
+        segment.mark = segment.mark.moved(*places[-1], len(events))
+        self._wait(_Run.of(segment.key, events, places, segment.mark))
         if segment.tally:
             segment.tally.add([place.sequence for place in places], [event.data for event in events])
-        segment.mark = segment.mark._replace(events=mark.events)
 
     def _has_become_final(self, segment: _Segment, reader: SegmentReader) -> bool:
         """Ask whether the writer is gone, if it was not asked a moment ago. What is final is then read to its end."""
