@@ -8,11 +8,13 @@ import sqlite3
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from dashcam.destinations.local.tallies import is_of
+from dashcam.destinations.local.terms import event_of
 from dashcam.event import Event
 from dashcam.find.aggregation import DURATION, EDGES_NS, Durations, Group, Grouping, Groups, Key, bucket_of, keys_of
 from dashcam.find.query import And, Expression, Query
@@ -44,8 +46,6 @@ MAX_KEYS = 20_000  # a route that is an address would give each request a key of
 
 _RECORD = struct.Struct("<Iq")
 _UNKNOWN_NS = -(2**63)
-_PATHS = tuple(tuple(name.split(".")) for name in COLUMNS)
-_DOTTED = frozenset({"log.level", "ecs.version"})
 _MARK = b'"transaction"'
 
 
@@ -54,12 +54,17 @@ def has_counts(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'requests'").fetchone() is not None
 
 
-def note(db: sqlite3.Connection, blocks: Iterable[tuple[int, int, Sequence[bytes]]]) -> None:
-    """Note the requests of some blocks, each with its number, its first time and its lines."""
+def note(db: sqlite3.Connection, blocks: Iterable[tuple[int, int, Sequence[bytes], Sequence[bytes | None]]]) -> None:
+    """Note the requests of some blocks, each with its number, its first time, its lines and their keys in `tallies`."""
     numbers: dict[bytes, int] = {}
     rows = []
-    for rowid, first_us, lines in blocks:
-        counted = [one for line in lines if _MARK in line or b"\\u" in line for one in _counted(line)]
+    for rowid, first_us, lines, keys in blocks:
+        counted: list[tuple[bytes, Any]] = []
+        for line, key in zip(lines, keys, strict=True):
+            if key is None:
+                counted += _counted(line) if _MARK in line or b"\\u" in line else ()
+            elif request := _request_key(key):  # most lines need not be read
+                counted.append((request, _duration(line)))
         if counted:
             rows.append((rowid, first_us, _records(db, counted, numbers)))
     db.executemany("INSERT INTO requests VALUES (?, ?, ?)", rows)
@@ -71,45 +76,26 @@ def _counted(line: bytes) -> Iterator[tuple[bytes, Any]]:
         event = Event.from_store(line)
     except ValueError:  # a search leaves it out as well
         return
-    if _is_usual(event.fields):
-        if _is_finished(event.fields):
-            key = [[] if (value := _value(event.fields, path)) is None else [value] for path in _PATHS]
-            yield orjson.dumps(key), _value(event.fields, ("event", "duration"))
-    elif FINISHED.matches(event):
-        yield orjson.dumps([values_of(event, name) for name in COLUMNS]), next(iter(values_of(event, DURATION)), None)
+    if request := _key_of(event):
+        yield request, next(iter(values_of(event, DURATION)), None)
 
 
-def _is_usual(fields: Mapping[str, Any]) -> bool:
-    """Return whether each value that counts stands where Dashcam writes it, and not in a list."""
-    if any("." in name and name not in _DOTTED for name in fields):
-        return False
-    return not any(
-        isinstance(fields.get(name), list) for name in ("service", "http", "event", "span", "processor", "transaction")
-    ) and not any(isinstance(_value(fields, path), list | dict) for path in (*_PATHS, *_DECIDING))
+@lru_cache(maxsize=4_096)
+def _request_key(key: bytes) -> bytes | None:
+    """Return the key of requests that ended, of the key that such events have in `tallies`; `None` for other events."""
+    return _key_of(event_of(key))
 
 
-_KIND, _TYPE, _ACTION, _PROCESSOR = _DECIDING = (
-    ("span", "kind"),
-    ("transaction", "type"),
-    ("event", "action"),
-    ("processor", "event"),
-)
+def _key_of(event: Event) -> bytes | None:
+    return orjson.dumps([values_of(event, name) for name in COLUMNS]) if FINISHED.matches(event) else None
 
 
-def _is_finished(fields: Mapping[str, Any]) -> bool:
-    """Return what `FINISHED` does, at a tenth of the time."""
-    if _value(fields, _PROCESSOR) != "transaction" or _value(fields, _ACTION) == "request-aborted":
-        return False
-    return _value(fields, _KIND) in {None, "server", "consumer"} or _value(fields, _TYPE) == "job"
-
-
-def _value(fields: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    value: Any = fields
-    for name in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
-    return value
+def _duration(line: bytes) -> Any:
+    """Return the time that a request took, as `values_of` finds it first."""
+    fields = Event.from_store(line).fields
+    inner = fields.get("event")
+    duration = inner.get("duration") if isinstance(inner, dict) and DURATION not in fields else None
+    return duration if type(duration) is int else next(iter(values_of(Event(fields), DURATION)), None)
 
 
 def _records(db: sqlite3.Connection, counted: Iterable[tuple[bytes, Any]], numbers: dict[bytes, int]) -> bytes | None:

@@ -56,6 +56,8 @@ def keep(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], par
     runs.note(db, runs.without(segments, refused) if refused else segments, newest)
     partition = _partition(db, partition_events)
     rowids = [_insert(db, block, age_of(block.last_us)) for block in blocks]
+    span = max(rowid - block.events[0].time_us for rowid, block in zip(rowids, blocks, strict=True))
+    db.execute("UPDATE meta SET longest_span = ? WHERE longest_span < ?", (span, span))
     rows = sorted(zip(rowids, (block.terms for block in blocks), strict=True))
     db.executemany(f"INSERT INTO {partition_name(partition)} (rowid, terms) VALUES (?, ?)", rows)  # noqa: S608 - a number
     counts.note(db, map(_lines_of, rowids, blocks))
@@ -65,8 +67,8 @@ def keep(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], par
     return refused
 
 
-def _lines_of(rowid: int, block: _Block) -> tuple[int, int, list[bytes]]:
-    return rowid, block.events[0].time_us, [event.line for event in block.events]
+def _lines_of(rowid: int, block: _Block) -> tuple[int, int, list[bytes], Sequence[bytes | None]]:
+    return rowid, block.events[0].time_us, [event.line for event in block.events], block.keys
 
 
 def _timed(batch: Batch, indexes: Sequence[int], refused: dict[int, str]) -> Iterator[_Timed]:
@@ -127,11 +129,8 @@ def _insert(db: sqlite3.Connection, block: _Block, age: Age) -> int:
         rowid = block.last_us + zlib.crc32(body) % stretch
         values = (rowid, times_us[0], *age, len(times_us), body)
         if db.execute("INSERT OR IGNORE INTO blocks VALUES (?, ?, ?, ?, ?, ?)", values).rowcount:
-            break
+            return rowid
         stretch *= 2
-    span = rowid - times_us[0]
-    db.execute("UPDATE meta SET longest_span = ? WHERE longest_span < ?", (span, span))
-    return rowid
 
 
 def _partition(db: sqlite3.Connection, partition_events: int) -> int:
