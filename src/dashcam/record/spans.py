@@ -24,6 +24,7 @@ from dashcam.record.correlation import JOB, REQUEST_ID, SERVICE, OpenSpan, Serve
 from dashcam.record.line import encode_plain
 from dashcam.record.masking import mask_text
 from dashcam.record.sanitizer import Sanitizer
+from dashcam.record.span_template import SpanTemplates
 from dashcam.spool.line import MAX_TIME_NS, encode_ids, span_fields
 
 # The field that an attribute becomes; any other attribute becomes a label.
@@ -238,6 +239,13 @@ def _start_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
 
 
 def _end_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
+    started_ns, duration_ns = _start_ns(span), _duration_ns(span, open_span.monotonic_start_ns)
+    if _is_root(open_span) or _interruption(open_span):
+        return _encode_end(span, open_span, started_ns, duration_ns)
+    return _templates.line(span, (span.attributes or {}).copy(), open_span, started_ns, duration_ns)
+
+
+def _encode_end(span: RecordableSpan, open_span: OpenSpan, started_ns: int, duration_ns: int) -> bytes:
     served = open_span.served if _is_root(open_span) else None
     fields = _ids_of(span, open_span)
     labels = _add_attributes(fields, _attributes_of(span))
@@ -247,7 +255,6 @@ def _end_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
             _add_request(fields, served)
     if labels:
         fields["labels"] = labels
-    started_ns, duration_ns = _start_ns(span), _duration_ns(span, open_span.monotonic_start_ns)
     status = served.status if served and served.status else _status_of(fields)
     interruption = _interruption(open_span)
     is_failed = status >= 500 or span.status.status_code is _ERROR or bool(served and served.error)
@@ -259,6 +266,9 @@ def _end_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
     if interruption and not is_failed:
         event["outcome"] = interruption
     return _encode(span_fields(started_ns, "transaction" if is_transaction else "span", fields, event))
+
+
+_templates = SpanTemplates(_encode_end)
 
 
 def _interruption(open_span: OpenSpan) -> str:

@@ -1,0 +1,123 @@
+"""Lines that a template gives are those that would be made without it."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
+
+from dashcam.patterns import read_own_secrets
+from dashcam.record import masking, span_template
+from dashcam.record.correlation import OpenSpan
+from dashcam.record.span_template import SpanTemplates
+from dashcam.record.spans import _encode_end
+
+TIME_NS = 1795484146_123456789
+STATEMENT = {"db.system": "postgresql", "db.statement": "SELECT 7 FROM cars WHERE name LIKE 'G%'", "server.port": 5432}
+CALL = {"http.request.method": "GET", "url.full": "http://parts/wheels?size=17", "http.response.status_code": 200}
+
+
+def make(attributes, name="SELECT", number=7, *, kind=SpanKind.CLIENT, parent=True, request="golf-7", outermost=False):
+    """A span that has ended, and its ids."""
+    above = SpanContext(number << 80, number << 40, is_remote=False) if parent else None
+    span = SimpleNamespace(
+        name=name,
+        kind=kind,
+        status=Status(StatusCode.UNSET),
+        context=SpanContext(number << 80, number << 8, is_remote=False),
+        parent=above,
+        attributes=attributes,
+        start_time=TIME_NS,
+        end_time=TIME_NS + number,
+    )
+    own = f"{number << 8:016x}"
+    ids = f"{number << 80:032x}", own, own if outermost else f"{number << 40:016x}"
+    return span, OpenSpan(b"", request, *ids, None, 0, None, None)
+
+
+def lines(templates, span, known, number):
+    """The line by the templates, and the one that is made without them."""
+    times = TIME_NS + number, 1_234_567 + number
+    return templates.line(span, dict(span.attributes), known, *times), _encode_end(span, known, *times)
+
+
+texts = st.text(max_size=9) | st.sampled_from(["password=hunter2", "100 %s", "%(x)d", "9f4a7c15-85eb-ca77", "x" * 9000])
+texts |= st.sampled_from(span_template._PLACEHOLDERS)
+urls = st.sampled_from(
+    ["http://parts/", "http://ann:hunter2@parts/", "/?token=aB3456789012", "\ud800", "\t", "x" * 3000]
+)
+attributes = st.dictionaries(
+    texts | st.sampled_from([*STATEMENT, *CALL, "password", "db.user"]),
+    texts | st.integers() | st.booleans() | st.floats() | st.lists(texts, max_size=2),
+    max_size=4,
+)
+
+
+@pytest.mark.fuzz
+@given(
+    attributes | st.sampled_from([STATEMENT, CALL]),
+    texts,
+    st.fixed_dictionaries(
+        {"parent": st.booleans(), "request": st.sampled_from(["", "golf-7", "a" * 200]), "outermost": st.booleans()}
+    ),
+    st.lists(urls | texts, min_size=4, max_size=4),
+)
+def test_any_span(known, name, ids, addresses):
+    """Whatever attributes, name, ids and addresses a span has, the first time and the fourth."""
+    templates = SpanTemplates(_encode_end)
+
+    for number, address in enumerate(addresses, 1):
+        given_attributes = known | ({"url.full": address} if "url.full" in known else {})
+        span = make(given_attributes, name, number, **ids)
+        found, expected = lines(templates, *span, number)
+        assert found == expected
+
+
+@pytest.mark.parametrize("known", [STATEMENT, CALL])
+def test_the_third_has_a_template(known):
+    """The work is done twice and no more."""
+    done = []
+    templates = SpanTemplates(lambda *values: done.append(1) or _encode_end(*values))
+
+    for number in range(1, 9):
+        found, expected = lines(templates, *make(known, number=number), number)
+        assert found == expected
+
+    assert len(done) == 3  # two lines, and the sample
+
+
+def test_values_that_are_equal_and_not_the_same():
+    """1, True and 1.0 are one key of a dictionary, and three texts of JSON."""
+    templates = SpanTemplates(_encode_end)
+
+    for number, value in enumerate([1, True, 1.0] * 4, 1):
+        found, expected = lines(templates, *make({"cars": value}, number=number), number)
+        assert found == expected
+
+
+def test_what_is_a_secret_changes():
+    """A template of before is not used any more."""
+    templates = SpanTemplates(_encode_end)
+    span, known = make({"db.statement": "SELECT 1 WHERE vin = 'aB34567890'"})
+    before = [lines(templates, span, known, 1)[0] for _ in range(3)]
+    try:
+        masking.configure(read_own_secrets("vin"), read_own_secrets(""))
+        after, expected = lines(templates, span, known, 1)
+    finally:
+        masking.configure(read_own_secrets(""), read_own_secrets(""))
+
+    assert len(set(before)) == 1
+    assert b"aB34567890" in before[0]
+    assert after == expected
+    assert b"aB34567890" not in after
+
+
+def test_they_are_bounded():
+    """Statements that never come again take no memory for long."""
+    templates = SpanTemplates(_encode_end)
+
+    for number in range(1, 2000):
+        lines(templates, *make({"db.statement": f"SELECT {number}"}), 1)
+
+    assert len(templates._seen) <= span_template.MAX_TEMPLATES
