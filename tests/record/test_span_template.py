@@ -9,21 +9,21 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from dashcam.patterns import read_own_secrets
 from dashcam.record import masking, span_template
-from dashcam.record.correlation import OpenSpan
+from dashcam.record.correlation import OpenSpan, ServerRequest
 from dashcam.record.span_template import SpanTemplates
-from dashcam.record.spans import _encode_end
+from dashcam.record.spans import LEFT_OUT, _encode_end
 
 TIME_NS = 1795484146_123456789
 STATEMENT = {"db.system": "postgresql", "db.statement": "SELECT 7 FROM cars WHERE name LIKE 'G%'", "server.port": 5432}
 CALL = {"http.request.method": "GET", "url.full": "http://parts/wheels?size=17", "http.response.status_code": 200}
 
 
-def make(attributes, name="SELECT", number=7, *, kind=SpanKind.CLIENT, parent=True, request="golf-7", outermost=False):
-    """A span that has ended, and its ids."""
+def make(attributes, name="SELECT", number=7, *, parent=True, request="golf-7", outermost=False, served=None):
+    """A span that has ended, and its ids: of a server, if it has `served` a request."""
     above = SpanContext(number << 80, number << 40, is_remote=False) if parent else None
     span = SimpleNamespace(
         name=name,
-        kind=kind,
+        kind=SpanKind.SERVER if served and outermost else SpanKind.CLIENT,
         status=Status(StatusCode.UNSET),
         context=SpanContext(number << 80, number << 8, is_remote=False),
         parent=above,
@@ -33,13 +33,14 @@ def make(attributes, name="SELECT", number=7, *, kind=SpanKind.CLIENT, parent=Tr
     )
     own = f"{number << 8:016x}"
     ids = f"{number << 80:032x}", own, own if outermost else f"{number << 40:016x}"
-    return span, OpenSpan(b"", request, *ids, None, 0, None, None)
+    return span, OpenSpan(b"", request, *ids, served, 0, None, None)
 
 
 def lines(templates, span, known, number):
     """The line by the templates, and the one that is made without them."""
     times = TIME_NS + number, 1_234_567 + number
-    return templates.line(span, dict(span.attributes), known, *times), _encode_end(span, known, *times)
+    attributes = {name: value for name, value in span.attributes.items() if name not in LEFT_OUT}
+    return templates.line(span, attributes, known, *times), _encode_end(span, known, *times)
 
 
 texts = st.text(max_size=9) | st.sampled_from(["password=hunter2", "100 %s", "%(x)d", "9f4a7c15-85eb-ca77", "x" * 9000])
@@ -72,6 +73,44 @@ def test_any_span(known, name, ids, addresses):
         span = make(given_attributes, name, number, **ids)
         found, expected = lines(templates, *span, number)
         assert found == expected
+
+
+REQUEST = {"http.request.method": "GET", "url.path": "/cars/7", "http.route": "/cars/<id>", "client.port": 4242}
+sizes = st.none() | st.integers(0, 10**12)
+requests = st.builds(
+    ServerRequest,
+    labels=st.sampled_from([{}, {}, {}, {"car_id": 7}]),
+    status=st.sampled_from([0, 200, 404, 500]),
+    path=st.sampled_from(["", "/cars/7", "/cars/ü"]),
+    query=st.sampled_from(["", "a=1"]),
+    request_bytes=sizes,
+    response_bytes=sizes,
+    error=st.sampled_from([None, None, ValueError()]),
+    is_incomplete=st.booleans(),
+    is_disconnected=st.booleans(),
+)
+alike = st.builds(
+    ServerRequest, status=st.just(200), path=st.just("/cars/7"), response_bytes=sizes, request_bytes=sizes
+)
+
+
+@pytest.mark.fuzz
+@given(
+    st.lists(requests | alike, min_size=6, max_size=6),
+    st.lists(
+        st.sampled_from([{}, {"url.query": ""}, {"url.query": "a=1"}, {"url.path": "/?token=aB3456789012"}]),
+        min_size=6,
+        max_size=6,
+    ),
+    st.booleans(),
+)
+def test_any_request(served, more, outermost):
+    """Whatever is known of a request at its end."""
+    templates = SpanTemplates(_encode_end)
+
+    for number, (each, others) in enumerate(zip(served, more, strict=True), 1):
+        span = make(REQUEST | others, "GET /cars/<id>", number, outermost=outermost, served=each)
+        assert len(set(lines(templates, *span, number))) == 1
 
 
 @pytest.mark.parametrize("known", [STATEMENT, CALL])

@@ -18,7 +18,7 @@ typedef unsigned char byte;
 typedef struct Grams {
     byte lower[2][GRAM][16], upper[2][GRAM][16];      /* by half a byte: a bit for each of eight sets */
     uint16_t lower_halves[SETS][GRAM], upper_halves[SETS][GRAM]; /* the same by set: a bit for each half */
-    uint64_t bits[1024];                              /* of the first three letters of each gram */
+    uint64_t bits[1024]; /* of the first three letters of each gram, and of three from its second letter on */
     uint32_t (*candidates)(const struct Grams *, const byte *block);
 } Grams;
 
@@ -49,14 +49,21 @@ set_bit(uint64_t *bits, uint32_t letters)
     bits[h >> 6] |= (uint64_t)1 << (h & 63);
 }
 
-/* The places of a block at which a gram can begin, a bit each. */
+/* The places of a block at which a gram can begin, a bit each: every second place is asked whether one begins there or
+   at the place before. */
 static uint32_t
 portable_candidates(const Grams *grams, const byte *block)
 {
-    uint32_t found = 0;
-    for (int i = 0; i < BLOCK; i++)
-        found |= bit(grams->bits, letters_at(block + i)) << i;
-    return found;
+    uint64_t met = (uint64_t)bit(grams->bits, letters_at(block + BLOCK)) << BLOCK;
+    for (int i = 0; i < BLOCK; i += 8) {
+        uint64_t eight = 0x2020202020202020u; /* one load, on most machines; in lower case */
+        for (int j = 0; j < 8; j++)
+            eight |= (uint64_t)block[i + j] << 8 * j;
+        uint32_t a = bit(grams->bits, (uint32_t)eight), b = bit(grams->bits, (uint32_t)(eight >> 16));
+        uint32_t c = bit(grams->bits, (uint32_t)(eight >> 32)), d = bit(grams->bits, letters_at(block + i + 6));
+        met |= (uint64_t)(a | b << 2 | c << 4 | d << 6) << i;
+    }
+    return (uint32_t)(met | met >> 1);
 }
 
 #ifdef HAS_AVX2_CODE
@@ -163,6 +170,11 @@ static void
 add_gram(Grams *grams, int set, const byte *gram, int count, int is_exact)
 {
     set_bit(grams->bits, letters_at(gram));
+    if (count > 3)
+        set_bit(grams->bits, letters_at(gram + 1));
+    else /* two of three letters decide; any may stand behind them */
+        for (uint32_t behind = 0; behind < 256; behind++)
+            set_bit(grams->bits, letters_at(gram) >> 8 | (0x20u | behind) << 16);
     for (int i = 0; i < GRAM; i++) {
         grams->lower_halves[set][i] |= i < count ? 1u << (gram[i] & 15) : 0xFFFF;
         grams->upper_halves[set][i] |= i < count ? upper_halves(gram[i], is_exact) : 0xFFFF;

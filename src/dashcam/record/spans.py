@@ -240,9 +240,10 @@ def _start_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
 
 def _end_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
     started_ns, duration_ns = _start_ns(span), _duration_ns(span, open_span.monotonic_start_ns)
-    if _is_root(open_span) or _interruption(open_span):
+    if _interruption(open_span):
         return _encode_end(span, open_span, started_ns, duration_ns)
-    return _templates.line(span, (span.attributes or {}).copy(), open_span, started_ns, duration_ns)
+    attributes = {name: value for name, value in _attributes_of(span).items() if name not in LEFT_OUT}
+    return _templates.line(span, attributes, open_span, started_ns, duration_ns)
 
 
 def _encode_end(span: RecordableSpan, open_span: OpenSpan, started_ns: int, duration_ns: int) -> bytes:

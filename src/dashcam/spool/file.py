@@ -40,10 +40,11 @@ _NOT_MAPPABLE = {errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 @dataclass(frozen=True, slots=True)
 class SegmentOptions:
-    """The size up to which a segment grows, and whether it is filled through mapped memory where that is possible."""
+    """The sizes of a segment, new and grown, and whether it is filled through mapped memory where that is possible."""
 
     capacity_bytes: int = SEGMENT_BYTES
     is_mapped: bool = True
+    first_bytes: int = FIRST_BYTES
 
 
 class _Lines(Protocol):
@@ -74,7 +75,7 @@ class SegmentFile:
         hidden = folder / f".{segment}"
         self.path = folder / f"{segment}{SUFFIX}"
         self.capacity = options.capacity_bytes
-        self.size = min(FIRST_BYTES, self.capacity)
+        self.size = min(options.first_bytes, self.capacity)
         self._is_fixed = self._is_sealed = self._is_closed = False
         self._end = 0
         self.is_mapped = options.is_mapped and Mapping is not None

@@ -170,14 +170,32 @@ class Writer:
         carried = list(self._carry_over())
         # Marks of open requests fill a third of a segment at most, however many there are.
         capacity = min(max(self._options.capacity_bytes, 3 * sum(map(len, carried))), MAX_SEGMENT_BYTES)
-        if not self._has_room(min(FIRST_BYTES, capacity)):
+        options, took = replace(self._options, capacity_bytes=capacity), self._drops.batches()
+        new = self._half_grown(options, took) or self._small(options, took)
+        if new is None:
             return "limit"
-        _check_disk(self.folder, min(FIRST_BYTES, capacity))
-        took = self._drops.batches()
-        options = replace(self._options, capacity_bytes=capacity)
-        self._switch_to(SegmentFile(self.folder, self._shared(), options, took), carried)
+        self._switch_to(new, carried)
         self._drops.take(took, self._count_taken)
         return ""
+
+    def _half_grown(self, options: SegmentOptions, took: list[str]) -> SegmentFile | None:
+        """Return a segment of half its size for a process that has filled one, where there is room: it grows once."""
+        first_bytes = options.capacity_bytes // 2
+        if not self._segment or not self._has_room(first_bytes):
+            return None
+        try:
+            _check_disk(self.folder, first_bytes)
+            return SegmentFile(self.folder, self._shared(), replace(options, first_bytes=first_bytes), took)
+        except OSError:  # a small segment needs less room; what is in its way will be reported
+            return None
+
+    def _small(self, options: SegmentOptions, took: list[str]) -> SegmentFile | None:
+        """Return a new segment; None at the limit. Raises `OSError`."""
+        first_bytes = min(FIRST_BYTES, options.capacity_bytes)
+        if not self._has_room(first_bytes):
+            return None
+        _check_disk(self.folder, first_bytes)
+        return SegmentFile(self.folder, self._shared(), options, took)
 
     def _count_taken(self, counts: Mapping[str, int]) -> None:
         for reason, count in counts.items():
