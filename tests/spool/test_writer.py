@@ -336,3 +336,16 @@ def test_threads_and_drops(tmp_path):
     _in_threads([lambda: [writer.append(log_line(number)) for number in range(1000)]] * 4)
 
     assert len(read_spool(tmp_path)) + dropped(tmp_path)["limit"] == 4000
+
+
+def test_a_busy_process_begins_with_larger_files(tmp_path):
+    """The first segment is small; those that follow it have half their size from the start, where there is room."""
+    writer = write_to(tmp_path, segment_bytes=1 << 20)
+    writer.append(log_line(0))
+    (first,) = segment_files(tmp_path)
+    first_bytes = first.stat().st_size
+    while segment_files(tmp_path) == [first]:
+        writer.append(log_line(1) * 100)
+
+    assert first_bytes == 64 << 10
+    assert segment_files(tmp_path)[-1].stat().st_size == 512 << 10

@@ -181,7 +181,7 @@ class Writer:
     def _half_grown(self, options: SegmentOptions, took: list[str]) -> SegmentFile | None:
         """Return a segment of half its size for a process that has filled one, where there is room: it grows once."""
         first_bytes = options.capacity_bytes // 2
-        if not self._segment or not self._has_room(first_bytes):
+        if not self._segment or first_bytes <= FIRST_BYTES or not self._has_room(first_bytes):
             return None
         try:
             _check_disk(self.folder, first_bytes)
