@@ -97,19 +97,18 @@ class DropCounts:
         """Give the counts of some batches, and those of no file, to a header that names the batches; begin anew."""
         pending, self._pending = self._pending, Counter()
         give(pending)
-
-        def empty(found: _Counts) -> _Counts:
-            if found.batch not in batches:
-                return found
-            if not _is_taken(self._folder, found):
-                give(found.dropped)
-            return _Counts({})
-
         elsewhere = _path_elsewhere(self._folder)
         for path in (self._folder / NAME, elsewhere) if batches else ():
             with suppress(OSError):  # it is not there, or stays as it is
-                if path.exists() and _change(path, self._folder, empty).batch in batches and path is elsewhere:
-                    path.unlink()
+                if not path.exists():
+                    continue
+                # The file goes first: where it cannot be written, it goes on counting.
+                taken = _change(path, self._folder, lambda found: _Counts({}) if found.batch in batches else found)
+                if taken.batch in batches:
+                    if not _is_taken(self._folder, taken):
+                        give(taken.dropped)
+                    if path is elsewhere:
+                        path.unlink()
 
 
 def _is_taken(folder: Path, counts: _Counts) -> bool:
