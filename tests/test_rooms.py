@@ -21,7 +21,7 @@ FLOORS = [
         "ship": {"errors", "event", "machine", "settings", "spool", "statement"},
         "find": {"errors", "event", "settings", "statement"},
     },
-    {"destinations": {"errors", "event", "find", "settings", "ship", "version"}},
+    {"destinations": {"errors", "event", "find", "machine", "settings", "ship", "version"}},
     {"show": {"errors", "event", "find"}},
     {
         "mcp": {"errors", "event", "find", "show"},

@@ -9,6 +9,8 @@ stands on is simulated, and drawn from a seed:
            each page of 4 KiB on its own as it was synced or as it is, and of the names only what is in order.
 `store`    does the same below SQLite, at its own table of functions.
 `backends` are destinations that are down, slow, hanging, strict, that take a part, or lose the answer.
+`network`  has the real clients of Elasticsearch, Loggly and the forward protocol, over connections in memory that are
+           refused, cut or silent, to servers that answer in pieces, late, with a part, or with something else.
 `points`   has the named points at which a process is killed, the power is cut or a call fails, and the states that
            have to be reached.
 `world`    lets it happen: services start, record and end; a supervisor starts the shipper; an operator stops it,

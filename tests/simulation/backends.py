@@ -3,7 +3,7 @@
 import re
 from contextlib import suppress
 
-from dashcam.errors import BackendUnavailable, BatchRejected
+from dashcam.errors import BackendUnavailable, BatchRejected, DashcamError
 from dashcam.ship.batch import Limits, PartialResult
 
 MOODS = ("down", "hangs", "loses answers", "takes a part", "slow")
@@ -22,7 +22,12 @@ def number_of(data):
 
 def is_bad(event):
     """Whether a strict destination rejects an event."""
-    number = number_of(event.data)
+    return is_bad_line(event.data)
+
+
+def is_bad_line(data):
+    """Whether a strict destination rejects an event of this text."""
+    number = number_of(data)
     return number is not None and number % BAD == 0
 
 
@@ -85,3 +90,30 @@ class Hostile:
         if self._local:
             with suppress(BackendUnavailable):
                 self._local.close()
+
+
+class Wired:
+    """A real client of a server on the network, with small batches; a fault that is none of its own is a bug."""
+
+    limits = Limits(events=40, bytes=200_000, in_flight=3)
+
+    def __init__(self, world, destination, client):
+        self._world, self._destination, self._client = world, destination, client
+
+    def ship(self, batch):
+        """Send a batch, and note what the client says of it."""
+        self._world.note_sent(self._destination, batch)
+        try:
+            result = self._client.ship(batch) or PartialResult()
+        except DashcamError:
+            raise
+        except Exception as fault:
+            self._world.oracle.found(f"{self._destination.name}: {fault!r}")
+            raise
+        left = {*result.retry, *result.rejected}
+        self._world.note_answered(self._destination, [event for at, event in enumerate(batch) if at not in left])
+        return result
+
+    def close(self):
+        """Close the connections."""
+        self._client.close()

@@ -76,6 +76,7 @@ class Machine:
         self.turns = 0
         self.boot = 0
         self.current = None
+        self.connect = None  # the way to a server, if there are any
         self._tasks = []
         self._has_dead = False
         self._pids = 1000
@@ -217,6 +218,7 @@ class Machine:
             "Lock": lambda: Lock(self),
             "RLock": lambda: Lock(self),
             "Thread": lambda target, args=(), name="": Thread(self, target, args),
+            "create_connection": self.connect,
             "ThreadPoolExecutor": lambda count, name: Pool(self, count),
         }
         assert ours.keys() == set(dashcam.machine.__all__)

@@ -83,6 +83,10 @@ class Oracle:
                 if not is_soon_killed:  # not raised here: the shipper would take it for a fault of the backend
                     self._wrong.append(f"{event.id} was acknowledged at {answered_ns} ns, and is sent again")
 
+    def found(self, what):
+        """Something is wrong, which the run must not go on to hide."""
+        self._wrong.append(what)
+
     def answered(self, destination, events):
         """The shipper was told that these are delivered."""
         for event in events:
@@ -144,6 +148,9 @@ class Oracle:
                 (each.event.id, each.event.data)
                 for each in (*kept.read(), *_read(kept.path.with_suffix(REPLAYING)).values())
             ]
+        for each in world.destinations.values():
+            gone = each.answered.keys() - each.accepted.keys() if each.name != "local" else ()
+            assert not gone, f"{each.name} never had what it answered for: {sorted(gone)[:9]}"
         local, path = set(), world.folder / "events.db"
         if path.exists():
             with closing(LocalStore(path)) as store:

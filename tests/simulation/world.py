@@ -21,15 +21,19 @@ from dashcam.spool.segment import boot_id, service_folder
 from dashcam.spool.writer import Writer
 
 from ..spool.spools import SHARED, SMALL, log_line, span_line, start_line
-from .backends import MOODS, WELL, Destination, Hostile
+from .backends import MOODS, WELL, Destination, Hostile, Wired
 from .disk import BROKEN, ERRORS, FULL, READ_ONLY, Disk, Plan
 from .machine import NS_PER_S, Machine, dice_of
+from .network import SERVERS, Network, client_of
 from .oracle import Oracle
 from .points import POINTS
 from .store import StoreDisk
 
 SERVICES = ("cars", "parts")
-ROUTES = (("one",), ("two",), ("local",), ("one", "local"), ("one", "two"))
+ROUTES = (
+    *(("one",), ("two",), ("local",), ("one", "local"), ("one", "two")),
+    *(("elasticsearch",), ("loggly",), ("forward",), ("elasticsearch", "loggly"), ("one", "forward")),
+)
 SHARED_MEMORY = Path("/dev/shm")
 LIVENESS_S = 90.0  # after the last fault all is delivered within so long
 STOP_S = 16.0  # a shipper that is to stop ends within so long
@@ -47,7 +51,11 @@ class World:
         slack_s = dice.choice(list(MINUTES))
         self.machine = Machine(dice, slack_s)
         self.minutes = minutes or MINUTES[slack_s]
-        self.destinations = {name: Destination(name) for name in ("one", "two", "local")}
+        self.destinations = {name: Destination(name) for name in ("one", "two", "local", *SERVERS)}
+        self.network = Network(self.machine)
+        for name, kind in SERVERS.items():
+            self.network.add(kind, self.destinations[name])
+        self.machine.connect = self.network.connect
         self.routes = dice.choice(ROUTES)
         self.faults = Counter()
         self.trace = []
@@ -93,7 +101,7 @@ class World:
             stack.enter_context(_silent("dashcam.ship"))
             stack.callback(boot_id.cache_clear)
             boot_id.cache_clear()
-            for each in (self.machine, self.disk, StoreDisk(self.disk)):
+            for each in (self.machine, self.disk, StoreDisk(self.disk), self.network):
                 stack.enter_context(each.installed())
             stack.callback(self._release_all)
             yield
@@ -216,7 +224,10 @@ class World:
         local = (
             Local(self.folder / "events.db", LOCAL, busy_s=0, clock=self.machine.time_ns) if name == "local" else None
         )
-        backend = Hostile(self, self.destinations[name], local)
+        if name in SERVERS:
+            backend = Wired(self, self.destinations[name], client_of(name, self.machine))
+        else:
+            backend = Hostile(self, self.destinations[name], local)
         self.machine.current.process.backends.append(backend)
         return backend
 
@@ -350,7 +361,8 @@ class World:
             self.machine.kill(process)
 
     def _mood(self):
-        destination = self.dice.choice(list(self.destinations.values()))
+        names = self.routes if self.dice.random() < 0.8 else list(self.destinations)
+        destination = self.destinations[self.dice.choice(names)]
         destination.mood = self.dice.choice([WELL, *MOODS])
         self.faults[f"destination {destination.mood}"] += destination.mood != WELL
 

@@ -5,7 +5,6 @@ would hold a caller for ever; and it decodes whatever comes, so a small answer c
 """
 
 import io
-import time
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +15,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from dashcam import machine
 
 MAX_ANSWER_BYTES = 16 << 20  # a page of 1,000 events of 16 kB; who asks for more asks for smaller pages
 CHUNK_BYTES = 64 << 10
@@ -85,7 +86,7 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left_s = self._deadline_s - time.monotonic()
+        left_s = self._deadline_s - machine.monotonic()
         if left_s <= 0:
             raise TimeoutError("the answer is not complete in time")
         self._sock.settimeout(left_s)
@@ -118,7 +119,7 @@ class _Connection(HTTPConnection):
     def getresponse(self) -> Any:
         # urllib3 has put the read timeout here just before it asks for the answer.
         if self.sock is not None and isinstance(self.timeout, int | float):
-            cast("Any", self.sock).deadline_s = time.monotonic() + self.timeout
+            cast("Any", self.sock).deadline_s = machine.monotonic() + self.timeout
         return super().getresponse()
 
 

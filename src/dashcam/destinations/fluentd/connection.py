@@ -4,7 +4,6 @@ import os
 import select
 import socket
 import ssl
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import msgpack
 import ormsgpack
 
+from dashcam import machine
 from dashcam.destinations.fluentd.handshake import check_pong, make_ping, read_helo
 from dashcam.destinations.fluentd.message import Message, pack_message
 from dashcam.destinations.fluentd.peer import Peer
@@ -65,7 +65,7 @@ class Connection:
 
     def greet(self) -> None:
         """Prove the shared key and the user, and have the server prove the key."""
-        until_s = time.monotonic() + self._timeouts.handshake_s
+        until_s = machine.monotonic() + self._timeouts.handshake_s
         helo = read_helo(self.peer, self._read_greeting(until_s))
         # A server refuses a client of its own name, as fluentd on the same host would be.
         salt, name = os.urandom(16).hex(), f"dashcam.{socket.gethostname()}"
@@ -90,7 +90,7 @@ class Connection:
         """
         waiting = {message.chunk for message in messages}
         wait_s = self._timeouts.acknowledge_s
-        self._send(b"".join(message.data for message in messages), time.monotonic() + wait_s)
+        self._send(b"".join(message.data for message in messages), machine.monotonic() + wait_s)
         if not doubtful:
             if self._collect(waiting, wait_s):
                 return
@@ -107,7 +107,7 @@ class Connection:
         self._probe(tag, set(), self._timeouts.probe_s)
 
     def _collect(self, waiting: set[str], wait_s: float) -> bool:
-        until_s = time.monotonic() + wait_s
+        until_s = machine.monotonic() + wait_s
         try:
             while waiting:
                 waiting.remove(self._read_acknowledgement(waiting, until_s))
@@ -117,7 +117,7 @@ class Connection:
 
     def _probe(self, tag: str, waiting: set[str], wait_s: float) -> None:
         probe = pack_message(tag, ())
-        until_s = time.monotonic() + wait_s
+        until_s = machine.monotonic() + wait_s
         self._send(probe.data, until_s)
         while (chunk := self._read_acknowledgement({probe.chunk, *waiting}, until_s)) != probe.chunk:
             waiting.remove(chunk)
@@ -138,7 +138,7 @@ class Connection:
                 raise BackendUnavailable(f"{self.peer} answered {answer!r:.80}, no acknowledgement: {self.peer.doubt}")
 
     def _send(self, data: bytes, until_s: float) -> None:
-        self._sock.settimeout(max(until_s - time.monotonic(), 0.001))
+        self._sock.settimeout(max(until_s - machine.monotonic(), 0.001))
         try:
             self._sock.sendall(data)
         except TimeoutError:
@@ -158,7 +158,7 @@ class Connection:
         return answer
 
     def _receive(self, until_s: float) -> bytes:
-        left_s = until_s - time.monotonic()
+        left_s = until_s - machine.monotonic()
         try:
             # A server that sends byte after byte never lets a read time out, so the time left is looked at too.
             self._sock.settimeout(max(left_s, 0.001))
@@ -177,7 +177,7 @@ class Connection:
 def dial(peer: Peer, timeouts: Timeouts) -> Connection:
     """A new connection, TLS and handshake done; raises `BackendUnavailable` with the step that failed."""
     try:
-        sock = socket.create_connection((peer.host, peer.port), timeouts.connect_s)
+        sock = machine.create_connection((peer.host, peer.port), timeouts.connect_s)
     except OSError as fault:
         raise BackendUnavailable(
             f"{peer} cannot be reached: {_reason(fault)}. Check FLUENTD_URL and fluentd."
