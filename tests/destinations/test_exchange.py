@@ -1,5 +1,6 @@
 """Every client against servers that never end, or answer far too much: each exchange ends in time, in little memory."""
 
+import gc
 import socket
 import threading
 import tracemalloc
@@ -8,6 +9,7 @@ from contextlib import closing, contextmanager, suppress
 
 import pytest
 
+from dashcam.destinations import registry
 from dashcam.destinations.elasticsearch.backend import Elasticsearch
 from dashcam.destinations.elasticsearch.client import Client
 from dashcam.destinations.elasticsearch.options import Options
@@ -18,6 +20,8 @@ from dashcam.errors import BackendUnavailable, StoreUnreachable
 from dashcam.find.query import Query
 from dashcam.settings import Secret, load
 from dashcam.testing.backend_contract import line
+
+from ..ports import free_port
 
 TIMEOUT_S = 0.5
 MAX_BYTES = 64 << 20
@@ -156,3 +160,22 @@ def test_an_exchange_ends(client, answer, status):
             tracemalloc.stop()
 
     assert peak_bytes < MAX_BYTES
+
+
+@pytest.mark.parametrize("name", ["loggly", "elasticsearch"])
+def test_an_outage_takes_no_memory(name):
+    """What a failed attempt held is free before the next one: no cycle keeps it until the next garbage collection."""
+    settings = {f"{name.upper()}_URL": f"http://127.0.0.1:{free_port()}", "LOGGLY_TOKEN": "token"}
+    backend = registry.get(name).backend(registry.options(name, settings))
+    batch = [line(1, "x" * 900_000)]
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            with pytest.raises(BackendUnavailable):
+                backend.ship(batch)
+        assert tracemalloc.get_traced_memory()[0] < 900_000
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+        backend.close()

@@ -62,6 +62,18 @@ def read_answer(response: requests.Response, max_bytes: int = MAX_ANSWER_BYTES) 
     return bytes(body)
 
 
+def release(fault: BaseException) -> None:
+    """Drop the tracebacks of an exception and of those behind it.
+
+    Frames of requests and urllib3 refer to their own exceptions. Such a cycle keeps the body of a request until the
+    next full garbage collection: the shipper held 26 bodies of 4 MB where four were under way.
+    """
+    behind: BaseException | None = fault
+    while behind:
+        behind.__traceback__ = None
+        behind = behind.__cause__ or behind.__context__
+
+
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of a `Retry-After` header, a number or a date (RFC 9110, section 10.2.3), if there is one."""
     value = headers.get("Retry-After", "")

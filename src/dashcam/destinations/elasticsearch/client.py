@@ -16,7 +16,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from dashcam.destinations.elasticsearch.options import Options
-from dashcam.destinations.exchange import AnswerTooLargeError, new_session, read_answer, retry_after_s
+from dashcam.destinations.exchange import AnswerTooLargeError, new_session, read_answer, release, retry_after_s
 from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.event import read_json
 from dashcam.settings import Secret
@@ -154,6 +154,7 @@ class Client:
         except AnswerTooLargeError as fault:
             raise OversizedAnswer(f"{self.address}: {fault}.") from fault
         except (requests.RequestException, HTTPError, OSError) as fault:
+            release(fault)
             raise StoreUnreachable(self._explain_fault(fault)) from fault
 
     def product(self) -> Product | None:

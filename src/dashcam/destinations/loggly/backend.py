@@ -20,7 +20,7 @@ import orjson
 import requests
 from urllib3.exceptions import HTTPError
 
-from dashcam.destinations.exchange import new_session, read_answer, retry_after_s
+from dashcam.destinations.exchange import new_session, read_answer, release, retry_after_s
 from dashcam.destinations.loggly.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.settings import Secret
@@ -95,11 +95,12 @@ class Loggly:
             else:
                 lines.append(line)
         if lines:
-            self._send(lines)
+            body = b"\n".join(lines)
+            del lines  # as many bytes again, for as long as the answer takes
+            self._send(body)
         return PartialResult(rejected=rejected) if rejected else None
 
-    def _send(self, lines: Sequence[bytes]) -> None:
-        body = b"\n".join(lines)
+    def _send(self, body: bytes) -> None:
         if len(body) > _BODY_BYTES:
             raise BatchRejected(f"a body of {len(body)} bytes; Loggly is sent {_BODY_BYTES} at most")
         # Every exception of requests holds the URL, and that the token: none of them leaves here, not even as a cause.
@@ -114,6 +115,7 @@ class Loggly:
             answer = read_answer(response, _ANSWER_BYTES)
         except (requests.RequestException, HTTPError, OSError) as error:
             fault = _told(error)
+            release(error)
         else:
             return self._judge(response, answer)
         raise BackendUnavailable(f"Loggly at {self._host} gave no answer: {fault}.")
