@@ -1,5 +1,6 @@
 """An engine, its base images, and the table of what was measured."""
 
+import re
 import sys
 import time
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ import pytest
 from .base_images import BASE_IMAGES, make_missing
 from .debian import Unavailable
 from .engine import running
+from .stack import Stack
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +34,20 @@ def docker(table):
             pytest.skip(str(why))
         table["base images made here"] = f"{len(made)} in {time.monotonic() - began:.0f} s"
         yield found
+
+
+@pytest.fixture(scope="session")
+def stack(docker, table, tmp_path_factory):
+    """Everything, up and healthy."""
+    stack = Stack(docker, tmp_path_factory.mktemp("checkout"))
+    try:
+        began = time.monotonic()
+        told = stack.make("up")
+        table["make up, first"] = f"{time.monotonic() - began:.0f} s"
+        assert re.search(r"POST /cars → 201", told)
+        yield stack
+    finally:
+        stack.remove()
 
 
 @pytest.hookimpl(wrapper=True)

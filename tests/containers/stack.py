@@ -123,7 +123,7 @@ class Stack:
 
     def remove(self) -> None:
         """Take everything away, volumes too."""
-        profiles = ["--profile", "loggly-stand-in"]
+        profiles = ["--profile", "loggly-stand-in", "--profile", "dashboards"]
         self.compose(*profiles, "down", "--volumes", "--rmi", "local", "--timeout", "5", check=False)
 
 

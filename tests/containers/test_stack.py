@@ -23,20 +23,6 @@ OURS = ("cars", "parts", "shipper", "proxy")
 MAX_ADDED_BYTES = 60_000_000
 
 
-@pytest.fixture(scope="session")
-def stack(docker, table, tmp_path_factory):
-    """Everything, up and healthy."""
-    stack = Stack(docker, tmp_path_factory.mktemp("checkout"))
-    try:
-        began = time.monotonic()
-        told = stack.make("up")
-        table["make up, first"] = f"{time.monotonic() - began:.0f} s"
-        assert re.search(r"POST /cars → 201", told)
-        yield stack
-    finally:
-        stack.remove()
-
-
 @pytest.fixture
 def complete(stack, table, request):
     """Whatever a test does, afterwards each 201 is found in both services, and nothing was dropped."""
@@ -113,6 +99,18 @@ def test_images_hold_what_they_need(stack, table):
     assert not re.search(r"/app/bin/pip|/app/.*\.env\b", listed)
     bill = stack.engine.run("run", "--rm", "--entrypoint", "cat", f"{stack.name}-cars", "/app/sbom.cdx.json").stdout
     assert {"flask", "gunicorn", "orjson"} <= {each["name"].lower() for each in json.loads(bill)["components"]}
+
+
+def test_images_are_made_for_kubernetes(stack):
+    """By `make images`, under the names of the manifests, of the revision that is checked out."""
+    subprocess.run(["git", "init", "--quiet"], cwd=stack.folder, check=True)
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    subprocess.run(["git", *who, "commit", "--quiet", "--allow-empty", "--message", "x"], cwd=stack.folder, check=True)
+    stack.make("images")
+
+    for name in OURS:
+        labels = stack.engine.inspect(f"dashcam/{name}")["Config"]["Labels"]
+        assert re.fullmatch("[0-9a-f]{7,}", labels["org.opencontainers.image.revision"])
 
 
 def test_a_change_builds_in_seconds(stack, table):
