@@ -128,12 +128,9 @@ rotate-keys:
 	$(COMPOSE_ELK) restart fluentd shipper
 
 # The images alone; IMAGES="cars parts" chooses.
-IMAGES ?= cars parts shipper proxy
 images:
-	for image in $(IMAGES); do \
-	  DOCKER_BUILDKIT=1 docker build --file deploy/Dockerfile --target $$image --tag dashcam/$$image \
-	    --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) . || exit 1; \
-	done
+	REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) \
+	  docker compose --file deploy/compose/images.yml build $(IMAGES)
 
 # Lock files of the images, anew: what they pin is what the indexes hold today.
 lock: venv
