@@ -1,55 +1,89 @@
 """JSON as msgpack, by the compiled part and by the libraries beside it."""
 
+import re
+
 import orjson
 import ormsgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.destinations.fluentd.message import pack_event, pack_line
+from dashcam.destinations.fluentd.message import _begin_entry, pack_event, pack_lines
 from dashcam.testing.sample import lines
+
+BEGIN = b"\x92\xd7\x00\x6a\x00\x00\x00"
+TIMED = b'{"@timestamp":"2026-11-24T01:02:03.000456Z",'
 
 
 @pytest.fixture(scope="module")
-def compiled():
-    return pytest.importorskip("dashcam.destinations.fluentd._msgpack", reason="there was no compiler").pack
+def pack_entries():
+    return pytest.importorskip("dashcam.destinations.fluentd._msgpack", reason="there was no compiler").pack_entries
+
+
+@pytest.fixture(scope="module")
+def compiled(pack_entries):
+    """The record of a line that has a time in front; `None` where it is left."""
+
+    def pack(line):
+        (entry,) = pack_entries([TIMED + line[1:]], lambda _: BEGIN)
+        assert entry is None or entry.startswith(BEGIN + (456_000).to_bytes(4))
+        return entry and entry[len(BEGIN) + 4 :]
+
+    return pack
 
 
 def by_libraries(line):
-    """The msgpack of a line; `None` when it is not an object that msgpack can hold."""
+    """The same; `None` when it is not an object that msgpack can hold."""
     try:
-        fields = orjson.loads(line)
+        fields = orjson.loads(TIMED + line[1:])
         return ormsgpack.packb(fields) if isinstance(fields, dict) else None
     except ValueError:
         return None
 
 
-def test_ordinary_events(compiled):
+def test_ordinary_events(pack_entries):
     """Of every kind of event; all but those with odd escapes are packed."""
-    packed = [(compiled(event.data), by_libraries(event.data)) for event in lines()]
+    events = [event.data for event in lines()]
+    packed = pack_entries(events, _begin_entry)
 
-    assert [found for found, wanted in packed if found not in (None, wanted)] == []
-    assert sum(found is None for found, _ in packed) < 5
+    pairs = zip(packed, map(pack_event, map(orjson.loads, events)), strict=True)
+    assert [found for found, wanted in pairs if found not in (None, wanted)] == []
+    assert packed.count(None) < 5
 
 
 def test_an_entry_is_the_same_either_way():
     """With the time in front, whatever the form of that is."""
     data = lines()[0].data
     times = [b"2026-11-24T01:02:03Z", b"2026-11-24T01:02:03.000001Z", b"2026-11-24T01:02:03.999999Z"]
+    times += [b"2026-11-24T01:02:04.000001Z", b"2026-11-24T01:02:03.000001Z"]
     times += [b"2026-11-24T01:02:03.000001+01:00", b"2026-11-24T01:02:03.1234567Z", b"1970-01-01T00:00:00.000000Z"]
+    events = [b'{"@timestamp":"' + time + data[42:] for time in times]
 
-    for time in times:
-        line = b'{"@timestamp":"' + time + data[42:]
-        assert pack_line(line) == pack_event(orjson.loads(line))
+    assert pack_lines(events) == ([pack_event(orjson.loads(line)) for line in events], {})
 
 
 @pytest.mark.parametrize(
     "time", [b"1969-12-31T23:59:59.000000Z", b"2110-01-01T00:00:00.000000Z", b"2026-13-01T00:00:00.000000Z"]
 )
 def test_a_time_that_cannot_be_sent(time):
-    """It is refused, and not sent as another."""
-    with pytest.raises(ValueError, match=r"lies outside|Invalid|month"):
-        pack_line(b'{"@timestamp":"' + time + lines()[0].data[42:])
+    """It is refused, and not sent as another; the events beside it are sent."""
+    data = lines()[0].data
+
+    (before, refused, behind), reasons = pack_lines([data, b'{"@timestamp":"' + time + data[42:], data])
+
+    assert before == behind == pack_event(orjson.loads(data))
+    assert refused is None
+    assert re.fullmatch(r"cannot be sent as msgpack: .*(lies outside|Invalid|month).*", reasons[1])
+
+
+def test_what_cannot_be_called_is_an_error(pack_entries):
+    """A caller's mistake is not a crash."""
+    for events in (["text"], (TIMED,)):
+        with pytest.raises(TypeError):
+            pack_entries(events, lambda _: BEGIN)
+    for begin_entry in (None, lambda _: "text", lambda _: bytes(33)):
+        with pytest.raises(TypeError):
+            pack_entries([TIMED + b'"a":1}'], begin_entry)
 
 
 LENGTHS = [0, 1, 15, 16, 31, 32, 255, 256, 65_535, 65_536]

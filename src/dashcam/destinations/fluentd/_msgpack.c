@@ -1,8 +1,8 @@
-/* A JSON object as msgpack, straight from its bytes.
+/* Events as entries of a message: a time, and a JSON object as msgpack, straight from its bytes.
 
    The module is optional: without a compiler, message.py decodes and encodes it by libraries, at six times the time.
    What is not read here, as an escape \u0041, a name that comes twice or anything that is not JSON, is left to them:
-   `pack` gives None. tests/destinations/fluentd/test_msgpack.py compares the two, byte by byte. */
+   `pack_entries` gives None. tests/destinations/fluentd/test_msgpack.py compares the two, byte by byte. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum { MAX_DEPTH = 30, MAX_NAMES = 64, MAX_DIGITS = 19, MAX_NUMBER = 64, MAX_HEAD = 5 };
+enum { SECOND_AT = 15, SECOND_BYTES = 19, FRACTION_AT = 35, MAX_ENTRY = 32 };
 enum { FAILED = -1, UNREAD = 0, READ = 1 }; /* an exception is set; the line is left; all is well */
 
 typedef unsigned char byte;
@@ -329,30 +330,102 @@ pack_value(Packer *packer, int depth)
     return pack_number(packer);
 }
 
+/* Packs the object that a line is behind what is packed already: bytes, or None for what is not read. */
 static PyObject *
-pack(PyObject *module, PyObject *line)
+pack_object(Packer *packer)
 {
     PyObject *packed = NULL;
-    (void)module;
-    if (!PyBytes_Check(line)) {
-        PyErr_SetString(PyExc_TypeError, "a line is bytes");
-        return NULL;
-    }
-    const byte *begin = (const byte *)PyBytes_AS_STRING(line), *end = begin + PyBytes_GET_SIZE(line);
-    Packer packer = {begin, end, NULL, 0, 0};
-    int result = reserve(&packer, (size_t)(end - begin) / 2 + 64);
-    if (result == READ)
-        result = begin < end && *begin == '{' ? pack_value(&packer, 0) : UNREAD;
-    if (result == READ && packer.at == end)
-        packed = PyBytes_FromStringAndSize((const char *)packer.out, (Py_ssize_t)packer.length);
-    PyMem_Free(packer.out);
-    if (result == FAILED || (result == READ && packer.at == end))
+    int result = packer->at < packer->end && *packer->at == '{' ? pack_value(packer, 0) : UNREAD;
+    if (result == READ && packer->at == packer->end)
+        packed = PyBytes_FromStringAndSize((const char *)packer->out, (Py_ssize_t)packer->length);
+    if (result == FAILED || (result == READ && packer->at == packer->end))
         return packed;
     Py_RETURN_NONE;
 }
 
+/* Begins with a line; `out` is used again for the next one. */
+static int
+begin_line(Packer *packer, PyObject *line)
+{
+    if (!PyBytes_Check(line)) {
+        PyErr_SetString(PyExc_TypeError, "a line is bytes");
+        return FAILED;
+    }
+    packer->at = (const byte *)PyBytes_AS_STRING(line);
+    packer->end = packer->at + PyBytes_GET_SIZE(line);
+    packer->length = 0;
+    return reserve(packer, (size_t)PyBytes_GET_SIZE(line) / 2 + 64);
+}
+
+/* Our own times, as {"@timestamp":"2026-11-24T01:35:46.123456Z", share all but the fraction with many others. */
+static int
+has_own_time(const byte *line, size_t length)
+{
+    static const char before[] = "{\"@timestamp\":\"";
+    return length >= 43 && memcmp(line, before, SECOND_AT) == 0 && line[FRACTION_AT - 1] == '.' && line[41] == 'Z'
+        && line[42] == '"' && skip_digits(line + FRACTION_AT, line + 41) == line + 41;
+}
+
+/* Puts the time before an entry; `second` is the text of the last one, and `entry` what an entry begins with then. */
+static int
+put_entry(Packer *packer, PyObject *begin_entry, byte *second, PyObject **entry)
+{
+    const byte *line = packer->at;
+    if (!has_own_time(line, (size_t)(packer->end - line)))
+        return UNREAD;
+    if (*entry == NULL || memcmp(second, line + SECOND_AT, SECOND_BYTES) != 0) {
+        memcpy(second, line + SECOND_AT, SECOND_BYTES);
+        Py_XSETREF(*entry, PyObject_CallFunction(begin_entry, "y#", (const char *)second, (Py_ssize_t)SECOND_BYTES));
+        if (*entry == NULL)
+            return FAILED;
+        if (!PyBytes_Check(*entry) || PyBytes_GET_SIZE(*entry) > MAX_ENTRY) {
+            PyErr_SetString(PyExc_TypeError, "an entry begins with a few bytes");
+            return FAILED;
+        }
+    }
+    if (PyBytes_GET_SIZE(*entry) == 0)
+        return UNREAD;
+    uint64_t microseconds = 0;
+    for (const byte *at = line + FRACTION_AT; at < line + 41; at++)
+        microseconds = 10 * microseconds + (uint64_t)(*at - '0');
+    memcpy(packer->out, PyBytes_AS_STRING(*entry), (size_t)PyBytes_GET_SIZE(*entry));
+    packer->length = (size_t)PyBytes_GET_SIZE(*entry) - 1;
+    byte last = packer->out[packer->length];
+    packer->length += put(packer->out + packer->length, last, 1000 * microseconds, 4);
+    return READ;
+}
+
+/* Lines as entries; None for those that are not read. */
+static PyObject *
+pack_entries(PyObject *module, PyObject *args)
+{
+    PyObject *lines, *begin_entry, *entry = NULL;
+    byte second[SECOND_BYTES];
+    Packer packer = {0};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O", &PyList_Type, &lines, &begin_entry))
+        return NULL;
+    PyObject *entries = PyList_New(0);
+    for (Py_ssize_t i = 0; entries != NULL && i < PyList_GET_SIZE(lines); i++) {
+        PyObject *packed = NULL;
+        PyObject *line = Py_NewRef(PyList_GET_ITEM(lines, i)); /* `begin_entry` may do anything to the list */
+        int result = begin_line(&packer, line);
+        if (result == READ)
+            result = put_entry(&packer, begin_entry, second, &entry);
+        if (result != FAILED)
+            packed = result == READ ? pack_object(&packer) : Py_NewRef(Py_None);
+        if (packed == NULL || PyList_Append(entries, packed) < 0)
+            Py_CLEAR(entries);
+        Py_XDECREF(packed);
+        Py_DECREF(line);
+    }
+    Py_XDECREF(entry);
+    PyMem_Free(packer.out);
+    return entries;
+}
+
 static PyMethodDef methods[] = {
-    {"pack", pack, METH_O, "Return a JSON object as msgpack; None for what is not read."},
+    {"pack_entries", pack_entries, METH_VARARGS, "Return lines as entries; None for each that is not read."},
     {NULL, NULL, 0, NULL},
 };
 

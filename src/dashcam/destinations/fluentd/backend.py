@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from dashcam.destinations.fluentd.connection import Connection, Reset, Timeouts, dial
-from dashcam.destinations.fluentd.message import Message, pack_line, pack_message
+from dashcam.destinations.fluentd.message import Message, pack_lines, pack_message
 from dashcam.destinations.fluentd.options import Options
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
@@ -138,11 +138,9 @@ class Fluentd:
 
 def pack(batch: Batch, *, compress: bool) -> tuple[list[Message], dict[int, str]]:
     """The batch as one message of log lines and one of spans, and the events that cannot be sent, by their place."""
+    packed, refused = pack_lines([event.data for event in batch])
     entries: dict[str, list[bytes]] = {LOG_TAG: [], SPAN_TAG: []}
-    refused = {}
-    for place, line in enumerate(batch):
-        try:
-            entries[SPAN_TAG if line.is_span else LOG_TAG].append(pack_line(line.data))
-        except ValueError as fault:
-            refused[place] = f"cannot be sent as msgpack: {fault}"
+    for event, entry in zip(batch, packed, strict=True):
+        if entry is not None:
+            entries[SPAN_TAG if event.is_span else LOG_TAG].append(entry)
     return [pack_message(tag, some, compress=compress) for tag, some in entries.items() if some], refused

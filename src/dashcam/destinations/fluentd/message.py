@@ -7,9 +7,8 @@ import gzip
 import os
 import struct
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -19,18 +18,17 @@ from fluent.sender import EventTime
 from dashcam.event import NS_PER_S, parse_time
 
 
-def _leave(line: bytes) -> None:  # noqa: ARG001 - as the compiled one has it
-    return None
+def _leave(lines: list[bytes], begin_entry: Callable[[bytes], bytes]) -> list[bytes | None]:  # noqa: ARG001 - as the compiled one has it
+    return [None] * len(lines)
 
 
 try:
-    from dashcam.destinations.fluentd._msgpack import pack
+    from dashcam.destinations.fluentd._msgpack import pack_entries
 except ImportError:  # there was no compiler
-    pack = _leave
+    pack_entries = _leave
 
 ENTRY = b"\x92\xd7\x00"  # msgpack: a list of two, of which the first is an extension of type 0 and 8 bytes
 LIST_OF_3, BIN = b"\x93", b"\xc6"  # msgpack: a list of three; bytes, whose number follows in four
-_BEFORE_TIME, _SECOND, _MICROSECOND = b'{"@timestamp":"', slice(15, 34), slice(35, 41)
 WORTH_BYTES = 1024  # below it gzip's own bytes eat what it saves
 
 
@@ -44,15 +42,15 @@ class Message:
     data: bytes
 
 
-def pack_line(line: bytes) -> bytes:
-    """One event's line as an entry, as `pack_event` gives it."""
-    fraction = line[_MICROSECOND]
-    # Of the 27 characters of our own times all but the fraction are the same for many events.
-    if line.startswith(_BEFORE_TIME) and line[34:35] == b"." and line[41:43] == b'Z"' and fraction.isdigit():
-        record = pack(line)
-        if record is not None and (second := _until_fraction(line[_SECOND])):
-            return second + (int(fraction) * 1000).to_bytes(4) + record
-    return pack_event(orjson.loads(line))
+def pack_lines(lines: list[bytes]) -> tuple[list[bytes | None], dict[int, str]]:
+    """Return events as entries, as `pack_event` gives them, and the reasons why some have none, by their place."""
+    entries, refused = pack_entries(lines, _begin_entry), {}
+    for place in [place for place, entry in enumerate(entries) if entry is None]:
+        try:
+            entries[place] = pack_event(orjson.loads(lines[place]))
+        except ValueError as fault:
+            refused[place] = f"cannot be sent as msgpack: {fault}"
+    return entries, refused
 
 
 def pack_event(fields: Any) -> bytes:
@@ -69,8 +67,7 @@ def pack_event(fields: Any) -> bytes:
         raise ValueError(f"@timestamp {fields['@timestamp']!r} lies outside of 1970 to 2106") from None
 
 
-@lru_cache(maxsize=256)
-def _until_fraction(second: bytes) -> bytes:
+def _begin_entry(second: bytes) -> bytes:
     """Return the beginning of an entry up to its nanoseconds; empty for a second that is none, or out of range."""
     try:
         return ENTRY + bytes(EventTime(parse_time(second.decode()) // NS_PER_S, 0).data[:4])
