@@ -11,6 +11,7 @@ from benchmarks.report import JUDGED, MISSED
 
 NAMES = (
     "log_call",
+    "log_latency",
     "stdlib_call",
     "flask_request",
     "spans",

@@ -277,6 +277,8 @@ class _Response:
 
     def end(self, problem: BaseException | None = None, *, is_closed: bool = True) -> None:
         """End the span, with the exception that the server met, if any; `is_closed` if the server closed the body."""
+        if not self._server.is_open:
+            return
         request, has_met = self._server.request, problem is not None and problem is not self._outer_error
         if has_met and _is_hang_up(problem):
             request.is_incomplete = request.is_disconnected = True
