@@ -43,7 +43,6 @@ FLOORS = [
                 "ship",
                 "show",
                 "spool",
-                "statement",
             ),
             *("testing", "version", "watch"),
         }

@@ -76,15 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return OK
     except OSError as error:
-        _report(f"{error.filename or given[0]}: {error.strerror or error}")
+        if sys.stderr is not None:
+            about = error.filename or given[0]
+            print(f"dashcam: {about}: {error.strerror or error}", file=Door(sys.stderr, "standard error"))
         if error.filename == STANDARD_OUTPUT:
             _drop_output()
         return NOT_FOUND
-
-
-def _report(text: str) -> None:
-    if sys.stderr is not None:
-        print(f"dashcam: {text}", file=Door(sys.stderr, "standard error"))
 
 
 def _drop_output() -> None:
@@ -117,7 +114,9 @@ def _run(given: list[str]) -> int:
         return 130
     except DashcamError as error:
         print(f"dashcam: {error}", file=sys.stderr)
-        return _status_of(error)
+        if isinstance(error, StoreUnreachable):
+            return UNREACHABLE
+        return USAGE if isinstance(error, SettingsError | QueryError | MissingExtraError) else NOT_FOUND
 
 
 def _parser(name: str, description: str, **options: Any) -> argparse.ArgumentParser:
@@ -134,15 +133,6 @@ def _reflow(text: str) -> str:
     """Return a docstring as help: paragraphs as wide as a terminal, examples as they are."""
     paragraphs = text.strip().split("\n\n")
     return "\n\n".join(one if "\n  " in one else fill(one, _WIDTH, break_on_hyphens=False) for one in paragraphs)
-
-
-def _status_of(error: DashcamError) -> int:
-    match error:
-        case SettingsError() | QueryError() | MissingExtraError():
-            return USAGE
-        case StoreUnreachable():
-            return UNREACHABLE
-    return NOT_FOUND
 
 
 def _explain(given: list[str]) -> int:

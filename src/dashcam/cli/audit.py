@@ -34,8 +34,6 @@ from dashcam.ship.dead_letters import DeadLetters
 
 if TYPE_CHECKING:
     from dashcam.find.audit import Findings
-    from dashcam.settings import Settings
-    from dashcam.statement import Link
 
 SHOWN = 20  # IDs of each kind
 KINDS = ("missing", "double", "changed", "invented")
@@ -59,18 +57,14 @@ def run(arguments: argparse.Namespace) -> int:
             letters = DeadLetters(settings.dir / "dead-letters", route).read()
             dead = {letter.event.id for letter in letters}
             with closing(open_store(route)) as store:
-                found[route] = audit(store, period, dead=dead, head=_head(settings, route))
+                # The newest statement of this machine's shipper says where the chain ends, unless one is under way.
+                known = checkpoint.load(settings.dir / "positions").get(route)
+                found[route] = audit(store, period, dead=dead, head=known.head if known and not known.before else None)
     if arguments.json:
         print(orjson.dumps({name: asdict(each) for name, each in found.items()}).decode())
     else:
         _print_findings(found)
     return OK if found and all(each.is_well and each.segments for each in found.values()) else NOT_FOUND
-
-
-def _head(settings: "Settings", route: str) -> "Link | None":
-    """Return the newest statement of the shipper on this machine, unless one is under way."""
-    known = checkpoint.load(settings.dir / "positions").get(route)
-    return known.head if known and not known.before else None
 
 
 def _print_findings(found: "dict[str, Findings]") -> None:

@@ -31,15 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
     for route in settings.routes:
         known = load_clips(settings.dir, route)
         has_any = has_any or bool(known.clips)
-        lines = _json_lines(route, known) if arguments.json else _lines(route, known, arguments.limit)
-        for line in lines:
-            print(line)
+        if arguments.json:
+            for clip in known.clips.values():
+                print(orjson.dumps({"route": route, "time": clip.time} | asdict(clip)).decode())
+        else:
+            for line in _lines(route, known, arguments.limit):
+                print(line)
     return OK if has_any else NOT_FOUND
-
-
-def _json_lines(route: str, known: Clips) -> Iterator[str]:
-    for clip in known.clips.values():
-        yield orjson.dumps({"route": route, "time": clip.time} | asdict(clip)).decode()
 
 
 def _lines(route: str, known: Clips, limit: int) -> Iterator[str]:

@@ -50,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Copy; exit status 1 when it was stopped, or events were refused."""
     settings = load_settings()
-    _check_routes(arguments)
+    for option, route in (("--from", arguments.source), ("--to", arguments.to)):
+        if route not in known():
+            raise SettingsError(f"{option} {route!r} is not a destination. Known: {', '.join(known())}.")
+    if get(arguments.source).store is None:
+        raise SettingsError(f"--from {arguments.source}: it keeps no events that could be read.")
     check_period(arguments.since, arguments.until)
     bookmark = Bookmark.of(settings.dir, arguments)
     since_ns = max(arguments.since, bookmark.time_ns)
@@ -64,14 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
         count = _copy(events, bookmark, query, arguments, settings)
     _report(count, arguments)
     return NOT_FOUND if count.dead or count.is_stopped else OK
-
-
-def _check_routes(arguments: argparse.Namespace) -> None:
-    for option, route in (("--from", arguments.source), ("--to", arguments.to)):
-        if route not in known():
-            raise SettingsError(f"{option} {route!r} is not a destination. Known: {', '.join(known())}.")
-    if get(arguments.source).store is None:
-        raise SettingsError(f"--from {arguments.source}: it keeps no events that could be read.")
 
 
 class Bookmark(NamedTuple):
@@ -133,7 +129,15 @@ def _copy(
         letters = DeadLetters(settings.dir / "dead-letters", f"copy-{arguments.to}")
         delivery = Delivery(arguments.to, backend, letters, stopping, _end_without_reader)
         lines = _with_progress(events, query, is_shown=not arguments.json)
-        return _deliver(batches(lines, backend.limits), delivery, bookmark)
+        count = Count()
+        for batch in batches(lines, backend.limits):
+            outcome = delivery.deliver(batch)
+            count = Count(count.copied + outcome.delivered, count.dead + outcome.dead, bool(outcome.rest))
+            if count.is_stopped:
+                return count
+            bookmark.move(batch[-1])
+        bookmark.path.unlink(missing_ok=True)
+        return count
 
 
 def _end_without_reader(trouble: str | None) -> None:
@@ -144,18 +148,6 @@ def _end_without_reader(trouble: str | None) -> None:
     poll.register(1, 0)
     if any(event & select.POLLERR for _, event in poll.poll(0)):
         raise BrokenPipeError
-
-
-def _deliver(cut: Iterable[list["EncodedEvent"]], delivery: "Delivery", bookmark: Bookmark) -> Count:
-    count = Count()
-    for batch in cut:
-        outcome = delivery.deliver(batch)
-        count = Count(count.copied + outcome.delivered, count.dead + outcome.dead, bool(outcome.rest))
-        if count.is_stopped:
-            return count
-        bookmark.move(batch[-1])
-    bookmark.path.unlink(missing_ok=True)
-    return count
 
 
 def _with_progress(events: Iterable["Event"], query: "Query", *, is_shown: bool) -> Iterator["EncodedEvent"]:

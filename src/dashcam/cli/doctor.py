@@ -37,8 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings()
     is_well = True
     for route, finding in findings(settings, arguments.wait):
-        _print_finding(route, finding, is_json=arguments.json)
         is_well = is_well and finding.is_well
+        if arguments.json:
+            print(orjson.dumps({"route": route} | asdict(finding)).decode(), flush=True)
+            continue
+        mark = ("note  " if finding.fix else "ok    ") if finding.is_well else "BROKEN"
+        took = f"{finding.took_s * 1000:,.0f} ms"
+        print(f"{mark} {route} {finding.way} {finding.hop}: {finding.seen} ({took})", flush=True)
+        if finding.fix:
+            print(f"       {finding.fix}", flush=True)
     return OK if is_well else NOT_FOUND
 
 
@@ -60,14 +67,3 @@ def _checks(route: str, settings: Settings, wait_s: float | None) -> "Iterator[C
         yield from destination.checks(options, wait_s)
     else:
         yield from canary_checks(destination, options, wait_s)
-
-
-def _print_finding(route: str, finding: "Finding", *, is_json: bool) -> None:
-    if is_json:
-        print(orjson.dumps({"route": route} | asdict(finding)).decode(), flush=True)
-        return
-    mark = ("note  " if finding.fix else "ok    ") if finding.is_well else "BROKEN"
-    took = f"{finding.took_s * 1000:,.0f} ms"
-    print(f"{mark} {route} {finding.way} {finding.hop}: {finding.seen} ({took})", flush=True)
-    if finding.fix:
-        print(f"       {finding.fix}", flush=True)

@@ -39,29 +39,24 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: stopping.set())
     try:
         stand_in = StandIn(
-            _habits(arguments), host=arguments.host, port=arguments.port, journal=arguments.journal
+            Habits(
+                delay_s=arguments.delay,
+                drift_s=arguments.drift,
+                queries_per_s=arguments.queries_per_s,
+                lucene=arguments.lucene,
+            ),
+            host=arguments.host,
+            port=arguments.port,
+            journal=arguments.journal,
         ).start()
     except (OSError, OverflowError) as fault:
         raise DashcamError(f"the fake Loggly cannot start: {fault}") from fault
-    _print(stand_in.environment(), is_json=arguments.json)
+    if arguments.json:
+        print(orjson.dumps(stand_in.environment()).decode(), flush=True)
+    else:
+        for name, value in stand_in.environment().items():
+            print(f"export {name}={value}", flush=True)
+        print("Paste these where the shipper runs and where you search. Ctrl-C ends the stand-in.", file=sys.stderr)
     stopping.wait()
     stand_in.close()
     return OK
-
-
-def _habits(arguments: argparse.Namespace) -> "Habits":
-    return Habits(
-        delay_s=arguments.delay,
-        drift_s=arguments.drift,
-        queries_per_s=arguments.queries_per_s,
-        lucene=arguments.lucene,
-    )
-
-
-def _print(environment: dict[str, str], *, is_json: bool) -> None:
-    if is_json:
-        print(orjson.dumps(environment).decode(), flush=True)
-        return
-    for name, value in environment.items():
-        print(f"export {name}={value}", flush=True)
-    print("Paste these where the shipper runs and where you search. Ctrl-C ends the stand-in.", file=sys.stderr)

@@ -13,11 +13,7 @@ def service_checks(settings: Settings) -> Iterator[Check]:
     for coverage in collect_coverage(settings.dir):
         yield Check("recording", coverage.service, partial(_summary, coverage))
         for note in _notes(coverage):
-            yield Check("recording", coverage.service, partial(_as_it_is, note))
-
-
-def _as_it_is(note: Note) -> Note:
-    return note
+            yield Check("recording", coverage.service, partial(Note, note.seen, note.fix))
 
 
 def _summary(coverage: Coverage) -> str:

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Set up, step by step."""
     if arguments.stack == "kibana-pack":
-        return _print_pack()
+        print(kibana_pack().decode(), end="")
+        return OK
     destination = registry.get(arguments.stack)
     if destination.setup is None:
         raise SettingsError(f"{arguments.stack} has nothing to set up.")
@@ -44,9 +45,4 @@ def run(arguments: argparse.Namespace) -> int:
             print(orjson.dumps(step).decode(), flush=True)
         else:
             print(f"{step.what}: {step.done}", flush=True)
-    return OK
-
-
-def _print_pack() -> int:
-    print(kibana_pack().decode(), end="")
     return OK

@@ -34,7 +34,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Ship until told to stop."""
     settings = load_settings()
     gc.set_threshold(100_000)  # lines hold no cycles: looking for some among them took a third of the time
-    log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO, _formatter() if arguments.json else None)
+    formatter = None
+    if arguments.json:
+        from dashcam import EcsFormatter  # late: only this needs the recorder's imports
+
+        formatter = EcsFormatter(service="dashcam-ship")
+    log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO, formatter)
     audited = {name for name in settings.routes if registry.get(name).store}
     ending = ship(settings, connect, is_drain=arguments.drain, search=_search, audited=audited)
     status = NOT_FOUND if ending.fault else OK
@@ -56,10 +61,3 @@ def _search(route: str) -> Search | None:
                     yield str(request), str(event.get("event.reason"))
 
     return Search(kept, max(MIN_PAUSE_S, destination.found_within_s / 10))
-
-
-def _formatter() -> logging.Formatter:
-    # Late: only this needs the recorder's imports.
-    from dashcam import EcsFormatter
-
-    return EcsFormatter(service="dashcam-ship")

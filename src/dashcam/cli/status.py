@@ -22,7 +22,6 @@ from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.ownership import who_may_write
 from dashcam.destinations.registry import load_settings
 from dashcam.event import parse_time
-from dashcam.settings import Settings
 from dashcam.ship import health
 from dashcam.ship.kept_events import history
 from dashcam.ship.stats import MAX_S, collect_stats
@@ -42,7 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the account."""
     settings = load_settings()
     if arguments.health:
-        return _check_health(settings)
+        found = health.check(settings.dir, max(health.MAX_SILENCE_S, 2 * settings.sync_interval_s))
+        print("\n".join(found.lines))
+        return OK if found.is_well else NOT_FOUND
     stats = collect_stats(settings.dir, max_s=math.inf if arguments.full else MAX_S)
     if arguments.json:
         print(orjson.dumps(asdict(stats)).decode())
@@ -57,12 +58,6 @@ def _is_well(stats: "SpoolStats") -> bool:
     if any(stats.dropped.values()) or stats.quarantined or stats.unreadable or stats.shipper.troubles:
         return False
     return stats.shipper.is_at_work or not stats.is_waiting
-
-
-def _check_health(settings: Settings) -> int:
-    found = health.check(settings.dir, max(health.MAX_SILENCE_S, 2 * settings.sync_interval_s))
-    print("\n".join(found.lines))
-    return OK if found.is_well else NOT_FOUND
 
 
 def _lines(stats: "SpoolStats", folder: str) -> Iterator[str]:
