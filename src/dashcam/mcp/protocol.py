@@ -121,11 +121,23 @@ class Server:
 
     def _result(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         is_modern = _names_version(params)
+        result: dict[str, Any]
         match method:
             case "initialize":
-                return self._initialize(params)
+                wanted = params.get("protocolVersion")
+                return {
+                    "protocolVersion": wanted if wanted in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1],
+                    "capabilities": {"tools": {}},
+                    "serverInfo": self._info,
+                    "instructions": self._instructions,
+                }
             case "server/discover":
-                result = self._discover()
+                result = {
+                    "supportedVersions": [*HANDSHAKE_VERSIONS, *REQUEST_VERSIONS],
+                    "capabilities": {"tools": {}},
+                    "instructions": self._instructions,
+                    "_meta": {"io.modelcontextprotocol/serverInfo": self._info},
+                }
             case "ping":
                 return {}
             case "tools/list":
@@ -135,24 +147,6 @@ class Server:
             case _:
                 raise _RpcError(METHOD_NOT_FOUND, f"{method} is not a method of this server")
         return result | ({"resultType": "complete", "ttlMs": 3_600_000, "cacheScope": "public"} if is_modern else {})
-
-    def _initialize(self, params: dict[str, Any]) -> dict[str, Any]:
-        wanted = params.get("protocolVersion")
-        version = wanted if wanted in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]
-        return {
-            "protocolVersion": version,
-            "capabilities": {"tools": {}},
-            "serverInfo": self._info,
-            "instructions": self._instructions,
-        }
-
-    def _discover(self) -> dict[str, Any]:
-        return {
-            "supportedVersions": [*HANDSHAKE_VERSIONS, *REQUEST_VERSIONS],
-            "capabilities": {"tools": {}},
-            "instructions": self._instructions,
-            "_meta": {"io.modelcontextprotocol/serverInfo": self._info},
-        }
 
     def _call(self, params: dict[str, Any]) -> dict[str, Any]:
         tool, arguments = self._tools.get(str(params.get("name"))), params.get("arguments") or {}

@@ -274,18 +274,15 @@ def _read_rows(text: str, count: int) -> list[int]:
 
 
 def _details(story: Story, numbers: list[int]) -> str:
-    lines = [line for number in numbers for line in _detail(story.entries[number], story)]
+    lines: list[str] = []
+    for node in (story.entries[number] for number in numbers):
+        lines.append(cut(_row(node, story)))
+        for name, value in leaves_of(node.event) if node.event else ():
+            for number, line in enumerate(text_of(value).strip("\n").split("\n")[-60:]):
+                lines.append(f"  {cut(name) if not number else ''}: {cut(line, 2 * MAX_LINE)}")
     shown = fit(lines, MAX_DETAIL_TOKENS)
     more = "" if len(shown) == len(lines) else "Cut: ask for fewer rows. "
     return fence(_head(story), shown, f"{more}Next: story(id) for the rows, search() for other stories.")
-
-
-def _detail(node: Node, story: Story) -> Iterator[str]:
-    yield cut(_row(node, story))
-    for name, value in leaves_of(node.event) if node.event else ():
-        text = text_of(value)
-        for number, line in enumerate(text.strip("\n").split("\n")[-60:]):
-            yield f"  {cut(name) if not number else ''}: {cut(line, 2 * MAX_LINE)}"
 
 
 def _event_line(event: Event) -> str:

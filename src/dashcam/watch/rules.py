@@ -119,10 +119,6 @@ class _Reader:
         values = table[kind] if isinstance(table[kind], list) else [table[kind]]
         target = tuple(self._text(f"{where}.{kind}", value) for value in values)
         server = self._text(f"{where}.smtp", table.get("smtp", "smtp://127.0.0.1:25")) if kind == "email" else ""
-        self._check_target(where, kind, target, server)
-        return Notifier(name, kind, target, server)
-
-    def _check_target(self, where: str, kind: str, target: tuple[str, ...], server: str) -> None:
         if kind in {"webhook", "slack"} and not all(_is_address(one, ("http", "https")) for one in target if one):
             self._fault(f"{where}.{kind}", "it takes an address that begins with http:// or https://", None)
         if kind == "email":
@@ -130,6 +126,7 @@ class _Reader:
                 self._fault(f"{where}.email", "it takes addresses such as ops@example.com", None)
             if server and not _is_address(server, ("smtp", "smtps")):
                 self._fault(f"{where}.smtp", "it takes smtp://user:password@host:port, or smtps://", None)
+        return Notifier(name, kind, target, server)
 
     def _rule(self, number: int, table: Any, notifiers: Mapping[str, Notifier]) -> Rule:
         if not isinstance(table, dict):
@@ -150,6 +147,7 @@ class _Reader:
         at_least = table.get("at_least", 1)
         if type(at_least) is not int or at_least < 1:
             at_least = self._fault(f"{where}: at_least={at_least!r}", "it takes a whole number from 1 on", 1)
+
         return Rule(
             name=name,
             query=query,
@@ -157,15 +155,15 @@ class _Reader:
             figure=str(figure),
             threshold=self._threshold(f"{where}: {side}", str(figure), table[side]) if side in table else 0.0,
             is_below=side == "below",
-            window_ns=self._window(where, table),
+            window_ns=(
+                self._duration(f"{where}: window", table["window"])
+                if "window" in table
+                else self._fault(where, "it has no window, such as 5m", None)
+            )
+            or NS_PER_S,
             at_least=int(at_least),
             notify=self._names(where, table.get("notify"), notifiers),
         )
-
-    def _window(self, where: str, table: Mapping[str, Any]) -> int:
-        if "window" not in table:
-            return self._fault(where, "it has no window, such as 5m", NS_PER_S)
-        return self._duration(f"{where}: window", table["window"]) or NS_PER_S
 
     def _names(self, where: str, given: Any, notifiers: Mapping[str, Notifier]) -> tuple[str, ...]:
         names = list(notifiers) if given is None else [given] if isinstance(given, str) else given

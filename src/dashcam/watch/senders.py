@@ -33,7 +33,19 @@ def send(notifier: Notifier, notice: Notice) -> None:
             case "slack":
                 _post(notifier.target[0], as_slack(notice), notice.id)
             case "command":
-                _run(notifier.target, notice)
+                environment = {
+                    **os.environ,
+                    "DASHCAM_ALERT_ID": notice.id,
+                    "DASHCAM_ALERT_TEXT": notice.text.replace("\0", ""),
+                }
+                subprocess.run(
+                    notifier.target,
+                    input=orjson.dumps(as_json(notice)),
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                    timeout=TIMEOUT_S,
+                    check=True,
+                )
             case "email":
                 _mail(notifier, notice)
     except (OSError, ValueError, smtplib.SMTPException, subprocess.SubprocessError) as fault:
@@ -61,18 +73,6 @@ def _post(address: str, body: Mapping[str, Any], notice_id: str) -> None:
     except urllib.error.HTTPError as refused:
         refused.close()  # it holds the connection
         raise
-
-
-def _run(command: tuple[str, ...], notice: Notice) -> None:
-    environment = {**os.environ, "DASHCAM_ALERT_ID": notice.id, "DASHCAM_ALERT_TEXT": notice.text.replace("\0", "")}
-    subprocess.run(
-        command,
-        input=orjson.dumps(as_json(notice)),
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        timeout=TIMEOUT_S,
-        check=True,
-    )
 
 
 def _mail(notifier: Notifier, notice: Notice) -> None:

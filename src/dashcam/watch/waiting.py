@@ -65,21 +65,18 @@ class WatchedStore:
 
     def find(self, query: Query) -> Iterator[Event]:
         """The events of a query, oldest first, none twice."""
-        found = self._find(query)
+        found: list[Event] = []
+        self.trouble = ""
+        try:
+            with closing(self._open_store()) as store:
+                found = list(store.find(query))
+        except StoreUnreachable as fault:
+            self.trouble = str(fault)
         known = {event.id for event in found}
         waiting = {event.id: event for event in self._waiting(query.since_ns or 0) if event.id not in known}
         matching = [event for event in waiting.values() if query.matches(event)]
         every = sorted([*found, *matching], key=lambda event: (event.time_ns, event.id))
         yield from every[-query.limit :] if query.limit else every
-
-    def _find(self, query: Query) -> list[Event]:
-        self.trouble = ""
-        try:
-            with closing(self._open_store()) as store:
-                return list(store.find(query))
-        except StoreUnreachable as fault:
-            self.trouble = str(fault)
-            return []
 
     def close(self) -> None:
         """Nothing is open between two searches."""

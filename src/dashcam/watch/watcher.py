@@ -100,7 +100,10 @@ class Watcher:
             has_changed |= self._look(rule, now_ns)
         if has_changed:
             self._save()
-        self._send_all(now_ns)
+        for unsent in list(self._state.unsent):
+            if self._is_settled(unsent, now_ns):
+                self._state.unsent.remove(unsent)
+                self._save()
 
     def _look(self, rule: Rule, now_ns: int) -> bool:
         """Look at a rule; return whether its state is another one."""
@@ -115,16 +118,14 @@ class Watcher:
             value = measured.value_at(moment_ns)
             if rule.is_met(value) != bool(watched.began_ns):
                 state = RESOLVED if watched.began_ns else FIRING
-                self._report(Change(rule, state, watched.began_ns or moment_ns, moment_ns, value), measured)
+                change = Change(rule, state, watched.began_ns or moment_ns, moment_ns, value)
+                stories, story = self._stories(measured, moment_ns) if state == FIRING else ([], "")
+                notice = make_notice(change, stories, story)
+                _log.warning("%s", notice.text)
+                self._state.unsent += [Unsent(name, asdict(notice), self._clock()) for name in rule.notify]
                 watched.began_ns = 0 if watched.began_ns else moment_ns
         watched.looked_ns = last_ns
         return True
-
-    def _report(self, change: Change, measured: Measured) -> None:
-        stories, story = self._stories(measured, change.moment_ns) if change.state == FIRING else ([], "")
-        notice = make_notice(change, stories, story)
-        _log.warning("%s", notice.text)
-        self._state.unsent += [Unsent(name, asdict(notice), self._clock()) for name in change.rule.notify]
 
     def _stories(self, measured: Measured, moment_ns: int) -> tuple[list[str], str]:
         """Return the newest stories of a window, and the newest of them drawn."""
@@ -136,12 +137,6 @@ class Watcher:
             events = find_related_events(self._store, ids[0])
             lines = [*lines, *draw(build_story(map(mask_event, events)), Style(width=100, ascii_only=True))]
         return ids, "\n".join(lines)
-
-    def _send_all(self, now_ns: int) -> None:
-        for unsent in list(self._state.unsent):
-            if self._is_settled(unsent, now_ns):
-                self._state.unsent.remove(unsent)
-                self._save()
 
     def _is_settled(self, unsent: Unsent, now_ns: int) -> bool:
         notice = Notice(**(unsent.notice | {"stories": tuple(unsent.notice["stories"])}))
