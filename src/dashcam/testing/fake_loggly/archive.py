@@ -109,24 +109,24 @@ class Archive:
         """The events of a time span that are wanted and old enough to be found, oldest first."""
         ready_ns = self._clock() - int(self._habits.delay_s * 1e9)
         with self._lock:
-            self._parse()
+            fresh = len(self._unparsed)
+            while self._unparsed:
+                body = self._unparsed.popleft()
+                self._events += [self._stored(body, line.decode(errors="replace")) for line in body.lines]
+            if fresh:
+                self._events.sort(key=lambda event: event.time_ms)
             events = [event for event in self._events if from_ms <= event.time_ms < until_ms]
         return [event for event in events if event.received_ns <= ready_ns and wanted(event)]
-
-    def _parse(self) -> None:
-        fresh = len(self._unparsed)
-        while self._unparsed:
-            body = self._unparsed.popleft()
-            self._events += [self._stored(body, line.decode(errors="replace")) for line in body.lines]
-        if fresh:
-            self._events.sort(key=lambda event: event.time_ms)
 
     def _stored(self, body: Body, line: str) -> Stored:
         parsed = self._parsed(line)
         document = {"http": {"clientHost": body.client, "contentType": body.content_type}}
         if parsed is not None:
             document["json"] = parsed
-        found = self._searchable(document)
+        found: dict[str, list[Any]] = {}
+        for name, value in _leaves("", document):
+            if not self._habits.one_type or self._types.setdefault(name, type(value)) is type(value):
+                found.setdefault(name, []).append(value)
         texts = [line, *(str(value) for values in found.values() for value in values)]
         return Stored(
             id=str(uuid.uuid4()),
@@ -148,13 +148,6 @@ class Archive:
             return None
         most = self._habits.most_fields
         return _without_nulls(value) if most is None or sum(1 for _ in _leaves("", value)) <= most else None
-
-    def _searchable(self, document: dict[str, Any]) -> dict[str, list[Any]]:
-        fields: dict[str, list[Any]] = {}
-        for name, value in _leaves("", document):
-            if not self._habits.one_type or self._types.setdefault(name, type(value)) is type(value):
-                fields.setdefault(name, []).append(value)
-        return fields
 
     def close(self) -> None:
         """Give back the journal."""

@@ -96,18 +96,22 @@ class _Reader:
             return None
         if not self._habits.lucene and not (is_seen and self._kind == "phrase"):
             self._refuse()
-        return partial(_none, self._read_part())
+        part = self._read_part()
+        return lambda event: not part(event)
 
     def _read_words_or_field(self) -> Wanted:
         is_name = self._kind == "word"
         text = self._read_text()
         if is_name and self._accept(":"):
             return partial(_has_value, text, self._read_range() or self._read_value())
-        return partial(_has_words, words_of(text))
+        words = words_of(text)
+        # A text without a letter or digit asks for no word, and finds nothing.
+        return lambda event: not words.isspace() and words in event.words
 
     def _read_value(self) -> Callable[[Any], bool]:
         if self._habits.lucene and self._kind == "word":
-            return partial(_fits, re.compile(translate(self._take().lower()), re.DOTALL))
+            pattern = re.compile(translate(self._take().lower()), re.DOTALL)
+            return lambda value: pattern.fullmatch(str(value).lower()) is not None
         return partial(_is_text, self._read_text(), self._habits.whole_values)
 
     def _read_range(self) -> Callable[[Any], bool] | None:
@@ -174,15 +178,6 @@ def _any(parts: list[Wanted], event: Stored) -> bool:
     return False
 
 
-def _none(part: Wanted, event: Stored) -> bool:
-    return not part(event)
-
-
-def _has_words(words: str, event: Stored) -> bool:
-    # A text without a letter or digit asks for no word, and finds nothing.
-    return not words.isspace() and words in event.words
-
-
 def _has_value(name: str, test: Callable[[Any], bool], event: Stored) -> bool:
     values = event.tags if name == "tag" else event.fields.get(name, ())
     for value in values:  # noqa: SIM110 - as above
@@ -203,10 +198,6 @@ def _is_text(text: str, whole: bool, value: Any) -> bool:  # noqa: FBT001 - boun
 
 
 _few_words = lru_cache(maxsize=100_000)(words_of)
-
-
-def _fits(pattern: re.Pattern[str], value: Any) -> bool:
-    return pattern.fullmatch(str(value).lower()) is not None
 
 
 def _is_between(low: float | None, high: float | None, with_low: bool, with_high: bool, value: Any) -> bool:  # noqa: FBT001 - as above

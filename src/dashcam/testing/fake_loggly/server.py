@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from dashcam.testing.fake_loggly.service import Request, Response, Service, kind_of
+from dashcam.testing.fake_loggly.service import Request, Service, kind_of
 
 
 class Server(ThreadingHTTPServer):
@@ -78,7 +78,12 @@ class _Handler(BaseHTTPRequestHandler):
             super().finish()
 
     def _serve(self) -> None:
-        request = self._request()
+        url = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length", "0")))
+        request = Request(
+            self.command, unquote(url.path), dict(parse_qsl(url.query)), headers, body, self.address_string()
+        )
         service = self.server.service
         fault = service.faults[kind_of(request)].take()
         if fault == "hang":
@@ -92,19 +97,6 @@ class _Handler(BaseHTTPRequestHandler):
             return
         response = service.answer(request, fault)
         service.answers[str(response.status)] += 1
-        self._write(response)
-
-    do_GET = do_POST = _serve  # noqa: N815  # names of the standard library
-
-    def _request(self) -> Request:
-        url = urlsplit(self.path)
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.rfile.read(int(headers.get("content-length", "0")))
-        return Request(
-            self.command, unquote(url.path), dict(parse_qsl(url.query)), headers, body, self.address_string()
-        )
-
-    def _write(self, response: Response) -> None:
         self.send_response(response.status)
         self.send_header("Content-Type", response.content_type)
         self.send_header("Content-Length", str(len(response.body)))
@@ -112,6 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Retry-After", response.retry_after)
         self.end_headers()
         self.wfile.write(response.body)
+
+    do_GET = do_POST = _serve  # noqa: N815  # names of the standard library
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """The time by the stand-in's own clock."""

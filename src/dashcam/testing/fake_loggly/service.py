@@ -77,15 +77,15 @@ class Service:
 
     def answer(self, request: Request, fault: str | None = None) -> Response:
         """Do what a request asks for, or what a fault wants instead."""
+        if fault in STATUSES:
+            retry_after = self.faults[kind_of(request)].retry_after
+            return Response(b"as it was asked for\n", int(fault), "text/plain", retry_after)
+        if fault:
+            return Response(b"<html>Welcome to the hotel's network</html>", content_type="text/html")
         try:
-            return self._spoilt(request, fault) if fault else self._routed(request)
+            return self._routed(request)
         except Answer as answer:
             return Response(f"{answer}\n".encode(), answer.status, "text/plain", answer.retry_after)
-
-    def _spoilt(self, request: Request, fault: str) -> Response:
-        if fault in STATUSES:
-            raise Answer(int(fault), "as it was asked for", self.faults[kind_of(request)].retry_after)
-        return Response(b"<html>Welcome to the hotel's network</html>", content_type="text/html")
 
     def _routed(self, request: Request) -> Response:
         for method, path, view in _ROUTES:
@@ -122,7 +122,12 @@ class Service:
         if max(map(len, lines)) > self.habits.event_bytes:
             raise Answer(413, "Request Entity Too Large")
         kind = request.headers.get("content-type", "text/plain")
-        self.archive.accept(Body(self.archive.now(), _tags(request), kind, request.client, tuple(lines)))
+        in_header = request.headers.get("x-loggly-tag")
+        if in_header == "":
+            raise Answer(400, "an empty X-LOGGLY-TAG")
+        given = [*request.place["tags"].split(","), *(in_header or "").split(",")]
+        tags = tuple(dict.fromkeys(tag for tag in given if _TAG.fullmatch(tag)))
+        self.archive.accept(Body(self.archive.now(), tags, kind, request.client, tuple(lines)))
         return _json({"response": "ok"})
 
     # Searching
@@ -134,7 +139,10 @@ class Service:
             if len(request.args) > 1:
                 raise Answer(400, "next takes no other parameter")
             return self._page(request, key)
-        size = _page_size(request)
+        text = request.args.get("size", "50")
+        if not text.isdecimal() or not 50 <= int(text) <= 1000:
+            raise Answer(400, "size is a number of 50 to 1000")
+        size = int(text)
         key = str(uuid.uuid4())
         with self._lock:
             self._cursors[key] = _Cursor(self._found(request), 0, size, time.monotonic())
@@ -169,19 +177,16 @@ class Service:
             wanted = read_query(request.args.get("q", "*"), self.habits)
         except BadQuery as error:
             raise Answer(400, str(error)) from error
-        found = self.archive.search(wanted, *self._span(request))
-        order = request.args.get("order", "desc")
-        if order not in {"asc", "desc"}:
-            raise Answer(400, "order is asc or desc")
-        return found if order == "asc" else found[::-1]
-
-    def _span(self, request: Request) -> tuple[int, int]:
         now_ms = self.archive.now() // 1_000_000
         from_ms = _moment(request.args.get("from", "-24h"), now_ms)
         until_ms = _moment(request.args.get("until", "now"), now_ms)
         if from_ms > until_ms:
             raise Answer(400, "from is after until")
-        return from_ms, until_ms
+        found = self.archive.search(wanted, from_ms, until_ms)
+        order = request.args.get("order", "desc")
+        if order not in {"asc", "desc"}:
+            raise Answer(400, "order is asc or desc")
+        return found if order == "asc" else found[::-1]
 
 
 def kind_of(request: Request) -> str:
@@ -199,21 +204,6 @@ _ROUTES: Sequence[tuple[str, re.Pattern[str], Callable[[Service, Request], Respo
 
 def _json(value: Any) -> Response:
     return Response(orjson.dumps(value))
-
-
-def _tags(request: Request) -> tuple[str, ...]:
-    in_header = request.headers.get("x-loggly-tag")
-    if in_header == "":
-        raise Answer(400, "an empty X-LOGGLY-TAG")
-    tags = [*request.place["tags"].split(","), *(in_header or "").split(",")]
-    return tuple(dict.fromkeys(tag for tag in tags if _TAG.fullmatch(tag)))
-
-
-def _page_size(request: Request) -> int:
-    text = request.args.get("size", "50")
-    if not text.isdecimal() or not 50 <= int(text) <= 1000:
-        raise Answer(400, "size is a number of 50 to 1000")
-    return int(text)
 
 
 def _moment(text: str, now_ms: int) -> int:
