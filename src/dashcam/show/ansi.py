@@ -85,13 +85,10 @@ def _spell_out(character: str) -> str:
 
 def columns(text: str) -> int:
     """Return the number of columns of a printable text: wide characters take two, those that combine none."""
-    return len(text) if text.isascii() else sum(map(_columns_of, text))
-
-
-def _columns_of(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    if text.isascii():
+        return len(text)
+    shown = (character for character in text if not unicodedata.combining(character))
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in shown)
 
 
 def fit(text: str, width: int) -> str:

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from dashcam.event import Event, format_time
-from dashcam.find.query import And, Expression, Or, Query, Store, Term
+from dashcam.find.query import And, Or, Query, Store, Term
 from dashcam.find.requests import ABORTED, FINISHED
 from dashcam.show import accessors
 from dashcam.show.accessors import format_duration
@@ -117,22 +117,14 @@ def find_partner(store: Store, story: Story) -> str | None:
     span = story.server_span
     if span is None or span.event is None:
         return None
-    wanted = And((_like(span.event), _otherwise(story.outcome)))
+    names = ("service.name", "http.route", "http.request.method")
+    alike = tuple(Term(name, text) for name in names if (text := accessors.text(span.event, name)))
+    well = And((FINISHED, Term("event.outcome", "success")))
+    badly = Or((ABORTED, And((FINISHED, Term("event.outcome", "failure")))))
+    wanted = And((*alike, badly if story.outcome == "success" else well))
     before = next(store.find(Query(wanted, None, story.start_ns, limit=1)), None)
     event = before or next(store.find(Query(wanted, story.start_ns)), None)
     return story_id(event) if event else None
-
-
-def _like(event: Event) -> Expression:
-    names = ("service.name", "http.route", "http.request.method")
-    terms = tuple(Term(name, text) for name in names if (text := accessors.text(event, name)))
-    return And(terms)
-
-
-def _otherwise(outcome: str) -> Expression:
-    if outcome == "success":
-        return Or((ABORTED, And((FINISHED, Term("event.outcome", "failure")))))
-    return And((FINISHED, Term("event.outcome", "success")))
 
 
 def as_json(pair: Pair) -> dict[str, Any]:
@@ -150,7 +142,9 @@ def as_json(pair: Pair) -> dict[str, Any]:
 
 def draw_comparison(first: Story, second: Story, pairs: Sequence[Pair]) -> Iterator[str]:
     """Yield a line for each story, then one for each row, with its durations in both, and for each value."""
-    yield from map(_draw_head, ("left ", "right"), (first, second))
+    for side, story in (("left ", first), ("right", second)):
+        ids = story.request_ids or story.trace_ids or ("(no id)",)
+        yield f"{side}  {ids[0]}  {story.outcome}  {format_duration(story.duration_ns)}  {format_time(story.start_ns)}"
     yield ""
     for pair in pairs:
         took = "  ".join(f"{_took(node):>8}" for node in (pair.first, pair.second))
@@ -167,8 +161,3 @@ def _took(node: Node | None) -> str:
     if node is None:
         return ""
     return "·" if node.duration_ns is None else format_duration(node.duration_ns)
-
-
-def _draw_head(side: str, story: Story) -> str:
-    ids = story.request_ids or story.trace_ids or ("(no id)",)
-    return f"{side}  {ids[0]}  {story.outcome}  {format_duration(story.duration_ns)}  {format_time(story.start_ns)}"

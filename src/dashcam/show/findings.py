@@ -25,6 +25,7 @@ def rank_causes(story: Story) -> list[tuple[str, Node]]:
 def _judge(node: Node, duration_ns: int) -> Iterator[tuple[int, str]]:
     """Yield the weight of a row and a word on it; nothing for one that does not stand out."""
     level = accessors.level(node.event) if node.event else "info"
+    inside_ns = sum(child.duration_ns or 0 for child in node.children)
     if node.state in {ABORTED, MISSING, UNFINISHED}:
         yield (90 if node.state == ABORTED else 55), node.state
     elif node.state == LINE:
@@ -34,13 +35,9 @@ def _judge(node: Node, duration_ns: int) -> Iterator[tuple[int, str]]:
             yield 65, "warning"
     elif node.is_error:
         yield (40 if node.errors else 80), "failed"
-    elif node.duration_ns and _own_ns(node) > SLOW_SHARE * duration_ns:
+    elif node.duration_ns and node.duration_ns - inside_ns > SLOW_SHARE * duration_ns:
         yield 50, "slow"
 
 
 def _has_exception(node: Node) -> bool:
     return node.event is not None and bool(accessors.error(node.event))
-
-
-def _own_ns(node: Node) -> int:
-    return (node.duration_ns or 0) - sum(child.duration_ns or 0 for child in node.children)

@@ -1,10 +1,10 @@
 """The requests of a period by service and route: how many, how many failed, how long they took, and what changed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dashcam.event import NS_PER_S, Event
-from dashcam.find.aggregation import DURATION, Durations, Grouping, Groups, counted_by
+from dashcam.find.aggregation import DURATION, Durations, Grouping, counted_by
 from dashcam.find.query import And, Expression, Or, Query, Store, Term
 from dashcam.find.requests import ABORTED, FINISHED
 from dashcam.show import accessors
@@ -87,13 +87,6 @@ def count_requests(store: Store, query: Query) -> dict[Key, RouteStats]:
     (groups,) = counted_by(store, finished, [_BY_ROUTE])
     if groups is None:
         return collect(store.find(Query(And((SERVED, query.expression)), query.since_ns, query.until_ns)))
-    stats = _by_route(groups)
-    for event in _unfinished(store, query, finished):
-        _add(stats, event)
-    return stats
-
-
-def _by_route(groups: Groups) -> dict[Key, RouteStats]:
     stats: dict[Key, RouteStats] = {}
     for key, group in groups.items():
         service, route, outcome = key.values
@@ -101,6 +94,8 @@ def _by_route(groups: Groups) -> dict[Key, RouteStats]:
         row.requests += group.count
         row.failures += group.count if outcome == "failure" else 0
         row.durations.merge(group.durations)
+    for event in _unfinished(store, query, finished):
+        _add(stats, event)
     return stats
 
 
@@ -179,7 +174,7 @@ _KINDS = ("fails", "slower", "gone", "new")
 
 def _compare(row: RouteStats, former: RouteStats | None) -> Iterator[Change]:
     if former is None:
-        failed = f", {_count_failed(row.failures)}" if row.failures else ""
+        failed = f", {row.failures:,} failed" if row.failures else ""
         yield Change("new", row.service, row.route, f"{row.name} is new: {_count(row.requests)}{failed}")
         return
     if row.failures >= MIN_FAILURES and row.failed_share > MORE_FAILURES * former.failed_share:
@@ -196,29 +191,21 @@ def _count(requests: int) -> str:
     return f"{requests:,} request{'' if requests == 1 else 's'}"
 
 
-def _count_failed(failures: int) -> str:
-    return f"{failures:,} failed"
-
-
 def draw_overview(overview: Overview) -> Iterator[str]:
     """Yield what changed, a line each, then the lines of a table."""
     yield from (change.text for change in overview.changes)
     if overview.rows:
-        yield from _draw_table(overview.rows, overview.period_s)
-
-
-def _draw_table(rows: Sequence[RouteStats], period_s: float) -> Iterator[str]:
-    width = max([len("route"), *(len(row.route or "(no route)") for row in rows)])
-    names = max([len("service"), *(len(row.service) for row in rows)])
-    yield f"{'service':{names}}  {'route':{width}}  requests      /s  failed      p50      p95      p99"
-    for row in rows:
-        took = [row.percentile_ns(percent) for percent in (50, 95, 99)]
-        spelled = "  ".join(f"{'?' if ns is None else format_duration(ns):>7}" for ns in took)
-        rate = row.requests / period_s
-        yield (
-            f"{row.service:{names}}  {row.route or '(no route)':{width}}  {row.requests:8,}  {rate:6.2f}  "
-            f"{row.failed_share:6.1%}  {spelled}"
-        )
+        width = max([len("route"), *(len(row.route or "(no route)") for row in overview.rows)])
+        names = max([len("service"), *(len(row.service) for row in overview.rows)])
+        yield f"{'service':{names}}  {'route':{width}}  requests      /s  failed      p50      p95      p99"
+        for row in overview.rows:
+            took = [row.percentile_ns(percent) for percent in (50, 95, 99)]
+            spelled = "  ".join(f"{'?' if ns is None else format_duration(ns):>7}" for ns in took)
+            rate = row.requests / overview.period_s
+            yield (
+                f"{row.service:{names}}  {row.route or '(no route)':{width}}  {row.requests:8,}  {rate:6.2f}  "
+                f"{row.failed_share:6.1%}  {spelled}"
+            )
 
 
 def as_json(row: RouteStats) -> dict[str, str | int | None]:

@@ -118,17 +118,13 @@ def _read_call(event: Event) -> _Call:
 def _target(event: Event) -> Place:
     if system := accessors.text(event, "db.system"):
         return Place(DATABASE, f"{system} {accessors.text(event, 'db.name')}".rstrip())
-    return Place(HOST, _host(event) or accessors.text(event, "span.name") or "?")
-
-
-def _host(event: Event) -> str:
     address, port = accessors.text(event, "server.address"), accessors.text(event, "server.port")
     try:
-        return urlsplit(accessors.text(event, "url.full")).netloc.rpartition("@")[2] or ":".join(
-            filter(None, (address, port))
-        )
+        host = urlsplit(accessors.text(event, "url.full")).netloc.rpartition("@")[2]
+        host = host or ":".join(filter(None, (address, port)))
     except ValueError:
-        return address
+        host = address
+    return Place(HOST, host or accessors.text(event, "span.name") or "?")
 
 
 def _count_calls(calls: dict[tuple[str, str], _Call], served: dict[tuple[str, str], str]) -> list[Calls]:
@@ -180,7 +176,16 @@ def draw_map(found: ServiceMap, *, ascii_only: bool = False) -> Iterator[str]:
     yield from _draw_tree(found, ascii_only=ascii_only)
     if found.calls:
         yield ""
-        yield from _draw_table(found)
+        names = max([len("from"), *(len(edge.source.name) for edge in found.calls)])
+        targets = max([len("to"), *(len(edge.target.name) for edge in found.calls)])
+        yield f"{'from':{names}}  {'to':{targets}}     calls       /s  failed  no answer      p95"
+        for edge in found.calls:
+            p95_ns = edge.durations.percentile_ns(95)
+            yield (
+                f"{edge.source.name:{names}}  {edge.target.name:{targets}}  {edge.calls:8,}  "
+                f"{edge.calls / found.period_s:7.2f}  {edge.failures / edge.calls:6.1%}  {edge.unanswered:9,}  "
+                f"{'?' if p95_ns is None else format_duration(p95_ns):>7}"
+            )
 
 
 def _draw_tree(found: ServiceMap, *, ascii_only: bool) -> Iterator[str]:
@@ -197,16 +202,3 @@ def _draw_tree(found: ServiceMap, *, ascii_only: bool) -> Iterator[str]:
         drawn.add(place)
         if not is_known:
             waiting += [(edge.target, depth + 1, broken if edge.is_broken else forth) for edge in reversed(edges)]
-
-
-def _draw_table(found: ServiceMap) -> Iterator[str]:
-    names = max([len("from"), *(len(edge.source.name) for edge in found.calls)])
-    targets = max([len("to"), *(len(edge.target.name) for edge in found.calls)])
-    yield f"{'from':{names}}  {'to':{targets}}     calls       /s  failed  no answer      p95"
-    for edge in found.calls:
-        p95_ns = edge.durations.percentile_ns(95)
-        yield (
-            f"{edge.source.name:{names}}  {edge.target.name:{targets}}  {edge.calls:8,}  "
-            f"{edge.calls / found.period_s:7.2f}  {edge.failures / edge.calls:6.1%}  {edge.unanswered:9,}  "
-            f"{'?' if p95_ns is None else format_duration(p95_ns):>7}"
-        )

@@ -18,22 +18,21 @@ Calls = dict[str, list[tuple[Node, Node]]]
 
 def align(nodes: Sequence[Node]) -> list[Note]:
     """Set the times of every clock right against its callers' clocks; the notes name each that was."""
-    calls = _calls_between_clocks(nodes)
-    shifts = _shifts(nodes, calls)
-    for node in nodes:
-        _shift(node, shifts.get(node.clock, 0))
-    for node in nodes:
-        _note_lateness(node)
-    return [_name(clock, shift_ns) for clock, shift_ns in shifts.items() if shift_ns]
-
-
-def _calls_between_clocks(nodes: Iterable[Node]) -> Calls:
     calls: Calls = {}
     for node in nodes:
         caller = node.parent
         if node.is_served and caller is not None and caller.clock != node.clock and _is_timed(caller, node):
             calls.setdefault(node.clock, []).append((caller, node))
-    return calls
+    shifts = _shifts(nodes, calls)
+    for node in nodes:
+        shift_ns = shifts.get(node.clock, 0)
+        node.shift_ns = shift_ns
+        if node.start_ns is not None and node.end_ns is not None:
+            node.start_ns += shift_ns
+            node.end_ns += shift_ns
+    for node in nodes:
+        _note_lateness(node)
+    return [_name(clock, shift_ns) for clock, shift_ns in shifts.items() if shift_ns]
 
 
 def _is_timed(*nodes: Node) -> bool:
@@ -80,13 +79,6 @@ def _got_answer(caller: Node) -> bool:
     return event is not None and (
         not accessors.is_error(event) or bool(accessors.number(event, "http.response.status_code"))
     )
-
-
-def _shift(node: Node, shift_ns: int) -> None:
-    node.shift_ns = shift_ns
-    if node.start_ns is not None and node.end_ns is not None:
-        node.start_ns += shift_ns
-        node.end_ns += shift_ns
 
 
 def _note_lateness(node: Node) -> None:

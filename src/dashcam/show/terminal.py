@@ -85,13 +85,19 @@ def draw(story: Story, style: Style) -> Iterator[str]:
 
 
 def _draw_head(story: Story, style: Style) -> Iterator[str]:
-    summary = [_outcome(story, style), *_asked(story, style), StyledText(_sum_up(story), DIM)]
+    shown = sum(node.event is not None for node in story.entries)
+    counts = [_count(shown, "event"), _count(story.errors, "error") if story.errors else "no errors"]
+    if story.server_span is None or story.server_span.duration_ns != story.duration_ns:
+        counts.append(f"{format_duration(story.duration_ns)} in all")
+    parts = StyledText("  " + ", ".join([*story.services, *counts]), DIM)
+    summary = [_outcome(story, style), *_asked(story, style), parts]
     yield from (style.write(line) for line in style.wrap(summary, style.width))
     when = _when(story.start_ns, style) if story.start_ns else "no time"
     ids = [when, *(f"request {one}" for one in story.request_ids), *(f"trace {one}" for one in story.trace_ids)]
     yield from (style.write([StyledText("  "), StyledText(one, DIM)]) for one in ids)
     for note in story.notes:
-        yield from _draw_note(note, style, style.width)
+        inner = max(MIN_TEXT, style.width - 2) if style.width else None
+        yield from (style.write([StyledText("  "), *line]) for line in style.wrap(_note(note, style), inner))
 
 
 def _outcome(story: Story, style: Style) -> StyledText:
@@ -118,14 +124,6 @@ def _asked(story: Story, style: Style) -> Iterator[StyledText]:
         yield StyledText(
             f" {'after at least' if node.state in {ABORTED, UNKNOWN} else 'in'} {format_duration(node.duration_ns)}"
         )
-
-
-def _sum_up(story: Story) -> str:
-    shown = sum(node.event is not None for node in story.entries)
-    counts = [_count(shown, "event"), _count(story.errors, "error") if story.errors else "no errors"]
-    if story.server_span is None or story.server_span.duration_ns != story.duration_ns:
-        counts.append(f"{format_duration(story.duration_ns)} in all")
-    return "  " + ", ".join([*story.services, *counts])
 
 
 def _count(number: int, noun: str) -> str:
@@ -182,7 +180,7 @@ def _branch(entries: Sequence[Node], page: _Page) -> Iterator[tuple[Node, str, s
 
 def _draw_node(page: _Page, node: Node, branch: str, below: str) -> Iterator[str]:
     style = page.style
-    before = [*_times(page, node), *_bar(page, node), *_service(page, node), StyledText(branch, DIM)]
+    before = [*_margin(page, node), StyledText(branch, DIM)]
     for line in _lines(page, node, columns(below)):
         yield style.write([*before, *line])
         before = [StyledText(" " * page.margin), StyledText(below, DIM)]
@@ -193,20 +191,19 @@ def _draw_node(page: _Page, node: Node, branch: str, below: str) -> Iterator[str
         yield style.write([*before, *line])
 
 
-def _times(page: _Page, node: Node) -> Iterator[StyledText]:
+def _margin(page: _Page, node: Node) -> Iterator[StyledText]:
+    """Yield when a row began, how long it took, its bar and its service."""
     offset = "?" if node.start_ns is None else format_duration(node.start_ns - page.start_ns)
     mark = "~" if node.shift_ns else ""
     took = "" if node.duration_ns is None else format_duration(node.duration_ns)
     yield StyledText(f"{mark + offset:>{TIME_COLUMNS}}  ", DIM)
     yield StyledText(f"{took:>{TIME_COLUMNS}}  ")
-
-
-def _bar(page: _Page, node: Node) -> Iterator[StyledText]:
-    if not page.bar:
-        return
-    drawn = " " * page.bar if node.start_ns is None else _scale(page, node, node.start_ns - page.start_ns)
-    paint = RED if node.is_error else page.paints.get(node.service, "")
-    yield StyledText(drawn + "  ", paint)
+    paint = page.paints.get(node.service, "")
+    if page.bar:
+        drawn = " " * page.bar if node.start_ns is None else _scale(page, node, node.start_ns - page.start_ns)
+        yield StyledText(drawn + "  ", RED if node.is_error else paint)
+    if page.service:
+        yield StyledText(fit(page.style.clean(node.service), page.service) + "  ", paint)
 
 
 def _scale(page: _Page, node: Node, offset_ns: int) -> str:
@@ -224,12 +221,6 @@ def _cell(style: Style, left: bool, right: bool) -> str:  # noqa: FBT001  a cell
     if left and right:
         return style.pick("━", "=")
     return style.pick("╸", "-") if left else style.pick("╺", "-") if right else " "
-
-
-def _service(page: _Page, node: Node) -> Iterator[StyledText]:
-    if page.service:
-        name = fit(page.style.clean(node.service), page.service)
-        yield StyledText(name + "  ", page.paints.get(node.service, ""))
 
 
 def _lines(page: _Page, node: Node, indent: int) -> Iterator[list[StyledText]]:
@@ -277,19 +268,18 @@ def _fold(lines: Iterable[list[StyledText]], style: Style) -> Iterator[list[Styl
         yield [StyledText(f"… {_count(rest, 'more line')}", DIM)]
 
 
-def _draw_note(note: Note, style: Style, width: int | None) -> Iterator[str]:
-    inner = max(MIN_TEXT, width - 2) if width else None
-    yield from (style.write([StyledText("  "), *line]) for line in style.wrap(_note(note, style), inner))
-
-
 def _note(note: Note, style: Style) -> Iterator[StyledText]:
     yield StyledText(style.pick("⚠ ", "! ") if note.is_fault else style.pick("· ", "- "), YELLOW)
     yield StyledText(note.text, YELLOW if note.is_fault else DIM)
 
 
 def _trace_back(node: Node, style: Style, width: int | None) -> Iterator[list[StyledText]]:
-    if node.event is None or not (stack := _stack(node.event)):
+    if node.event is None:
         return
+    said = accessors.text(node.event, "error.stack_trace").strip("\n") or accessors.error(node.event)
+    if not said:
+        return
+    stack = said.split("\n")
     # The end of a stack trace says what happened, its beginning how the server called the application.
     shown = stack if style.width is None else stack[-style.fold :]
     bar = StyledText(style.pick("┆ ", ": "), RED)
@@ -298,13 +288,6 @@ def _trace_back(node: Node, style: Style, width: int | None) -> Iterator[list[St
     for text in shown:
         for line in style.wrap([StyledText(text)], max(MIN_TEXT, width - 2) if width else None):
             yield [bar, *line]
-
-
-def _stack(event: Event) -> list[str]:
-    if stack := accessors.text(event, "error.stack_trace").strip("\n"):
-        return stack.split("\n")
-    said = accessors.error(event)
-    return said.split("\n") if said else []
 
 
 def draw_event(event: Event, style: Style) -> str:

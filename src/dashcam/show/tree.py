@@ -30,9 +30,9 @@ def build_tree(events: Iterable[Event]) -> tuple[list[Node], list[Note]]:
     """
     spans: Spans = {}
     nodes = _read(events, spans)
-    lines = [node for node in nodes if node.state == LINE]
-    for line in lines:
-        line.parent = _find_home(line, spans)
+    for line in [node for node in nodes if node.state == LINE and node.span_id]:
+        if line.event is not None:
+            line.parent = spans.get(line.key) or _stand_in(line.key, UNFINISHED, line.event, spans)
     for span in (node for node in nodes if node.is_span):
         span.parent = _find_caller(span, spans)
     nodes += (node for node in spans.values() if node.event is None)
@@ -40,11 +40,16 @@ def build_tree(events: Iterable[Event]) -> tuple[list[Node], list[Note]]:
     notes = align(nodes)
     _date_stand_ins(nodes)
     tops = _nest(nodes)
-    return tops, [*_count_traces(nodes), *_count_roots(tops), *notes]
+    return tops, [*_remarks(nodes, tops), *notes]
 
 
 def _read(events: Iterable[Event], spans: Spans) -> list[Node]:
-    unique = list(_collapse(events))
+    unique, seen = [], set()
+    for event in events:
+        event_id = accessors.text(event, "event.id")
+        if not event_id or event_id not in seen:
+            seen.add(event_id)
+            unique.append(event)
     finished = sorted((read_span(event) for event in unique if event.is_span), key=_by_time)
     for node in finished:
         _enter(node, spans)
@@ -54,15 +59,6 @@ def _read(events: Iterable[Event], spans: Spans) -> list[Node]:
 
 def _by_time(node: Node) -> tuple[bool, int, bool, str]:
     return node.order
-
-
-def _collapse(events: Iterable[Event]) -> Iterator[Event]:
-    seen = set()
-    for event in events:
-        event_id = accessors.text(event, "event.id")
-        if not event_id or event_id not in seen:
-            seen.add(event_id)
-            yield event
 
 
 def _enter(node: Node, spans: Spans) -> None:
@@ -77,12 +73,6 @@ def _read_other(event: Event, spans: Spans) -> Node:
     unended = read_unended(event)
     _enter(unended, spans)
     return unended
-
-
-def _find_home(line: Node, spans: Spans) -> Node | None:
-    if line.event is None or not line.span_id:
-        return None
-    return spans.get(line.key) or _stand_in(line.key, UNFINISHED, line.event, spans)
 
 
 def _find_caller(span: Node, spans: Spans) -> Node | None:
@@ -158,15 +148,13 @@ def _open_outside(tops: list[Node]) -> list[Node]:
     return first.children + rest
 
 
-def _count_traces(nodes: Iterable[Node]) -> Iterator[Note]:
+def _remarks(nodes: Iterable[Node], tops: Iterable[Node]) -> Iterator[Note]:
+    """Yield what is unusual about the traces and their roots."""
     traces = {node.trace_id for node in nodes if node.trace_id}
     if len(traces) > 1:
         yield Note("several-traces", f"{len(traces)} traces are shown together")
     if strays := sum(not node.trace_id for node in nodes):
         yield Note("no-trace", f"{strays} of the events belong to no trace")
-
-
-def _count_roots(tops: Iterable[Node]) -> Iterator[Note]:
     roots: dict[str, int] = {}
     for top in tops:
         outside = any(note.kind == "called-from-outside" for note in top.notes)

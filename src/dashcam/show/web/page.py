@@ -98,11 +98,8 @@ def _took(event: Event) -> str:
 
 
 def _status(event: Event) -> int | None:
-    return accessors.number(event, "http.response.status_code") if _has_outcome(event) else None
-
-
-def _has_outcome(event: Event) -> bool:
-    return event.is_span or accessors.is_unended(event)
+    has_outcome = event.is_span or accessors.is_unended(event)
+    return accessors.number(event, "http.response.status_code") if has_outcome else None
 
 
 def _level_class(event: Event) -> str:
