@@ -1,6 +1,7 @@
 """Holds a store against the statements that it has of finished segments (`dashcam/statement.py`)."""
 
 import hashlib
+import math
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -69,7 +70,8 @@ class _Audit:
 
     def run(self, dead: Collection[str], head: Link | None) -> Findings:
         known = self._statements()
-        stated = [each for each in known.values() if self._is_within(each)]
+        until_ns = math.inf if self._until_ns is None else self._until_ns
+        stated = [each for each in known.values() if self._since_ns <= each.end_ns < until_ns]
         findings = self._findings
         findings.segments = len({each.segment for each in stated})
         findings.end_ns = max((each.end_ns for each in stated), default=0)
@@ -97,10 +99,6 @@ class _Audit:
                 self._findings.gaps.append(f"there are two statements {event.id}, which differ")
         return known
 
-    def _is_within(self, statement: Statement) -> bool:
-        is_early = self._until_ns is None or statement.end_ns < self._until_ns
-        return is_early and statement.end_ns >= self._since_ns
-
     def _compare(
         self, wanted: Mapping[str, Statement], known: Iterable[Statement], stated: Collection[Statement]
     ) -> None:
@@ -111,20 +109,18 @@ class _Audit:
         for event in self._events(stated):
             id_ = event.id
             if id_ in wanted:
-                self._compare_one(id_, event.to_json(), wanted[id_], whole)
+                line, statement = event.to_json(), wanted[id_]
+                if id_ in self._seen:
+                    self._findings.double.append(id_)
+                self._seen.add(id_)
+                if zlib.crc32(line) == statement.events[id_]:
+                    whole.add(id_, line, statement)
+                else:
+                    self._findings.changed.append(id_)
             elif id_[:_ID_BYTES] in segments and not (
                 is_statement(id_) or id_ in others or by_segment[id_[:_ID_BYTES]].may_be_there(id_)
             ):
                 self._findings.invented.append(id_)
-
-    def _compare_one(self, id_: str, line: bytes, statement: Statement, whole: "_Whole") -> None:
-        if id_ in self._seen:
-            self._findings.double.append(id_)
-        self._seen.add(id_)
-        if zlib.crc32(line) == statement.events[id_]:
-            whole.add(id_, line, statement)
-        else:
-            self._findings.changed.append(id_)
 
     def _events(self, stated: Iterable[Statement]) -> Iterator[Event]:
         """Yield the events of the times that the statements speak of."""

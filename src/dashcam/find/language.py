@@ -188,11 +188,6 @@ def _value(text: str, field: str, position: int) -> Expression:
         return Term(field, str(_duration_ns(text, position)))
     if (field, text.lower()) == ("event.outcome", "aborted"):
         return Term("event.action", "request-aborted")
-    _check_possible(text, field, position)
-    return Term(field, normalize(field, text))
-
-
-def _check_possible(text: str, field: str, position: int) -> None:
     known = KNOWN_VALUES.get(field, ())
     if known and normalize(field, text) not in known:
         raise QueryError(f"{shortened(text)} is not a value of {field}. Known: {', '.join(known)}.", position)
@@ -201,6 +196,7 @@ def _check_possible(text: str, field: str, position: int) -> None:
             f"{shortened(text)} is not a value of {field}, which is a number. A label is searched for as labels.NAME.",
             position,
         )
+    return Term(field, normalize(field, text))
 
 
 def _words(text: str, field: str, position: int, *, prefix: bool = False) -> Expression:

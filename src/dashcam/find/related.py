@@ -26,7 +26,7 @@ def find_related_events(store: Store, any_id: str) -> list[Event]:
     field's full name, `labels.car_id=7`, it is never an ID. A request ID that several requests had, or a label's value,
     gives all of them. Raises `StoreUnreachable` as the store does.
     """
-    first, limit, fresh = _id_terms(any_id), FEW_HITS, list[Event]()
+    first, limit, fresh = tuple(Term(name, normalize(name, any_id)) for name in IDS), FEW_HITS, list[Event]()
     term = _field_term(any_id)
     if term is None or not any_id.startswith(f"{term.field}="):
         # An ID comes before a label: a caller chooses the request ID, and may choose one that looks like a label.
@@ -54,10 +54,6 @@ def find_stories(store: Store, prefix: str) -> list[str]:
     hits = store.find(Query(wanted, limit=MAX_HITS))
     ids = (next(filter(None, map(event.get, ("http.request.id", "trace.id", "event.id"))), "") for event in hits)
     return list(dict.fromkeys(map(str, ids)))
-
-
-def _id_terms(any_id: str) -> tuple[Term, ...]:
-    return tuple(Term(field, normalize(field, any_id)) for field in IDS)
 
 
 def _field_term(text: str) -> Term | None:
