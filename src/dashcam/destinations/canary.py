@@ -46,9 +46,12 @@ def wait_for(store: Store, canary: EncodedEvent, sent_s: float, wait_s: float, f
     query = Query(Term("event.id", canary.id), since_ns=sent.time_ns - NS_PER_S)
     pause_s = FIRST_PAUSE_S
     while True:
-        found, trouble = _search(store, query)
-        if found:
-            break
+        trouble = ""
+        try:
+            if found := list(store.find(query)):
+                break
+        except StoreUnreachable as fault:
+            trouble = str(fault)  # a new stream answers before it is complete
         left_s = sent_s + wait_s - time.monotonic()
         if left_s <= 0:
             raise Broken(trouble or f"the canary {canary.id} was accepted and not found within {wait_s:g} s", fix)
@@ -71,14 +74,6 @@ def _changed(sent: dict[str, Any], found: dict[str, Any], path: str = "") -> lis
         elif value != there:
             names.append(path + name)
     return names
-
-
-def _search(store: Store, query: Query) -> tuple[list[Event], str]:
-    """Return what the store finds, or why it cannot look now: a new stream answers before it is complete."""
-    try:
-        return list(store.find(query)), ""
-    except StoreUnreachable as fault:
-        return [], str(fault)
 
 
 def send_canary(connect: Callable[[], Backend], canary: EncodedEvent, fix: str = "") -> str:

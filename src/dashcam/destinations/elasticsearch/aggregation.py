@@ -98,12 +98,10 @@ def can_group(grouping: Grouping, kinds: Kinds) -> bool:
 def _can_group(field: str, kinds: Kinds) -> bool:
     kind = kind_of(field, kinds)
     return (
-        kind == "keyword" or (kind == "long" and field in _WHOLE) or (kind == "label" and _is_flattened(field, kinds))
+        kind == "keyword"
+        or (kind == "long" and field in _WHOLE)
+        or (kind == "label" and kinds.get(field.split(".", maxsplit=1)[0]) == "flattened")
     )
-
-
-def _is_flattened(field: str, kinds: Kinds) -> bool:
-    return kinds.get(field.split(".", maxsplit=1)[0]) == "flattened"
 
 
 def ignored_search(query: Query, grouping: Grouping) -> Dsl:

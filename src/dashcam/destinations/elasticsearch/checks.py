@@ -8,7 +8,7 @@ from functools import partial
 from dashcam.destinations.canary import make_canary, send_canary, wait_for
 from dashcam.destinations.checks import Broken, Check
 from dashcam.destinations.elasticsearch import backend, kibana
-from dashcam.destinations.elasticsearch.client import Client, Response, logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.client import Client, logs_stream, spans_stream
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.destinations.elasticsearch.store import open_store
 from dashcam.destinations.network import agree, checks_of
@@ -63,18 +63,14 @@ def _has_streams(client: Client, streams: list[str]) -> str:
 def _is_writable(client: Client, streams: list[str]) -> str:
     params = {"flat_settings": "true", "filter_path": "*.settings.index.blocks*"}
     answer = client.ask("GET", f"/{','.join(streams)}/_settings", params=params)
-    blocked = _blocks(answer)
+    indexes = answer.body.values() if answer.is_ok else ()
+    settings = [name for index in indexes for name, value in index["settings"].items() if value == "true"]
+    blocked = {name for name in settings if name.endswith((".read_only", ".read_only_allow_delete", ".write"))}
     if blocked:
         raise Broken(
             f"writing is blocked: {', '.join(sorted(blocked))}", "Free disk space on its nodes, then lift the block."
         )
     return "writing is not blocked" if answer.is_ok else "may not be asked for"
-
-
-def _blocks(answer: Response) -> set[str]:
-    indexes = answer.body.values() if answer.is_ok else ()
-    settings = [name for index in indexes for name, value in index["settings"].items() if value == "true"]
-    return {name for name in settings if name.endswith((".read_only", ".read_only_allow_delete", ".write"))}
 
 
 def _tells_time(client: Client) -> str:

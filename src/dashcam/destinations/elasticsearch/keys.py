@@ -37,7 +37,11 @@ def set_up(client: Client, wanted: KeyFile) -> Step:
     if not wanted.is_rotation and ends_ms > _now_ms() + wanted.life_days * MS_PER_DAY / 3:
         return Step(what, f"kept, valid until {_date(ends_ms)}")
     _replace(client, wanted, [id_ for id_ in ids if id_])
-    _invalidate(client, re.findall(rf"^{_FORMER}(.*)$", text, re.MULTILINE))
+    ids = [id_ for each in re.findall(rf"^{_FORMER}(.*)$", text, re.MULTILINE) for id_ in each.split(",")]
+    if ids:
+        answer = client.ask("DELETE", "/_security/api_key", {"ids": ids, "owner": True})
+        if not answer.is_ok and answer.status != 404:
+            raise StoreUnreachable(_explain(client, answer))
     return Step(
         what, f"made, valid until {_date(_now_ms() + wanted.life_days * MS_PER_DAY)}; whoever uses them, restart"
     )
@@ -99,14 +103,6 @@ def _make(client: Client, role: str, life_days: int) -> Secret:
     if not answer.is_ok:
         raise StoreUnreachable(_explain(client, answer))
     return Secret(answer.body["encoded"])
-
-
-def _invalidate(client: Client, lists: list[str]) -> None:
-    ids = [id_ for each in lists for id_ in each.split(",")]
-    if ids:
-        answer = client.ask("DELETE", "/_security/api_key", {"ids": ids, "owner": True})
-        if not answer.is_ok and answer.status != 404:
-            raise StoreUnreachable(_explain(client, answer))
 
 
 def _explain(client: Client, answer: Response) -> str:

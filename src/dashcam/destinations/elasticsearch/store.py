@@ -91,7 +91,9 @@ class ElasticsearchStore:
         if kinds is None:
             return {}
         search = exact_search(query, kinds)
-        if search is None or not can_group(grouping, kinds) or self._has_ignored(query, grouping):
+        if search is None or not can_group(grouping, kinds):
+            return None
+        if self._part(self._search(ignored_search(query, grouping)), "hits", "total", "value", kind=int):
             return None
         try:
             outline = self._part(self._search(outline_search(search, grouping)), "aggregations", kind=dict)
@@ -105,10 +107,6 @@ class ElasticsearchStore:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-    def _has_ignored(self, query: Query, grouping: Grouping) -> bool:
-        total = self._part(self._search(ignored_search(query, grouping)), "hits", "total", "value", kind=int)
-        return total > 0
 
     def _without_copies(self, search: Dsl, outline: Dsl) -> Dsl | None:
         """Return a search that finds each event once; `None` where too many may have a copy."""

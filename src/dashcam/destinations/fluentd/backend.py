@@ -79,7 +79,9 @@ class Fluentd:
 
     def _deliver(self, messages: Sequence[Message]) -> None:
         faults = []
-        for peer in self._by_health():
+        shunned_since_s = self._clock() - SHUN_S
+        by_health = sorted(self._idle, key=lambda peer: self._failed_at_s.get(peer, shunned_since_s) > shunned_since_s)
+        for peer in by_health:
             try:
                 self._deliver_to(peer, messages)
             except BackendUnavailable as fault:
@@ -90,10 +92,6 @@ class Fluentd:
                 return
         kind = Reset if all(isinstance(fault, Reset) for fault in faults) else BackendUnavailable
         raise kind(" ".join(map(str, faults)))
-
-    def _by_health(self) -> list[Peer]:
-        shunned_since_s = self._clock() - SHUN_S
-        return sorted(self._idle, key=lambda peer: self._failed_at_s.get(peer, shunned_since_s) > shunned_since_s)
 
     def _deliver_to(self, peer: Peer, messages: Sequence[Message]) -> None:
         for connection in self._idle_connections(peer):

@@ -25,7 +25,13 @@ def checks(options: Options, wait_s: float) -> Iterator[Check]:
     yield Check("sending", "configuration", partial(_configured, options))
     tls = ssl.create_default_context(cafile=options.fluentd_ca)
     for url in options.fluentd_urls:
-        yield from _forward_checks(Peer.from_url(url, options.shared_key, tls), tls)
+        peer = Peer.from_url(url, options.shared_key, tls)
+        yield Check("sending", "name", partial(resolve, peer.host, peer.port, "FLUENTD_URL"))
+        yield Check("sending", "connection", partial(reach, peer.host, peer.port, "FLUENTD_URL"))
+        if peer.tls:
+            yield Check("sending", "TLS", partial(secure, peer.host, peer.port, "FLUENTD_URL", tls))
+        if peer.wants_handshake:
+            yield Check("sending", "credentials", partial(_greet, peer))
     canary, sent_s = make_canary(), time.monotonic()
     yield Check("sending", "limits", partial(send_canary, partial(backend.connect, options), canary, SETUP))
     yield from engine_checks("finding", options)
@@ -35,15 +41,6 @@ def checks(options: Options, wait_s: float) -> Iterator[Check]:
 def _configured(options: Options) -> str:
     backend.connect(options).close()
     return ", ".join(url.rpartition("@")[2] for url in options.fluentd_urls)
-
-
-def _forward_checks(peer: Peer, tls: ssl.SSLContext) -> Iterator[Check]:
-    yield Check("sending", "name", partial(resolve, peer.host, peer.port, "FLUENTD_URL"))
-    yield Check("sending", "connection", partial(reach, peer.host, peer.port, "FLUENTD_URL"))
-    if peer.tls:
-        yield Check("sending", "TLS", partial(secure, peer.host, peer.port, "FLUENTD_URL", tls))
-    if peer.wants_handshake:
-        yield Check("sending", "credentials", partial(_greet, peer))
 
 
 def _greet(peer: Peer, timeouts: Timeouts = Timeouts()) -> str:  # noqa: B008 — it cannot be changed

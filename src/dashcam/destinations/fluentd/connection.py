@@ -66,21 +66,19 @@ class Connection:
     def greet(self) -> None:
         """Prove the shared key and the user, and have the server prove the key."""
         until_s = machine.monotonic() + self._timeouts.handshake_s
-        helo = read_helo(self.peer, self._read_greeting(until_s))
-        # A server refuses a client of its own name, as fluentd on the same host would be.
-        salt, name = os.urandom(16).hex(), f"dashcam.{socket.gethostname()}"
-        self._send(ormsgpack.packb(make_ping(self.peer, helo, name, salt)), until_s)
-        check_pong(self.peer, helo, salt, self._read(until_s))
-        self.keeps_alive = helo.keeps_alive
-
-    def _read_greeting(self, until_s: float) -> Any:
         try:
-            return self._read(until_s)
+            greeting = self._read(until_s)
         except Silent:
             raise Silent(
                 f"{self.peer} sent no HELO in {self._timeouts.handshake_s:g} s: either it has no <security>, then "
                 "leave FLUENTD_SHARED_KEY empty and the user out of FLUENTD_URL, or it hangs."
             ) from None
+        helo = read_helo(self.peer, greeting)
+        # A server refuses a client of its own name, as fluentd on the same host would be.
+        salt, name = os.urandom(16).hex(), f"dashcam.{socket.gethostname()}"
+        self._send(ormsgpack.packb(make_ping(self.peer, helo, name, salt)), until_s)
+        check_pong(self.peer, helo, salt, self._read(until_s))
+        self.keeps_alive = helo.keeps_alive
 
     def deliver(self, messages: Sequence[Message], *, doubtful: bool = False) -> None:
         """Send messages, each of at least one event, and return when the server acknowledged all of them.

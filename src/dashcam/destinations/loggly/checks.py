@@ -14,7 +14,7 @@ from dashcam.destinations.loggly import store as finding
 from dashcam.destinations.loggly.options import Options
 from dashcam.destinations.network import TIMEOUT_S, agree_with_date, checks_of, endpoint
 from dashcam.errors import BackendUnavailable, BatchRejected, DashcamError, StoreUnreachable
-from dashcam.find.query import Query, Store, Term
+from dashcam.find.query import Query, Term
 
 NOT_FOUND = (
     "Loggly may take minutes: try --wait 600. Else the tokens belong to different accounts, or the plan's volume is "
@@ -36,7 +36,8 @@ def checks(options: Options, wait_s: float) -> Iterator[Check]:
     yield Check("finding", "configuration", lambda: _configured(finding.open_store(options), address))
     yield from checks_of("finding", address, "LOGGLY_API_URL" if options.api_url else "LOGGLY_SUBDOMAIN")
     with closing(finding.open_store(options)) as store:
-        fault = _fault_of(partial(_search, store, canary.id))
+        query = Query(Term("event.id", canary.id), since_ns=time.time_ns())
+        fault = _fault_of(lambda: list(store.find(query)))
         yield Check("finding", "credentials", partial(_admitted, fault, "LOGGLY_API_TOKEN", "Settings → API Tokens"))
         yield Check("finding", "limits", partial(_within_limits, fault))
         yield Check("finding", "canary", partial(wait_for, store, canary, sent_s, wait_s, NOT_FOUND))
@@ -45,10 +46,6 @@ def checks(options: Options, wait_s: float) -> Iterator[Check]:
 def _configured(opened: sending.Loggly | finding.LogglyStore, address: str) -> str:
     opened.close()
     return "{}:{}".format(*endpoint(address))
-
-
-def _search(store: Store, id_: str) -> list[object]:
-    return list(store.find(Query(Term("event.id", id_), since_ns=time.time_ns())))
 
 
 def _fault_of(action: Callable[[], object]) -> DashcamError | None:

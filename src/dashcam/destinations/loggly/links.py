@@ -18,7 +18,9 @@ def story_link(story: StoryReference, subdomain: str) -> str:
     Up to now, because Loggly may have stamped events that came late with the time they came.
     """
     since = format_time(story.start_ns - _BEFORE_S * NS_PER_S)
-    return search_link(subdomain, " OR ".join(_terms(story)), f"{since[:23]}Z")
+    name, ids = ("trace", story.trace_ids) if story.trace_ids else ("http.request", story.request_ids)
+    query = " OR ".join(f'json.{name}.id:"{_escaped(one)}"' for one in ids[:_MAX_IDS])
+    return search_link(subdomain, query, f"{since[:23]}Z")
 
 
 def search_link(subdomain: str, terms: str, since: str, until: str = "now") -> str:
@@ -27,11 +29,6 @@ def search_link(subdomain: str, terms: str, since: str, until: str = "now") -> s
         f"https://{subdomain}.loggly.com/search#terms={quote(terms, safe='')}"
         f"&from={quote(since, safe='')}&until={quote(until, safe='')}&source_group="
     )
-
-
-def _terms(story: StoryReference) -> list[str]:
-    named = ("trace", story.trace_ids) if story.trace_ids else ("http.request", story.request_ids)
-    return [f'json.{named[0]}.id:"{_escaped(one)}"' for one in named[1][:_MAX_IDS]]
 
 
 def _escaped(value: str) -> str:

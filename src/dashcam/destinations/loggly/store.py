@@ -161,18 +161,17 @@ class LogglyStore:
                     reached_ns = (_time_ms(page[-1]) + 1) * 1_000_000
                     yield page
             except _TooMuch:
-                spans += self._narrowed(_Span(span.since_ns, reached_ns or span.until_ns), now_ns)
+                older, newer = _Span(span.since_ns, reached_ns or span.until_ns).halves(now_ns)
+                if older.until_ns is None or older.until_ns - older.since_ns < _NARROWEST_NS:
+                    raise StoreUnreachable(
+                        f"Loggly at {self._host} gives up even on a second of events; try later."
+                    ) from None
+                spans += [older, newer]
             except _Forgotten:
                 rest = _Span(span.since_ns, reached_ns)
                 if rest == span:
                     raise StoreUnreachable(f"Loggly at {self._host} forgets the next page at once.") from None
                 spans.append(rest)
-
-    def _narrowed(self, span: _Span, now_ns: int) -> list[_Span]:
-        older, newer = span.halves(now_ns)
-        if older.until_ns is None or older.until_ns - older.since_ns < _NARROWEST_NS:
-            raise StoreUnreachable(f"Loggly at {self._host} gives up even on a second of events; try later.")
-        return [older, newer]
 
     def _span_pages(self, text: str, span: _Span) -> Iterator[list[dict[str, Any]]]:
         until = format_time(span.until_ns) if span.until_ns else "now"
@@ -328,13 +327,10 @@ def restored(event: Event) -> Event:
     """An event without what sending to Loggly changed."""
     if not isinstance(event.fields.get("timestamp"), str):
         return event
-    fields = dict(_unpacked(name, value) for name, value in event.fields.items() if name != "timestamp")
+    kept = [(name, value) for name, value in event.fields.items() if name != "timestamp"]
+    fields = dict(("labels", orjson.loads(value)) if name == "labels_text" else (name, value) for name, value in kept)
     data = orjson.dumps(fields)
     return Event.from_json(_RENAMED.sub(rb'"timestamp\1":', data)) if b'"timestamp_ecs' in data else Event(fields)
-
-
-def _unpacked(name: str, value: Any) -> tuple[str, Any]:
-    return ("labels", orjson.loads(value)) if name == "labels_text" else (name, value)
 
 
 def loggly_query(expression: ask.Expression, *, quick: bool = False) -> str:
@@ -355,7 +351,9 @@ def _asked(expression: ask.Expression, quick: bool) -> str:  # noqa: FBT001
         case ask.Term(field, value):
             return _joined(" OR ", _value(field, value))
         case ask.Range(field) if field in _NUMBERS:
-            return _range(expression)
+            low = 0 if expression.low is None else max(0, int(expression.low // 1))
+            high = _MAX_INT if expression.high is None else min(_MAX_INT, max(0, int(-(-expression.high // 1))))
+            return f"{_named(expression.field)}:[{low} TO {high}]"
         case ask.Phrase(text, _, prefix) if quick:
             words = words_of(text)[: -1 if prefix else None]
             return _joined(" AND ", [f'"{word}"' for word in words])
@@ -381,9 +379,3 @@ def _value(field: str, value: str) -> list[str]:
 
 def _named(field: str) -> str:
     return "json." + _NAMED_TIMESTAMP.sub(r"timestamp_ecs\1", field)
-
-
-def _range(wanted: ask.Range) -> str:
-    low = 0 if wanted.low is None else max(0, int(wanted.low // 1))
-    high = _MAX_INT if wanted.high is None else min(_MAX_INT, max(0, int(-(-wanted.high // 1))))
-    return f"{_named(wanted.field)}:[{low} TO {high}]"
