@@ -15,6 +15,15 @@ README = (ROOT / "README.md").read_text()
 FOLDERS = (".", "docs/**", "services/*", "dashboards/**")
 PAGES = sorted(page for folder in FOLDERS for page in ROOT.glob(f"{folder}/*.md"))
 
+# What a newcomer asks, and what does it.
+DONE_BY = {
+    "what is masked": "def mask_text(",
+    "what a line of the spool looks like": "class LineExpander",
+    "how Loggly pages": "def _pages(",
+    "how a story is drawn": "def draw(story: Story",
+    "what `doctor` checks of Elasticsearch": "def engine_checks(",
+}
+
 
 def test_the_page_of_settings_is_generated():
     """docs/settings.md is what `dashcam settings --markdown` prints."""
@@ -68,6 +77,19 @@ def test_the_glossary_names_what_there_is():
     assert len(names) > 10
     assert sorted(name for name in names if not re.search(rf"\b{name}\b", code)) == []
     assert sorted(file for file in files if not (ROOT / "src" / "dashcam" / file).exists()) == []
+
+
+def test_the_place_of_a_change_is_found():
+    """CONTRIBUTING.md leads to the one file that does a thing, and to the tests that have that file's name."""
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (.+?) \| \[.*?\]\((.+?)\).* \| \[.*?\]\((.+?)\) \|$", page, re.MULTILINE)
+    places = {change: (ROOT / file, ROOT / tests) for change, file, tests in rows}
+    code = {path: path.read_text() for path in (ROOT / "src").rglob("*.py")}
+
+    for change, definition in DONE_BY.items():
+        file, tests = places[change]
+        assert [path for path, text in code.items() if definition in text] == [file]
+        assert list(tests.rglob(f"test_{file.stem}*.py")), change
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

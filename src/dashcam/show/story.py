@@ -65,10 +65,7 @@ def build_story(events: Iterable[Event]) -> Story:
     tops, notes = build_tree(event for event in whole if not accessors.is_kept_report(event))
     nodes = tuple(_flatten(tops))
     notes += _clip_notes(nodes, whole)
-    for node in reversed(nodes):
-        if node.parent:
-            node.parent.size += 1 + node.size
-            node.parent.errors += node.is_error + node.errors
+    _count_inside(nodes)
     timed = [(node.start_ns, node.duration_ns or 0) for node in nodes if node.start_ns is not None]
     start_ns = min((start_ns for start_ns, _ in timed), default=0)
     end_ns = max((start_ns + duration_ns for start_ns, duration_ns in timed), default=0)
@@ -109,6 +106,13 @@ def _flatten(tops: list[Node]) -> Iterator[Node]:
         index += 1
 
 
+def _count_inside(nodes: Sequence[Node]) -> None:
+    for node in reversed(nodes):
+        if node.parent:
+            node.parent.size += 1 + node.size
+            node.parent.errors += node.is_error + node.errors
+
+
 def as_json(story: Story) -> dict[str, Any]:
     """Return the story as one JSON object: what `dashcam trace --json` prints, but for its `links`.
 
@@ -131,27 +135,28 @@ def as_json(story: Story) -> dict[str, Any]:
         "outcome": story.outcome,
         "errors": story.errors,
         "notes": [_note_json(note) for note in story.notes],
-        "entries": [
-            {
-                "state": node.state,
-                "title": node.title,
-                "depth": node.depth,
-                "parent": node.parent.index if node.parent else None,
-                "trace_id": node.trace_id,
-                "span_id": node.span_id,
-                "service": node.service,
-                "time": None if node.start_ns is None else format_time(node.start_ns),
-                "offset_ns": None if node.start_ns is None else node.start_ns - story.start_ns,
-                "duration_ns": node.duration_ns,
-                "shift_ns": node.shift_ns,
-                "error": node.is_error,
-                "notes": [_note_json(note) for note in node.notes],
-                "event": node.event.fields if node.event else None,
-            }
-            for node in story.entries
-        ],
+        "entries": [_node_json(node, story.start_ns) for node in story.entries],
     }
 
 
 def _note_json(note: Note) -> dict[str, str]:
     return {"kind": note.kind, "text": note.text}
+
+
+def _node_json(node: Node, start_ns: int) -> dict[str, Any]:
+    return {
+        "state": node.state,
+        "title": node.title,
+        "depth": node.depth,
+        "parent": node.parent.index if node.parent else None,
+        "trace_id": node.trace_id,
+        "span_id": node.span_id,
+        "service": node.service,
+        "time": None if node.start_ns is None else format_time(node.start_ns),
+        "offset_ns": None if node.start_ns is None else node.start_ns - start_ns,
+        "duration_ns": node.duration_ns,
+        "shift_ns": node.shift_ns,
+        "error": node.is_error,
+        "notes": [_note_json(note) for note in node.notes],
+        "event": node.event.fields if node.event else None,
+    }
