@@ -16,8 +16,8 @@ from dashcam.find import query
 from dashcam.ship import batch
 
 OF_DESTINATIONS = {
-    destination: ("Destination", "KeyFile", "Step"),
-    checks: ("Check",),
+    destination: ("Destination", "KeyFile", "Step", "StoryReference"),
+    checks: ("Broken", "Check", "Note"),
     batch: ("Backend", "Limits", "PartialResult"),
     errors: ("BackendUnavailable", "BatchRejected"),
     query: ("Query", "Store"),

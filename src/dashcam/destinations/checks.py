@@ -8,7 +8,12 @@ from dashcam.errors import DashcamError
 
 
 class Broken(DashcamError):
-    """A hop does not work; the text says what was seen, `fix` what to do."""
+    """A hop that does not work: the text says what was seen, `fix` what to do.
+
+    >>> raise Broken("the printer has no paper", "Put some in.")
+    Traceback (most recent call last):
+    dashcam.destinations.checks.Broken: the printer has no paper
+    """
 
     def __init__(self, seen: str, fix: str = "") -> None:
         super().__init__(seen)
@@ -17,7 +22,11 @@ class Broken(DashcamError):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was seen is no fault of the way, but something is missing; `fix` says what to do."""
+    """A remark on a hop that works: `seen` says what is missing, `fix` what to do about it.
+
+    >>> Check("printer sending", "ink", lambda: Note("the ink is nearly used up", "Order some.")).look().fix
+    'Order some.'
+    """
 
     seen: str
     fix: str

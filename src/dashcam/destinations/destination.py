@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 class StoryReference(Protocol):
-    """The parts of a story that a link is made of: its ids, and its time in nanoseconds since the epoch."""
+    """The parts of a story that a link is made of: its ids, and its time in nanoseconds since the epoch.
+
+    >>> def links(options: Options, story: StoryReference) -> dict[str, str]:
+    ...     return {f"printout_{number}": f"http://printer/{one}" for number, one in enumerate(story.trace_ids)}
+    """
 
     @property
     def trace_ids(self) -> Sequence[str]:
