@@ -43,7 +43,7 @@ class BackendUnavailable(DashcamError):
 
 
 class BatchRejected(DashcamError):
-    """A destination will never take the batch as it is; the shipper halves it down to the event at fault.
+    """A batch that a destination never accepts as it is; the shipper halves it down to the event that causes this.
 
     >>> raise BatchRejected("a line is wider than the paper")
     Traceback (most recent call last):

@@ -84,7 +84,7 @@ def read_duration(value: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Slower:
-    """What counts as slow: longer than some seconds, or than a multiple of what 99 of 100 requests of a route take."""
+    """The limit of a slow request: some seconds, or a multiple of what 99 of 100 requests of its route take."""
 
     seconds: float = 0.0
     times: float = 0.0
@@ -408,7 +408,7 @@ def is_link(name: str, value: str) -> bool:
     """Return true for a variable that Kubernetes or Docker makes in a container beside a service called dashcam.
 
     `DASHCAM_SERVICE_HOST`, `DASHCAM_PORT_80_TCP_ADDR` and their like (Kubernetes, "Discovering services"; Docker,
-    "Legacy container links"), also of a service called dashcam-viewer. `DASHCAM_PORT` and `DASHCAM_NAME` are told by
+    "Legacy container links"), also of a service called dashcam-viewer. `DASHCAM_PORT` and `DASHCAM_NAME` are known by
     their value: an address, a path.
     """
     return _LINK_NAME.fullmatch(name) is not None and (

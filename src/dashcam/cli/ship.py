@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ship until told to stop."""
+    """Ship until a signal or the end of what there is."""
     settings = load_settings()
     gc.set_threshold(100_000)  # lines hold no cycles: looking for some among them took a third of the time
     formatter = None

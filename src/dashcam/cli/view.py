@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings()
     finder = Finder(partial(open_store, settings.routes[0]), parse, find_related_events, mask_event)
     with suppress(StoreUnreachable), finder.open():
-        pass  # a route without a store is told now, not on a page
+        pass  # a route without a store is an error now, not on a page
     app = create_app(finder, hosts=OWN_ADDRESSES if arguments.host in OWN_ADDRESSES else frozenset())
     server = serve(app, arguments.host, arguments.port)
     try:

@@ -115,7 +115,7 @@ class Server:
             result = self._result(message["method"], params)
         except _RpcError as error:
             return _failure(message["id"], error)
-        except Exception as error:  # noqa: BLE001 - whoever asked is told, and may go on asking
+        except Exception as error:  # noqa: BLE001 - the agent gets the reason, and may go on asking
             return _failure(message["id"], _RpcError(INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
         return {"jsonrpc": "2.0", "id": message["id"], "result": result}
 

@@ -1,6 +1,6 @@
 """The record of a route's clips, in `clips/ROUTE.journal`: written before a line of one is sent.
 
-A clip that was opened and not told of is taken up again by the next shipper. `dashcam keep` asks for a clip by a file
+The next shipper goes on with a clip that was opened and not reported. `dashcam keep` asks for a clip by a file
 in `clips/ROUTE.asked`.
 """
 

@@ -65,7 +65,10 @@ def build_story(events: Iterable[Event]) -> Story:
     tops, notes = build_tree(event for event in whole if not accessors.is_kept_report(event))
     nodes = tuple(_flatten(tops))
     notes += _clip_notes(nodes, whole)
-    _count_inside(nodes)
+    for node in reversed(nodes):
+        if node.parent:
+            node.parent.size += 1 + node.size
+            node.parent.errors += node.is_error + node.errors
     timed = [(node.start_ns, node.duration_ns or 0) for node in nodes if node.start_ns is not None]
     start_ns = min((start_ns for start_ns, _ in timed), default=0)
     end_ns = max((start_ns + duration_ns for start_ns, duration_ns in timed), default=0)
@@ -104,13 +107,6 @@ def _flatten(tops: list[Node]) -> Iterator[Node]:
         yield node
         waiting += reversed(node.children)
         index += 1
-
-
-def _count_inside(nodes: Sequence[Node]) -> None:
-    for node in reversed(nodes):
-        if node.parent:
-            node.parent.size += 1 + node.size
-            node.parent.errors += node.is_error + node.errors
 
 
 def as_json(story: Story) -> dict[str, Any]:

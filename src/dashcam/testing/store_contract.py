@@ -95,7 +95,7 @@ class StoreContract:
     @pytest.mark.parametrize("grouping", GROUPINGS)
     @pytest.mark.parametrize("text", ["*", "kind:server", "NOT (service:parts OR route:*)", "status:>=500", "golf"])
     def test_groups_are_of_what_matches(self, store, text, grouping):
-        """Whether the store counts by itself or is read: the same counts, and the same times in the same buckets."""
+        """A store that counts by itself gives the counts and the times of its events, in the same buckets."""
         query = Query(parse(text), START_NS + 1, EVENTS[-1].time_ns)
 
         (groups,) = aggregate(store, query, [grouping])

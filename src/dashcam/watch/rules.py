@@ -17,7 +17,7 @@ from dashcam.find.query import Expression
 T = TypeVar("T")
 
 FIGURES = ("events", "requests", "failures", "failed_share", "p50", "p95", "p99")
-"""What a rule measures of the events that its query matches; times are in nanoseconds, a share is from 0 to 1."""
+"""The figures of the events that a rule's query matches; times are in nanoseconds, a share is from 0 to 1."""
 
 EVERY_NS = 30 * NS_PER_S
 KINDS = ("webhook", "slack", "command", "email")

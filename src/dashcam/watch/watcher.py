@@ -38,7 +38,7 @@ _log = logging.getLogger("dashcam.ship")
 
 @dataclass(slots=True)
 class Watched:
-    """How far a rule is looked at, and when its alert began; 0 while there is none."""
+    """The state of a rule: the moment up to which it was looked at, and when its alert began; 0 while there is none."""
 
     looked_ns: int = 0
     began_ns: int = 0

@@ -8,7 +8,7 @@ from chassis.settings import database_address, read, web_address
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the database and parts are, and how many seconds a request, and one call of parts in it, may take."""
+    """The addresses of the database and parts, and the seconds that a request, and a call of parts in it, may take."""
 
     database_url: str = field(repr=False)  # it may hold a password
     parts_url: str

@@ -26,7 +26,7 @@ log = dashcam.get_logger(__name__)
 
 
 class Answer(NamedTuple):
-    """What parts answered: its status, and its body if that was JSON."""
+    """The answer of parts: its status, and its body if that was JSON."""
 
     status: int
     body: Any

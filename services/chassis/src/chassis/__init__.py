@@ -1,1 +1,1 @@
-"""What both services stand on: a deadline, a database, migrations, problem details, health."""
+"""The ground under both services: a deadline, a database, migrations, problem details, health."""

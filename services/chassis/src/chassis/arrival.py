@@ -13,7 +13,7 @@ _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}[ \t]*(;[^\r]*)?")
 
 
 class State(Enum):
-    """How much of a request is there."""
+    """The part of a request that has arrived."""
 
     PARTIAL = "partial"
     COMPLETE = "complete"  # reading it does not wait, be it well-formed or not

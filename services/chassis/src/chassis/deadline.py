@@ -1,4 +1,4 @@
-"""How long the work at hand may still take; everything that waits asks here."""
+"""The time that the work at hand may still take; everything that waits asks here."""
 
 import math
 from collections.abc import Iterator

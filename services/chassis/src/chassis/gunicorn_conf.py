@@ -1,4 +1,4 @@
-"""How the services are served: `gunicorn -c python:chassis.gunicorn_conf 'cars.app:create_app()'`.
+"""The settings that serve the services: `gunicorn -c python:chassis.gunicorn_conf 'cars.app:create_app()'`.
 
 gunicorn itself reads `PORT` and `WEB_CONCURRENCY` from the environment.
 """

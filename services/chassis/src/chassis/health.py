@@ -1,4 +1,4 @@
-"""Whether a service lives, and whether it can do its work."""
+"""The answers of a service to the questions if it lives, and if it can do its work."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""What a car consists of."""
+"""The parts that a car consists of."""
 
 from typing import NamedTuple
 

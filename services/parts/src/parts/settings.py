@@ -8,7 +8,7 @@ from chassis.settings import database_address, read
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the database is, and how many seconds a request may take."""
+    """The address of the database, and the seconds that a request may take."""
 
     database_url: str = field(repr=False)  # it may hold a password
     deadline_s: float = 3.0  # cars waits no longer for an answer

@@ -87,7 +87,7 @@ ZLIB_DICTIONARY = (
     b'"log.level":"info","message":"","labels":{""},"http":{"request":{"id":""}},"trace":{"id":""},"span":{"id":""},'
     b'"transaction":{"id":""},"log":{"logger":""},"event":{"kind":"event","dataset":"","id":"0000000000","sequence":'
 )
-"""What lines look like, the commonest last; a part of the format: another sample is another `VERSION`."""
+"""A sample of lines, the commonest last; a part of the format: another sample is another `VERSION`."""
 
 
 class Block(NamedTuple):

@@ -29,19 +29,19 @@ class Habits:
     """Events of more fields than this are kept as text alone, no field of theirs is found."""
 
     one_type: bool = False
-    """Whether a field keeps the type it came with first: later values of another type are not found by field."""
+    """True: a field keeps the type it came with first, and later values of another type are not found by field."""
 
     whole_values: bool = False
-    """Whether `field:"text"` asks for the whole value, and not for words in it."""
+    """True: `field:"text"` asks for the whole value, and not for words in it."""
 
     indexes_values: bool = True
-    """Whether words are looked for in the values of fields too, and not in the line as sent alone."""
+    """True: words are looked for in the values of fields too, and not in the line as sent alone."""
 
     lucene: bool = False
-    """Whether a query may hold the Lucene forms no client was seen to use; if not, they get status 400."""
+    """True: a query may hold the Lucene forms that no client was seen to use; else they get status 400."""
 
     gzip: bool = False
-    """Whether a compressed body is understood; if not, it gets status 400."""
+    """True: a compressed body is understood; else it gets status 400."""
 
     queries_per_s: float | None = None
     """Searches a second beyond which the answer is 503; `None` has no limit."""
