@@ -16,7 +16,7 @@ from dashcam.find import query
 from dashcam.ship import batch
 
 OF_DESTINATIONS = {
-    destination: ("Destination", "KeyFile", "Step", "StoryReference"),
+    destination: ("Destination", "KeyFile", "Step", "StoryReference", "late"),
     checks: ("Broken", "Check", "Note"),
     batch: ("Backend", "Limits", "PartialResult"),
     errors: ("BackendUnavailable", "BatchRejected"),

@@ -82,7 +82,7 @@ def imports_of(path):
             yield from ([f"dashcam.{name.name}" for name in node.names] if node.module == "dashcam" else [node.module])
         elif isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "late")):
             text = "".join(
                 part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -67,7 +68,7 @@ class Destination:
     """A place that events are shipped to, and found in; `name` is what `LOG_BACKEND` says.
 
     `options` is a frozen dataclass of `dashcam.settings.setting` fields, which each of the functions gets an instance
-    of. The functions import what they need when they are called, so that a look-up loads only what it uses.
+    of. They are `late`, so that a look-up loads only what it uses.
 
     - `backend` gives what ships to it, and raises `SettingsError` for options that cannot be used.
     - `store` gives what its events are found in; `None` for a destination that keeps nothing.
@@ -88,3 +89,17 @@ class Destination:
     setup: Callable[[Any, KeyFile | None], Iterator[Step]] | None = None
     found_within_s: float = 30.0
     repair: "Callable[[Any], Iterator[Repair]] | None" = None
+
+
+def late(name: str) -> Callable[..., Any]:
+    """Return a function of a module that is imported at the first call; the name is that of an entry point.
+
+    >>> late("json:dumps")("out of paper")
+    '"out of paper"'
+    """
+    module, _, function = name.partition(":")
+
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(module), function)(*arguments)
+
+    return call

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dashcam.destinations.destination import StoryReference
+from dashcam.destinations.elasticsearch.options import Options
 from dashcam.event import NS_PER_S, format_time
 
 EVENTS_VIEW = "dashcam-events"
@@ -17,6 +18,11 @@ COLUMNS = ("service.name", "log.level", "message", "span.name", "event.duration"
 _MARGIN_NS = 5 * NS_PER_S  # what came a little earlier or later may belong to it
 _MAX_IDS = 20  # an address of more than 2,000 characters is cut by some programs
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./~-]*")
+
+
+def links(options: Options, story: StoryReference) -> dict[str, str]:
+    """Return the links of a story; none without KIBANA_URL, whose pages they lead to."""
+    return story_links(story, options.kibana_url) if options.kibana_url else {}
 
 
 def story_links(story: StoryReference, kibana_url: str) -> dict[str, str]:

@@ -6,10 +6,16 @@ Source: links that repositories keep: `https://NAME.loggly.com/search#terms=…&
 from urllib.parse import quote
 
 from dashcam.destinations.destination import StoryReference
+from dashcam.destinations.loggly.options import Options
 from dashcam.event import NS_PER_S, format_time
 
 _BEFORE_S = 600  # a host's clock may have been ahead of Loggly's
 _MAX_IDS = 20  # a link of more than 2,000 characters is cut by some programs
+
+
+def links(options: Options, story: StoryReference) -> dict[str, str]:
+    """Return the link of a story; none without LOGGLY_SUBDOMAIN, whose page it leads to."""
+    return {"loggly": story_link(story, options.subdomain)} if options.subdomain else {}
 
 
 def story_link(story: StoryReference, subdomain: str) -> str:

@@ -3,24 +3,17 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dashcam.destinations.destination import Destination
+from dashcam.destinations.destination import Destination, late
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dashcam.destinations.checks import Check
-    from dashcam.destinations.stdout.backend import Stdout
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """Standard output has none."""
-
-
-def _backend(options: Options) -> "Stdout":
-    from dashcam.destinations.stdout.backend import connect
-
-    return connect(options)
 
 
 def _checks(_options: Options, _wait_s: float) -> "Iterator[Check]":
@@ -30,4 +23,4 @@ def _checks(_options: Options, _wait_s: float) -> "Iterator[Check]":
     yield Check("sending", "configuration", lambda: seen)
 
 
-DESTINATION = Destination("stdout", Options, _backend, checks=_checks)
+DESTINATION = Destination("stdout", Options, late("dashcam.destinations.stdout.backend:connect"), checks=_checks)
