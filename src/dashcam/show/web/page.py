@@ -8,26 +8,22 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
-from itertools import islice
 from typing import Any
-from urllib.parse import urlencode
 
 import jinja2
 import orjson
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from dashcam.errors import QueryError
-from dashcam.event import NS_PER_S, Event, format_time
-from dashcam.show import accessors, ansi
-from dashcam.show.accessors import format_duration
+from dashcam.show import ansi
 from dashcam.show.story import Story
 from dashcam.show.web import histogram
-from dashcam.show.web.address import TIME_RANGES, Address, spell_moment
-from dashcam.show.web.recent import story_id
-from dashcam.show.web.waterfall import MAX_LABELS, anchor, bar, classes, row_id, service_tones, shorten, ticks
+from dashcam.show.web.address import TIME_RANGES, Address
+from dashcam.show.web.filters import FILTERS, path, status
+from dashcam.show.web.waterfall import MAX_LABELS, service_tones, shorten, ticks
 
 PIECES = 2000  # that the templates give out one by one and a browser gets at once: about 50 rows
 
@@ -39,83 +35,6 @@ def _visible(value: Any) -> Any:
     return ansi.escape(value) if type(value) is str else value
 
 
-def _lines(text: str) -> Markup:
-    return Markup("\n").join(escape(ansi.escape(line)) for line in text.replace("\r\n", "\n").split("\n"))
-
-
-def _moment(time_ns: int | None) -> Markup:
-    if not time_ns:
-        return Markup("no time")
-    time = format_time(time_ns)
-    return Markup('<time datetime="{}"><span class="day">{}</span> <b>{}</b></time>').format(
-        time, time[:10], time[11:23]
-    )
-
-
-def _tick(time_ns: int, step_ns: int) -> Markup:
-    """Return a moment below a histogram, as exact as its steps are long."""
-    time, is_short = format_time(time_ns), step_ns < 60 * NS_PER_S
-    spelled = time[5:16].replace("T", " ") if step_ns >= 3600 * NS_PER_S else time[11 : 19 if is_short else 16]
-    return Markup('<time datetime="{}" data-letters="{}">{}</time>').format(time, len(spelled), spelled)
-
-
-def _path(event: Event) -> str:
-    """Return the path that was asked for, where the title has the route instead."""
-    path = accessors.text(event, "url.path")
-    return "" if path in accessors.title(event) else path
-
-
-def _other_labels(event: Event, columns: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return the labels of an event that have no column of their own."""
-    return [(name, value) for name, value in accessors.labels(event) if name not in columns]
-
-
-def _label(event: Event, name: str) -> str:
-    return next((value for label, value in accessors.labels(event) if label == name), "")
-
-
-def _share(part: float, whole: float) -> str:
-    return f"{part / whole:.1%}" if whole else ""
-
-
-def _spark(counts: list[int]) -> list[tuple[int, int, int]]:
-    """Return the bars of a small drawing of counts: where each stands, its top and its height, in units of 2 by 20."""
-    most = max(counts, default=0) or 1
-    heights = [-(-count * 20 // most) for count in counts]
-    return [(index * 4, 20 - height, height) for index, height in enumerate(heights) if height]
-
-
-def _story_url(one: str, **more: str) -> str:
-    return f"/story?{urlencode({'id': one, **more})}"
-
-
-def _event_url(event: Event) -> str:
-    return f"{_story_url(story_id(event))}#{row_id(event.id)}"
-
-
-def _took(event: Event) -> str:
-    return format_duration(accessors.duration_ns(event))
-
-
-def _status(event: Event) -> int | None:
-    has_outcome = event.is_span or accessors.is_unended(event)
-    return accessors.number(event, "http.response.status_code") if has_outcome else None
-
-
-def _level_class(event: Event) -> str:
-    level = accessors.level(event)
-    return level if level in {"debug", "info", "warning", "error", "critical"} else "info"
-
-
-def _first_labels(event: Event) -> Iterator[tuple[str, str]]:
-    return ((shorten(name), shorten(value)) for name, value in islice(accessors.labels(event), MAX_LABELS))
-
-
-def _length_of(story: Story) -> str:
-    span = story.server_span
-    return format_duration(story.duration_ns if span is None or span.duration_ns is None else span.duration_ns)
-
-
 def _asset(name: str) -> str:
     return f"/static/{name}?{hashlib.sha256(read_asset(name).encode()).hexdigest()[:12]}"
 
@@ -124,49 +43,6 @@ def _asset(name: str) -> str:
 def read_asset(name: str) -> str:
     """One of the viewer's own files."""
     return files("dashcam.show.web").joinpath("static", name).read_text(encoding="utf-8")
-
-
-_FILTERS: Mapping[str, Callable[..., Any]] = {
-    "anchor": anchor,
-    "label": _label,
-    "other_labels": _other_labels,
-    "parts": histogram.parts,
-    "share": _share,
-    "spark": _spark,
-    "histogram_ticks": histogram.ticks,
-    "counts": histogram.counts,
-    "bar": bar,
-    "classes": classes,
-    "duration": format_duration,
-    "error": accessors.error,
-    "event_url": _event_url,
-    "first_labels": _first_labels,
-    "file_url": lambda one: f"/story.html?{urlencode({'id': one})}",
-    "iso": spell_moment,
-    "is_error": accessors.is_error,
-    "is_unended": accessors.is_unended,
-    "compare_url": lambda one, other="": f"/compare?{urlencode({'id': one} | ({'other': other} if other else {}))}",
-    "json_url": lambda one: f"/story.json?{urlencode({'id': one})}",
-    "labels": accessors.labels,
-    "length_of": _length_of,
-    "level": accessors.level,
-    "level_class": _level_class,
-    "lines": _lines,
-    "moment": _moment,
-    "outcome": accessors.outcome,
-    "path": _path,
-    "row_id": row_id,
-    "service": accessors.service,
-    "shorten": shorten,
-    "stack": lambda event: accessors.text(event, "error.stack_trace"),
-    "status": _status,
-    "story_url": _story_url,
-    "thousands": "{:,}".format,
-    "tick": _tick,
-    "time_ns": accessors.time_ns,
-    "title": accessors.title,
-    "took": _took,
-}
 
 
 @cache
@@ -187,7 +63,7 @@ def _templates() -> jinja2.Environment:
         "address": Address("/events"),
         "histogram": histogram,
     }
-    templates.filters |= _FILTERS
+    templates.filters |= FILTERS
     return templates
 
 
@@ -239,8 +115,8 @@ def _story_values(story: Story, max_rows: int = MAX_ROWS) -> Mapping[str, Any]:
     return {
         "story": story,
         "heading": shorten(span.title) if span else "No answer recorded",
-        "status": _status(span.event) if span and span.event else None,
-        "path": shorten(_path(span.event)) if span and span.event else "",
+        "status": status(span.event) if span and span.event else None,
+        "path": shorten(path(span.event)) if span and span.event else "",
         "count": sum(node.event is not None for node in story.entries),
         "nodes": nodes,
         "left_out": len(story.entries) - len(nodes),
