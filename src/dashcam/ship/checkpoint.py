@@ -216,7 +216,8 @@ class CheckpointFile:
 
     def level_at(self, segment: str, event: int) -> str:
         """Return from which level on events of a segment were shipped at once, where an event is."""
-        return next(iter(_level_at(self._levels.get(segment, ()), event)), LEVELS[0])
+        passed = [level for offset, level in self._levels.get(segment, ()) if offset < event]
+        return passed[-1] if passed else LEVELS[0]
 
     def claim(self, segment: str, event: int) -> bool:
         """Take a held event to be sent; false where it was sent, is under way, or its segment is about to go."""
@@ -379,10 +380,6 @@ def load_checked(folder: Path) -> dict[str, Checkpoint]:
     return checkpoints
 
 
-def _level_at(levels: Levels, number: int) -> Sequence[str]:
-    return [level for offset, level in levels if offset < number][-1:]
-
-
 def _encoded(marks: Mapping[str, SegmentOffset]) -> Mapping[str, tuple[int, ...]]:
     # Without held events as the version before wrote them, and reads them.
     return {key: mark if mark.held else mark[:-1] for key, mark in marks.items()}
@@ -406,17 +403,13 @@ def _furthest(checkpoints: list[Checkpoint], count_before: Callable[[Mapping[str
         marks,
         ahead=_frozen(ahead),
         start=marks,
-        skipped=_joined(ahead, kept),
+        skipped={segment: frozenset((*ahead.get(segment, ()), *kept.get(segment, ()))) for segment in {*ahead, *kept}},
         kept=_frozen(kept),
         levels={segment: each for segment, each in levels.items() if each},
     )
     settled = sum(map(len, ahead.values())) + sum(map(found.kept_ahead, kept))
     held = sum(found.left_held(segment) for segment, mark in marks.items() if mark.held)
     return replace(found, earlier=count_before(marks) + settled - held if checkpoints else 0)
-
-
-def _joined(one: Ahead, other: Ahead) -> dict[str, frozenset[int]]:
-    return {segment: frozenset((*one.get(segment, ()), *other.get(segment, ()))) for segment in {*one, *other}}
 
 
 def _merge(into: dict[str, set[int]], marks: Mapping[str, SegmentOffset], ahead: Ahead) -> None:

@@ -71,12 +71,9 @@ class Clips:
         self._news: list[tuple[str, EncodedEvent]] = []
         self._asked_at_s = self._noted_at_s = 0.0
         self._noted_usual_at_s = machine.monotonic()
-        self._resume(settings.hold_s)
-
-    def _resume(self, hold_s: float) -> None:
-        """Take up what the shipper before this one had begun."""
+        # What the shipper before this one had begun goes on.
         for clip in self._journal.state.clips.values():
-            if clip.request and machine.time_ns() - clip.time_ns < hold_s * NS_PER_S:
+            if clip.request and machine.time_ns() - clip.time_ns < settings.hold_s * NS_PER_S:
                 self._verdicts.keep(clip.request.encode(), clip.reason)
             if not clip.is_told:
                 self._work.append(self._find(clip))
@@ -162,7 +159,10 @@ class Clips:
         now_s = machine.monotonic()
         if now_s > self._asked_at_s + ASKED_S:
             self._asked_at_s = now_s
-            self._take_asked()
+            for request, path in self._journal.take_asked():
+                self._verdicts.keep(request.encode(), "by hand")
+                self._write([Clip(request, request, "by hand", machine.time_ns())])
+                path.unlink(missing_ok=True)
         while self._heard:
             request, reason = self._heard.popleft()
             if self._verdicts.keep(request.encode(), reason):
@@ -170,12 +170,6 @@ class Clips:
         self._write(list(self._opening))
         if now_s > self._noted_at_s + NOTE_S:
             self._note()
-
-    def _take_asked(self) -> None:
-        for request, path in self._journal.take_asked():
-            self._verdicts.keep(request.encode(), "by hand")
-            self._write([Clip(request, request, "by hand", machine.time_ns())])
-            path.unlink(missing_ok=True)
 
     def _write(self, clips: list[Clip]) -> None:
         if clips:
@@ -259,7 +253,13 @@ class Clips:
         if clip.expired:
             _log.warning("%s: clip of %s: %s", self._file.route, clip.id, self._incomplete(clip))
         if not clip.is_told or clip.expired:
-            self._tell(clip)
+            segment = clip.segment or next(
+                (place.segment for place in self._holding.places_of(clip.request.encode())), ""
+            )
+            if header := self._headers.get(segment):
+                self._news.append((clip.id, announce(header, clip, self._incomplete(clip) if clip.expired else "")))
+            else:  # nothing of it is here: who asked for it knows
+                self.told(clip.id)
 
     def _claim(self, place: Place, request: bytes, clip_id: str, since_ns: int = 0) -> Iterator[KeptEvent]:
         # It may be gone since it was listed.
@@ -275,10 +275,3 @@ class Clips:
             f"clip incomplete: {clip.expired:,} lines expired, DASHCAM_SPOOL_LIMIT is {self._limit_bytes // 10**6} MB, "
             f"that was {history(since_ns, machine.time_ns())} of history"
         )
-
-    def _tell(self, clip: Clip) -> None:
-        segment = clip.segment or next((place.segment for place in self._holding.places_of(clip.request.encode())), "")
-        if header := self._headers.get(segment):
-            self._news.append((clip.id, announce(header, clip, self._incomplete(clip) if clip.expired else "")))
-        else:  # nothing of it is here: who asked for it knows
-            self.told(clip.id)

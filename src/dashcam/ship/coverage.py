@@ -96,7 +96,10 @@ def _count_logs(coverage: Coverage, lines: list[Fields]) -> None:
             coverage.logs += 1
             if not _get(line, "http", "request", "id"):
                 coverage.bare_logs += 1
-                coverage.bare_meanwhile += _is_within(line["time_ns"], served[line["pid"]])
+                time_ns = line["time_ns"]
+                times = served[line["pid"]]
+                at = bisect_right(times, (time_ns, MAX_TIME_NS)) - 1
+                coverage.bare_meanwhile += at >= 0 and times[at][0] <= time_ns <= times[at][1]
 
 
 def _warning_of(line: Fields) -> tuple[str, str]:
@@ -123,11 +126,6 @@ def _served_times(lines: list[Fields]) -> dict[int, list[tuple[int, int]]]:
 def _is_served(line: Fields) -> bool:
     is_root = bool(_get(line, "processor", "event") == "transaction")
     return is_root and _get(line, "span", "kind") != "client"
-
-
-def _is_within(time_ns: int, times: list[tuple[int, int]]) -> bool:
-    at = bisect_right(times, (time_ns, MAX_TIME_NS)) - 1
-    return at >= 0 and times[at][0] <= time_ns <= times[at][1]
 
 
 def _match_calls(coverage: Coverage, lines: list[Fields], served: "_Served") -> None:

@@ -16,7 +16,7 @@ from dashcam.ship.clips import Clips, KeptEvent
 from dashcam.ship.ended import EndedSegments
 from dashcam.ship.listing import SpoolListing, is_of_another_version, open_segment
 from dashcam.ship.quarantine import quarantine
-from dashcam.ship.selection import SynthesizedEvents, is_shipped, synthesized_events
+from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.ship.statements import Statements
 from dashcam.spool.line import LineExpander
 from dashcam.spool.reader import HeldRun, Position, ReadResult, SegmentReader
@@ -270,15 +270,12 @@ class SpoolCursor:
             self._marks[key] = known[key].mark
             self._readers.close(key)
         if len(self._marks) > 2 * len(self._listing.paths) + 100:
-            self._forget_removed()
-
-    def _forget_removed(self) -> None:
-        """Forget the offsets of segments that are gone, but not where a whole folder is: that may come back."""
-        paths = self._listing.paths
-        folders = {key.rpartition("/")[0] for key in paths}
-        self._marks = {
-            key: mark for key, mark in self._marks.items() if key in paths or key.rpartition("/")[0] not in folders
-        }
+            # Offsets of segments that are gone are forgotten, but not where a whole folder is: that may come back.
+            paths = self._listing.paths
+            folders = {key.rpartition("/")[0] for key in paths}
+            self._marks = {
+                key: mark for key, mark in self._marks.items() if key in paths or key.rpartition("/")[0] not in folders
+            }
 
     def _begun(self, key: str, path: Path) -> _Segment:
         self._done.discard(key)
@@ -316,7 +313,13 @@ class SpoolCursor:
         statements: list[EncodedEvent] = []
         if self._statements:
             statements += self._statements.make(segment.key, reader, segment.tally, derived.events)
-        self._add_end(segment, derived)
+        self._damaged += derived.damaged
+        if self._clips:
+            self._clips.look_at_end(segment.key, derived.events)
+        for number, event in enumerate(derived.events, 1):
+            if number > segment.mark.synthesized:
+                segment.mark = segment.mark._replace(synthesized=number, events=segment.mark.events + 1)
+                self._wait_one(segment.key, event, -number, segment.mark)
         for event in statements:
             self._wait_one(segment.key, event, 0, segment.mark)
         self._end(segment)
@@ -334,15 +337,6 @@ class SpoolCursor:
         self._add_lines(segment, expander, result.lines[at:] if at else result.lines)
         segment.pause_s = self._final_check_s
         segment.mark = segment.mark.moved(*result.after, 0)
-
-    def _add_end(self, segment: _Segment, derived: SynthesizedEvents) -> None:
-        self._damaged += derived.damaged
-        if self._clips:
-            self._clips.look_at_end(segment.key, derived.events)
-        for number, event in enumerate(derived.events, 1):
-            if number > segment.mark.synthesized:
-                segment.mark = segment.mark._replace(synthesized=number, events=segment.mark.events + 1)
-                self._wait_one(segment.key, event, -number, segment.mark)
 
     def _hold(self, segment: _Segment, expander: LineExpander, run: HeldRun) -> None:
         """Go past lines that are held, and take those of requests that are kept already."""

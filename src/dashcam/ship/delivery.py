@@ -102,7 +102,11 @@ class Delivery:
             # with an event that damage in the spool has made unreadable.
             _log.exception("%s: unexpected", self._name)
             if not all(map(_is_object, part)):
-                return self._leave_out_damaged(part)
+                damaged = {
+                    index: "damaged: not a JSON object" for index, event in enumerate(part) if not _is_object(event)
+                }
+                self._dead_letter(part, damaged)
+                return PartialResult([index for index in range(len(part)) if index not in damaged], damaged)
             raise BackendUnavailable(f"{type(fault).__name__}: {fault}") from fault
 
     def _with_letters(self, part: Batch, answer: PartialResult) -> PartialResult:
@@ -117,11 +121,6 @@ class Delivery:
                 raise
             _log.warning("%s: %s", self._name, trouble)
             return PartialResult(sorted({*answer.retry, *answer.rejected}))
-
-    def _leave_out_damaged(self, part: Batch) -> PartialResult:
-        damaged = {index: "damaged: not a JSON object" for index, event in enumerate(part) if not _is_object(event)}
-        self._dead_letter(part, damaged)
-        return PartialResult([index for index in range(len(part)) if index not in damaged], damaged)
 
     def _dead_letter(self, part: Batch, rejected: Mapping[int, str]) -> Mapping[int, str]:
         """Keep the letters, and return them; a statement is no event of the account, and never a letter."""

@@ -1,6 +1,5 @@
 """The health of a shipper by the sign of life that it leaves, for a container or a supervisor."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,12 +31,10 @@ def check(folder: Path, max_silence_s: float = MAX_SILENCE_S) -> Health:
         return Health(is_well=False, lines=("no shipper has been at work here",))
     if silence_s > max_silence_s:
         return Health(is_well=False, lines=(f"no sign of life from the shipper for {silence_s:.0f} s",))
-    return Health(is_well=True, lines=tuple(_describe_routes(folder)))
-
-
-def _describe_routes(folder: Path) -> Iterator[str]:
-    for name, route in checkpoint.load(folder / "positions").items():
-        if route.trouble:
-            yield f"{name}: waits since {route.trouble.since}: {route.trouble.reason}"
-        else:
-            yield f"{name}: ships, {route.delivered:,} delivered"
+    lines = [
+        f"{name}: waits since {route.trouble.since}: {route.trouble.reason}"
+        if route.trouble
+        else f"{name}: ships, {route.delivered:,} delivered"
+        for name, route in checkpoint.load(folder / "positions").items()
+    ]
+    return Health(is_well=True, lines=tuple(lines))

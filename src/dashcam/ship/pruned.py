@@ -45,7 +45,14 @@ def load_pruned(folder: Path) -> Pruned:
             return Pruned(fields["recorded"], fields["dropped"], tuple(fields["last"]), fields.get("expired", {}))
         except (KeyError, TypeError):
             continue
-    return _load_former(folder)
+    # As the version before kept it.
+    import orjson
+
+    try:
+        fields = orjson.loads((folder / FORMER_NAME).read_bytes())
+        return Pruned(fields["recorded"], fields["dropped"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Pruned()
 
 
 def remove(folder: Path, victims: Iterable[Victim]) -> None:
@@ -92,14 +99,3 @@ def _cut_to_header(path: Path) -> None:
         os.ftruncate(file, os.pread(file, HEADER_BYTES, 0).find(b"\n") + 1)
     finally:
         os.close(file)
-
-
-def _load_former(folder: Path) -> Pruned:
-    """Return the account as the version before kept it."""
-    import orjson
-
-    try:
-        fields = orjson.loads((folder / FORMER_NAME).read_bytes())
-        return Pruned(fields["recorded"], fields["dropped"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return Pruned()

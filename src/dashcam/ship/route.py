@@ -87,7 +87,11 @@ class Route:
         with closing(self._backend), closing(cursor), closing(self._clips) if self._clips else nullcontext():
             try:
                 self._work(cursor, pool, is_drain=is_drain)
-                self._stop()
+                # Answers under way are waited for, but not a backend that hangs: those batches are sent again.
+                self.is_hung = bool(machine.wait([entry.future for entry in list(self._under_way)], SETTLE_S).not_done)
+                if self.is_hung:
+                    _log.warning("%s: no answer within %.0f s; nothing is lost, it is sent again", self.name, SETTLE_S)
+                self._try_to_save()
             except BaseException:
                 self._stopping.set()  # ends what is under way; a backend that hangs is not waited for
                 pool.shutdown(wait=False)
@@ -144,7 +148,12 @@ class Route:
                 self._pass_finished(0, 0, {})
                 return
         if batch.statements:
-            self._keep_head()
+            # The link between statements is on the disk before they are sent, as far as the disk allows it.
+            try:
+                self.file.save()
+                self.file.sync()
+            except OSError as fault:
+                _log.warning("%s: %s; after a power cut, dashcam audit may miss a statement", self.name, fault)
         entry.future = pool.submit(self._delivery.deliver, waiting, partial(self._settle, entry))
         entry.future.add_done_callback(self._keep_fault)
 
@@ -156,14 +165,6 @@ class Route:
                 clips.told(clip_id)
 
             pool.submit(self._delivery.deliver, [event], settle).add_done_callback(self._keep_fault)
-
-    def _keep_head(self) -> None:
-        """Bring the link between statements to the disk before they are sent, as far as the disk allows it."""
-        try:
-            self.file.save()
-            self.file.sync()
-        except OSError as fault:
-            _log.warning("%s: %s; after a power cut, dashcam audit may miss a statement", self.name, fault)
 
     def _keep_fault(self, future: Future[Outcome]) -> None:
         self._fault = self._fault or future.exception()
@@ -199,13 +200,6 @@ class Route:
                 "%s: %d damaged places in the spool skipped; dashcam repair looks for more", self.name, damaged
             )
         self.file.change(marks, delivered=delivered, dead=dead, damaged=damaged, kept=kept)
-        self._try_to_save()
-
-    def _stop(self) -> None:
-        """Wait for the answers under way, but not for a backend that hangs: those batches are sent again."""
-        self.is_hung = bool(machine.wait([entry.future for entry in list(self._under_way)], SETTLE_S).not_done)
-        if self.is_hung:
-            _log.warning("%s: no answer within %.0f s; nothing is lost, it is sent again", self.name, SETTLE_S)
         self._try_to_save()
 
     def _wait_for_disk(self, pause_s: float, fault: OSError) -> None:

@@ -5,6 +5,7 @@ It does what `_mapping.Mapping` does, and a line takes about 3 µs instead of 0.
 
 import os
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from dashcam import machine
@@ -77,15 +78,9 @@ class AppendedFile:
             self.limit = 0
             self.is_lost = True
         if file >= 0:
-            _close_if_ours(file, self._identity)
-
-
-def _close_if_ours(file: int, identity: os.stat_result) -> None:
-    try:
-        if os.path.samestat(os.fstat(file), identity):
-            os.close(file)
-    except OSError:
-        return  # the application closed it
+            with suppress(OSError):  # the application closed it
+                if os.path.samestat(os.fstat(file), self._identity):
+                    os.close(file)
 
 
 def _close_in_child() -> None:

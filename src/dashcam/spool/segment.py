@@ -102,7 +102,8 @@ def decode_header(line: bytes) -> Header:
     fields = orjson.loads(line)
     if not isinstance(fields, dict) or fields.get("spool") not in READABLE_FORMATS:
         raise ValueError("the first line is not the header of a segment of format 2 or 3")
-    if fields["spool"] == FORMAT and not _is_unchanged(line):
+    _, _, checked = line.partition(_BEFORE_CHECK)
+    if fields["spool"] == FORMAT and checked[:8] != b"%08x" % zlib.crc32(checked[8:]):
         raise ValueError("the header is damaged: its checksum does not match")
     try:
         header = Header(
@@ -122,11 +123,6 @@ def decode_header(line: bytes) -> Header:
         raise ValueError(f"the header is not whole: {fault}") from None
     _check_types(header)
     return header
-
-
-def _is_unchanged(line: bytes) -> bool:
-    _, _, rest = line.partition(_BEFORE_CHECK)
-    return rest[:8] == b"%08x" % zlib.crc32(rest[8:])
 
 
 def _check_types(header: Header) -> None:
