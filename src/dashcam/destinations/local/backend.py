@@ -172,7 +172,8 @@ def _forget(db: sqlite3.Connection, now_us: int, bounds: Bounds) -> None:
     future_us = now_us + DAY_NS // 1000  # not what only looks so to a clock that is hours behind
     is_old = f"since < {oldest_us} OR (since > {future_us} AND arrived < {oldest_us})"
     for _ in range(MAX_STEPS):
-        if not _delete(db, "TRUE" if _used_bytes(db) > room_bytes else is_old, now_us):
+        used_bytes = (_pragma(db, "page_count") - _pragma(db, "freelist_count")) * _pragma(db, "page_size")
+        if not _delete(db, "TRUE" if used_bytes > room_bytes else is_old, now_us):
             break
         _clear(db)
 
@@ -194,10 +195,6 @@ def _clear(db: sqlite3.Connection) -> None:
     empty = "DELETE FROM partitions WHERE newest < ? AND number < (SELECT max(number) FROM partitions) RETURNING number"
     for (number,) in db.execute(empty, (oldest,)).fetchall():
         db.execute(f"DROP TABLE {partition_name(number)}")
-
-
-def _used_bytes(db: sqlite3.Connection) -> int:
-    return (_pragma(db, "page_count") - _pragma(db, "freelist_count")) * _pragma(db, "page_size")
 
 
 def _give_back_room(db: sqlite3.Connection) -> None:

@@ -159,7 +159,12 @@ def count(
     for number, took_ns in _RECORD.iter_unpack(b"".join(joined)):
         if number in times:
             times[number].append(took_ns)
-    return _groups(keys, times, grouping), unread
+    groups: Groups = {}
+    for number, took_ns in times.items():
+        durations = durations_of(took_ns) if grouping.is_timed and took_ns else Durations()
+        for key in keys[number] if took_ns else ():
+            groups.setdefault(key, Group()).merge(Group(len(took_ns), durations))
+    return groups, unread
 
 
 def _wanted_keys(db: sqlite3.Connection, wanted: Sequence[Expression], grouping: Grouping) -> dict[int, list[Key]]:
@@ -170,15 +175,6 @@ def _wanted_keys(db: sqlite3.Connection, wanted: Sequence[Expression], grouping:
         if all(part.matches(event) for part in wanted):
             found[number] = keys_of(event, grouping)
     return found
-
-
-def _groups(keys: Mapping[int, list[Key]], times: Mapping[int, list[int]], grouping: Grouping) -> Groups:
-    groups: Groups = {}
-    for number, took_ns in times.items():
-        durations = durations_of(took_ns) if grouping.is_timed and took_ns else Durations()
-        for key in keys[number] if took_ns else ():
-            groups.setdefault(key, Group()).merge(Group(len(took_ns), durations))
-    return groups
 
 
 def durations_of(took_ns: list[int]) -> Durations:

@@ -33,7 +33,8 @@ def repair(options: Options) -> Iterator[Repair]:
     for end in _FILES:
         with suppress(FileNotFoundError):
             Path(f"{path}{end}").rename(f"{aside}{end}")
-    _with_log_in_it(new)
+    with closing(sqlite3.connect(new)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what is in the log goes into the file, which then stands alone
     new.rename(path)
     yield Repair(
         path,
@@ -84,12 +85,6 @@ def _blocks(path: Path) -> Iterator[Block]:
 def _unpacked(row: tuple[int, int, int, bytes]) -> Iterator[Block]:
     with suppress(ValueError, TypeError):
         yield local_file.unpack(*row)
-
-
-def _with_log_in_it(path: Path) -> None:
-    """Bring what is in the write-ahead log into the file, which then stands alone."""
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _remove(path: Path) -> None:

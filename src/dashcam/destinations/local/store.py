@@ -60,7 +60,11 @@ class LocalStore:
         """The events of a query, oldest first, none twice; raises `StoreUnreachable` also when there is no file yet."""
         with self._reading() as db:
             if not local_file.is_blank(db):
-                yield from _found(db, query)
+                if former.is_there(db):
+                    db.execute("BEGIN")  # a writer moves its events meanwhile
+                yield from _newest(db, query) if query.limit else _all(db, query)
+                if db.in_transaction:
+                    db.execute("COMMIT")
 
     def aggregate(self, query: Query, groupings: Sequence[Grouping]) -> list[Groups | None]:
         """Return the groups of events by fields that are counted; `None` for any others."""
@@ -116,14 +120,6 @@ class LocalStore:
             db.close()
         address = f"file:{quote(str(self._path))}?mode=ro"
         return now, sqlite3.connect(address, timeout=BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
-
-
-def _found(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
-    if former.is_there(db):
-        db.execute("BEGIN")  # a writer moves its events meanwhile
-    yield from _newest(db, query) if query.limit else _all(db, query)
-    if db.in_transaction:
-        db.execute("COMMIT")
 
 
 def _counted(db: sqlite3.Connection, query: Query, groupings: Sequence[Grouping]) -> list[Groups | None]:
