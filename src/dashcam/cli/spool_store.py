@@ -6,8 +6,7 @@ from pathlib import Path
 from dashcam.event import Event
 from dashcam.find.query import And, Expression, Or, Query, Term
 from dashcam.ship.listing import open_segment
-from dashcam.ship.selection import is_shipped, synthesized_events
-from dashcam.spool.line import LineExpander
+from dashcam.ship.selection import shipped_events
 from dashcam.spool.reader import segment_files
 
 _IN_LINES = {"http.request.id", "trace.id", "span.id", "transaction.id"}  # written as they are searched
@@ -49,16 +48,8 @@ def _read(path: Path, needles: tuple[str, ...]) -> Iterator[Event]:
     wanted = () if path.stem in needles else tuple(needle.encode() for needle in needles)
     try:
         with open_segment(path) as reader:
-            expander = LineExpander(reader.header)
-            is_final = reader.is_final()
-            for passage in reader.passages(is_final=is_final):
-                for line, after in passage.lines:
-                    if is_shipped(line) and (not wanted or any(needle in line for needle in wanted)):
-                        try:
-                            yield Event.from_json(expander.expand(line, after.sequence).data)
-                        except ValueError:
-                            continue  # damaged
-            if is_final:
-                yield from (Event.from_json(event.data) for event in synthesized_events(reader).events)
+            yield from shipped_events(
+                reader, is_wanted=lambda line: not wanted or any(needle in line for needle in wanted)
+            )
     except (OSError, ValueError):
         return

@@ -4,14 +4,15 @@ The one place to choose by: a line is looked at before it is completed, sent, or
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import orjson
 
-from dashcam.event import NS_PER_S, EncodedEvent, format_time
+from dashcam.event import NS_PER_S, EncodedEvent, Event, format_time
 from dashcam.spool.line import LineExpander, is_span, is_start, time_of
-from dashcam.spool.reader import SegmentReader
+from dashcam.spool.reader import Position, SegmentReader
 from dashcam.spool.segment import Header, began_ns, boot_id
 
 DAMAGED = "the segment is damaged, which may hide its end"
@@ -23,6 +24,27 @@ _log = logging.getLogger("dashcam.ship")
 def is_shipped(line: bytes) -> bool:
     """Return whether a line of the spool is an event for the backends."""
     return not is_start(line)
+
+
+def shipped_events(
+    reader: SegmentReader,
+    start: Position = Position(),  # noqa: B008 - it cannot be changed
+    synthesized: int = 0,
+    is_wanted: Callable[[bytes], bool] = lambda _: True,
+) -> Iterator[Event]:
+    """Yield the events of a segment that are shipped, from a position on; a damaged one is left out.
+
+    Those that its end gives rise to come last, without the first `synthesized` of them. `is_wanted` chooses by the
+    line: what it does not want is not completed.
+    """
+    expander, is_final = LineExpander(reader.header), reader.is_final()
+    for passage in reader.passages(start, is_final=is_final):
+        for line, after in passage.lines:
+            if is_shipped(line) and is_wanted(line):
+                with suppress(ValueError):
+                    yield Event.from_json(expander.expand(line, after.sequence).data)
+    if is_final:
+        yield from (Event.from_json(event.data) for event in synthesized_events(reader).events[synthesized:])
 
 
 class SynthesizedEvents(NamedTuple):

@@ -210,9 +210,14 @@ class SegmentReader:
             sequence += is_damaged
         return ReadResult([], Position(start, sequence), damaged=int(is_damaged))
 
-    def passages(self, *, is_final: bool) -> Iterator[ReadResult]:
-        """All that the segment holds now, passage by passage."""
-        passage = self.read(is_final=is_final)
+    def passages(
+        self,
+        start: Position = Position(),  # noqa: B008
+        *,
+        is_final: bool,
+    ) -> Iterator[ReadResult]:
+        """All that the segment holds now from a position on, passage by passage."""
+        passage = self.read(start, is_final=is_final)
         while passage.lines or passage.damaged:
             yield passage
             passage = self.read(passage.after, is_final=is_final)

@@ -13,12 +13,11 @@ from dashcam.find.related import find_related_events
 from dashcam.record import recorder
 from dashcam.record.recorder import Recorder, Service
 from dashcam.settings import RecordSettings, load_or_default
-from dashcam.ship.selection import is_shipped, synthesized_events
+from dashcam.ship.selection import shipped_events
 from dashcam.show import accessors
 from dashcam.show.ansi import Style
 from dashcam.show.story import Story, build_story
 from dashcam.show.terminal import draw
-from dashcam.spool.line import LineExpander
 from dashcam.spool.reader import SegmentReader, segment_files
 
 if TYPE_CHECKING:
@@ -48,7 +47,10 @@ class Recording:
     def events(self) -> list[Event]:
         """Every event up to now, oldest first; also that a request was aborted, when its process is gone."""
         _seal_own_segment()
-        found = [event for path in segment_files(self.folder / "spool") for event in _events_in(path)]
+        found: list[Event] = []
+        for path in segment_files(self.folder / "spool"):
+            with SegmentReader(path) as reader:
+                found += shipped_events(reader)
         return sorted(found, key=lambda event: (event.time_ns, event.id))
 
     def shipped(self, level: str = "INFO", **settings: str) -> list[Event]:
@@ -126,17 +128,6 @@ def _absent(story: Story, services: Collection[str]) -> Iterator[str]:
             yield f"{service} served no part of it"
     for service in served - set(services or served):
         yield f"{service} served a part of it too"
-
-
-def _events_in(path: Path) -> Iterator[Event]:
-    with SegmentReader(path) as reader:
-        expander = LineExpander(reader.header)
-        is_final = reader.is_final()
-        for line, after in (each for passage in reader.passages(is_final=is_final) for each in passage.lines):
-            if is_shipped(line):
-                yield Event.from_json(expander.expand(line, after.sequence).data)
-        if is_final:
-            yield from (Event.from_json(line.data) for line in synthesized_events(reader).events)
 
 
 class _Events:

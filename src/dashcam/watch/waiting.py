@@ -6,14 +6,14 @@ from contextlib import closing
 from pathlib import Path
 
 from dashcam.errors import StoreUnreachable
-from dashcam.event import EncodedEvent, Event
+from dashcam.event import Event
 from dashcam.find.query import Query, Store
 from dashcam.ship import checkpoint
-from dashcam.ship.checkpoint import START, Checkpoint, SegmentOffset
+from dashcam.ship.checkpoint import START, Checkpoint
 from dashcam.ship.listing import SpoolListing, open_segment
-from dashcam.ship.selection import is_shipped, synthesized_events
-from dashcam.spool.line import LineExpander, time_of
-from dashcam.spool.reader import Position, SegmentReader
+from dashcam.ship.selection import shipped_events
+from dashcam.spool.line import time_of
+from dashcam.spool.reader import Position
 
 _log = logging.getLogger("dashcam.ship")
 
@@ -32,24 +32,11 @@ def read_waiting(folder: Path, route: str, since_ns: int) -> Iterator[Event]:
             continue
         try:
             with closing(open_segment(path)) as reader:
-                for encoded in _read_segment(reader, mark, since_ns):
-                    event = Event.from_json(encoded.data)
-                    if event.time_ns >= since_ns:
-                        yield event
+                start = Position(mark.offset, mark.sequence)
+                events = shipped_events(reader, start, mark.synthesized, lambda line: time_of(line) >= since_ns)
+                yield from (event for event in events if event.time_ns >= since_ns)
         except (OSError, ValueError) as fault:
             _log.debug("%s is not read: %s", path, fault)
-
-
-def _read_segment(reader: SegmentReader, mark: SegmentOffset, since_ns: int) -> Iterator[EncodedEvent]:
-    expander, is_final = LineExpander(reader.header), reader.is_final()
-    passage = reader.read(Position(mark.offset, mark.sequence), is_final=is_final)
-    while passage.lines or passage.damaged:
-        for line, after in passage.lines:
-            if is_shipped(line) and time_of(line) >= since_ns:
-                yield expander.expand(line, after.sequence)
-        passage = reader.read(passage.after, is_final=is_final)
-    if is_final:
-        yield from synthesized_events(reader).events[mark.synthesized :]
 
 
 class WatchedStore:
