@@ -98,7 +98,10 @@ def _run(given: list[str]) -> int:
         return _explain(given)
     try:
         command = import_module(f"dashcam.cli.{_MODULES.get(given[0], given[0])}")
-        parser = _parser(f"dashcam {given[0]}", _reflow(command.__doc__ or ""))
+        # Paragraphs are as wide as a terminal, examples as they are.
+        paragraphs = (command.__doc__ or "").strip().split("\n\n")
+        text = "\n\n".join(one if "\n  " in one else fill(one, _WIDTH, break_on_hyphens=False) for one in paragraphs)
+        parser = _parser(f"dashcam {given[0]}", text)
         command.add_arguments(parser)
         if given[0] in _WITH_QUERY:
             from dashcam.cli.query import protect_minus
@@ -127,12 +130,6 @@ def _parser(name: str, description: str, **options: Any) -> argparse.ArgumentPar
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=_WIDTH),
         **options,
     )
-
-
-def _reflow(text: str) -> str:
-    """Return a docstring as help: paragraphs as wide as a terminal, examples as they are."""
-    paragraphs = text.strip().split("\n\n")
-    return "\n\n".join(one if "\n  " in one else fill(one, _WIDTH, break_on_hyphens=False) for one in paragraphs)
 
 
 def _explain(given: list[str]) -> int:

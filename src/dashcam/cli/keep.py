@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.spool_store import SpoolStore
@@ -57,7 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not read_heartbeat(settings.dir).is_at_work:
         print("dashcam: no shipper is at work here; the next one keeps it: dashcam ship", file=sys.stderr)
         return OK
-    _wait_for(asked)
+    until_s = time.monotonic() + WAIT_S
+    while any(path.exists() for path in asked):
+        if time.monotonic() > until_s:
+            raise DashcamError(f"the shipper did not take the request within {WAIT_S:.0f} s; dashcam status says more")
+        time.sleep(PAUSE_S)
     for line in _lines(settings, requests):
         print(line)
     return OK
@@ -98,14 +101,6 @@ def _requests_in(store: Store, any_id: str) -> list[str]:
     if not events and len(ids := find_stories(store, any_id)) == 1:
         events = find_related_events(store, ids[0])
     return list(dict.fromkeys(str(request) for event in events if (request := event.get("http.request.id"))))
-
-
-def _wait_for(asked: list[Path]) -> None:
-    until_s = time.monotonic() + WAIT_S
-    while any(path.exists() for path in asked):
-        if time.monotonic() > until_s:
-            raise DashcamError(f"the shipper did not take the request within {WAIT_S:.0f} s; dashcam status says more")
-        time.sleep(PAUSE_S)
 
 
 def _lines(settings: Settings, requests: list[str]) -> Iterator[str]:

@@ -30,7 +30,6 @@ from dashcam.show.web.recent import SERVED, story_id
 if TYPE_CHECKING:
     from dashcam.event import Event
     from dashcam.find.query import Store
-    from dashcam.show.story import Story
 
 MAX_LISTED = 5  # of the requests that an ID's first characters fit
 
@@ -60,7 +59,13 @@ def run(arguments: argparse.Namespace) -> int:
         _write_html(events, arguments.html)
     else:
         story = build_story(events)
-        _print_story(story, {} if arguments.held else links(where, story), arguments)
+        pages = {} if arguments.held else links(where, story)
+        if arguments.json:
+            print(orjson.dumps(as_json(story) | {"links": pages}).decode())
+        else:
+            print_drawn(draw(story, terminal_style(local_time=arguments.local_time)))
+            for name, link in pages.items():
+                print(f"{name.replace('_', ' ').capitalize()}: {link}")
     return OK
 
 
@@ -81,15 +86,6 @@ def _find(store: "Store", arguments: argparse.Namespace, route: str) -> "list[Ev
             several = ", ".join(ids[:MAX_LISTED]) + (", ..." if len(ids) > MAX_LISTED else "")
             print(f"dashcam: {arguments.id!r} begins the ids of {len(ids)} requests: {several}", file=sys.stderr)
     return find_related_events(store, ids[0]) if len(ids) == 1 else []
-
-
-def _print_story(story: "Story", links: dict[str, str], arguments: argparse.Namespace) -> None:
-    if arguments.json:
-        print(orjson.dumps(as_json(story) | {"links": links}).decode())
-    else:
-        print_drawn(draw(story, terminal_style(local_time=arguments.local_time)))
-        for name, link in links.items():
-            print(f"{name.replace('_', ' ').capitalize()}: {link}")
 
 
 def _write_html(events: "list[Event]", file: Path) -> None:

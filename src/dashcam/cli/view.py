@@ -41,17 +41,15 @@ def run(arguments: argparse.Namespace) -> int:
     app = create_app(finder, hosts=OWN_ADDRESSES if arguments.host in OWN_ADDRESSES else frozenset())
     server = serve(app, arguments.host, arguments.port)
     try:
-        _announce(arguments.host, server.port, settings.routes[0], is_json=arguments.json)
+        if arguments.host not in OWN_ADDRESSES:
+            print("dashcam: whoever reaches this address can read every event", file=sys.stderr)
+        host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+        url = f"http://{host}:{server.port}/"
+        said = f"{url} shows what {settings.routes[0]} keeps; Ctrl-C ends it"
+        print(f'{{"url":"{url}"}}' if arguments.json else said, flush=True)
         server.serve_forever()
     except KeyboardInterrupt:
         return OK
     finally:
         server.server_close()
     return OK
-
-
-def _announce(host: str, port: int, route: str, *, is_json: bool) -> None:
-    if host not in OWN_ADDRESSES:
-        print("dashcam: whoever reaches this address can read every event", file=sys.stderr)
-    url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-    print(f'{{"url":"{url}"}}' if is_json else f"{url} shows what {route} keeps; Ctrl-C ends it", flush=True)

@@ -138,7 +138,7 @@ class _Audit:
             found = known.get(link.id)
             if found and found.link != link:
                 self._findings.gaps.append(f"the statement {link.id}, {place}, was changed")
-            elif not found and _time_ns(link.id) > self._let_go_ns:
+            elif not found and int(link.id[:12], 16) * 1_000_000 > self._let_go_ns:  # its segment was begun later
                 self._findings.gaps.append(f"the statement {link.id}, {place}, is missing")
 
 
@@ -157,8 +157,3 @@ class _Whole:
             text = b"".join(lines[each] + b"\n" for each in statement.events)
             if hashlib.sha256(text).hexdigest() != statement.digest:
                 self._findings.gaps.append(f"{statement.link.id}: an event of the segment was forged")
-
-
-def _time_ns(id_: str) -> int:
-    """Return when a segment was begun."""
-    return int(id_[:12], 16) * 1_000_000

@@ -27,7 +27,8 @@ def find_related_events(store: Store, any_id: str) -> list[Event]:
     gives all of them. Raises `StoreUnreachable` as the store does.
     """
     first, limit, fresh = tuple(Term(name, normalize(name, any_id)) for name in IDS), FEW_HITS, list[Event]()
-    term = _field_term(any_id)
+    name, is_field, value = any_id.partition("=")
+    term = Term(field_of(name), normalize(field_of(name), value)) if is_field and name else None
     if term is None or not any_id.startswith(f"{term.field}="):
         # An ID comes before a label: a caller chooses the request ID, and may choose one that looks like a label.
         fresh = list(store.find(Query(Or(first), limit=limit)))
@@ -54,11 +55,6 @@ def find_stories(store: Store, prefix: str) -> list[str]:
     hits = store.find(Query(wanted, limit=MAX_HITS))
     ids = (next(filter(None, map(event.get, ("http.request.id", "trace.id", "event.id"))), "") for event in hits)
     return list(dict.fromkeys(map(str, ids)))
-
-
-def _field_term(text: str) -> Term | None:
-    name, is_field, value = text.partition("=")
-    return Term(field_of(name), normalize(field_of(name), value)) if is_field and name else None
 
 
 def _join_terms(events: Iterable[Event]) -> Iterator[Term]:

@@ -60,14 +60,11 @@ def leaves_of(event: Event) -> list[tuple[str, Any]]:
 def shown_texts(event: Event) -> Iterator[str]:
     """Yield each text in which words without a field are searched for: of `SEARCHED`, of `SHOWN` and of the labels."""
     found: list[tuple[str, Any]] = []
-    _gather("", {name: value for name, value in event.fields.items() if _may_be_shown(name)}, found)
+    fields = event.fields.items()
+    _gather("", {name: value for name, value in fields if name.partition(".")[0] in _SHOWN_ROOTS}, found)
     for name, value in found:
         if is_shown(name):
             yield text_of(value)
-
-
-def _may_be_shown(key: str) -> bool:
-    return key in _SHOWN_ROOTS or ("." in key and key.partition(".")[0] in _SHOWN_ROOTS)
 
 
 def is_shown(field: str) -> bool:

@@ -280,7 +280,8 @@ class _Response:
         if not self._server.is_open:
             return
         request, has_met = self._server.request, problem is not None and problem is not self._outer_error
-        if has_met and _is_hang_up(problem):
+        # The client has gone; waitress has an exception of its own for that.
+        if has_met and (isinstance(problem, OSError) or type(problem).__name__ == "ClientDisconnected"):
             request.is_incomplete = request.is_disconnected = True
         elif has_met and not isinstance(problem, StopIteration | GeneratorExit):
             self._server.fail(cast("BaseException", problem))
@@ -338,11 +339,6 @@ class _SizedBody(_Body):
 def _with_id(headers: list[tuple[str, str]], request_id: str) -> list[tuple[str, str]]:
     others = [header for header in headers if header[0].lower() != "x-request-id"]
     return [*others, (HEADER, request_id)]
-
-
-def _is_hang_up(problem: BaseException | None) -> bool:
-    """Return true if a server met this because the client is gone; waitress has an exception of its own for that."""
-    return isinstance(problem, OSError) or type(problem).__name__ == "ClientDisconnected"
 
 
 def _size(text: str | None) -> int | None:

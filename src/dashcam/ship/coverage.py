@@ -90,24 +90,17 @@ def _count_logs(coverage: Coverage, lines: list[Fields]) -> None:
         if "processor" in line:
             coverage.requests += _is_served(line)
         elif _get(line, "log", "logger") in OWN_LOGGERS:
-            said, fix = _warning_of(line)
-            coverage.warnings[said] = fix
+            message, labels = str(line.get("message")), dict(line.get("labels") or {})
+            fix, _ = str(labels.pop("fix", "")), labels.pop("length", None)  # each caller's ID has one of its own
+            details = [f"{name}={value}" for name, value in labels.items() if str(value) not in message]
+            coverage.warnings[" ".join([message, *details])] = fix
         elif str(_get(line, "log", "logger")).partition(".")[0] not in SERVERS:
             coverage.logs += 1
             if not _get(line, "http", "request", "id"):
                 coverage.bare_logs += 1
-                time_ns = line["time_ns"]
-                times = served[line["pid"]]
+                time_ns, times = line["time_ns"], served[line["pid"]]
                 at = bisect_right(times, (time_ns, MAX_TIME_NS)) - 1
                 coverage.bare_meanwhile += at >= 0 and times[at][0] <= time_ns <= times[at][1]
-
-
-def _warning_of(line: Fields) -> tuple[str, str]:
-    """Return what a recorder says of its process, and the fix."""
-    message, labels = str(line.get("message")), dict(line.get("labels") or {})
-    fix, _ = str(labels.pop("fix", "")), labels.pop("length", None)  # each caller's ID has one of its own
-    details = [f"{name}={value}" for name, value in labels.items() if str(value) not in message]
-    return " ".join([message, *details]), fix
 
 
 def _served_times(lines: list[Fields]) -> dict[int, list[tuple[int, int]]]:

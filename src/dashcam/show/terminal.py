@@ -73,7 +73,17 @@ def draw(story: Story, style: Style) -> Iterator[str]:
     Nothing that an event holds can act on the terminal. Where there is a width, long texts fold (`Style.fold`).
     """
     yield from _draw_head(story, style)
-    page = _lay_out(story, style)
+    width = style.width or BARS[0][0]
+    bar = next((bar for least, bar in BARS if width >= least), 0)
+    service = min(SERVICE_COLUMNS, max((columns(style.clean(name)) for name in story.services), default=0))
+    page = _Page(
+        style=style,
+        start_ns=story.start_ns,
+        duration_ns=story.duration_ns,
+        bar=bar,
+        service=service if width >= 60 else 0,
+        paints=service_paints(story.services),
+    )
     several = len({node.trace_id for node in story.entries}) > 1
     trace_id = None
     yield ""
@@ -146,20 +156,6 @@ def _status(event: Event, style: Style) -> Iterator[StyledText]:
         yield StyledText(
             str(status), f"{BOLD};{RED}" if accessors.is_error(event) else YELLOW if status >= 400 else GREEN
         )
-
-
-def _lay_out(story: Story, style: Style) -> _Page:
-    width = style.width or BARS[0][0]
-    bar = next((bar for least, bar in BARS if width >= least), 0)
-    service = min(SERVICE_COLUMNS, max((columns(style.clean(name)) for name in story.services), default=0))
-    return _Page(
-        style=style,
-        start_ns=story.start_ns,
-        duration_ns=story.duration_ns,
-        bar=bar,
-        service=service if width >= 60 else 0,
-        paints=service_paints(story.services),
-    )
 
 
 def _branch(entries: Sequence[Node], page: _Page) -> Iterator[tuple[Node, str, str]]:

@@ -39,7 +39,11 @@ def build_tree(events: Iterable[Event]) -> tuple[list[Node], list[Note]]:
     _cut_circles(nodes)
     notes = align(nodes)
     _date_stand_ins(nodes)
-    tops = _nest(nodes)
+    traces: dict[str, list[Node]] = {}
+    for node in sorted(nodes, key=_by_time):
+        siblings = node.parent.children if node.parent else traces.setdefault(node.trace_id, [])
+        siblings.append(node)
+    tops = [top for trace in traces.values() for top in _open_outside(trace)]
     return tops, [*_remarks(nodes, tops), *notes]
 
 
@@ -126,14 +130,6 @@ def _date_stand_ins(nodes: Iterable[Node]) -> None:
         while start_ns is not None and at is not None and at.event is None and start_ns < (at.start_ns or start_ns + 1):
             at.start_ns = start_ns
             at = at.parent
-
-
-def _nest(nodes: Iterable[Node]) -> list[Node]:
-    tops: dict[str, list[Node]] = {}
-    for node in sorted(nodes, key=_by_time):
-        siblings = node.parent.children if node.parent else tops.setdefault(node.trace_id, [])
-        siblings.append(node)
-    return [top for trace in tops.values() for top in _open_outside(trace)]
 
 
 def _open_outside(tops: list[Node]) -> list[Node]:

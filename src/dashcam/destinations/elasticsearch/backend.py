@@ -93,18 +93,13 @@ class Elasticsearch:
         if product and product.is_at_least(8, 13):
             params["require_data_stream"] = "true"
         else:
-            self._make_streams()
+            # Streams come before the first event: such a product would make plain indexes. A key that may not make
+            # streams may not make indexes either.
+            for stream in self._streams:
+                answer = self._client.ask("PUT", f"/_data_stream/{stream}")
+                if answer.status == 400 and "already" not in answer.reason and not answer.has_no_handler:
+                    raise self._missing(stream, answer.reason)
         return params
-
-    def _make_streams(self) -> None:
-        """Have the streams before anything is sent: a product without `require_data_stream` would make plain indexes.
-
-        A key that may not make streams may not make indexes either.
-        """
-        for stream in self._streams:
-            answer = self._client.ask("PUT", f"/_data_stream/{stream}")
-            if answer.status == 400 and "already" not in answer.reason and not answer.has_no_handler:
-                raise self._missing(stream, answer.reason)
 
     def _judge(self, answer: Response) -> BackendUnavailable | BatchRejected:
         if answer.status == 413:

@@ -138,7 +138,11 @@ class Client:
         """
         data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
         try:
-            with self._session().request(
+            if not hasattr(self._threads, "session"):
+                self._threads.session = new_session()
+                self._sessions.append(self._threads.session)
+            session: requests.Session = self._threads.session
+            with session.request(
                 method,
                 self.address + path,
                 params=params,
@@ -197,13 +201,6 @@ class Client:
         """Give back the connections of all threads."""
         for session in self._sessions:
             session.close()
-
-    def _session(self) -> requests.Session:
-        if not hasattr(self._threads, "session"):
-            self._threads.session = new_session()
-            self._sessions.append(self._threads.session)
-        session: requests.Session = self._threads.session
-        return session
 
     def _who(self) -> str:
         if self._has_key:
