@@ -1,6 +1,6 @@
 """Groups of errors: what falls together, since when, where, and whether a deployment brought it."""
 
-from dashcam.event import Event
+from dashcam.event import NS_PER_S, Event
 from dashcam.find.query import MatchAll
 from dashcam.show.errors import (
     ERROR_LINES,
@@ -116,16 +116,16 @@ def test_json_has_the_names_of_events():
 
 
 def test_a_group_is_drawn_in_three_lines():
-    """The error, its place, its story."""
+    """The error, its place, its ages and its story."""
     (group,) = find_errors(Shelf(orders(2)), MatchAll(), SINCE_NS, UNTIL_NS)
     group.is_new = True
 
-    drawn = list(draw_errors([group], {group.fingerprint: "first 2h ago"}))
+    drawn = list(draw_errors([group], group.last_ns + 90 * NS_PER_S))
 
     trend = f"{'█':>13}".ljust(24)
     error = 'psycopg2.errors.CheckViolation: order 1: "x1" is refused'
     assert drawn == [
         f"     2  {trend}  steady   {error}  new since the last deployment",
         "        parts parts/store.py insert:34, POST /parts",
-        f"        first 2h ago, newest story {events.REQUEST_ID}",
+        f"        first 2m 30s ago, last 1m 30s ago, newest story {events.REQUEST_ID}",
     ]

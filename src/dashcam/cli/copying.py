@@ -66,7 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
             target = stack.enter_context(closing(open_store(arguments.to)))
             events = missing(events, target.find(query))
         count = _copy(events, bookmark, query, arguments, settings)
-    _report(count, arguments)
+    if arguments.json:
+        print(orjson.dumps(count._asdict()).decode())
+    else:
+        _report(count, arguments)
     return NOT_FOUND if count.dead or count.is_stopped else OK
 
 
@@ -170,9 +173,6 @@ def _with_progress(events: Iterable["Event"], query: "Query", *, is_shown: bool)
 
 
 def _report(count: Count, arguments: argparse.Namespace) -> None:
-    if arguments.json:
-        print(orjson.dumps(count._asdict()).decode())
-        return
     # Standard output may be where the events went.
     print(f"dashcam: copied {count.copied:,} events from {arguments.source} to {arguments.to}", file=sys.stderr)
     if count.dead:

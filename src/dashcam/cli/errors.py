@@ -23,8 +23,7 @@ from dashcam.cli.output import print_lines, terminal_style
 from dashcam.cli.period import add_period, read_period, since_phrase
 from dashcam.cli.query import add_query, parse_words
 from dashcam.destinations.registry import load_settings, open_store
-from dashcam.show.accessors import format_duration
-from dashcam.show.errors import ErrorGroup, as_json, draw_errors, find_errors
+from dashcam.show.errors import as_json, draw_errors, find_errors
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,15 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
         for group in groups:
             print(orjson.dumps(as_json(group)).decode())
     else:
-        ages = {group.fingerprint: _ages(group) for group in groups}
-        print_lines(draw_errors(groups, ages, ascii_only=terminal_style().ascii_only))
+        print_lines(draw_errors(groups, time.time_ns(), ascii_only=terminal_style().ascii_only))
     if not groups:
         print(
             f"dashcam: no error {since_phrase(arguments.since)}{' matches' if arguments.query else ''}", file=sys.stderr
         )
     return OK if groups else NOT_FOUND
-
-
-def _ages(group: ErrorGroup) -> str:
-    first, last = (format_duration(max(0, time.time_ns() - moment)) for moment in (group.first_ns, group.last_ns))
-    return f"first {first} ago, last {last} ago"

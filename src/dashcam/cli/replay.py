@@ -45,7 +45,14 @@ def run(arguments: argparse.Namespace) -> int:
     stopping = threading.Event()
     with set_by_signals(stopping):
         counts = {name: _replay(name, settings, stopping) for name in names}
-    _print_counts(counts, is_json=arguments.json)
+    if arguments.json:
+        pairs = {name: {"replayed": replayed, "left": left} for name, (replayed, left) in counts.items()}
+        print(orjson.dumps(pairs).decode())
+    else:
+        for name, (replayed, left) in counts.items():
+            print(f"{name}: {replayed:,} replayed, {left:,} left")
+        if not counts:
+            print("dashcam: there are no dead letters", file=sys.stderr)
     return NOT_FOUND if any(left for _, left in counts.values()) else OK
 
 
@@ -58,17 +65,3 @@ def _replay(name: str, settings: Settings, stopping: threading.Event) -> tuple[i
         for batch in batches([letter.event for letter in replay.waiting.values()], backend.limits):
             dead += delivery.deliver(batch, replay.settle).dead
         return replay.delivered, dead + len(replay.waiting)
-
-
-def _print_counts(counts: dict[str, tuple[int, int]], *, is_json: bool) -> None:
-    if is_json:
-        print(
-            orjson.dumps(
-                {name: dict(zip(("replayed", "left"), each, strict=True)) for name, each in counts.items()}
-            ).decode()
-        )
-        return
-    for name, (replayed, left) in counts.items():
-        print(f"{name}: {replayed:,} replayed, {left:,} left")
-    if not counts:
-        print("dashcam: there are no dead letters", file=sys.stderr)

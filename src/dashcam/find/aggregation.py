@@ -150,7 +150,8 @@ def group_events(events: Iterable[Event], groupings: Sequence[Grouping]) -> list
     found: list[Groups] = [{} for _ in groupings]
     for event in events:
         for groups, grouping in zip(found, groupings, strict=True):
-            duration_ns = _duration_ns(event) if grouping.is_timed else None
+            numbers = (number_of(value) for value in values_of(event, DURATION)) if grouping.is_timed else ()
+            duration_ns = next((int(number) for number in numbers if number is not None), None)
             for key in keys_of(event, grouping):
                 group = groups.setdefault(key, Group())
                 group.count += 1
@@ -164,8 +165,3 @@ def keys_of(event: Event, grouping: Grouping) -> list[Key]:
     start_ns = event.time_ns // grouping.step_ns * grouping.step_ns if grouping.step_ns else 0
     values = (dict.fromkeys(map(text_of, values_of(event, name))) or ("",) for name in grouping.fields)
     return [Key(one, start_ns) for one in product(*values)]
-
-
-def _duration_ns(event: Event) -> int | None:
-    numbers = (number_of(value) for value in values_of(event, DURATION))
-    return next((int(number) for number in numbers if number is not None), None)

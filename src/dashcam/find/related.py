@@ -1,7 +1,7 @@
 """All events of one request, from any id of it."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from dashcam.event import Event
 from dashcam.find.fields import field_of, normalize
@@ -38,7 +38,9 @@ def find_related_events(store: Store, any_id: str) -> list[Event]:
     found = {event.id: event for event in fresh}
     known = dict.fromkeys(first if len(fresh) < limit else ())
     for _ in range(MAX_ROUNDS):
-        terms = [term for term in _join_terms(fresh) if term not in known]
+        pairs = [(name, event.get(name)) for event in fresh for name in JOIN_FIELDS]
+        terms = list(dict.fromkeys(Term(name, str(value)) for name, value in pairs if value is not None))
+        terms = [term for term in terms if term not in known]
         queries = [_exclude_known(known, terms[at : at + _MAX_TERMS]) for at in range(0, len(terms), _MAX_TERMS)]
         fresh = [event for query in queries for event in store.find(Query(query))]
         found |= {event.id: event for event in fresh}
@@ -55,13 +57,6 @@ def find_stories(store: Store, prefix: str) -> list[str]:
     hits = store.find(Query(wanted, limit=MAX_HITS))
     ids = (next(filter(None, map(event.get, ("http.request.id", "trace.id", "event.id"))), "") for event in hits)
     return list(dict.fromkeys(map(str, ids)))
-
-
-def _join_terms(events: Iterable[Event]) -> Iterator[Term]:
-    """The ties of events, each once, those of one event beside each other."""
-    yield from dict.fromkeys(
-        Term(name, str(value)) for event in events for name in JOIN_FIELDS if (value := event.get(name)) is not None
-    )
 
 
 def _exclude_known(known: Iterable[Term], terms: Sequence[Term]) -> Expression:

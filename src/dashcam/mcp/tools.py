@@ -17,7 +17,7 @@ from dashcam.mcp.text import MAX_DETAIL_TOKENS, MAX_LINE, MAX_TOKENS, clean, cut
 from dashcam.show import accessors
 from dashcam.show.accessors import format_duration
 from dashcam.show.comparison import compare, find_partner
-from dashcam.show.errors import ErrorGroup, draw_errors, find_errors
+from dashcam.show.errors import draw_errors, find_errors
 from dashcam.show.findings import rank_causes
 from dashcam.show.fingerprint import place_of
 from dashcam.show.node import Node
@@ -126,8 +126,7 @@ class Tools:
         with closing(self._source.open_store()) as store:
             groups = find_errors(store, self._source.parse(query), since_ns, until_ns)
         shown = groups[max(0, skip) :]
-        ages = {group.fingerprint: _ages(group, until_ns) for group in shown}
-        lines = _lines(draw_errors(shown, ages, ascii_only=True))
+        lines = _lines(draw_errors(shown, until_ns, ascii_only=True))
         lines = lines[: len(lines) // 3 * 3]
         left = len(shown) - len(lines) // 3
         more = f"{left} more groups: errors(skip={max(0, skip) + len(lines) // 3}). " if left else ""
@@ -204,11 +203,6 @@ def _examples(store: Store, wanted: Expression, found: Overview) -> Iterator[str
             yield f"{row.name} {story_id(event)}"
 
 
-def _ages(group: ErrorGroup, now_ns: int) -> str:
-    first, last = (format_duration(max(0, now_ns - moment_ns)) for moment_ns in (group.first_ns, group.last_ns))
-    return f"first {first} ago, last {last} ago"
-
-
 def _head(story: Story) -> str:
     ids = cut(", ".join(story.request_ids[:2] or story.trace_ids[:2]), 120)
     return (
@@ -222,14 +216,10 @@ def _causes(story: Story) -> Iterator[str]:
     if ranked:
         yield "Likely causes, the likeliest first:"
     for word, node in ranked:
-        yield f"{word} {_row(node, story)}{_place(node)}"
-
-
-def _place(node: Node) -> str:
-    if node.event is None or not accessors.error(node.event):
-        return ""
-    place, line = place_of(node.event)
-    return f"  at {place}{f':{line}' if line else ''}" if place else ""
+        has_error = node.event is not None and accessors.error(node.event)
+        place, line = place_of(node.event) if node.event and has_error else ("", "")
+        at = f"  at {place}{f':{line}' if line else ''}" if place else ""
+        yield f"{word} {_row(node, story)}{at}"
 
 
 def _row(node: Node, story: Story) -> str:

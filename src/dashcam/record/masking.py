@@ -60,13 +60,10 @@ def configure(mask: OwnSecrets, allow: OwnSecrets, key: str = "") -> None:
     global _mask, _allow, _key, _search, has_word
     _mask, _allow, _key = mask, allow, key.encode()
     _search = compile_words([*WORDS, *((name, WEAK_NAME) for name in sorted(mask.names))])
-    has_word = _always if mask.patterns or mask.has_personal_data else _search.in_json
+    is_everywhere = mask.patterns or mask.has_personal_data  # a pattern of one's own may match anywhere
+    has_word = (lambda _: True) if is_everywhere else _search.in_json
     _named.cache_clear()
     mask_name.cache_clear()
-
-
-def _always(_: bytes) -> bool:
-    return True  # a pattern of one's own may match anywhere
 
 
 def replacement_of(value: object) -> str:

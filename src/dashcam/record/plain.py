@@ -30,10 +30,6 @@ def _as_text(value: object) -> orjson.Fragment:
     return orjson.Fragment(MENDED + orjson.dumps(text))
 
 
-def _decoded(value: Any) -> orjson.Fragment:
-    return _as_text(value[: MAX_LABEL_BYTES + 1].decode("utf-8", "replace"))
-
-
 def _left_to_sanitizer(_: object) -> object:
     raise TypeError("the sanitizer decides")
 
@@ -52,7 +48,7 @@ _CONVERTERS: Final[tuple[tuple[tuple[type, ...], Callable[[Any], object]], ...]]
 def _converter_of(kind: type) -> Callable[[Any], object]:
     """Return what makes JSON of the values of a class: to ask which it is takes longer than to convert one."""
     if kind in {bytes, bytearray}:
-        return _decoded
+        return lambda value: _as_text(value[: MAX_LABEL_BYTES + 1].decode("utf-8", "replace"))
     return next(converter for kinds, converter in _CONVERTERS if issubclass(kind, kinds))
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from dashcam.find.newest import find_newest
 from dashcam.find.query import And, Exists, Expression, Not, Or, Query, Store, Term
 from dashcam.find.requests import FINISHED
 from dashcam.show import accessors
+from dashcam.show.accessors import format_duration
 from dashcam.show.fingerprint import message_of, pattern_of, place_of, type_of
 from dashcam.show.web.recent import story_id
 
@@ -187,8 +188,8 @@ def sparkline(counts: Sequence[int], *, ascii_only: bool = False) -> str:
     return "".join(signs[-(-count * (len(signs) - 1) // most)] for count in counts)
 
 
-def draw_errors(groups: Sequence[ErrorGroup], ages: Mapping[str, str], *, ascii_only: bool = False) -> Iterator[str]:
-    """Yield three lines for each group: the error, its place and routes, and its story; `ages` by fingerprint."""
+def draw_errors(groups: Sequence[ErrorGroup], now_ns: int, *, ascii_only: bool = False) -> Iterator[str]:
+    """Yield three lines for each group: the error, its place and routes, and its ages and newest story."""
     for group in groups:
         mark = "  new since the last deployment" if group.is_new else ""
         trend = sparkline(group.trend, ascii_only=ascii_only)
@@ -196,4 +197,5 @@ def draw_errors(groups: Sequence[ErrorGroup], ages: Mapping[str, str], *, ascii_
         line = f":{group.line}" if group.line else ""
         places = [f"{group.service} {group.place}{line}", *group.routes[:3]]
         yield f"{'':8}{', '.join(filter(None, places))}"
-        yield f"{'':8}{ages[group.fingerprint]}, newest story {group.story}"
+        first, last = (format_duration(max(0, now_ns - moment_ns)) for moment_ns in (group.first_ns, group.last_ns))
+        yield f"{'':8}first {first} ago, last {last} ago, newest story {group.story}"

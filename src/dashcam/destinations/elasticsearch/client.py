@@ -184,8 +184,11 @@ class Client:
     def explain(self, answer: Response, right: str = "") -> str:
         """Explain an answer that is not a success, and what to do; `right` names the privilege it needs."""
         seen = f"{self.address} answered {answer.status}"
+        if answer.status == 401 and not (self._has_key or self._has_user):
+            how = "set ELASTICSEARCH_API_KEY, or put user:password@ into ELASTICSEARCH_URL"
+            return f"{seen}: it wants to know who asks; {how}."
         if answer.status == 401:
-            return f"{seen}: {self._credentials()}."
+            return f"{seen}: {self._who()} is wrong, has expired, or was withdrawn."
         if answer.status == 403 and "cluster_block" in answer.reason:
             return f"{seen}, it is blocked: {answer.reason}. Lift the block; disk space is the usual cause."
         if answer.status == 403:
@@ -206,11 +209,6 @@ class Client:
         if self._has_key:
             return "the key in ELASTICSEARCH_API_KEY"
         return "the user in ELASTICSEARCH_URL" if self._has_user else "someone without a key"
-
-    def _credentials(self) -> str:
-        if self._has_key or self._has_user:
-            return f"{self._who()} is wrong, has expired, or was withdrawn"
-        return "it wants to know who asks; set ELASTICSEARCH_API_KEY, or put user:password@ into ELASTICSEARCH_URL"
 
     def _explain_fault(self, fault: BaseException) -> str:
         if isinstance(fault, requests.exceptions.SSLError):

@@ -7,7 +7,7 @@ it took. A key, in `request_keys`, is what its `COLUMNS` hold. A block whose `re
 import sqlite3
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 

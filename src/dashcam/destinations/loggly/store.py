@@ -179,7 +179,9 @@ class LogglyStore:
         page = self._get(f"{self._address}/apiv2/events/iterate", parameters | {"order": "desc", "size": _PAGE_EVENTS})
         while True:
             events = page.get("events")
-            if not isinstance(events, list) or not all(map(_is_hit, events)):
+            if not isinstance(events, list) or not all(
+                isinstance(hit, dict) and isinstance(hit.get("timestamp"), int) for hit in events
+            ):
                 raise StoreUnreachable(f"Loggly at {self._host} answered without events.")
             if events:
                 yield events
@@ -294,10 +296,6 @@ class _Hits:
 
     def close(self) -> None:
         self._db.close()
-
-
-def _is_hit(hit: Any) -> bool:
-    return isinstance(hit, dict) and isinstance(hit.get("timestamp"), int)
 
 
 def _time_ms(hit: dict[str, Any]) -> int:
