@@ -11,12 +11,17 @@ NAMES = (
     "spool/_lines",
     "spool/_mapping",
 )
+HEADERS = {
+    "destinations/fluentd/_msgpack": ["src/dashcam/destinations/_json.h"],
+    "destinations/local/_terms": ["src/dashcam/destinations/_json.h"],
+    "record/_words": ["src/dashcam/record/_grams.h"],
+}
 setup(
     ext_modules=[
         Extension(
             f"dashcam.{name.replace('/', '.')}",
             [f"src/dashcam/{name}.c"],
-            depends=["src/dashcam/record/_grams.h"] if name == "record/_words" else [],
+            depends=HEADERS.get(name, []),
             optional=True,
         )
         for name in NAMES

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from dashcam.destinations.fluentd.message import _begin_entry, pack_event, pack_lines
 from dashcam.testing.sample import lines
 
+from ..odd_json import almost_json, cut_or_changed
+
 BEGIN = b"\x92\xd7\x00\x6a\x00\x00\x00"
 TIMED = b'{"@timestamp":"2026-11-24T01:02:03.000456Z",'
 
@@ -133,50 +135,14 @@ def test_any_event(compiled, fields):
     assert compiled(line) in (None, by_libraries(line))
 
 
-FRAGMENTS = [
-    b'{"a":',
-    b'{"a":1,"a":2}',
-    b'"b":',
-    b"}",
-    b"]",
-    b"[",
-    b"1",
-    b"-0",
-    b"1e5",
-    b"1e999",
-    b"1.",
-    b"01",
-    b"true",
-]
-FRAGMENTS += [
-    b"nul",
-    b"null",
-    b",",
-    b" ",
-    b"\n",
-    b'"\\u0041"',
-    b'"\\q"',
-    b'"\xff"',
-    b'"\xc3\xa9"',
-    b'"',
-    b"\\",
-    b"\0",
-    b"{",
-]
-
-
-@given(st.lists(st.sampled_from(FRAGMENTS), max_size=12).map(b"".join) | st.binary())
+@given(almost_json(b'{"a":', b'{"a":1,"a":2}', b'"b":'))
 def test_what_is_not_json_is_left(compiled, line):
     """Nothing is packed that the libraries do not read."""
     assert compiled(line) in (None, by_libraries(line))
 
 
-@given(st.dictionaries(NAMES, VALUES), st.data())
-def test_a_line_that_is_cut_or_changed(compiled, fields, data):
+@given(cut_or_changed(st.dictionaries(NAMES, VALUES)))
+def test_a_line_that_is_cut_or_changed(compiled, parts):
     """At any byte."""
-    line = bytearray(orjson.dumps(fields))
-    at = data.draw(st.integers(0, len(line) - 1))
-    line[at] = data.draw(st.integers(0, 255))
-
-    for part in (bytes(line), bytes(line[:at])):
+    for part in parts:
         assert compiled(part) in (None, by_libraries(part))

@@ -4,20 +4,14 @@
    What is not read here, as an escape \u0041, a name that comes twice or anything that is not JSON, is left to them:
    `pack_entries` gives None. tests/destinations/fluentd/test_msgpack.py compares the two, byte by byte. */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "../_json.h"
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
 
 enum { MAX_DEPTH = 30, MAX_NAMES = 64, MAX_DIGITS = 19, MAX_NUMBER = 64, MAX_HEAD = 5 };
 enum { SECOND_AT = 15, SECOND_BYTES = 19, FRACTION_AT = 35, MAX_ENTRY = 32 };
-enum { FAILED = -1, UNREAD = 0, READ = 1 }; /* an exception is set; the line is left; all is well */
-
-typedef unsigned char byte;
 
 typedef struct {
-    const byte *at, *end;
+    Reader in;
     byte *out;
     size_t length, size;
 } Packer;
@@ -26,8 +20,6 @@ typedef struct {
 typedef struct {
     size_t begin, length;
 } Name;
-
-static byte is_special[256]; /* in a string: what ends it, escapes, control characters, and what is not ASCII */
 
 static int
 reserve(Packer *packer, size_t more)
@@ -94,93 +86,31 @@ put_whole(Packer *packer, uint64_t number, int is_negative)
     packer->length += length;
 }
 
-static void
-skip_blanks(Packer *packer)
-{
-    while (packer->at < packer->end && (*packer->at == ' ' || (*packer->at >= '\t' && *packer->at <= '\r'
-           && *packer->at != '\v' && *packer->at != '\f')))
-        packer->at++;
-}
-
-static int
-is_utf8(const byte *begin, const byte *end)
-{
-    PyObject *text = PyUnicode_DecodeUTF8((const char *)begin, end - begin, "strict");
-    if (text == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
-            return FAILED;
-        PyErr_Clear();
-        return UNREAD;
-    }
-    Py_DECREF(text);
-    return READ;
-}
-
-static size_t
-unescape(byte *out, const byte *at, const byte *end)
-{
-    static const char escapes[] = "bfnrt", meanings[] = "\b\f\n\r\t";
-    byte *begin = out;
-    for (; at < end; at++) {
-        byte c = *at;
-        if (c == '\\') {
-            const char *escape = strchr(escapes, *++at);
-            c = escape ? (byte)meanings[escape - escapes] : *at;
-        }
-        *out++ = c;
-    }
-    return (size_t)(out - begin);
-}
-
 /* Packs a string whose first quote is next; `name`, if given, is where it is packed. */
 static int
 pack_text(Packer *packer, Name *name)
 {
-    const byte *begin = packer->at + 1, *at = begin, *end = packer->end;
-    int has_escapes = 0, has_high = 0, result;
-    for (;; at++) {
-        while (at < end && !is_special[*at])
-            at++;
-        if (at >= end || *at < 0x20)
-            return UNREAD;
-        if (*at == '"')
-            break;
-        if (*at == '\\') {
-            has_escapes = 1;
-            if (++at >= end || *at == 0 || strchr("\"\\/bfnrt", *at) == NULL)
-                return UNREAD;
-        } else {
-            has_high = 1;
-        }
-    }
-    packer->at = at + 1;
-    if (has_high && (result = is_utf8(begin, at)) != READ)
+    String string;
+    int result = read_string(&packer->in, &string);
+    if (result != READ)
         return result;
-    size_t length = (size_t)(at - begin);
+    size_t length = (size_t)(string.end - string.begin);
     if (reserve(packer, length + MAX_HEAD) < 0)
         return FAILED;
-    if (has_escapes) {
+    if (string.has_escapes) {
         byte *out = packer->out + packer->length;
-        length = unescape(out + MAX_HEAD, begin, at);
+        length = unescape(out + MAX_HEAD, &string);
         size_t head = put_text_head(out, length);
         memmove(out + head, out + MAX_HEAD, length);
         packer->length += head;
     } else {
         packer->length += put_text_head(packer->out + packer->length, length);
-        memcpy(packer->out + packer->length, begin, length);
+        memcpy(packer->out + packer->length, string.begin, length);
     }
     if (name != NULL)
         *name = (Name){packer->length, length};
     packer->length += length;
     return READ;
-}
-
-static const byte *
-skip_digits(const byte *at, const byte *end)
-{
-    while (at < end && *at >= '0' && *at <= '9')
-        at++;
-    return at;
 }
 
 static int
@@ -205,41 +135,22 @@ pack_fraction(Packer *packer, const byte *begin, size_t length)
 static int
 pack_number(Packer *packer)
 {
-    const byte *begin = packer->at, *end = packer->end, *digits = begin + (*begin == '-');
-    const byte *at = skip_digits(digits, end), *whole = at;
-    if (at == digits || (*digits == '0' && (at > digits + 1 || digits > begin)))
+    Number number;
+    if (read_number(&packer->in, &number) != READ || (*number.digits == '0' && number.digits > number.begin))
         return UNREAD;
-    if (at < end && *at == '.') {
-        const byte *first = ++at;
-        if ((at = skip_digits(at, end)) == first)
-            return UNREAD;
-    }
-    if (at < end && (*at == 'e' || *at == 'E')) {
-        at++;
-        at += at < end && (*at == '+' || *at == '-');
-        const byte *first = at;
-        if ((at = skip_digits(at, end)) == first)
-            return UNREAD;
-    }
-    packer->at = at;
-    if (at != whole)
-        return pack_fraction(packer, begin, (size_t)(at - begin));
-    if (whole - digits >= MAX_DIGITS)
+    if (number.end != number.whole)
+        return pack_fraction(packer, number.begin, (size_t)(number.end - number.begin));
+    if (number.whole - number.digits >= MAX_DIGITS)
         return UNREAD;
-    uint64_t number = 0;
-    for (; digits < whole; digits++)
-        number = 10 * number + (uint64_t)(*digits - '0');
-    put_whole(packer, number, *begin == '-');
+    put_whole(packer, whole_of(&number), *number.begin == '-');
     return READ;
 }
 
 static int
 pack_word(Packer *packer, const char *word, byte packed)
 {
-    size_t length = strlen(word);
-    if ((size_t)(packer->end - packer->at) < length || memcmp(packer->at, word, length) != 0)
+    if (read_word(&packer->in, word) != READ)
         return UNREAD;
-    packer->at += length;
     packer->out[packer->length++] = packed;
     return READ;
 }
@@ -261,15 +172,15 @@ is_new(const Packer *packer, const Name *names, size_t count)
 static int
 pack_name(Packer *packer, Name *names, size_t count)
 {
-    if (packer->at == packer->end || *packer->at != '"' || count > MAX_NAMES)
+    if (packer->in.at == packer->in.end || *packer->in.at != '"' || count > MAX_NAMES)
         return UNREAD;
     int result = pack_text(packer, &names[count - 1]);
     if (result != READ)
         return result;
-    skip_blanks(packer);
-    if (!is_new(packer, names, count) || packer->at == packer->end || *packer->at++ != ':')
+    skip_blanks(&packer->in);
+    if (!is_new(packer, names, count) || packer->in.at == packer->in.end || *packer->in.at++ != ':')
         return UNREAD;
-    skip_blanks(packer);
+    skip_blanks(&packer->in);
     return READ;
 }
 
@@ -277,24 +188,24 @@ pack_name(Packer *packer, Name *names, size_t count)
 static int
 pack_parts(Packer *packer, int depth)
 {
-    int is_object = *packer->at++ == '{', result;
+    int is_object = *packer->in.at++ == '{', result;
     byte close = is_object ? '}' : ']', next = ',', head[MAX_HEAD];
     size_t begin = packer->length++, count = 0;
     Name names[MAX_NAMES];
-    skip_blanks(packer);
-    if (packer->at < packer->end && *packer->at == close) {
-        packer->at++;
+    skip_blanks(&packer->in);
+    if (packer->in.at < packer->in.end && *packer->in.at == close) {
+        packer->in.at++;
         next = close;
     }
     while (next != close) {
         count++;
-        skip_blanks(packer);
+        skip_blanks(&packer->in);
         if (is_object && (result = pack_name(packer, names, count)) != READ)
             return result;
         if ((result = pack_value(packer, depth + 1)) != READ)
             return result;
-        skip_blanks(packer);
-        if (packer->at == packer->end || ((next = *packer->at++) != close && next != ','))
+        skip_blanks(&packer->in);
+        if (packer->in.at == packer->in.end || ((next = *packer->in.at++) != close && next != ','))
             return UNREAD;
     }
     size_t length = put_parts_head(head, is_object, count);
@@ -310,11 +221,11 @@ pack_parts(Packer *packer, int depth)
 static int
 pack_value(Packer *packer, int depth)
 {
-    if (packer->at == packer->end || depth > MAX_DEPTH)
+    if (packer->in.at == packer->in.end || depth > MAX_DEPTH)
         return UNREAD;
     if (reserve(packer, 2 * MAX_HEAD) < 0)
         return FAILED;
-    switch (*packer->at) {
+    switch (*packer->in.at) {
     case '{':
     case '[':
         return pack_parts(packer, depth);
@@ -335,10 +246,10 @@ static PyObject *
 pack_object(Packer *packer)
 {
     PyObject *packed = NULL;
-    int result = packer->at < packer->end && *packer->at == '{' ? pack_value(packer, 0) : UNREAD;
-    if (result == READ && packer->at == packer->end)
+    int result = packer->in.at < packer->in.end && *packer->in.at == '{' ? pack_value(packer, 0) : UNREAD;
+    if (result == READ && packer->in.at == packer->in.end)
         packed = PyBytes_FromStringAndSize((const char *)packer->out, (Py_ssize_t)packer->length);
-    if (result == FAILED || (result == READ && packer->at == packer->end))
+    if (result == FAILED || (result == READ && packer->in.at == packer->in.end))
         return packed;
     Py_RETURN_NONE;
 }
@@ -351,8 +262,8 @@ begin_line(Packer *packer, PyObject *line)
         PyErr_SetString(PyExc_TypeError, "a line is bytes");
         return FAILED;
     }
-    packer->at = (const byte *)PyBytes_AS_STRING(line);
-    packer->end = packer->at + PyBytes_GET_SIZE(line);
+    packer->in.at = (const byte *)PyBytes_AS_STRING(line);
+    packer->in.end = packer->in.at + PyBytes_GET_SIZE(line);
     packer->length = 0;
     return reserve(packer, (size_t)PyBytes_GET_SIZE(line) / 2 + 64);
 }
@@ -370,8 +281,8 @@ has_own_time(const byte *line, size_t length)
 static int
 put_entry(Packer *packer, PyObject *begin_entry, byte *second, PyObject **entry)
 {
-    const byte *line = packer->at;
-    if (!has_own_time(line, (size_t)(packer->end - line)))
+    const byte *line = packer->in.at;
+    if (!has_own_time(line, (size_t)(packer->in.end - line)))
         return UNREAD;
     if (*entry == NULL || memcmp(second, line + SECOND_AT, SECOND_BYTES) != 0) {
         memcpy(second, line + SECOND_AT, SECOND_BYTES);
@@ -434,7 +345,6 @@ static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_msgpack", NULL,
 PyMODINIT_FUNC
 PyInit__msgpack(void)
 {
-    for (int i = 0; i < 256; i++)
-        is_special[i] = i < 0x20 || i >= 0x80 || i == '"' || i == '\\';
+    make_json_table();
     return PyModule_Create(&definition);
 }

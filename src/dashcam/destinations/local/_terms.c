@@ -5,17 +5,11 @@
    \u0041 or anything that is not JSON, is left to it line by line. tests/destinations/local/test_terms.py compares the
    two; names and rules are the same in both. */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
-#include <string.h>
+#include "../_json.h"
 
 enum { INDEXED = 1, MEASURED = 2, SHOWN = 4, ID = 8, LABEL = 16, COLUMN = 32, ALONE = 64, PLACE = 128 };
 enum { MAX_DEPTH = 60, MAX_PATH = 1000, MAX_WORD = 64, MAX_WORD_BYTES = 4 * MAX_WORD, MAX_SIZE = 64, MAX_ID = 28 };
 enum { MAX_KEY = 500, MAX_EXPONENT = 2, MAX_NUMBER = 200 }; /* digits: Python says what is too great to be a number */
-enum { FAILED = -1, UNREAD = 0, READ = 1 }; /* an exception is set; the line is left to Python; all is well */
-
-typedef unsigned char byte;
 
 typedef struct {
     const char *name;
@@ -52,7 +46,7 @@ typedef struct {
 } Buffer;
 
 typedef struct {
-    const byte *at, *end;
+    Reader in;
     byte path[MAX_PATH];
     Buffer text;    /* the terms so far */
     Buffer plain;   /* a string without its escapes */
@@ -63,23 +57,16 @@ typedef struct {
     PyObject *number;
 } Collector;
 
-typedef struct {
-    const byte *begin, *end;
-    int has_escapes, has_high;
-} String;
-
 static uint32_t crc_tables[4][256];
-static byte is_special[256]; /* in a string: what ends it, escapes, control characters, and what is not ASCII */
 
 static void
-make_tables(void)
+make_crc_tables(void)
 {
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t crc = i;
         for (int bit = 0; bit < 8; bit++)
             crc = crc & 1 ? 0xEDB88320u ^ (crc >> 1) : crc >> 1;
         crc_tables[0][i] = crc;
-        is_special[i] = i < 0x20 || i >= 0x80 || i == '"' || i == '\\';
     }
     for (int table = 1; table < 4; table++)
         for (int i = 0; i < 256; i++) {
@@ -319,83 +306,23 @@ add_leaf(Collector *collector, size_t path, int uses, const byte *begin, const b
     return is_ascii ? add_ascii_words(collector, begin, end) : add_other_words(collector, begin, end);
 }
 
-static void
-skip_blanks(Collector *collector)
-{
-    while (collector->at < collector->end && strchr(" \t\n\r", *collector->at) != NULL && *collector->at != 0)
-        collector->at++;
-}
-
-/* Reads a string whose first quote is next. */
-static int
-read_string(Collector *collector, String *string)
-{
-    const byte *at = collector->at + 1, *end = collector->end;
-    string->begin = at;
-    string->has_escapes = string->has_high = 0;
-    for (;; at++) {
-        while (at < end && !is_special[*at])
-            at++;
-        if (at >= end || *at < 0x20)
-            return UNREAD;
-        if (*at == '"')
-            break;
-        if (*at == '\\') {
-            string->has_escapes = 1;
-            if (++at >= end || *at == 0 || strchr("\"\\/bfnrt", *at) == NULL)
-                return UNREAD;
-        } else {
-            string->has_high = 1;
-        }
-    }
-    string->end = at;
-    collector->at = at + 1;
-    if (string->has_high) {
-        PyObject *text = PyUnicode_DecodeUTF8((const char *)string->begin, string->end - string->begin, "strict");
-        if (text == NULL) {
-            if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
-                return FAILED;
-            PyErr_Clear();
-            return UNREAD;
-        }
-        Py_DECREF(text);
-    }
-    return READ;
-}
-
-/* Takes the escapes out of a string. */
-static int
-unescape(Collector *collector, String *string)
-{
-    static const char escapes[] = "bfnrt", meanings[] = "\b\f\n\r\t";
-    Buffer *plain = &collector->plain;
-    plain->length = 0;
-    if (reserve(plain, (size_t)(string->end - string->begin) + 1) < 0)
-        return FAILED;
-    for (const byte *at = string->begin; at < string->end; at++) {
-        byte c = *at;
-        if (c == '\\') {
-            const char *escape = strchr(escapes, *++at);
-            c = escape ? (byte)meanings[escape - escapes] : *at;
-        }
-        plain->data[plain->length++] = (char)c;
-    }
-    string->begin = (const byte *)plain->data;
-    string->end = string->begin + plain->length;
-    return READ;
-}
-
 static int
 read_text(Collector *collector, size_t path, int uses)
 {
     String string;
-    int result = read_string(collector, &string);
+    int result = read_string(&collector->in, &string);
     if (result != READ || !uses)
         return result;
     if (uses & ID && string.has_high)
         return UNREAD;
-    if (string.has_escapes && unescape(collector, &string) < 0)
-        return FAILED;
+    if (string.has_escapes) {
+        Buffer *plain = &collector->plain;
+        plain->length = 0;
+        if (reserve(plain, (size_t)(string.end - string.begin) + 1) < 0)
+            return FAILED;
+        string.end = (const byte *)plain->data + unescape((byte *)plain->data, &string);
+        string.begin = (const byte *)plain->data;
+    }
     return add_leaf(collector, path, uses, string.begin, string.end, !string.has_high, NULL);
 }
 
@@ -415,60 +342,31 @@ add_other_number(Collector *collector, size_t path, int uses, const byte *begin,
     return result;
 }
 
-static const byte *
-skip_digits(const byte *at, const byte *end)
-{
-    while (at < end && *at >= '0' && *at <= '9')
-        at++;
-    return at;
-}
-
 static int
-read_number(Collector *collector, size_t path, int uses)
+read_size(Collector *collector, size_t path, int uses)
 {
-    const byte *begin = collector->at, *end = collector->end, *at = begin + (*begin == '-'), *digits = at;
-    at = skip_digits(at, end);
-    const byte *whole = at;
-    if (at == digits || (*digits == '0' && at > digits + 1))
+    Number number;
+    if (read_number(&collector->in, &number) != READ || number.exponent_digits > MAX_EXPONENT
+        || number.end - number.begin > MAX_NUMBER)
         return UNREAD;
-    if (at < end && *at == '.') {
-        const byte *first = ++at;
-        if ((at = skip_digits(at, end)) == first)
-            return UNREAD;
-    }
-    if (at < end && (*at == 'e' || *at == 'E')) {
-        at++;
-        at += at < end && (*at == '+' || *at == '-');
-        const byte *first = at;
-        if ((at = skip_digits(at, end)) == first || (first[-1] != '-' && at - first > MAX_EXPONENT))
-            return UNREAD;
-    }
-    if (at - begin > MAX_NUMBER)
-        return UNREAD;
-    collector->at = at;
     if (!uses)
         return READ;
-    if (at != whole || whole - digits > 18 || (*digits == '0' && digits > begin))
-        return add_other_number(collector, path, uses, begin, at);
-    uint64_t number = 0;
-    for (; digits < whole; digits++)
-        number = 10 * number + (uint64_t)(*digits - '0');
+    if (number.end != number.whole || number.whole - number.digits > 18
+        || (*number.digits == '0' && number.digits > number.begin))
+        return add_other_number(collector, path, uses, number.begin, number.end);
     int size = 0;
-    for (; number; number >>= 1)
+    for (uint64_t whole = whole_of(&number); whole; whole >>= 1)
         size++;
-    size = *begin == '-' ? -size : size;
-    return add_leaf(collector, path, uses, begin, at, 1, &size);
+    size = *number.begin == '-' ? -size : size;
+    return add_leaf(collector, path, uses, number.begin, number.end, 1, &size);
 }
 
 static int
 read_name(Collector *collector, size_t path, int uses, const char *name, int is_value)
 {
-    size_t length = strlen(name);
-    const byte *begin = collector->at;
-    if ((size_t)(collector->end - begin) < length || memcmp(begin, name, length) != 0)
-        return UNREAD;
-    collector->at += length;
-    return uses && is_value ? add_leaf(collector, path, uses, begin, begin + length, 1, NULL) : READ;
+    const byte *begin = collector->in.at;
+    int result = read_word(&collector->in, name);
+    return result == READ && uses && is_value ? add_leaf(collector, path, uses, begin, collector->in.at, 1, NULL) : result;
 }
 
 static int read_value(Collector *collector, size_t path, int uses, int depth);
@@ -477,23 +375,23 @@ static int read_value(Collector *collector, size_t path, int uses, int depth);
 static int
 read_parts(Collector *collector, size_t path, int uses, int depth)
 {
-    int is_object = *collector->at++ == '{';
+    int is_object = *collector->in.at++ == '{';
     byte close = is_object ? '}' : ']';
     if (is_object && depth > 0)
         collector->path[path++] = '.';
-    skip_blanks(collector);
-    if (collector->at < collector->end && *collector->at == close) {
-        collector->at++;
+    skip_blanks(&collector->in);
+    if (collector->in.at < collector->in.end && *collector->in.at == close) {
+        collector->in.at++;
         return READ;
     }
     for (;;) {
         size_t inner = path;
-        skip_blanks(collector);
+        skip_blanks(&collector->in);
         if (is_object) {
             String key;
-            if (collector->at == collector->end || *collector->at != '"')
+            if (collector->in.at == collector->in.end || *collector->in.at != '"')
                 return UNREAD;
-            int result = read_string(collector, &key);
+            int result = read_string(&collector->in, &key);
             if (result != READ)
                 return result;
             size_t length = (size_t)(key.end - key.begin);
@@ -501,10 +399,10 @@ read_parts(Collector *collector, size_t path, int uses, int depth)
                 return UNREAD;
             memcpy(collector->path + path, key.begin, length);
             inner = path + length;
-            skip_blanks(collector);
-            if (collector->at == collector->end || *collector->at++ != ':')
+            skip_blanks(&collector->in);
+            if (collector->in.at == collector->in.end || *collector->in.at++ != ':')
                 return UNREAD;
-            skip_blanks(collector);
+            skip_blanks(&collector->in);
             uses = uses_of(collector->path, inner);
             if (uses & (COLUMN | ALONE)) {
                 uint32_t place = (uint32_t)1 << uses / PLACE;
@@ -516,10 +414,10 @@ read_parts(Collector *collector, size_t path, int uses, int depth)
         int result = read_value(collector, inner, uses, depth + 1);
         if (result != READ)
             return result;
-        skip_blanks(collector);
-        if (collector->at == collector->end)
+        skip_blanks(&collector->in);
+        if (collector->in.at == collector->in.end)
             return UNREAD;
-        byte next = *collector->at++;
+        byte next = *collector->in.at++;
         if (next == close)
             return READ;
         if (next != ',')
@@ -530,7 +428,7 @@ read_parts(Collector *collector, size_t path, int uses, int depth)
 static int
 read_leaf(Collector *collector, size_t path, int uses)
 {
-    switch (*collector->at) {
+    switch (*collector->in.at) {
     case '"':
         return read_text(collector, path, uses);
     case 't':
@@ -540,14 +438,14 @@ read_leaf(Collector *collector, size_t path, int uses)
     case 'n':
         return read_name(collector, path, uses, "null", 0);
     }
-    return read_number(collector, path, uses);
+    return read_size(collector, path, uses);
 }
 
 static int
 add_to_key(Collector *collector, int uses, const byte *begin)
 {
     Buffer *key = &collector->key;
-    size_t length = (size_t)(collector->at - begin);
+    size_t length = (size_t)(collector->in.at - begin);
     if (reserve(key, length + 2) < 0)
         return FAILED;
     key->data[key->length++] = (char)('a' + uses / PLACE);
@@ -560,8 +458,8 @@ add_to_key(Collector *collector, int uses, const byte *begin)
 static int
 read_value(Collector *collector, size_t path, int uses, int depth)
 {
-    const byte *begin = collector->at;
-    if (begin == collector->end || depth > MAX_DEPTH)
+    const byte *begin = collector->in.at;
+    if (begin == collector->in.end || depth > MAX_DEPTH)
         return UNREAD;
     if (*begin == '{' || *begin == '[')
         return read_parts(collector, path, uses, depth);
@@ -572,18 +470,18 @@ read_value(Collector *collector, size_t path, int uses, int depth)
 static int
 read_line(Collector *collector, PyObject *line)
 {
-    collector->at = (const byte *)PyBytes_AS_STRING(line);
-    collector->end = collector->at + PyBytes_GET_SIZE(line);
+    collector->in.at = (const byte *)PyBytes_AS_STRING(line);
+    collector->in.end = collector->in.at + PyBytes_GET_SIZE(line);
     collector->key.length = 0;
     collector->alone = 0;
-    skip_blanks(collector);
-    if (collector->at == collector->end || *collector->at != '{')
+    skip_blanks(&collector->in);
+    if (collector->in.at == collector->in.end || *collector->in.at != '{')
         return UNREAD;
     int result = read_parts(collector, 0, 0, 0);
     if (result != READ)
         return result;
-    skip_blanks(collector);
-    return collector->at == collector->end ? READ : UNREAD;
+    skip_blanks(&collector->in);
+    return collector->in.at == collector->in.end ? READ : UNREAD;
 }
 
 static int
@@ -664,6 +562,7 @@ static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_terms", NULL, -
 PyMODINIT_FUNC
 PyInit__terms(void)
 {
-    make_tables();
+    make_json_table();
+    make_crc_tables();
     return PyModule_Create(&definition);
 }
