@@ -10,11 +10,9 @@ An event is lost if its log call returned, no store has it, and no drop was repo
 twice; invented if no log call began for it. Exit status 1 if there is one of these.
 """
 
-import argparse
 import contextlib
 import json
 import os
-import platform
 import random
 import subprocess
 import sys
@@ -28,6 +26,7 @@ from dashcam.destinations.registry import open_store
 from dashcam.find.query import Query, Term
 from dashcam.testing.fake_loggly import StandIn
 
+from ..long_runs import command_line, machine, write
 from .disk import SIZES_MB, mounted, why_not
 from .usage import Usage
 
@@ -159,13 +158,11 @@ def judge(run):
 
 def main():
     """Run once; gives the exit status."""
-    parser = argparse.ArgumentParser("python -m tests.chaos", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = command_line("chaos", __doc__)
     parser.add_argument("--duration", type=float, default=60, metavar="S", help="seconds of faults (60)")
     parser.add_argument("--soak", action="store_true", help="a fault a minute, and a look at what processes use")
     parser.add_argument("--disk", choices=["none", *SIZES_MB], default="none", help="the file system of DASHCAM_DIR")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="which faults, and when")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON")
     arguments = parser.parse_args()
     if reason := why_not(arguments.disk):
         print(f"{arguments.disk}: not run, {reason}")
@@ -188,12 +185,11 @@ def main():
                 usage.measure()
         run.settle()
         report = {"disk": arguments.disk, "seed": arguments.seed, "seconds": arguments.duration} | judge(run)
-        report |= {"faults": dict(run.faults), "machine": f"{platform.platform()}, {os.cpu_count()} CPUs"}
+        report |= {"faults": dict(run.faults), "machine": machine()}
     if arguments.soak:
         report["usage"] = usage.report(arguments.duration)
     _print(report)
-    if arguments.report:
-        arguments.report.write_text(json.dumps(report, indent=1) + "\n")
+    write(report, arguments.report)
     bad = [row for row in report["routes"].values() if row["lost"] or row["double"] or row["invented"]]
     grown = [row for row in report.get("usage", ()) if row["last"] > row["allowed"]]
     return 1 if bad or grown else 0

@@ -8,13 +8,10 @@ were finished. Lost is what was logged before such a round began and is not ther
 what nobody logged; and the account has to add up. Exit status 1 if there is one of these.
 """
 
-import argparse
 import contextlib
 import fcntl
-import json
 import logging
 import os
-import platform
 import random
 import shutil
 import signal
@@ -40,6 +37,7 @@ from dashcam.ship.stats import collect_stats
 
 from ..chaos.disk import SIZES_MB, why_not
 from ..kills.__main__ import forked
+from ..long_runs import command_line, machine, publish
 
 SHUT_DOWN = 0x8004587D  # FS_IOC_SHUTDOWN of ext4 and xfs
 WITHOUT_FLUSH = 2
@@ -207,12 +205,10 @@ def judge(witness):
 
 def main():
     """Cut so often, and judge; an exit status."""
-    parser = argparse.ArgumentParser("python -m tests.cuts", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = command_line("cuts", __doc__)
     parser.add_argument("--disk", choices=list(SIZES_MB), default="ext4", help="the kind of file system (ext4)")
     parser.add_argument("--cuts", type=int, default=10, metavar="N", help="how many (10)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="when they come")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the result as JSON")
     options = parser.parse_args()
     if reason := why_not(options.disk):
         print(f"{options.disk}: not run, {reason}")
@@ -229,13 +225,8 @@ def main():
         finally:
             disk.close()
     result = {"disk": options.disk, "cuts": options.cuts} | found | {"account wrong": len(wrong)}
-    result |= {"seconds": round(time.monotonic() - began_s)}
-    result |= {"machine": f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs"}
-    print(*wrong, sep="\n")
-    for name, value in result.items():
-        print(f"{name:24} {value}")
-    if options.report:
-        options.report.write_text(json.dumps(result | {"wrong": wrong}, indent=1) + "\n")
+    result |= {"seconds": round(time.monotonic() - began_s), "machine": machine(), "wrong": wrong}
+    publish(result, options.report)
     bad = ("lost", "lost in the local store", "double", "invented", "account wrong")
     return 1 if any(result[each] for each in bad) else 0
 

@@ -6,10 +6,6 @@ line that no damage touches, under the ID that it had, and nothing that was not 
 or in quarantine. Exit status 1 if that is not so.
 """
 
-import argparse
-import json
-import os
-import platform
 import random
 import sys
 import tempfile
@@ -25,6 +21,7 @@ from dashcam.ship.route import Route
 from dashcam.spool.reader import segment_files
 from dashcam.spool.segment import decode_header
 
+from ..long_runs import command_line, machine, publish
 from ..spool.spools import SMALL, close_writers, ids_in, log_line, span_line, start_line, write_to
 
 PAGE_BYTES = 4096
@@ -158,11 +155,9 @@ def _checkpoint(folder):
 
 def main():
     """Try so many; an exit status."""
-    parser = argparse.ArgumentParser("python -m tests.damage", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = command_line("damage", __doc__)
     parser.add_argument("--segments", type=int, default=512, metavar="N", help="at least so many (512)")
     parser.add_argument("--seed", type=int, default=0, help="which damage (0)")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the result as JSON")
     options = parser.parse_args()
     dice, counts, began_s = random.Random(options.seed), Counter(), time.process_time()
     wrong = Counter()
@@ -174,12 +169,7 @@ def main():
             if ids:
                 print(f"{what}: {ids[:5]}")
     result = dict(counts) | {"lost": 0, "changed": 0, "moved or invented": 0} | dict(wrong)
-    result |= {"seconds of CPU": round(time.process_time() - began_s)}
-    result |= {"machine": f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs"}
-    for name, value in result.items():
-        print(f"{name:22} {value}")
-    if options.report:
-        options.report.write_text(json.dumps(result, indent=1) + "\n")
+    publish(result | {"seconds of CPU": round(time.process_time() - began_s), "machine": machine()}, options.report)
     return 1 if wrong.total() else 0
 
 

@@ -7,12 +7,9 @@ shipped, and each event is counted: lost if its call returned and it is neither 
 double if it is there twice, invented if no call began for it. Exit status 1 if there is one of these.
 """
 
-import argparse
 import contextlib
-import json
 import logging
 import os
-import platform
 import random
 import signal
 import sys
@@ -28,6 +25,8 @@ from dashcam.record import recorder
 from dashcam.ship.shipper import ship
 from dashcam.ship.stats import collect_stats
 from dashcam.spool import file
+
+from ..long_runs import command_line, machine, publish
 
 SERVICES = 3
 MAX_PAUSE_S = 0.03  # between two kills
@@ -127,10 +126,8 @@ def judge(folder):
 
 def main():
     """Kill, and judge; an exit status."""
-    parser = argparse.ArgumentParser("python -m tests.kills", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = command_line("kills", __doc__)
     parser.add_argument("--kills", type=int, default=200, metavar="N", help="how many (200)")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the result as JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
         folder, began_s = Path(name), time.monotonic()
@@ -141,12 +138,7 @@ def main():
             run.kill_one()
         run.settle()
         result = {"kills": options.kills, "of": dict(run.killed)} | judge(folder)
-    result |= {"seconds": round(time.monotonic() - began_s)}
-    result |= {"machine": f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs"}
-    for name, value in result.items():
-        print(f"{name:26} {value:,}" if isinstance(value, int) else f"{name:26} {value}")
-    if options.report:
-        options.report.write_text(json.dumps(result, indent=1) + "\n")
+    publish(result | {"seconds": round(time.monotonic() - began_s), "machine": machine()}, options.report)
     return 1 if result["lost"] or result["double"] or result["invented"] else 0
 
 

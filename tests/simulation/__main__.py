@@ -3,10 +3,7 @@
 Prints what failed as it goes, and a table in the end. Exit status 1 if a seed failed; it is then kept in `seeds/`.
 """
 
-import argparse
-import json
 import os
-import platform
 import sys
 import time
 from collections import Counter
@@ -14,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..long_runs import command_line, machine, write
 from .points import POINTS
 from .world import World
 
@@ -77,8 +75,7 @@ def table(total):
 def report(total):
     """Return the summary as what JSON can hold."""
     fields = {name: value for name, value in vars(total).items() if name != "reached"}
-    machine = f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs"
-    return fields | {"reached": sorted(total.reached), "machine": machine}
+    return fields | {"reached": sorted(total.reached), "machine": machine()}
 
 
 def trace(seed):
@@ -93,12 +90,11 @@ def trace(seed):
 
 def main():
     """Run the seeds; an exit status."""
-    parser = argparse.ArgumentParser("python -m tests.simulation", description=__doc__)
+    parser = command_line("simulation", __doc__)
     parser.add_argument("--seeds", type=int, default=100, metavar="N", help="how many (100)")
     parser.add_argument("--from", type=int, default=0, metavar="N", dest="first", help="the first one (0)")
     parser.add_argument("--seconds", type=float, default=float("inf"), metavar="S", help="begin no run after so long")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (1)")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the summary as JSON, again and again")
     parser.add_argument("--trace", action="store_true", help="run the first seed alone, and print its steps")
     options = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is a part of a run
@@ -117,8 +113,7 @@ def main():
                 for seed, fault in result.failed.items():
                     (SEEDS / str(seed)).touch()
                     print(f"seed {seed}: {fault}", flush=True)
-            if options.report:
-                options.report.write_text(json.dumps(report(total), indent=1) + "\n")
+            write(report(total), options.report)
             if sys.stderr.isatty():
                 print(f"\r{total.seeds:,} seeds, {total.hours:,.0f} hours", end="", file=sys.stderr, flush=True)
     print(table(total))

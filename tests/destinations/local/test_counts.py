@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from contextlib import closing
 
 import orjson
 import pytest
@@ -84,6 +85,14 @@ def counted(store, query, grouping):
     return groups
 
 
+def change(store, statement):
+    """Change the file of a store behind its back."""
+    with store._reading() as db:
+        path = db.execute("PRAGMA database_list").fetchone()[2]
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(statement)
+
+
 def many(count=400, seed=3):
     chance = random.Random(seed)
     events = [served(number, START_NS + chance.randrange(600) * 10**9) for number in range(count)]
@@ -151,11 +160,7 @@ def test_too_many_routes_are_read(kept, monkeypatch):
 def test_what_is_forgotten_is_not_counted(kept):
     """The counts of a block go with it."""
     store = kept(many())
-    with store._reading() as db:
-        path = db.execute("PRAGMA database_list").fetchone()[2]
-    with sqlite3.connect(path) as db:
-        db.execute("DELETE FROM blocks")
-    db.close()
+    change(store, "DELETE FROM blocks")
 
     assert counted(store, Query(FINISHED), BY_ROUTE) == {}
 
@@ -163,11 +168,7 @@ def test_what_is_forgotten_is_not_counted(kept):
 def test_a_file_without_counts_is_read(kept):
     """As of a version before."""
     store = kept(many())
-    with store._reading() as db:
-        path = db.execute("PRAGMA database_list").fetchone()[2]
-    with sqlite3.connect(path) as db:
-        db.execute("DROP TABLE requests")
-    db.close()
+    change(store, "DROP TABLE requests")
 
     assert counted(store, Query(FINISHED), BY_ROUTE) is None
 
