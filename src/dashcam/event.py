@@ -117,13 +117,11 @@ def read_json(data: bytes | str) -> Any:
     except ValueError:
         text = data.decode(errors="replace") if isinstance(data, bytes) else data
     try:
-        return _without_surrogates(json.loads(text, parse_int=_whole_number))
+        return _without_surrogates(
+            json.loads(text, parse_int=lambda digits: (int if -(2**63) <= float(digits) < 2**64 else float)(digits))
+        )
     except RecursionError:
         raise ValueError("the JSON text is nested too deep") from None
-
-
-def _whole_number(digits: str) -> float:
-    return int(digits) if -(2**63) <= float(digits) < 2**64 else float(digits)
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -32,24 +32,22 @@ def read_own_secrets(value: str) -> OwnSecrets:
             raise ValueError("names and /patterns/ with commas between them")
         at = item.end()
         if item[1]:
-            patterns.append(_compile(item[1]))
+            try:
+                pattern = re.compile(item[1].replace("\\/", "/").encode())
+            except re.error as fault:
+                raise ValueError(f"regular expressions: {fault}") from fault
+            if pattern.search(b""):
+                raise ValueError("patterns that do not match an empty text")
+            if takes_long(pattern):
+                raise ValueError(
+                    "patterns that take a time in proportion to a text: bound each repetition, as in .{0,100}"
+                )
+            patterns.append(pattern)
         elif not 3 <= len(item[2].encode()) <= 32:
             raise ValueError("names of 3 to 32 letters")
         else:
             names.add(item[2].lower())
     return OwnSecrets(frozenset(names - {PERSONAL_DATA}), tuple(patterns), PERSONAL_DATA in names)
-
-
-def _compile(source: str) -> re.Pattern[bytes]:
-    try:
-        pattern = re.compile(source.replace("\\/", "/").encode())
-    except re.error as fault:
-        raise ValueError(f"regular expressions: {fault}") from fault
-    if pattern.search(b""):
-        raise ValueError("patterns that do not match an empty text")
-    if takes_long(pattern):
-        raise ValueError("patterns that take a time in proportion to a text: bound each repetition, as in .{0,100}")
-    return pattern
 
 
 def takes_long(pattern: re.Pattern[bytes]) -> bool:

@@ -3,8 +3,10 @@
 import grp
 import pwd
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 
 def who_may_write(folder: Path) -> str:
@@ -18,21 +20,16 @@ def who_may_write(folder: Path) -> str:
     status = folder.stat()
     writers = []
     if status.st_mode & stat.S_IWUSR or status.st_uid == 0:
-        writers.append(_user(status.st_uid))
+        writers.append(_name(pwd.getpwuid, status.st_uid) or f"user {status.st_uid}")
     if status.st_mode & stat.S_IWGRP:
-        writers.append(f"group {_group(status.st_gid)}")
+        writers.append(f"group {_name(grp.getgrgid, status.st_gid) or status.st_gid}")
     if status.st_mode & stat.S_IWOTH:
         writers.append("anybody")
     return f"{folder} may be written by {', '.join(writers) or 'nobody but root'}"
 
 
-def _user(uid: int) -> str:
+def _name(look_up: Callable[[int], tuple[Any, ...]], number: int) -> str:
+    """Return the first field of an account, its name; empty for one that nobody made."""
     with suppress(KeyError):
-        return pwd.getpwuid(uid).pw_name
-    return f"user {uid}"
-
-
-def _group(gid: int) -> str:
-    with suppress(KeyError):
-        return grp.getgrgid(gid).gr_name
-    return str(gid)
+        return str(look_up(number)[0])
+    return ""

@@ -66,15 +66,9 @@ def _token(match: re.Match[str]) -> Token:
     group = match.lastgroup or END
     text, position = match[group], match.start(group)
     if group == "fault":
-        raise QueryError(_fault(text), position)
+        faults = {'"': "This quote is never closed.", "\\": "Nothing to escape after the last backslash."}
+        unknown = f"{text} has no meaning here; put the text that holds it in quotes."
+        raise QueryError(faults.get(text, unknown), position)
     if group in {"sign", WORD}:
         return Token(_OPERATORS.get(text, text if group == "sign" else WORD), text, position)
     return Token(group, text, position)
-
-
-def _fault(character: str) -> str:
-    if character == '"':
-        return "This quote is never closed."
-    if character == "\\":
-        return "Nothing to escape after the last backslash."
-    return f"{character} has no meaning here; put the text that holds it in quotes."

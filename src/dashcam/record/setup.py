@@ -73,7 +73,9 @@ def init_app(app: Any, service: str = "", version: str = "") -> Any:
         _recording("flask").instrument(app, service=own, is_caller_trusted=settings.trust_request_id)
         return app
     is_starlette, is_quart = hasattr(app, "build_middleware_stack"), hasattr(app, "asgi_app")
-    if not (is_starlette or is_quart or _is_asgi(app)):
+    # A callable of ASGI 3 is a coroutine function, or an object whose call is one.
+    call = getattr(app, "__call__", None)  # noqa: B004 — it is looked at, not only for
+    if not (is_starlette or is_quart or iscoroutinefunction(app) or iscoroutinefunction(call)):
         raise TypeError(f"{app!r} is not a Flask or ASGI application; for WSGI there is dashcam.wsgi(app)")
     own = _join(service or _caller(), version, settings)
     package = type(app).__module__.partition(".")[0]
@@ -124,12 +126,6 @@ def _recording(kind: str) -> Any:
         raise (missing_extra(error) or error) from error
     stdlib.leave_out_access_logs()
     return module
-
-
-def _is_asgi(app: object) -> bool:
-    """Return true for a callable of ASGI 3: a coroutine function, or an object whose call is one."""
-    call = getattr(app, "__call__", None)  # noqa: B004 — it is looked at, not only for
-    return iscoroutinefunction(app) or iscoroutinefunction(call)
 
 
 def _caller() -> str:

@@ -147,7 +147,9 @@ def mark_request(span: RecordableSpan) -> None:
     known = open_spans.get(span.context.span_id)
     try:
         if known and known.served and _is_root(known):
-            known.served.start = _start_line(span, known)
+            fields, attributes = _ids_of(span, known), span.attributes or {}
+            _add_attributes(fields, {name: attributes[name] for name in _MARKED if name in attributes})
+            known.served.start = _encode(span_fields(_start_ns(span), "start", fields, {}))
             recorder.current(known.service).append(known.served.start)
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.drop("error")
@@ -204,19 +206,15 @@ def _open(span: RecordableSpan, context: Context) -> OpenSpan:
     served = ServerRequest() if is_root else (parent.served if parent else None)
     ids = encode_ids(request, trace_id, span_id, transaction)
     service = cast("recorder.Service | None", context.get(SERVICE)) or (parent.service if parent else None)
-    began_ns = _monotonic_start_ns(span)
+    # By the clock that never jumps; 0 if the SDK did not take the time of its start just now.
+    since_ns = time.time_ns() - (span.start_time or 0)
+    began_ns = time.monotonic_ns() - since_ns if 0 <= since_ns < MAX_CLOCK_LAG_NS else 0
     return OpenSpan(ids, request, trace_id, span_id, transaction, served, began_ns, service, sys.exception())
 
 
 def _is_root(open_span: OpenSpan) -> bool:
     """Return true for the span of a served request or a job, false for the parts of one."""
     return open_span.served is not None and open_span.transaction == open_span.span_id
-
-
-def _monotonic_start_ns(span: RecordableSpan) -> int:
-    """Return when a span began by the clock that never jumps; 0 if the SDK did not take that time just now."""
-    since_ns = time.time_ns() - (span.start_time or 0)
-    return time.monotonic_ns() - since_ns if 0 <= since_ns < MAX_CLOCK_LAG_NS else 0
 
 
 def _start_ns(span: RecordableSpan) -> int:
@@ -231,13 +229,6 @@ def _duration_ns(span: RecordableSpan, monotonic_start_ns: int) -> int:
     return max(0, int(end_ns - (span.start_time or 0)))  # a time given by hand
 
 
-def _start_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
-    """Encode the mark of an open request: what is reported if it is aborted."""
-    fields, attributes = _ids_of(span, open_span), span.attributes or {}
-    _add_attributes(fields, {name: attributes[name] for name in _MARKED if name in attributes})
-    return _encode(span_fields(_start_ns(span), "start", fields, {}))
-
-
 def _end_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
     started_ns, duration_ns = _start_ns(span), _duration_ns(span, open_span.monotonic_start_ns)
     if _interruption(open_span):
@@ -249,7 +240,9 @@ def _end_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
 def _encode_end(span: RecordableSpan, open_span: OpenSpan, started_ns: int, duration_ns: int) -> bytes:
     served = open_span.served if _is_root(open_span) else None
     fields = _ids_of(span, open_span)
-    labels = _add_attributes(fields, _attributes_of(span))
+    # The SDK's own mapping makes two calls for each value that is read; its copy is a plain dictionary.
+    known: Any = span.attributes or {}
+    labels = _add_attributes(fields, known.copy() if isinstance(span, ReadableSpan) else known)
     if served:
         labels |= served.labels
         if span.kind is _SERVER:
@@ -305,12 +298,6 @@ def _ids_of(span: RecordableSpan, open_span: OpenSpan) -> dict[str, Any]:
     if span.parent:
         fields["parent"] = {"id": f"{span.parent.span_id:016x}"}
     return fields
-
-
-def _attributes_of(span: RecordableSpan) -> Mapping[str, Any]:
-    # The SDK's own mapping makes two calls for each value that is read; its copy is a plain dictionary.
-    known: Any = span.attributes or {}
-    return cast("Mapping[str, Any]", known.copy() if isinstance(span, ReadableSpan) else known)
 
 
 def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:

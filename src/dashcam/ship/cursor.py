@@ -308,7 +308,12 @@ class SpoolCursor:
     def _has_ended(self, segment: _Segment, reader: SegmentReader) -> bool:
         """End a segment of which everything is read; return whether another look may give more."""
         if not segment.is_final:
-            return self._has_become_final(segment, reader)
+            # Whether the writer is gone is asked ever less often. What is final is then read to its end.
+            if (now_s := machine.monotonic()) >= segment.check_at_s:
+                segment.is_final = reader.is_final()
+                segment.check_at_s = 0.0 if segment.is_final else now_s + segment.pause_s
+                segment.pause_s = min(2 * segment.pause_s, max(self._final_check_s, MAX_FINAL_CHECK_S))
+            return segment.is_final
         derived = synthesized_events(reader)
         statements: list[EncodedEvent] = []
         if self._statements:
@@ -373,14 +378,6 @@ class SpoolCursor:
         self._wait(_Run.of(segment.key, events, places, segment.mark))
         if segment.tally:
             segment.tally.add([place.sequence for place in places], [event.data for event in events])
-
-    def _has_become_final(self, segment: _Segment, reader: SegmentReader) -> bool:
-        """Ask whether the writer is gone, if it was not asked a moment ago. What is final is then read to its end."""
-        if (now_s := machine.monotonic()) >= segment.check_at_s:
-            segment.is_final = reader.is_final()
-            segment.check_at_s = 0.0 if segment.is_final else now_s + segment.pause_s
-            segment.pause_s = min(2 * segment.pause_s, max(self._final_check_s, MAX_FINAL_CHECK_S))
-        return segment.is_final
 
     def _give_up(self, segment: _Segment, reason: str) -> None:
         """Leave out a file that is not a segment: nothing of it can be shipped. One of another version stays."""

@@ -36,7 +36,19 @@ class DeadLetters:
 
     def add(self, letters: Iterable[DeadLetter]) -> None:
         """Keep the letters; they are on the disk when this returns. Raises `OSError`."""
-        text = b"".join(_encode(letter) + b"\n" for letter in letters)
+        text = b"".join(
+            orjson.dumps(
+                {
+                    "time": letter.time,
+                    "reason": letter.reason,
+                    "id": letter.event.id,
+                    "is_span": letter.event.is_span,
+                    "event": letter.event.data.decode("utf-8", "replace"),
+                },
+                option=orjson.OPT_APPEND_NEWLINE,
+            )
+            for letter in letters
+        )
         with self._adding:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._locked() as file:
@@ -145,11 +157,6 @@ def _read(path: Path) -> dict[str, DeadLetter]:
         if letter:
             found.setdefault(letter.event.id, letter)
     return found
-
-
-def _encode(letter: DeadLetter) -> bytes:
-    head = {"time": letter.time, "reason": letter.reason, "id": letter.event.id, "is_span": letter.event.is_span}
-    return orjson.dumps(head | {"event": letter.event.data.decode("utf-8", "replace")})
 
 
 def decode_letter(text: bytes) -> DeadLetter | None:

@@ -114,7 +114,12 @@ class Route:
                 batch = cursor.next_batch(limits) if len(self._under_way) < limits.in_flight else None
             except OSError as fault:
                 # Nothing more is sent until what was answered for can be kept.
-                self._wait_for_disk(disk.next_s(), fault)
+                pause_s = disk.next_s()
+                reason = f"{fault.filename or self._folder}: {fault.strerror or fault}"
+                _log.warning("%s: %s; nothing is lost, next try in %.1f s", self.name, reason, pause_s)
+                self._is_disk_in_trouble = True
+                self._report(reason)
+                self._stopping.wait(pause_s)
                 continue
             if self._is_disk_in_trouble:
                 self._is_disk_in_trouble, disk = False, Backoff(MAX_DISK_PAUSE_S)
@@ -201,13 +206,6 @@ class Route:
             )
         self.file.change(marks, delivered=delivered, dead=dead, damaged=damaged, kept=kept)
         self._try_to_save()
-
-    def _wait_for_disk(self, pause_s: float, fault: OSError) -> None:
-        reason = f"{fault.filename or self._folder}: {fault.strerror or fault}"
-        _log.warning("%s: %s; nothing is lost, next try in %.1f s", self.name, reason, pause_s)
-        self._is_disk_in_trouble = True
-        self._report(reason)
-        self._stopping.wait(pause_s)
 
     def _note_obstacles(self, obstacles: Mapping[Path, str]) -> None:
         self.obstacles = dict(obstacles)

@@ -195,14 +195,11 @@ class _Work:
                 began_s = machine.monotonic()
                 is_last = self._is_over.is_set()
                 self._housekeeping.round()
-                self._beat()
+                troubles = self._housekeeping.troubles | {
+                    str(path): reason for route in self._routes for path, reason in route.obstacles.items()
+                }
+                try:
+                    self._pulse.beat(troubles, is_alive=all(route.is_turning() for route in self._routes))
+                except OSError as fault:
+                    _log.warning("the health check will fail: %s: %s", fault.filename, fault.strerror)
                 self._is_over.wait(max(0.0, began_s + self._interval_s - machine.monotonic()))
-
-    def _beat(self) -> None:
-        troubles = self._housekeeping.troubles | {
-            str(path): reason for route in self._routes for path, reason in route.obstacles.items()
-        }
-        try:
-            self._pulse.beat(troubles, is_alive=all(route.is_turning() for route in self._routes))
-        except OSError as fault:
-            _log.warning("the health check will fail: %s: %s", fault.filename, fault.strerror)

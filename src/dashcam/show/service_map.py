@@ -102,17 +102,14 @@ def map_calls(events: Iterable[Event], period_s: float) -> ServiceMap:
             services.setdefault(accessors.service(event))
             served[accessors.text(event, "trace.id"), accessors.text(event, "parent.id")] = accessors.service(event)
         elif event.is_span and accessors.kind(event) in CALLING_KINDS:
-            calls[accessors.text(event, "trace.id"), accessors.text(event, "span.id")] = _read_call(event)
+            has_failed = accessors.is_error(event)
+            is_answered = accessors.number(event, "http.response.status_code") or accessors.text(event, "db.system")
+            outcome = has_failed, has_failed and not is_answered, accessors.number(event, DURATION)
+            span = accessors.text(event, "trace.id"), accessors.text(event, "span.id")
+            calls[span] = _Call(accessors.service(event), _target(event), *outcome)
     edges = _count_calls(calls, served)
     places = {Place(SERVICE, name) for name in services} | {end for edge in edges for end in (edge.source, edge.target)}
     return ServiceMap(tuple(_sort(places, edges)), tuple(edges), period_s)
-
-
-def _read_call(event: Event) -> _Call:
-    has_failed = accessors.is_error(event)
-    is_answered = bool(accessors.number(event, "http.response.status_code")) or bool(accessors.text(event, "db.system"))
-    duration_ns = accessors.number(event, DURATION)
-    return _Call(accessors.service(event), _target(event), has_failed, has_failed and not is_answered, duration_ns)
 
 
 def _target(event: Event) -> Place:

@@ -70,15 +70,12 @@ def _bounds(caller: Node, called: Node, shift_ns: int) -> tuple[int, int]:
     # Who gave up waiting, or waited for less than the request took, says nothing about when the request ended.
     starts, ends = (caller.start_ns or 0) + shift_ns, (caller.end_ns or 0) + shift_ns
     start, end = called.start_ns or 0, called.end_ns or 0
-    waited = _got_answer(caller) and end - start <= ends - starts
-    return starts - start, ends - (end if waited else start)
-
-
-def _got_answer(caller: Node) -> bool:
     event = caller.event
-    return event is not None and (
+    got_answer = event is not None and (
         not accessors.is_error(event) or bool(accessors.number(event, "http.response.status_code"))
     )
+    waited = got_answer and end - start <= ends - starts
+    return starts - start, ends - (end if waited else start)
 
 
 def _note_lateness(node: Node) -> None:

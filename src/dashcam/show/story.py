@@ -63,7 +63,13 @@ def build_story(events: Iterable[Event]) -> Story:
     """Return the story of some events, in any order; those with the same `event.id` count once."""
     whole = list(events)
     tops, notes = build_tree(event for event in whole if not accessors.is_kept_report(event))
-    nodes = tuple(_flatten(tops))
+    nodes: list[Node] = []
+    waiting = tops[::-1]
+    while waiting:
+        node = waiting.pop()
+        node.index, node.depth = len(nodes), node.parent.depth + 1 if node.parent else 0
+        nodes.append(node)
+        waiting += reversed(node.children)
     notes += _clip_notes(nodes, whole)
     for node in reversed(nodes):
         if node.parent:
@@ -73,7 +79,7 @@ def build_story(events: Iterable[Event]) -> Story:
     start_ns = min((start_ns for start_ns, _ in timed), default=0)
     end_ns = max((start_ns + duration_ns for start_ns, duration_ns in timed), default=0)
     return Story(
-        entries=nodes,
+        entries=tuple(nodes),
         notes=tuple(notes),
         request_ids=_distinct(accessors.text(node.event, "http.request.id") for node in nodes if node.event),
         trace_ids=_distinct(node.trace_id for node in nodes),
@@ -96,17 +102,6 @@ def _clip_notes(nodes: Sequence[Node], events: Iterable[Event]) -> Iterator[Note
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
-
-
-def _flatten(tops: list[Node]) -> Iterator[Node]:
-    waiting = tops[::-1]
-    index = 0
-    while waiting:
-        node = waiting.pop()
-        node.index, node.depth = index, node.parent.depth + 1 if node.parent else 0
-        yield node
-        waiting += reversed(node.children)
-        index += 1
 
 
 def as_json(story: Story) -> dict[str, Any]:

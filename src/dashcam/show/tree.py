@@ -38,7 +38,12 @@ def build_tree(events: Iterable[Event]) -> tuple[list[Node], list[Note]]:
     nodes += (node for node in spans.values() if node.event is None)
     _cut_circles(nodes)
     notes = align(nodes)
-    _date_stand_ins(nodes)
+    # A span that never arrived begins no later than what happened within it.
+    for node in nodes:
+        start_ns, at = node.start_ns, node.parent
+        while start_ns is not None and at is not None and at.event is None and start_ns < (at.start_ns or start_ns + 1):
+            at.start_ns = start_ns
+            at = at.parent
     traces: dict[str, list[Node]] = {}
     for node in sorted(nodes, key=_by_time):
         siblings = node.parent.children if node.parent else traces.setdefault(node.trace_id, [])
@@ -122,14 +127,6 @@ def _cut_circles(nodes: Iterable[Node]) -> None:
             at.parent = None
             at.note("circle", "its parents form a circle, which is cut here")
         safe |= path
-
-
-def _date_stand_ins(nodes: Iterable[Node]) -> None:
-    for node in nodes:
-        start_ns, at = node.start_ns, node.parent
-        while start_ns is not None and at is not None and at.event is None and start_ns < (at.start_ns or start_ns + 1):
-            at.start_ns = start_ns
-            at = at.parent
 
 
 def _open_outside(tops: list[Node]) -> list[Node]:

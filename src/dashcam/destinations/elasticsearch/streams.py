@@ -11,7 +11,6 @@ from dashcam.destinations.destination import Step
 from dashcam.destinations.elasticsearch.client import (
     Client,
     Product,
-    Response,
     dead_letters_stream,
     logs_stream,
     spans_stream,
@@ -113,16 +112,13 @@ def _set_up_stream(client: Client, product: Product, stream: str, retention: str
         yield Step(what, "is there")
         if product.is_at_least(8, 14):
             yield _put(client, f"/_data_stream/{stream}/_lifecycle", {"data_retention": retention})
-    if _is_outdated(client.ask("GET", f"/{stream}/_mapping")):
-        _must(client, "POST", f"/{stream}/_rollover")
-        yield Step(what, "goes on in a new index, with the present fields")
-
-
-def _is_outdated(answer: Response) -> bool:
-    """Return whether no index of a stream has the present fields, not even the one that is written to."""
+    answer = client.ask("GET", f"/{stream}/_mapping")
     version = read_json("templates/fields.json")["template"]["mappings"]["_meta"]
     indices = answer.body.values() if answer.is_ok else []
-    return bool(indices) and all(index["mappings"].get("_meta") != version for index in indices)
+    # None of them has the present fields, not even the one that is written to.
+    if indices and all(index["mappings"].get("_meta") != version for index in indices):
+        _must(client, "POST", f"/{stream}/_rollover")
+        yield Step(what, "goes on in a new index, with the present fields")
 
 
 def _put(client: Client, path: str, body: Any, params: Mapping[str, str] | None = None) -> Step:

@@ -25,19 +25,16 @@ RESETS = 5  # of one batch, while others are acknowledged, before it is taken to
 def connect(options: Options) -> "Fluentd":
     """The backend of FLUENTD_URL; nothing is dialled yet. Raises `SettingsError` for a CA that would not be used."""
     urls = options.fluentd_urls
-    tls = _trust(options) if any(url.startswith("forward+tls:") for url in urls) else None
+    tls = None
+    if any(url.startswith("forward+tls:") for url in urls):
+        try:
+            tls = ssl.create_default_context(cafile=options.fluentd_ca)
+        except OSError as fault:
+            raise SettingsError(f"FLUENTD_CA='{options.fluentd_ca}' cannot be used: {fault}.") from None
+        tls.minimum_version = ssl.TLSVersion.TLSv1_2
     if options.fluentd_ca and not tls:
         raise SettingsError("FLUENTD_CA is set, but FLUENTD_URL has no forward+tls:// that would use it.")
     return Fluentd([Peer.from_url(url, options.shared_key, tls) for url in urls])
-
-
-def _trust(options: Options) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=options.fluentd_ca)
-    except OSError as fault:
-        raise SettingsError(f"FLUENTD_CA='{options.fluentd_ca}' cannot be used: {fault}.") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 class Fluentd:

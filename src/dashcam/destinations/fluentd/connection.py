@@ -90,9 +90,14 @@ class Connection:
         wait_s = self._timeouts.acknowledge_s
         self._send(b"".join(message.data for message in messages), machine.monotonic() + wait_s)
         if not doubtful:
-            if self._collect(waiting, wait_s):
+            until_s = machine.monotonic() + wait_s
+            try:
+                while waiting:
+                    waiting.remove(self._read_acknowledgement(waiting, until_s))
+            except Silent:
+                wait_s = self._timeouts.probe_s
+            else:
                 return
-            wait_s = self._timeouts.probe_s
         self._probe(messages[0].tag, waiting, wait_s)
         if waiting:
             raise BatchRejected(
@@ -103,15 +108,6 @@ class Connection:
     def ask_for_answer(self, tag: str) -> None:
         """Send an empty message and return when it is acknowledged."""
         self._probe(tag, set(), self._timeouts.probe_s)
-
-    def _collect(self, waiting: set[str], wait_s: float) -> bool:
-        until_s = machine.monotonic() + wait_s
-        try:
-            while waiting:
-                waiting.remove(self._read_acknowledgement(waiting, until_s))
-        except Silent:
-            return False
-        return True
 
     def _probe(self, tag: str, waiting: set[str], wait_s: float) -> None:
         probe = pack_message(tag, ())

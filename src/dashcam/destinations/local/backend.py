@@ -78,7 +78,13 @@ class Local:
         """Keep the events that are not there yet; one without a time is refused."""
         with self._excused():
             db = self.open()
-            _convert(db, self._bounds.partition_events)
+            if former.is_there(db):  # a kill between two steps of this costs nothing
+                _log.info("the events of a former format are converted; others wait meanwhile")
+            while former.is_there(db):
+                with _transaction(db):
+                    events, age_of = former.take(db)
+                    keep(db, events, age_of, self._bounds.partition_events)
+                _give_back_room(db)
             with _transaction(db):
                 now_us = retention.trusted_time(db, self._clock() // 1000)
                 refused = keep(
@@ -151,18 +157,6 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA secure_delete = FAST")  # no writing of zeros over what goes
     db.execute(f"PRAGMA journal_size_limit = {MAX_LOG_BYTES}")
     db.execute("PRAGMA cache_size = -16000")  # kibibytes: the inner pages of every index
-
-
-def _convert(db: sqlite3.Connection, partition_events: int) -> None:
-    """Bring the events of a former format into this one; a kill between two steps costs nothing."""
-    if not former.is_there(db):
-        return
-    _log.info("the events of a former format are converted; others wait meanwhile")
-    while former.is_there(db):
-        with _transaction(db):
-            events, age_of = former.take(db)
-            keep(db, events, age_of, partition_events)
-        _give_back_room(db)
 
 
 def _forget(db: sqlite3.Connection, now_us: int, bounds: Bounds) -> None:

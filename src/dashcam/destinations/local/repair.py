@@ -24,10 +24,14 @@ def repair(options: Options) -> Iterator[Repair]:
     if not path.exists() or not (fault := _fault(path)):
         return
     new = path.with_name("events.repaired.db")
-    _remove(new)
+    for end in _FILES:
+        Path(f"{new}{end}").unlink(missing_ok=True)
+    saved = 0
     with closing(Local(new, Bounds.of(options))) as local:
         local.open()
-        saved = sum(_keep(local, batch) for batch in batches(_events(path), local.limits))
+        for batch in batches(_events(path), local.limits):
+            refused = local.ship(batch)
+            saved += len(batch) - len(refused.rejected if refused else ())
     aside = path.parent / FOLDER / path.name
     aside.parent.mkdir(parents=True, exist_ok=True)
     for end in _FILES:
@@ -41,11 +45,6 @@ def repair(options: Options) -> Iterator[Repair]:
         f"{fault}: {saved:,} events were saved into a new file; the former one is {aside}",
         "the events of the rows that cannot be read; those that the spool holds are sent again",
     )
-
-
-def _keep(local: Local, batch: list[EncodedEvent]) -> int:
-    refused = local.ship(batch)
-    return len(batch) - len(refused.rejected if refused else ())
 
 
 def _fault(path: Path) -> str:
@@ -85,8 +84,3 @@ def _blocks(path: Path) -> Iterator[Block]:
 def _unpacked(row: tuple[int, int, int, bytes]) -> Iterator[Block]:
     with suppress(ValueError, TypeError):
         yield local_file.unpack(*row)
-
-
-def _remove(path: Path) -> None:
-    for end in _FILES:
-        Path(f"{path}{end}").unlink(missing_ok=True)

@@ -25,7 +25,8 @@ def story_link(story: StoryReference, subdomain: str) -> str:
     """
     since = format_time(story.start_ns - _BEFORE_S * NS_PER_S)
     name, ids = ("trace", story.trace_ids) if story.trace_ids else ("http.request", story.request_ids)
-    query = " OR ".join(f'json.{name}.id:"{_escaped(one)}"' for one in ids[:_MAX_IDS])
+    escaped = (one.replace("\\", "\\\\").replace('"', '\\"') for one in ids[:_MAX_IDS])
+    query = " OR ".join(f'json.{name}.id:"{one}"' for one in escaped)
     return search_link(subdomain, query, f"{since[:23]}Z")
 
 
@@ -35,7 +36,3 @@ def search_link(subdomain: str, terms: str, since: str, until: str = "now") -> s
         f"https://{subdomain}.loggly.com/search#terms={quote(terms, safe='')}"
         f"&from={quote(since, safe='')}&until={quote(until, safe='')}&source_group="
     )
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"')

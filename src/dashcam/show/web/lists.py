@@ -1,7 +1,6 @@
 """The pages that list requests and events, and the histogram and the values beside them."""
 
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -57,13 +56,11 @@ def show_requests() -> Any:
 
 
 def _requests_of(address: Address) -> Expression:
-    return And((SERVED, current_finder().parse(address.q), *_read_filters(address)))
-
-
-def _read_filters(address: Address) -> Iterator[Expression]:
+    wanted = [SERVED, current_finder().parse(address.q)]
     for name, value in (address.filters or {}).items():
         least = ">=" if name == "duration" and value[:1].isdigit() else ""
-        yield current_finder().parse(f"{name}:({least}{value})")
+        wanted.append(current_finder().parse(f"{name}:({least}{value})"))
+    return And(tuple(wanted))
 
 
 def _with_errors(found: list[Event]) -> list[Request]:

@@ -35,10 +35,6 @@ def _visible(value: Any) -> Any:
     return ansi.escape(value) if type(value) is str else value
 
 
-def _asset(name: str) -> str:
-    return f"/static/{name}?{hashlib.sha256(read_asset(name).encode()).hexdigest()[:12]}"
-
-
 @cache
 def read_asset(name: str) -> str:
     """One of the viewer's own files."""
@@ -56,7 +52,7 @@ def _templates() -> jinja2.Environment:
         undefined=jinja2.ChainableUndefined,
     )
     templates.globals |= {
-        "asset": _asset,
+        "asset": lambda name: f"/static/{name}?{hashlib.sha256(read_asset(name).encode()).hexdigest()[:12]}",
         "time_range": TIME_RANGES.get,
         "time_ranges": TIME_RANGES.items(),
         "max_labels": MAX_LABELS,

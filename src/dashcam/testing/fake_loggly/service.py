@@ -134,7 +134,14 @@ class Service:
 
     def iterate(self, request: Request) -> Response:
         """A page of events, and where the next one is."""
-        self._let_in(request)
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or token != self.habits.api_token:
+            raise Answer(401, "invalid token")
+        if self.habits.queries_per_s is not None:
+            with self._lock:
+                if time.monotonic() < self._next_search_s:
+                    raise Answer(503, "too many queries")
+                self._next_search_s = time.monotonic() + 1 / self.habits.queries_per_s
         if key := request.args.get("next"):
             if len(request.args) > 1:
                 raise Answer(400, "next takes no other parameter")
@@ -160,17 +167,6 @@ class Service:
                 self._cursors[following] = _Cursor(cursor.events, end, cursor.size, time.monotonic())
                 page["next"] = f"http://{request.headers['host']}/apiv2/events/iterate?next={following}"
         return _json(page)
-
-    def _let_in(self, request: Request) -> None:
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or token != self.habits.api_token:
-            raise Answer(401, "invalid token")
-        if self.habits.queries_per_s is None:
-            return
-        with self._lock:
-            if time.monotonic() < self._next_search_s:
-                raise Answer(503, "too many queries")
-            self._next_search_s = time.monotonic() + 1 / self.habits.queries_per_s
 
     def _found(self, request: Request) -> list[Stored]:
         try:
