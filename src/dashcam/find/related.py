@@ -1,11 +1,10 @@
 """All events of one request, from any id of it."""
 
 import re
-from collections.abc import Iterable, Sequence
 
 from dashcam.event import Event
 from dashcam.find.fields import field_of, normalize
-from dashcam.find.query import STATEMENT, And, Expression, Not, Or, Query, Store, Term, Wildcard
+from dashcam.find.query import STATEMENT, And, Not, Or, Query, Store, Term, Wildcard
 from dashcam.find.values import IDS
 
 JOIN_FIELDS = ("http.request.id", "trace.id")  # what the events of one request have in common
@@ -41,7 +40,10 @@ def find_related_events(store: Store, any_id: str) -> list[Event]:
         pairs = [(name, event.get(name)) for event in fresh for name in JOIN_FIELDS]
         terms = list(dict.fromkeys(Term(name, str(value)) for name, value in pairs if value is not None))
         terms = [term for term in terms if term not in known]
-        queries = [_exclude_known(known, terms[at : at + _MAX_TERMS]) for at in range(0, len(terms), _MAX_TERMS)]
+        parts = [Or(tuple(terms[at : at + _MAX_TERMS])) for at in range(0, len(terms), _MAX_TERMS)]
+        # Without what the known ones led to, unless that is much to say.
+        is_known = Or(tuple(known))
+        queries = [And((part, Not(is_known))) for part in parts] if len(known) <= _MAX_TERMS else parts
         fresh = [event for query in queries for event in store.find(Query(query))]
         found |= {event.id: event for event in fresh}
         known |= dict.fromkeys(terms)
@@ -57,9 +59,3 @@ def find_stories(store: Store, prefix: str) -> list[str]:
     hits = store.find(Query(wanted, limit=MAX_HITS))
     ids = (next(filter(None, map(event.get, ("http.request.id", "trace.id", "event.id"))), "") for event in hits)
     return list(dict.fromkeys(map(str, ids)))
-
-
-def _exclude_known(known: Iterable[Term], terms: Sequence[Term]) -> Expression:
-    """The events that some ties lead to, without those that what is known led to, unless that is much to say."""
-    found = Or(tuple(known))
-    return And((Or(tuple(terms)), Not(found))) if len(found.parts) <= _MAX_TERMS else Or(tuple(terms))

@@ -112,9 +112,15 @@ class _StatementTracer(package.CursorTracer):
 
     def get_statement(self, cursor: plain_cursor, args: Sequence[Any]) -> str:
         """Return the text of a statement, empty if it has none."""
-        if not args:
+        statement = args[0] if args else ""
+        if type(statement) is str:
+            return statement
+        try:
+            if isinstance(statement, Composable):
+                return statement.as_string(cursor)
+            return statement.decode("utf-8", "replace") if isinstance(statement, bytes) else str(statement)
+        except Exception:  # noqa: BLE001 — psycopg2 says what is wrong with a statement
             return ""
-        return args[0] if type(args[0]) is str else _text_of(args[0], cursor)
 
     def get_operation_name(self, cursor: plain_cursor, args: Sequence[Any]) -> str:
         """Return the first word of a statement."""
@@ -124,15 +130,6 @@ class _StatementTracer(package.CursorTracer):
         if statement.startswith("/*"):
             return str(super().get_operation_name(None, (statement,)))  # type: ignore[no-untyped-call]
         return (statement.split(None, 1) or [""])[0]
-
-
-def _text_of(statement: object, cursor: plain_cursor) -> str:
-    try:
-        if isinstance(statement, Composable):
-            return statement.as_string(cursor)
-        return statement.decode("utf-8", "replace") if isinstance(statement, bytes) else str(statement)
-    except Exception:  # noqa: BLE001 — psycopg2 says what is wrong with a statement
-        return ""
 
 
 class _RecordedConnection(plain_connection):

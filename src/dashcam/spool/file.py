@@ -134,21 +134,18 @@ class SegmentFile:
         self._is_fixed = True
         try:
             if self.is_mapped:
-                self._extend(size)
+                file = self._reopen()
+                try:
+                    _write_zeros(file, self.size, size)
+                    if self._is_sealed:  # by a signal handler
+                        os.ftruncate(file, self._end)
+                finally:
+                    os.close(file)
         finally:
             self._is_fixed = self._is_sealed
         self.size = size
         if not self._is_sealed:
             self._lines.allow(size)
-
-    def _extend(self, size: int) -> None:
-        file = self._reopen()
-        try:
-            _write_zeros(file, self.size, size)
-            if self._is_sealed:  # by a signal handler
-                os.ftruncate(file, self._end)
-        finally:
-            os.close(file)
 
     def _reopen(self) -> int:
         file = os.open(self.path, _FLAGS)

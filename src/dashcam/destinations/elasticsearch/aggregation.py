@@ -7,7 +7,6 @@ field that is analysed, that not every index has, or that is a label on OpenSear
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any as Json
 
 from dashcam.destinations.elasticsearch.expressions import (
     ALL,
@@ -199,13 +198,10 @@ GROUPS_PATH = ",".join(
 def add_groups(groups: Groups, buckets: Iterable[Dsl], grouping: Grouping, span: Span | None) -> None:
     """Add a page of groups."""
     for bucket in buckets:
-        values = tuple(_text(bucket["key"][f"{number}"]) for number in range(len(grouping.fields)))
+        found = [bucket["key"][f"{number}"] for number in range(len(grouping.fields))]
+        values = tuple("" if value is None else str(value) for value in found)
         key = Key(values, int(bucket["key"].get("start", 0)) * 1_000_000)
         groups.setdefault(key, Group()).merge(Group(bucket["doc_count"], _durations(bucket, span)))
-
-
-def _text(value: Json) -> str:
-    return "" if value is None else str(value)
 
 
 def _durations(bucket: Dsl, span: Span | None) -> Durations:

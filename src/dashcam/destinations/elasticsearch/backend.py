@@ -125,8 +125,12 @@ class Elasticsearch:
             status = item["status"]
             if status == 409 or (200 <= status < 300 and item.get("failure_store") != "used"):
                 continue
-            if status in {401, 403, 404}:
-                raise self._blocked(Response(status, item))
+            blocked = Response(status, item)
+            if status == 404:
+                raise self._missing(" or ".join(self._streams), blocked.reason)
+            if status in {401, 403}:
+                right = "create_doc, and the stream itself, which `dashcam setup elk` makes"
+                raise BackendUnavailable(self._client.explain(blocked, right), _FIX_PAUSE_S)
             if status in {408, 429} or status >= 500:
                 again.append(place)
             else:
@@ -134,12 +138,6 @@ class Elasticsearch:
         if len(again) == events:
             raise BackendUnavailable(f"{self._client.address} took no event: {_why(items[0])}", answer.retry_after_s)
         return PartialResult(again, refused) if again or refused else None
-
-    def _blocked(self, item: Response) -> BackendUnavailable:
-        if item.status == 404:
-            return self._missing(" or ".join(self._streams), item.reason)
-        right = "create_doc, and the stream itself, which `dashcam setup elk` makes"
-        return BackendUnavailable(self._client.explain(item, right), _FIX_PAUSE_S)
 
     def _missing(self, stream: str, reason: str) -> BackendUnavailable:
         text = f"{self._client.address} has no template for {stream}: run `dashcam setup elk`. ({reason})"

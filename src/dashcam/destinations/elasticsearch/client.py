@@ -154,7 +154,12 @@ class Client:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return Response(response.status_code, _json(read_answer(response)), response.headers)
+                data = read_answer(response)
+                try:
+                    answered = read_json(data)
+                except ValueError:
+                    answered = None
+                return Response(response.status_code, answered, response.headers)
         except AnswerTooLargeError as fault:
             raise OversizedAnswer(f"{self.address}: {fault}.") from fault
         except (requests.RequestException, HTTPError, OSError) as fault:
@@ -234,13 +239,6 @@ def _auth(key: Secret, user: str | None, password: str | None) -> Callable[[requ
         return request
 
     return sign
-
-
-def _json(data: bytes) -> Any:
-    try:
-        return read_json(data)
-    except ValueError:
-        return None
 
 
 def _product(body: Any) -> Product | None:

@@ -1,7 +1,7 @@
 """Expressions as searches of Elasticsearch and OpenSearch, exact ones and those that find at least what is wanted."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any as Json
 
@@ -209,12 +209,14 @@ def _label(leaf: Leaf) -> tuple[Dsl, bool]:
     return _has(leaf.field), False
 
 
-def _unknown(_leaf: Leaf) -> tuple[Dsl, bool]:
-    return ALL, False
-
-
 def _other(leaf: Leaf) -> tuple[Dsl, bool]:
     return _has(leaf.field), isinstance(leaf, Exists)
 
 
-_LEAVES = {"keyword": _keyword, "label": _label, "long": _long, "text": _text, "unknown": _unknown}
+_LEAVES: dict[str, Callable[[Leaf], tuple[Dsl, bool]]] = {
+    "keyword": _keyword,
+    "label": _label,
+    "long": _long,
+    "text": _text,
+    "unknown": lambda _: (ALL, False),
+}

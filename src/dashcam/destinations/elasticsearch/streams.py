@@ -79,23 +79,20 @@ def _kept(product: Product, retention: str) -> dict[str, Any]:
 
 def _set_up_policy(client: Client, product: Product, retention: str) -> Iterator[Step]:
     if product.is_opensearch:
-        yield _put_ism(client, retention)
+        path = f"/_plugins/_ism/policies/{_POLICY}"
+        policy = read_json("lifecycle/ism.json")
+        policy["policy"]["states"][0]["transitions"][0]["conditions"]["min_rollover_age"] = retention
+        seen = client.ask("GET", path)
+        if seen.has_no_handler:
+            yield Step(f"policy {_POLICY}", "left out: no Index State Management here, so old events stay")
+        else:
+            # A policy is replaced only for one who names the state it was seen in.
+            params = {"if_seq_no": "_seq_no", "if_primary_term": "_primary_term"} if seen.is_ok else {}
+            yield _put(client, path, policy, {name: str(seen.body[key]) for name, key in params.items()})
     elif _has_ilm(product):
         policy = read_json("lifecycle/ilm.json")
         policy["policy"]["phases"]["delete"]["min_age"] = retention
         yield _put(client, f"/_ilm/policy/{_POLICY}", policy)
-
-
-def _put_ism(client: Client, retention: str) -> Step:
-    """OpenSearch replaces a policy only for one who names the state it was seen in."""
-    path = f"/_plugins/_ism/policies/{_POLICY}"
-    policy = read_json("lifecycle/ism.json")
-    policy["policy"]["states"][0]["transitions"][0]["conditions"]["min_rollover_age"] = retention
-    seen = client.ask("GET", path)
-    if seen.has_no_handler:
-        return Step(f"policy {_POLICY}", "left out: no Index State Management here, so old events stay")
-    params = {"if_seq_no": "_seq_no", "if_primary_term": "_primary_term"} if seen.is_ok else {}
-    return _put(client, path, policy, {name: str(seen.body[key]) for name, key in params.items()})
 
 
 def _set_up_stream(client: Client, product: Product, stream: str, retention: str) -> Iterator[Step]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
@@ -72,17 +72,14 @@ class Archive:
         self._unparsed: deque[Body] = deque()
         self._events: list[Stored] = []
         self._types: dict[str, type] = {}
-        self._journal = self._open(journal) if journal else None
-
-    def _open(self, path: Path) -> BinaryIO:
-        file = path.open("a+b", buffering=0)
-        file.seek(0)
-        # A body whose writing was cut short has no newline: it was not acknowledged either.
-        for record in file.read().split(b"\n")[:-1]:
-            values = orjson.loads(record)
-            body = Body(**values | {"tags": tuple(values["tags"]), "lines": tuple(map(str.encode, values["lines"]))})
-            self._keep(body)
-        return file
+        self._journal = journal.open("a+b", buffering=0) if journal else None
+        if self._journal:
+            self._journal.seek(0)
+            # A body whose writing was cut short has no newline: it was not acknowledged either.
+            for record in self._journal.read().split(b"\n")[:-1]:
+                values = orjson.loads(record)
+                lists = {"tags": tuple(values["tags"]), "lines": tuple(map(str.encode, values["lines"]))}
+                self._keep(Body(**values | lists))
 
     def accept(self, body: Body) -> None:
         """Keep a body; on return it is on its way to the disk and will be found."""
