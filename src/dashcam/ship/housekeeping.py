@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -106,7 +106,10 @@ class Housekeeping:
         used = sum(sizes.values())
         excess = max(used - self._limit_bytes, wanted - free)
         victims = self._choose(sizes, done - young, excess)
-        for segments in _by_service(sizes, young):
+        services: dict[str, set[str]] = {key.rpartition("/")[0]: set() for key in young}
+        for key in sizes if services else ():
+            services.get(key.rpartition("/")[0], set()).add(key)
+        for segments in services.values():
             gone = {victim.key for victim in victims}
             own = segments - gone
             excess = sum(sizes[key] for key in own) - int(MAX_HELD_SHARE * self._limit_bytes)
@@ -178,11 +181,3 @@ class Housekeeping:
     def _remove_orphans(self) -> None:
         for path in orphaned_files(self._folder / "spool", machine.time_ns() / NS_PER_S):
             path.unlink(missing_ok=True)
-
-
-def _by_service(segments: Iterable[str], some: Iterable[str]) -> Iterable[set[str]]:
-    """Return the segments of each service that has one of some."""
-    services: dict[str, set[str]] = {key.rpartition("/")[0]: set() for key in some}
-    for key in segments if services else ():
-        services.get(key.rpartition("/")[0], set()).add(key)
-    return services.values()

@@ -81,7 +81,13 @@ class Recording:
         """
         __tracebackhide__ = True
         story = self.story(request_id)
-        faults = [*_faults_of(story), *_absent(story, services), *self._strays(story)]
+        served = set(map(accessors.service, _served(story)))
+        faults = [
+            *_faults_of(story),
+            *(f"{service} served no part of it" for service in services if service not in served),
+            *(f"{service} served a part of it too" for service in served - set(services or served)),
+            *self._strays(story),
+        ]
         if faults:
             drawn = "\n".join(draw(story, Style(width=None, colour=False, ascii_only=False)))
             pytest.fail(
@@ -119,15 +125,6 @@ def _faults_of(story: Story) -> Iterator[str]:
     for entry in story.entries:
         if entry.state not in {"line", "finished"}:
             yield f"a span of {entry.service or 'an unknown service'} is {entry.state}: {entry.title}"
-
-
-def _absent(story: Story, services: Collection[str]) -> Iterator[str]:
-    served = set(map(accessors.service, _served(story)))
-    for service in services:
-        if service not in served:
-            yield f"{service} served no part of it"
-    for service in served - set(services or served):
-        yield f"{service} served a part of it too"
 
 
 class _Events:
