@@ -14,22 +14,12 @@ import tempfile
 import time
 from functools import partial
 
+from benchmarks.event import FIELDS, MESSAGE
 from benchmarks.report import interleave, judge, print_machine, print_table, ratio, verdict
 
 import dashcam
 from dashcam.testing.fake_loggly import StandIn
 
-MESSAGE = "car created"
-FIELDS = {
-    "car_id": "7f0c1d2e-1111-2222-3333-000000000042",
-    "car": "VW Golf",
-    "wheels": 4,
-    "engine": "1.6 TDI",
-    "colour": "red",
-    "price": 25000.5,
-    "is_new": True,
-    "note": "delivered",
-}
 SHARE = 60  # the handler is given this part of the events: it would take minutes for all
 
 

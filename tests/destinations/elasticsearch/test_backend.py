@@ -62,14 +62,6 @@ class TestOpenSearch(EngineContract):
         return opensearch_url
 
 
-@pytest.fixture
-def settings(engine_url, namespace):
-    """Settings for streams that are set up, in each engine."""
-    settings = settings_for(engine_url, namespace)
-    set_up(settings)
-    return settings
-
-
 def broken(number, **fields):
     sent = line(number)
     return sent._replace(data=orjson.dumps(orjson.loads(sent.data) | fields))

@@ -67,14 +67,6 @@ class TestOpenSearch(EngineContract):
         return opensearch_url
 
 
-@pytest.fixture
-def settings(engine_url, namespace):
-    """Settings for streams that are set up, in each engine."""
-    settings = settings_for(engine_url, namespace)
-    set_up(settings)
-    return settings
-
-
 def ship(settings, *lines):
     backend = connect(settings)
     assert backend.ship(lines) is None
