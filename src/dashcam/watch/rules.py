@@ -147,7 +147,6 @@ class _Reader:
         at_least = table.get("at_least", 1)
         if type(at_least) is not int or at_least < 1:
             at_least = self._fault(f"{where}: at_least={at_least!r}", "it takes a whole number from 1 on", 1)
-
         return Rule(
             name=name,
             query=query,
