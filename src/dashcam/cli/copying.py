@@ -69,7 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(orjson.dumps(count._asdict()).decode())
     else:
-        _report(count, arguments)
+        # Standard output may be where the events went.
+        print(f"dashcam: copied {count.copied:,} events from {arguments.source} to {arguments.to}", file=sys.stderr)
+        if count.dead:
+            print(f"dashcam: {count.dead:,} were refused; dashcam replay sends them again", file=sys.stderr)
+        if count.is_stopped:
+            print("dashcam: stopped; the same command goes on from here", file=sys.stderr)
     return NOT_FOUND if count.dead or count.is_stopped else OK
 
 
@@ -170,12 +175,3 @@ def _with_progress(events: Iterable["Event"], query: "Query", *, is_shown: bool)
             bar.update((event.time_ns - begin_ns) // NS_PER_S - bar.n)
             yield EncodedEvent(event.id, event.is_span, event.to_json())
         bar.update((bar.total or 0) - bar.n)
-
-
-def _report(count: Count, arguments: argparse.Namespace) -> None:
-    # Standard output may be where the events went.
-    print(f"dashcam: copied {count.copied:,} events from {arguments.source} to {arguments.to}", file=sys.stderr)
-    if count.dead:
-        print(f"dashcam: {count.dead:,} were refused; dashcam replay sends them again", file=sys.stderr)
-    if count.is_stopped:
-        print("dashcam: stopped; the same command goes on from here", file=sys.stderr)

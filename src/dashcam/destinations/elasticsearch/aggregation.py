@@ -91,16 +91,13 @@ def can_group(grouping: Grouping, kinds: Kinds) -> bool:
     """Return whether the engine holds the values of a grouping's fields as they are."""
     if grouping.is_timed and kinds.get(DURATION) != "long":
         return False
-    return all(_can_group(field, kinds) for field in grouping.fields)
-
-
-def _can_group(field: str, kinds: Kinds) -> bool:
-    kind = kind_of(field, kinds)
-    return (
-        kind == "keyword"
-        or (kind == "long" and field in _WHOLE)
-        or (kind == "label" and kinds.get(field.split(".", maxsplit=1)[0]) == "flattened")
-    )
+    for field in grouping.fields:
+        kind = kind_of(field, kinds)
+        is_whole = kind == "long" and field in _WHOLE
+        is_flattened = kind == "label" and kinds.get(field.split(".", maxsplit=1)[0]) == "flattened"
+        if not (kind == "keyword" or is_whole or is_flattened):
+            return False
+    return True
 
 
 def ignored_search(query: Query, grouping: Grouping) -> Dsl:

@@ -16,7 +16,7 @@ import orjson
 from dashcam.destinations.local.tallies import is_of
 from dashcam.destinations.local.terms import event_of
 from dashcam.event import Event
-from dashcam.find.aggregation import DURATION, EDGES_NS, Durations, Group, Grouping, Groups, Key, bucket_of, keys_of
+from dashcam.find.aggregation import DURATION, EDGES_NS, Durations, Group, Grouping, Groups, bucket_of, keys_of
 from dashcam.find.query import And, Expression, Query
 from dashcam.find.requests import FINISHED
 from dashcam.find.values import values_of
@@ -147,7 +147,11 @@ def count(
     `bounds` are the microseconds of the first and the last moment.
     """
     wanted = [part for part in _parts(query.expression) if part != FINISHED]
-    keys = _wanted_keys(db, wanted, grouping)
+    keys = {}
+    for number, text in db.execute("SELECT number, key FROM request_keys"):
+        event = Event(dict(zip(COLUMNS, orjson.loads(text), strict=True)))
+        if all(part.matches(event) for part in wanted):
+            keys[number] = keys_of(event, grouping)
     rows = db.execute("SELECT rowid, records FROM requests WHERE rowid BETWEEN ?1 AND ?2 AND first >= ?1", bounds)
     times: dict[int, list[int]] = {number: [] for number in keys}
     joined, unread = [], []
@@ -165,16 +169,6 @@ def count(
         for key in keys[number] if took_ns else ():
             groups.setdefault(key, Group()).merge(Group(len(took_ns), durations))
     return groups, unread
-
-
-def _wanted_keys(db: sqlite3.Connection, wanted: Sequence[Expression], grouping: Grouping) -> dict[int, list[Key]]:
-    """Return the keys of a grouping that a request with a key number counts for."""
-    found = {}
-    for number, text in db.execute("SELECT number, key FROM request_keys"):
-        event = Event(dict(zip(COLUMNS, orjson.loads(text), strict=True)))
-        if all(part.matches(event) for part in wanted):
-            found[number] = keys_of(event, grouping)
-    return found
 
 
 def durations_of(took_ns: list[int]) -> Durations:
