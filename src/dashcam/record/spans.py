@@ -240,9 +240,7 @@ def _end_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
 def _encode_end(span: RecordableSpan, open_span: OpenSpan, started_ns: int, duration_ns: int) -> bytes:
     served = open_span.served if _is_root(open_span) else None
     fields = _ids_of(span, open_span)
-    # The SDK's own mapping makes two calls for each value that is read; its copy is a plain dictionary.
-    known: Any = span.attributes or {}
-    labels = _add_attributes(fields, known.copy() if isinstance(span, ReadableSpan) else known)
+    labels = _add_attributes(fields, _attributes_of(span))
     if served:
         labels |= served.labels
         if span.kind is _SERVER:
@@ -298,6 +296,12 @@ def _ids_of(span: RecordableSpan, open_span: OpenSpan) -> dict[str, Any]:
     if span.parent:
         fields["parent"] = {"id": f"{span.parent.span_id:016x}"}
     return fields
+
+
+def _attributes_of(span: RecordableSpan) -> Mapping[str, Any]:
+    # The SDK's own mapping makes two calls for each value that is read; its copy is a plain dictionary.
+    known: Any = span.attributes or {}
+    return cast("Mapping[str, Any]", known.copy() if isinstance(span, ReadableSpan) else known)
 
 
 def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
