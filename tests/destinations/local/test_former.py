@@ -30,12 +30,17 @@ KEPT = [Event.from_json(line.data) for line in list(dict.fromkeys(lines()))[::4]
 KEPT = sorted([Event(KEPT[0].fields | {"@timestamp": EARLIER}), *KEPT], key=lambda event: (event.time_ns, event.id))
 
 
-@pytest.fixture
-def path(tmp_path):
+def copy(folder):
     """A copy of the file, as a version of before has written it."""
-    path = tmp_path / "events.db"
+    path = folder / "events.db"
     path.write_bytes(gzip.decompress(FILE.read_bytes()))
     return path
+
+
+@pytest.fixture
+def path(tmp_path):
+    """The file of a test's own."""
+    return copy(tmp_path)
 
 
 def found(path, query):
@@ -62,26 +67,36 @@ def tables(path):
         return {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
 
 
-@pytest.mark.parametrize("version", [1, 2])
-@pytest.mark.parametrize("state", ["former", "begun", "converted"])
-@pytest.mark.parametrize("text", ["*", '"car created"', "vw", *EXPRESSIONS[::7]])
-def test_its_events_are_found(path, version, state, text):
-    """Before a writer came, when one was killed in the middle, and after it."""
+@pytest.fixture(scope="module", params=["former", "begun", "converted"])
+def state(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def read(request, state, tmp_path_factory):
+    """A file of each version, in each state; it is only read."""
+    path = copy(tmp_path_factory.mktemp(state))
     with closing(sqlite3.connect(path)) as db:
-        db.execute(f"PRAGMA user_version = {version}")
+        db.execute(f"PRAGMA user_version = {request.param}")
     if state == "begun":
         with writer(path) as local:
             convert_some(local.open())
     if state == "converted":
         with writer(path) as local:
             local.ship([])
+    return path
+
+
+@pytest.mark.parametrize("text", ["*", '"car created"', "vw", *EXPRESSIONS[::7]])
+def test_its_events_are_found(read, text):
+    """Before a writer came, when one was killed in the middle, and after it."""
     expression = parse(text)
     wanted = [event for event in KEPT if expression.matches(event)]
 
-    assert found(path, Query(expression)) == wanted
-    assert found(path, Query(expression, limit=7)) == wanted[-7:]
+    assert found(read, Query(expression)) == wanted
+    assert found(read, Query(expression, limit=7)) == wanted[-7:]
     middle_ns = KEPT[40].time_ns
-    assert found(path, Query(expression, since_ns=middle_ns)) == [one for one in wanted if one.time_ns >= middle_ns]
+    assert found(read, Query(expression, since_ns=middle_ns)) == [one for one in wanted if one.time_ns >= middle_ns]
 
 
 def test_nothing_is_left_of_it(path):
