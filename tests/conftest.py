@@ -1,8 +1,9 @@
 """What every test may ask for, and what all are held to."""
 
 import hypothesis
+import pytest
 
-from . import leaks
+from . import leaks, prepared
 from .engines import plugin as engines
 
 # A shared machine is slow at times, which says nothing about the code.
@@ -18,3 +19,11 @@ def pytest_configure(config):
         from . import workers
 
         config.pluginmanager.register(workers, "workers")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session):
+    if session.config.option.collectonly or not session.items:  # also where the tests are shared among workers
+        return (yield)
+    with prepared.serving():
+        return (yield)

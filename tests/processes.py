@@ -7,13 +7,19 @@ import threading
 import time
 from contextlib import contextmanager
 
+from . import prepared
+
 DEADLINE_S = 100
 
 
-def run(code, *arguments, **options):
+def finished(code, *arguments, env=None):
+    """Run a program to its end, whatever that is; its exit status, and what it printed."""
+    return prepared.run(["-c", code, *map(str, arguments)], os.environ if env is None else env, DEADLINE_S)
+
+
+def run(code, *arguments, env=None):
     """Run a program to its end; what it printed."""
-    command = [sys.executable, "-X", "faulthandler", "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False, **options)
+    done = finished(code, *arguments, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -45,14 +51,8 @@ def dashcam_environment(folder, **environment):
 
 def dashcam(*arguments, folder, **environment):
     """Run a `dashcam` command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "dashcam", *map(str, arguments)],
-        env=dashcam_environment(folder, **environment),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
+    command = ["-m", "dashcam", *map(str, arguments)]
+    return prepared.run(command, dashcam_environment(folder, **environment), DEADLINE_S)
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """The writer killed at named points of its code: each line whose log call returned is there, once."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from dashcam.spool.drops import read_drops
 from dashcam.spool.reader import SegmentReader, segment_files
 
+from ..processes import finished
 from ..spool.spools import dropped, numbers_in
 
 LINES = 4000  # more than the limit of 300 kB has room for
@@ -70,8 +69,7 @@ writer.close()
 
 def _killed_at(spool, point, times):
     """Run a writer until it comes to a point so many times; return how many calls returned, and if it was killed."""
-    command = [sys.executable, "-c", PROGRAM, str(spool), point, str(times), str(LINES)]
-    done = subprocess.run(command, timeout=100, check=False, capture_output=True, text=True)
+    done = finished(PROGRAM, spool, point, times, LINES)
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr
     return Path(f"{spool}.witness").stat().st_size, done.returncode != 0
 

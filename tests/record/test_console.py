@@ -9,6 +9,8 @@ from contextlib import suppress
 import orjson
 import pytest
 
+from ..processes import finished
+
 SCRIPT = """
 import logging, sys
 import dashcam
@@ -25,15 +27,8 @@ except KeyError:
 
 
 def _run(recording, script=SCRIPT, **environment):
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=recording.environment | environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    )
-    assert done.stdout == ""
+    done = finished(script, env=recording.environment | environment)
+    assert (done.returncode, done.stdout) == (0, "")
     return done.stderr
 
 

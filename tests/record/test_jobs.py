@@ -12,6 +12,8 @@ import pytest
 
 import dashcam
 
+from ..processes import finished
+
 log = dashcam.get_logger("nightly")
 
 
@@ -245,14 +247,7 @@ with dashcam.job("nightly import"):
 
 def test_a_script_that_does_not_call_init(recording):
     """`job` begins to record by itself; the exception that ends the script is there once, and printed once."""
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env=recording.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
+    done = finished(SCRIPT, env=recording.environment)
 
     assert done.returncode == 1
     assert done.stderr.count("KeyError: 'no'") == 1

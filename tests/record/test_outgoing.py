@@ -1,11 +1,11 @@
 """Calls of client libraries carry the request ID and the trace, whenever the library was imported."""
 
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+from ..processes import run
 
 CALLS = {
     "requests": "import requests; requests.get(url)",
@@ -66,16 +66,7 @@ def heard():
 
 
 def _run(recording, program, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        env=recording.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run(program, *arguments, env=recording.environment)
 
 
 def _indented(code):

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from ..processes import finished
+
 SERVICE = """
 import dashcam, flask
 app = flask.Flask("garage")
@@ -16,9 +18,7 @@ dashcam.init_app(flask.Flask("garage"))
 
 
 def _run(code, environment):
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=100
-    )
+    done = finished(code, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
