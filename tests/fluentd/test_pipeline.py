@@ -67,8 +67,13 @@ class Stack:
         list(streams.set_up(Client(settings), self.namespace, 14))
         return self
 
+    @property
+    def address(self):
+        """Where its fluentd listens."""
+        return f"forward://127.0.0.1:{self.fluentd.port}"
+
     def connect(self, **settings):
-        given = {"FLUENTD_URL": f"forward://127.0.0.1:{self.fluentd.port}", "FLUENTD_SHARED_KEY": SHARED_KEY}
+        given = {"FLUENTD_URL": self.address, "FLUENTD_SHARED_KEY": SHARED_KEY}
         return connect(load(Options, {**given, **settings}))
 
     def ship(self, *batch):
@@ -356,4 +361,26 @@ def test_killed_in_mid_stream_it_loses_nothing_and_doubles_nothing(make_stack):
 
     stack.wait_for(*sent)
     assert sorted(stack.found()) == sorted(sent)
+    assert stack.found("logs-dashcam-{}.dead") == {}
+
+
+def test_two_take_turns_and_one_goes_on_alone(make_stack, tmp_path):
+    """Two before one engine; what the killed one had acknowledged is delivered when it is back, and nothing twice."""
+    stack = make_stack()
+    (tmp_path / "second").mkdir()
+    second = Fluentd(tmp_path / "second", stack.url, stack.namespace).start()
+    batches = [[line(10 * number + step) for step in range(10)] for number in range(40)]
+    try:
+        backend = stack.connect(FLUENTD_URL=f"{stack.address},forward://127.0.0.1:{second.port}")
+        for number, batch in enumerate(batches):
+            if number == 20:
+                stack.fluentd.kill()
+            backend.ship(batch)
+        backend.close()
+        stack.fluentd.start()
+        stack.wait_for(*(each.id for batch in batches for each in batch))
+    finally:
+        second.stop()
+
+    assert len(stack.found()) == 400
     assert stack.found("logs-dashcam-{}.dead") == {}
