@@ -4,6 +4,7 @@ The lines are 380 bytes long, as those of a log call in a request. The backend t
 is the shipper's own. A request has 20 DEBUG lines and its span.
 
     python -m benchmarks.clips [--quick | --long]
+    python -m benchmarks.clips --growth SECONDS           # of a shipper's memory, alone
 """
 
 import argparse
@@ -29,6 +30,7 @@ from dashcam.ship.stats import collect_stats
 from dashcam.spool.segment import service_folder
 from dashcam.spool.writer import Writer
 
+GROWTH = "growth of a shipper that holds 10,000 lines/s, MB"
 STEPS = 20  # DEBUG lines of a request
 FAILS_EVERY = 100
 SHARED = {"ecs.version": "8.17.0", "service": {"name": "cars"}, "process": {"pid": 4242}, "host": {"name": "here"}}
@@ -147,6 +149,42 @@ def until_found(folder, query, count):
     return float("inf")
 
 
+LOGGING = """
+import sys, time
+import dashcam
+dashcam.init("cars")
+log, calls = dashcam.get_logger("cars"), int(sys.argv[1])
+for number in range(1_000):
+    log.debug("query finished", rows=number)
+used_s = time.thread_time()
+for number in range(calls):
+    log.debug("query finished", rows=number)
+print((time.thread_time() - used_s) / calls * 1e6, end=" ")
+print(sum(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon")))
+"""
+
+
+def log_call(calls, ship_level):
+    """What a DEBUG call costs a service that is told, or not told, what is shipped at once; and its own memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        given = os.environ | {"DASHCAM_DIR": folder, "LOG_LEVEL": "DEBUG", "DASHCAM_CONSOLE": "off"}
+        environment = given | ({"DASHCAM_SHIP_LEVEL": ship_level} if ship_level else {})
+        command = [sys.executable, "-c", LOGGING, str(calls)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    cpu_us, memory_kb = map(float, done.stdout.split())
+    return {"CPU, µs/call": cpu_us, "own memory, MB": memory_kb / 1000}
+
+
+def compare_log_calls(calls, rounds):
+    """How many times as much a log call costs where its line will be held, and the megabytes more."""
+    ways = {"all is shipped": lambda: log_call(calls, ""), "DEBUG is held": lambda: log_call(calls, "INFO")}
+    figures = interleave(rounds, ways)
+    print_table(figures)
+    shipped, held = figures["all is shipped"], figures["DEBUG is held"]
+    more_mb = middle(held, "own memory, MB") - middle(shipped, "own memory, MB")
+    return ratio(held, shipped, "CPU, µs/call"), more_mb
+
+
 def searchable(rounds):
     """The seconds from the end of a failed request until its DEBUG lines are found."""
     took_s = []
@@ -220,9 +258,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of it")
     parser.add_argument("--long", action="store_true", help="ten minutes of held lines")
+    parser.add_argument("--growth", type=int, metavar="SECONDS", help="measure the growth of a shipper alone")
     arguments = parser.parse_args()
     print_machine()
     print_quick()
+    if arguments.growth:
+        return verdict([judge(GROWTH, growth(arguments.growth), at_most=20)])
     requests, rounds = (1_000, 3) if arguments.quick else (5_000, 7)
     ways = {
         "held": lambda: held_line(requests),
@@ -232,7 +273,10 @@ def main():
     figures = interleave(rounds, ways)
     print_table(figures)
     slower = 100 * (ratio(figures["INFO, DEBUG would be held"], figures["INFO, nothing held"], "CPU, µs/line") - 1)
+    more, more_mb = compare_log_calls(20_000 if arguments.quick else 100_000, rounds)
     kept = [
+        judge("CPU of a log call whose line is held, times one whose line is shipped", more, at_most=1.05),
+        judge("memory of a service whose lines are held, MB more", more_mb, at_most=1),
         judge("CPU of the shipper for a held line, µs", middle(figures["held"], "CPU, µs/line"), at_most=1.5),
         judge("INFO lines cost more where DEBUG would be held, %", slower, at_most=5),
         judge("bytes that clips do not ship at 1 % failures, %", bytes_shipped(requests), at_least=90),
@@ -240,7 +284,7 @@ def main():
         judge(
             "restart over held lines until something new ships, s", restart(50 if arguments.quick else 512), at_most=2
         ),
-        judge("growth of a shipper that holds 10,000 lines/s, MB", growth(600 if arguments.long else 30), at_most=20),
+        judge(GROWTH, growth(600 if arguments.long else 30), at_most=20),
     ]
     return verdict(kept)
 
