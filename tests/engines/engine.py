@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,19 @@ MODULES = {
     "x-pack-security": "org.elasticsearch.xpack.security.Security",
 }
 PASSWORD = "sesame"
-NOT_ON_CENTRAL = {"org.opensaml", "net.shibboleth.utilities", MODULE_GROUP}
+NOT_ON_CENTRAL = {"org.opensaml", "net.shibboleth.utilities", MODULE_GROUP, "elasticsearch-h3"}
+
+# The newest of which Maven Central has all parts of ES|QL; of 9.x it lacks the engine.
+ESQL_VERSION = "8.19.21"
+ESQL_MODULES = {
+    "transport-netty4": "org.elasticsearch.transport.netty4.Netty4Plugin",
+    "x-pack-core": "org.elasticsearch.xpack.core.XPackPlugin",
+    "x-pack-esql": "org.elasticsearch.xpack.esql.plugin.EsqlPlugin",
+}
+ESQL_PARTS = ("x-pack-esql-core", "x-pack-esql-compute", "x-pack-esql-compute-ann")
+
+Parts = dict[str, Path]
+"""The jars of a module, by name."""
 
 START_TIMEOUT_S = 110  # 3 to 4 s alone; the rest is for two cores that other work keeps busy
 STOP_TIMEOUT_S = 20
@@ -36,9 +49,9 @@ NO_DELAY = "-Dsun.net.httpserver.nodelay=true"
 def elasticsearch_command(cache: Path, home: Path) -> list[str]:
     """The command of an Elasticsearch node in the folder `home`."""
     artifact = f"org.elasticsearch:elasticsearch:{ELASTICSEARCH_VERSION}"
-    plugin, path = jars.build(cache, artifact, "LoopbackPlugin", "LoopbackHttp", "LonelyTransport")
+    plugin, path = jars.build(cache, artifact, "LoopbackPlugin", "LoopbackHttp", "LonelyTransport", "Banner")
     start, _ = jars.build(cache, artifact, "StartElasticsearch")
-    _install(plugin, home / "plugins" / "loopback", classname="LoopbackPlugin")
+    _install(plugin, home / "plugins" / "loopback", "LoopbackPlugin", ELASTICSEARCH_VERSION)
     options = [*MEMORY, QUICK_START, NO_DELAY, "--enable-native-access=ALL-UNNAMED", f"-Des.path.home={home}"]
     return [jars.java(), *options, "-cp", f"{start}:{path}", "StartElasticsearch", str(home)]
 
@@ -48,32 +61,48 @@ def elasticsearch_with_users_command(cache: Path, home: Path) -> list[str]:
     command = elasticsearch_command(cache, home)
     artifact = f"org.elasticsearch:elasticsearch:{ELASTICSEARCH_VERSION}"
     plugin, _ = jars.build(cache, artifact, "UsersPlugin")
-    _install(plugin, home / "plugins" / "users", classname="UsersPlugin")
+    _install(plugin, home / "plugins" / "users", "UsersPlugin", ELASTICSEARCH_VERSION)
     names, _ = jars.build(cache, artifact, "saml")
     command.insert(1, f"-Dtest.password={PASSWORD}")
     place = command.index("-cp") + 1
-    command[place] += f":{names}:{_lay_modules(home / 'modules', command[place])}"
+    found = {name: _module(name, ELASTICSEARCH_VERSION, command[place]) for name in MODULES}
+    found["x-pack-security"] = {**found["transport-netty4"], **found["x-pack-security"]}
+    command[place] += f":{names}:{_lay_modules(home / 'modules', found, MODULES, ELASTICSEARCH_VERSION)}"
     return command
 
 
-def _lay_modules(folder: Path, class_path: str) -> Path:
+def elasticsearch_with_esql_command(cache: Path, home: Path) -> list[str]:
+    """The command of an older node with Elastic's own HTTP server that can be asked in ES|QL."""
+    artifact = f"org.elasticsearch:elasticsearch:{ESQL_VERSION}"
+    start, path = jars.build(cache, artifact, "StartElasticsearch8")
+    names, _ = jars.build(cache, artifact, "arrow")
+    banner, _ = jars.build(cache, artifact, "BannerPlugin", "Banner")
+    _install(banner, home / "plugins" / "banner", "BannerPlugin", ESQL_VERSION)
+    found = {name: _module(name, ESQL_VERSION, path) for name in ESQL_MODULES}
+    for part in ESQL_PARTS:
+        found["x-pack-esql"] |= _module(part, ESQL_VERSION, path)
+    shared = _lay_modules(home / "modules", found, ESQL_MODULES, ESQL_VERSION)
+    options = [*MEMORY, QUICK_START, "--enable-native-access=ALL-UNNAMED", f"-Des.path.home={home}"]
+    return [jars.java(), *options, "-cp", f"{start}:{names}:{path}:{shared}", "StartElasticsearch8", str(home)]
+
+
+def _lay_modules(folder: Path, found: Mapping[str, Parts], classes: Mapping[str, str], version: str) -> Path:
     """Lay Elastic's modules out as its packages do; gives a jar that they share, for the class path."""
-    found = {name: _module(name, class_path) for name in MODULES}
-    shared = found["transport-netty4"].pop("elasticsearch-ssl-config")
-    found["x-pack-security"] = {**found["transport-netty4"], **found["x-pack-security"]}
+    core = found["x-pack-core"]
+    shared = found["transport-netty4"]["elasticsearch-ssl-config"]
     for name, parts in found.items():
-        beside = found["x-pack-core"] if name == "x-pack-security" else {}
-        _describe(folder / name, name, MODULES[name], extends="x-pack-core" if beside else "")
+        extends = "x-pack-core" if name.startswith("x-pack-") and parts is not core else ""
+        _describe(folder / name, name, classes[name], version, extends)
         for key, jar in parts.items():
-            if jar != shared and key not in beside:
+            if jar != shared and not (extends and key in core):
                 shutil.copy(jar, folder / name)
     return shared
 
 
-def _module(name: str, class_path: str) -> dict[str, Path]:
+def _module(name: str, version: str, class_path: str) -> Parts:
     """The jars of a module by name, less those that the server has."""
     beside = {_unversioned(Path(jar)) for jar in class_path.split(":")}
-    found = jars.direct(f"{MODULE_GROUP}:{name}:{ELASTICSEARCH_VERSION}", without=NOT_ON_CENTRAL)
+    found = jars.direct(f"{MODULE_GROUP}:{name}:{version}", without=NOT_ON_CENTRAL)
     return {_unversioned(jar): jar for jar in found if _unversioned(jar) not in beside}
 
 
@@ -88,17 +117,17 @@ def opensearch_command(cache: Path, home: Path) -> list[str]:
     return [jars.java(), *MEMORY, QUICK_START, "-cp", f"{start}:{path}", "StartOpenSearch", str(home)]
 
 
-def _install(classes: Path, folder: Path, *, classname: str) -> None:
+def _install(classes: Path, folder: Path, classname: str, version: str) -> None:
     """Elasticsearch loads a plugin from a folder with a jar and a description."""
     if folder.exists():
         return
-    _describe(folder, folder.name, classname)
+    _describe(folder, folder.name, classname, version)
     with zipfile.ZipFile(folder / f"{folder.name}.jar", "w") as jar:
         for path in classes.glob("*.class"):
             jar.write(path, path.name)
 
 
-def _describe(folder: Path, name: str, classname: str, extends: str = "") -> None:
+def _describe(folder: Path, name: str, classname: str, version: str, extends: str = "") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     description = {
         "name": name,
@@ -106,7 +135,7 @@ def _describe(folder: Path, name: str, classname: str, extends: str = "") -> Non
         "version": "1",
         "classname": classname,
         "java.version": "21",
-        "elasticsearch.version": ELASTICSEARCH_VERSION,
+        "elasticsearch.version": version,
         "extended.plugins": extends,
     }
     lines = "".join(f"{key}={value}\n" for key, value in description.items() if value)

@@ -26,14 +26,16 @@ def resolve(coordinates: str) -> str:
 def direct(coordinates: str, without: set[str]) -> list[Path]:
     """An artifact's own jar and those it names itself, downloaded where they are not there yet.
 
-    Artifacts of the groups `without` are left out, because Maven Central has them not.
+    Artifacts and groups `without` are left out, because Maven Central has them not.
     """
     from jgo.maven import MavenContext
 
     context = MavenContext()
     group, name, version = coordinates.split(":")
     component = context.project(group, name).at_version(version)
-    named = [each for each in context.pom_dependencies(component.pom()) if each.groupId not in without]
+    named = [
+        each for each in context.pom_dependencies(component.pom()) if not {each.groupId, each.artifactId} & without
+    ]
     return [artifact.resolve() for artifact in (component.artifact(), *(each.artifact for each in named))]
 
 

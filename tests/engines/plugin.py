@@ -45,6 +45,13 @@ def elasticsearch_with_users_url(pytestconfig, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def elasticsearch_with_esql_url(pytestconfig, tmp_path_factory):
+    """The address of a real Elasticsearch 8 that can be asked in ES|QL."""
+    command = engine.elasticsearch_with_esql_command
+    yield from _serve("elasticsearch-with-esql", command, pytestconfig, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def opensearch_url(pytestconfig, tmp_path_factory):
     """The address of a real OpenSearch, without users and without TLS."""
     yield from _serve("opensearch", engine.opensearch_command, pytestconfig, tmp_path_factory)

@@ -13,14 +13,19 @@ from . import traffic
 @pytest.fixture(scope="package")
 def stack(elasticsearch_url):
     """The settings of a namespace that holds the half hour."""
-    settings = settings_for(elasticsearch_url, new_namespace())
+    return fill(elasticsearch_url, new_namespace())
+
+
+def fill(url, namespace):
+    """Put the half hour into a namespace of an engine; gives its settings."""
+    settings = settings_for(url, namespace)
     set_up(settings)
     backend, lines = connect(settings), traffic.lines()
     for start in range(0, len(lines), 500):
         assert backend.ship(lines[start : start + 500]) is None
     backend.close()
     for id_, note in traffic.dead_letters():
-        address = f"{elasticsearch_url}/{dead_letters_stream(settings.namespace)}/_create/{id_}"
+        address = f"{url}/{dead_letters_stream(namespace)}/_create/{id_}"
         requests.post(address, note, headers={"Content-Type": "application/json"}, timeout=30).raise_for_status()
-    requests.post(f"{elasticsearch_url}/*{settings.namespace}*/_refresh", timeout=30).raise_for_status()
+    requests.post(f"{url}/*{namespace}*/_refresh", timeout=30).raise_for_status()
     return settings

@@ -3,8 +3,6 @@ import java.util.Map;
 import java.util.function.BiConsumer;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
-import org.elasticsearch.Build;
-import org.elasticsearch.client.internal.node.NodeClient;
 import org.elasticsearch.cluster.node.DiscoveryNodes;
 import org.elasticsearch.common.io.stream.NamedWriteableRegistry;
 import org.elasticsearch.common.network.NetworkService;
@@ -20,11 +18,7 @@ import org.elasticsearch.indices.breaker.CircuitBreakerService;
 import org.elasticsearch.plugins.ActionPlugin;
 import org.elasticsearch.plugins.NetworkPlugin;
 import org.elasticsearch.plugins.Plugin;
-import org.elasticsearch.rest.BaseRestHandler;
 import org.elasticsearch.rest.RestHandler;
-import org.elasticsearch.rest.RestRequest;
-import org.elasticsearch.rest.RestResponse;
-import org.elasticsearch.rest.RestStatus;
 import org.elasticsearch.telemetry.TelemetryProvider;
 import org.elasticsearch.threadpool.ThreadPool;
 import org.elasticsearch.transport.BytesRefRecycler;
@@ -52,27 +46,5 @@ public final class LoopbackPlugin extends Plugin implements NetworkPlugin, Actio
     public List<RestHandler> getRestHandlers(RestHandlersServices services, Supplier<DiscoveryNodes> nodes,
             Predicate<NodeFeature> features) {
         return List.of(new Banner());
-    }
-
-    /** {@code GET /}, where a client reads the version. */
-    private static final class Banner extends BaseRestHandler {
-        private static final String TEXT = """
-            {"name":"test","cluster_name":"test","version":{"number":"%s"},"tagline":"You Know, for Search"}
-            """.formatted(Build.current().version());
-
-        @Override
-        public String getName() {
-            return "banner";
-        }
-
-        @Override
-        public List<Route> routes() {
-            return List.of(new Route(RestRequest.Method.GET, "/"), new Route(RestRequest.Method.HEAD, "/"));
-        }
-
-        @Override
-        protected RestChannelConsumer prepareRequest(RestRequest request, NodeClient client) {
-            return channel -> channel.sendResponse(new RestResponse(RestStatus.OK, "application/json", TEXT));
-        }
     }
 }
