@@ -27,7 +27,7 @@ from dashcam.destinations.local import store as local
 from dashcam.destinations.local.backend import connect as connect_local
 from dashcam.destinations.local.options import Options as LocalOptions
 from dashcam.event import EncodedEvent, format_time
-from dashcam.find.query import CANARY, Not
+from dashcam.find.query import OWN, Not
 from dashcam.settings import load
 from dashcam.show.overview import Overview, build_overview
 
@@ -109,7 +109,7 @@ def measure(name: str, store, since_ns: int, truth: Truth, rounds: int) -> dict[
     with closing(store):
         for _ in range(rounds):
             began_s = time.perf_counter()
-            overview = build_overview(store, Not(CANARY), since_ns, since_ns + PERIOD_NS)
+            overview = build_overview(store, Not(OWN), since_ns, since_ns + PERIOD_NS)
             took_s.append(time.perf_counter() - began_s)
     fault = check(overview, truth)
     print(f"{name}: {', '.join(f'{one:.2f}' for one in took_s)} s, percentiles within {fault:.2%}, counts exact")

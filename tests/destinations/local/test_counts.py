@@ -14,7 +14,7 @@ from dashcam.destinations.local.store import open_store
 from dashcam.event import EncodedEvent, Event, format_time
 from dashcam.find.aggregation import Grouping, group_events
 from dashcam.find.language import parse
-from dashcam.find.query import CANARY, And, Not, Query
+from dashcam.find.query import CANARY, OWN, And, Not, Query
 from dashcam.find.requests import FINISHED
 from dashcam.settings import load
 from dashcam.show.overview import count_requests
@@ -36,6 +36,8 @@ ODD = [
     {"event": {"duration": None}},
     {"event": {"action": "request-aborted"}},
     {"event": {"dataset": "dashcam-doctor"}},
+    {"event": {"action": "segment-sealed"}},
+    {"event.action": "other"},
     {"span": {"kind": "internal"}},
     {"span": {"kind": "internal"}, "transaction": {"type": "job"}},
     {"span": {"kind": ["client", "server"]}},
@@ -109,7 +111,7 @@ def test_counting_is_reading(kept, since_s, until_s):
     lines = many()
     store = kept(lines[:150], lines[150:160], lines[160:])
     bounds = [None if one is None else START_NS + int(one * 10**9) for one in (since_s, until_s)]
-    query = Query(And((FINISHED, Not(CANARY))), *bounds)
+    query = Query(And((FINISHED, Not(OWN))), *bounds)
     events = [Event.from_store(line.data) for line in lines]
 
     assert counted(store, query, BY_ROUTE) == group_events(filter(query.matches, events), [BY_ROUTE])[0]

@@ -1,7 +1,8 @@
 """The served requests of each block, so that an overview of a million of them reads none.
 
 `requests` has a row for a block with such requests: 12 bytes for each, the number of its key and the nanoseconds that
-it took. A key, in `request_keys`, is what its `COLUMNS` hold. A block whose `records` are null has to be read.
+it took. A key, in `request_keys`, is what its `COLUMNS` hold. A block whose `records` are null has to be read: also one
+with a request that has an `event.action`, so that searches which leave Dashcam's own events out by it can be counted.
 """
 
 import sqlite3
@@ -42,11 +43,14 @@ COLUMNS = (
 )
 """The fields that requests are counted and chosen by."""
 
+ABSENT = "event.action"  # what a counted request has not
+
 MAX_KEYS = 20_000  # a route that is an address would give each request a key of its own
 
 _RECORD = struct.Struct("<Iq")
 _UNKNOWN_NS = -(2**63)
 _MARK = b'"transaction"'
+_UNCOUNTED = b"-"  # for the key of a request that has to be read
 
 
 def has_counts(db: sqlite3.Connection) -> bool:
@@ -87,7 +91,9 @@ def _request_key(key: bytes) -> bytes | None:
 
 
 def _key_of(event: Event) -> bytes | None:
-    return orjson.dumps([values_of(event, name) for name in COLUMNS]) if FINISHED.matches(event) else None
+    if not FINISHED.matches(event):
+        return None
+    return _UNCOUNTED if values_of(event, ABSENT) else orjson.dumps([values_of(event, name) for name in COLUMNS])
 
 
 def _duration(line: bytes) -> Any:
@@ -102,7 +108,7 @@ def _records(db: sqlite3.Connection, counted: Iterable[tuple[bytes, Any]], numbe
     """Return the records of a block; `None` where it has to be read."""
     records = []
     for key, duration in counted:
-        number = numbers.get(key) or _number(db, key)
+        number = None if key == _UNCOUNTED else numbers.get(key) or _number(db, key)
         is_whole = type(duration) is int and abs(duration) < 2**63
         if number is None or (duration is not None and not is_whole):
             return None
@@ -128,7 +134,7 @@ def can_count(query: Query, grouping: Grouping) -> bool:
     parts = list(_parts(query.expression))
     if FINISHED not in parts or grouping.step_ns or not set(grouping.fields) <= set(COLUMNS):
         return False
-    return all(part == FINISHED or is_of(part, COLUMNS) for part in parts)
+    return all(part == FINISHED or is_of(part, (*COLUMNS, ABSENT)) for part in parts)
 
 
 def _parts(expression: Expression) -> Iterator[Expression]:
