@@ -118,6 +118,16 @@ is_plain_value(PyObject *value, int depth)
     return 1; /* one that orjson knows, or that became a text or an error */
 }
 
+/* True of a call with an exception or a stack; -1 with an error. */
+static int
+has_error(PyObject *fields)
+{
+    if (PyDict_GET_SIZE(fields) == 0)
+        return 0;
+    int has_any = PyDict_Contains(fields, exc_info_name);
+    return has_any == 0 ? PyDict_Contains(fields, stack_info_name) : has_any;
+}
+
 /* No exception or stack, and nothing that the sanitizer would cut or replace; what became a text is marked in it. */
 static int
 is_plain(PyObject *body, PyObject *message, PyObject *fields)
@@ -125,12 +135,8 @@ is_plain(PyObject *body, PyObject *message, PyObject *fields)
     Py_ssize_t length = PyBytes_GET_SIZE(body);
     if (length == 0 || length > MAX_PLAIN_BYTES || !PyUnicode_CheckExact(message))
         return 0;
-    if (PyDict_GET_SIZE(fields) == 0)
-        return 1;
-    int has_error = PyDict_Contains(fields, exc_info_name);
-    if (has_error == 0)
-        has_error = PyDict_Contains(fields, stack_info_name);
-    return has_error < 0 ? -1 : !has_error && is_plain_mapping(fields, 0);
+    int is_more = has_error(fields);
+    return is_more < 0 ? -1 : !is_more && is_plain_mapping(fields, 0);
 }
 
 static PyObject *
@@ -247,7 +253,18 @@ written_by_orjson(PyObject *head)
 static PyObject *
 body_of(PyObject *message, PyObject *fields)
 {
-    PyObject *head = head_of(message, fields), *body = head == NULL ? NULL : written_by_orjson(head);
+    PyObject *head = head_of(message, fields), *body = NULL;
+    int is_error = has_error(fields);
+    if (head == NULL || is_error < 0) {
+        Py_XDECREF(head);
+        return NULL;
+    }
+    if (is_error) { /* orjson would write the exception as a text */
+        body = bytes_of(PyObject_CallFunctionObjArgs(encode_any, head, fields, NULL));
+        Py_DECREF(head);
+        return body;
+    }
+    body = written_by_orjson(head);
     int fits = body == NULL ? -1 : is_plain(body, message, fields);
     int has_word = fits == 1 ? has_secret_word(body) : 0;
     if (fits < 0 || has_word < 0)

@@ -25,7 +25,7 @@ def python_encode_call(time_ns: int, level: str, message: object, fields: dict[s
 
     Fields become `labels`. `exc_info` among them is what it is for `logging`: an exception, `True` for the one being
     handled, or the triple of `sys.exc_info()`; `stack_info` is a text. Any values are accepted, secrets are masked, and
-    `tags` says that a value was replaced or cut. The one thing here that a caller always waits for, hence in one piece.
+    `tags` says that a value was replaced or cut.
     """
     global _last
     # A context never changes, so what is in the last one is kept; its identity is enough to know it again.
@@ -40,16 +40,19 @@ def python_encode_call(time_ns: int, level: str, message: object, fields: dict[s
     head: dict[str, Any] = {"message": message}
     if fields:
         head["labels"] = fields
+    body = _encode_any(head, fields) if not _NO_LABELS.isdisjoint(fields) else _encode_labels(head, message, fields)
+    return b'{"time_ns":%d,"log.level":"%b",%b%b%b' % (time_ns, level.encode(), body[1:-1], ids, tail)
+
+
+def _encode_labels(head: dict[str, Any], message: object, fields: dict[str, Any]) -> bytes:
     try:
         body = _dumps(head, convert, OPTIONS)
     except Exception:  # noqa: BLE001 — a caller's value can raise anything when its text is asked for
         body = b""
     if not is_plain(body, message, fields):
-        body = _encode_any(head, fields)
-    else:
-        body = _mask(body, head) if masking.has_word(body) else body
-        body = _with_tags(body) if MENDED in body else body
-    return b'{"time_ns":%d,"log.level":"%b",%b%b%b' % (time_ns, level.encode(), body[1:-1], ids, tail)
+        return _encode_any(head, fields)
+    body = _mask(body, head) if masking.has_word(body) else body
+    return _with_tags(body) if MENDED in body else body
 
 
 def _parts_of(context: Context) -> tuple[bytes, dict[str, Any] | None]:
