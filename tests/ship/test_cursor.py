@@ -345,10 +345,13 @@ def _ended(folder):
 
 
 def _write_on(path, numbers):
+    _write_bytes(path, b"".join(map(log_line, numbers)))
+
+
+def _write_bytes(path, text):
     data = path.read_bytes()
-    lines = b"".join(map(log_line, numbers))
     end = data.index(b"\0")
-    path.write_bytes(data[:end] + lines + data[end + len(lines) :])
+    path.write_bytes(data[:end] + text + data[end + len(text) :])
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])
@@ -417,3 +420,18 @@ def test_a_quiet_segment_costs_one_look(tmp_path, monkeypatch):
         now_s[0] += 0.6
         _batches(cursor)
         assert sum(mark.is_done for mark in cursor._marks.values()) == 20
+
+
+def test_lines_behind_a_torn_one(tmp_path, clock):
+    """A line was cut off where its process was thought gone; what that wrote later is read all the same."""
+    path = _ended(tmp_path)
+    _write_bytes(path, log_line(3)[:40])
+    cursor = SpoolCursor(tmp_path, {})
+    first = _batches(cursor)
+    _write_bytes(path, log_line(3)[40:] + log_line(4))
+    clock(10.0)
+    second = _batches(cursor)
+    cursor.close()
+
+    assert [_messages(each) for each in (first, second)] == [["0", "1", "2"], ["4"]]
+    assert [sum(batch.damaged for batch in each) for each in (first, second)] == [1, 1]

@@ -195,20 +195,22 @@ class SegmentReader:
         return (parse or parse_lines)(block[:end], start, position.sequence)
 
     def _skip(self, start: int, sequence: int) -> ReadResult:
-        """Go behind the next newline, or to the file's end; what lies before it is longer than any line, or half one.
+        """Go behind the next newline, or the last byte that is written; what lies before is no whole line.
 
-        Zeros up to the end are none of it: nothing was written there.
+        Zeros up to the end are none of it: nothing was written there, and something may be yet.
         """
-        is_damaged = False
+        is_damaged, written = False, start
         while block := os.pread(self._file, MAX_READ_BYTES, start):
             end = block.find(b"\n") + 1
             is_damaged = is_damaged or block.count(0) < len(block)
-            start += end or len(block)
+            if text := block[:end] if end else block.rstrip(b"\0"):
+                written = start + len(text)
+            start += len(block)
             if end:
                 break
         if self.header.format == 2:
             sequence += is_damaged
-        return ReadResult([], Position(start, sequence), damaged=int(is_damaged))
+        return ReadResult([], Position(written, sequence), damaged=int(is_damaged))
 
     def passages(
         self,
