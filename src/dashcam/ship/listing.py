@@ -61,7 +61,8 @@ class SpoolListing:
         if len(former) == len(self._folders) and all(former.get(path) is it for path, it in self._folders.items()):
             return False
         found = [path for service in services for path in service.paths if path.name.endswith(SUFFIX)]
-        self.paths = {key_of(self._spool, path): path for path in sorted(found, key=lambda path: path.name)}
+        begin = len(str(self._spool)) + 1  # as `key_of`, for very many
+        self.paths = {str(path)[begin : -len(SUFFIX)]: path for path in sorted(found, key=lambda path: path.name)}
         return True
 
     def is_hidden(self, key: str) -> bool:

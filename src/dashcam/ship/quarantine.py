@@ -1,10 +1,11 @@
 """Files that damage has made unreadable, kept aside with the reason, so that everything else goes on."""
 
+import os
 from pathlib import Path
 
 from dashcam import machine
 from dashcam.event import format_time
-from dashcam.ship.journal import replace_file
+from dashcam.ship.journal import replace_file, write_all
 
 FOLDER = "quarantine"
 
@@ -18,7 +19,11 @@ def quarantine(spool: Path, path: Path, reason: str) -> str:
     try:
         aside.parent.mkdir(parents=True, exist_ok=True)
         path.rename(aside)
-        replace_file(aside.with_suffix(".reason"), f"{format_time(machine.time_ns())} {path}: {reason}\n".encode())
+        file = os.open(aside.with_suffix(".reason"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            write_all(file, f"{format_time(machine.time_ns())} {path}: {reason}\n".encode())
+        finally:
+            os.close(file)
     except OSError as fault:
         return f"{reason}; it stays, and is left out ({fault.strerror})"
     return f"{reason}; moved to {aside}"
