@@ -128,7 +128,11 @@ def test_messages_of_damage_name_it(tmp_path):
     record(tmp_path, 3)
     path = segment_files(tmp_path / "spool")[0]
     damage(path, 10)
+    assert "dashcam repair" in dashcam("cat", folder=tmp_path).stderr
     done = dashcam("ship", "--drain", folder=tmp_path)
+    doctor = dashcam("doctor", folder=tmp_path).stdout
 
+    assert "1 damaged files were moved to" in doctor
+    assert "Run dashcam repair" in doctor
     assert "1 damaged files were moved to" in dashcam("status", folder=tmp_path).stdout
     assert "dashcam repair" in dashcam("status", folder=tmp_path).stdout + done.stderr

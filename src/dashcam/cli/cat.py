@@ -32,6 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
             unread += 1
     if damaged:
         print(f"dashcam: {damaged} damaged places skipped", file=sys.stderr)
+    if damaged or unread:
+        print("dashcam: to look for more damage, and set such files aside: dashcam repair", file=sys.stderr)
     return NOT_FOUND if damaged or unread else OK
 
 

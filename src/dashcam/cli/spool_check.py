@@ -37,12 +37,15 @@ def _look_at_clips(level: str, route: str, *, is_searched: bool) -> str | Note:
     )
 
 
-def _is_shipped(settings: Settings) -> str:
+def _is_shipped(settings: Settings) -> str | Note:
     stats = collect_stats(settings.dir, max_s=MAX_S)
     shipper = stats.shipper
     troubles = dict(stats.unreadable) | dict(shipper.troubles or {})
     for path, reason in troubles.items():
         raise Broken(f"{path}: {reason}", "Set its owner and rights so that the user of the shipper may read it.")
+    if stats.quarantined:
+        seen = f"{stats.quarantined:,} damaged files were moved to {settings.dir}/quarantine"
+        return Note(seen, "Run dashcam repair, which looks for more, then remove them.")
     if shipper.is_at_work:
         return "a shipper is at work"
     since = f"since {shipper.last_seen}" if shipper.last_seen else "so far"
