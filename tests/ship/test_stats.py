@@ -205,6 +205,24 @@ def test_a_kill_before_the_account_is_written(tmp_path, spool, monkeypatch):
     assert segment_files(spool) == paths[4:]
 
 
+def test_a_segment_that_cannot_be_removed_counts_once(tmp_path, spool, monkeypatch):
+    """It is in the account; the next try does not enter it again."""
+    _fill(spool, 10)
+    (path,) = segment_files(spool)
+    victim, unlink = _victim(spool, path), os.unlink
+
+    def broken(name, **_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), name)
+
+    monkeypatch.setattr(os, "unlink", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        remove(tmp_path, [victim])
+    monkeypatch.setattr(os, "unlink", unlink)
+    remove(tmp_path, [victim])
+
+    assert load_pruned(tmp_path).recorded == 10
+
+
 def test_there_is_an_answer_in_time(tmp_path, spool):
     """With no time left it says that it is not all."""
     _fill(spool, 10)

@@ -63,10 +63,11 @@ def remove(folder: Path, victims: Iterable[Victim]) -> None:
     victims = list(victims)
     pruned = load_pruned(folder)
     dropped, expired = Counter(pruned.dropped), Counter(pruned.expired)
-    for victim in victims:
+    fresh = [victim for victim in victims if victim.key not in pruned.last]  # others could not be removed before
+    for victim in fresh:
         dropped.update(victim.dropped)
         expired.update(victim.held)
-    recorded = pruned.recorded + sum(victim.recorded for victim in victims)
+    recorded = pruned.recorded + sum(victim.recorded for victim in fresh)
     gone = Pruned(recorded, dict(dropped), tuple(victim.key for victim in victims), dict(expired))
     record = encode_record(asdict(gone))
     _keep(folder / NAME, record * 2, victims)  # twice, so that one damaged byte costs nothing
