@@ -220,7 +220,7 @@ def test_lock_files_hold_what_is_required(lock, distributions, extras):
         is_wanted = each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in extras)
         if is_wanted and not each.url:
             assert each.specifier.contains(pinned[canonicalize_name(each.name)], prereleases=True), each
-    assert len(re.findall(r"--hash=sha256:", text)) >= len(pinned)
+    assert len(re.findall(r"--hash=sha256:", text)) >= len(pinned) == len(re.findall(r"^\S+==", text, re.MULTILINE))
 
 
 def test_the_stack_is_of_one_version():
@@ -342,6 +342,11 @@ def test_fluentd_knows_what_it_is_told():
     assert SERVICES["shipper"]["environment"]["FLUENTD_URL"].endswith("forward://fluentd:24224}")
     address = SERVICES["postgres"]["logging"]["options"]["fluentd-address"]
     assert SERVICES["fluentd"]["ports"] == [f"{address}:24225"]
+
+
+def test_docker_sends_the_fraction_of_a_second():
+    """Without it equal lines of one second are one document."""
+    assert SERVICES["postgres"]["logging"]["options"]["fluentd-sub-second-precision"] == "true"
 
 
 def test_addresses_between_containers():
