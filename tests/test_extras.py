@@ -1,8 +1,6 @@
 """`pip install dashcam` is enough to record and for the command; an extra that is missing has a name."""
 
 import re
-import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, distributions, packages_distributions, requires
 
 import pytest
@@ -10,6 +8,8 @@ from packaging.requirements import Requirement
 
 from dashcam.extras import EXTRAS, missing_extra
 from dashcam.record.instrument import LIBRARIES
+
+from .processes import finished
 
 # Makes modules as absent as they are where only some distributions are installed.
 HIDE = """
@@ -60,14 +60,7 @@ def lean():
 
 
 def _run(lean, code, folder, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", lean + code],
-        env={"DASHCAM_DIR": str(folder), "HOME": str(folder)} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
+    return finished(lean + code, env={"DASHCAM_DIR": str(folder), "HOME": str(folder)} | environment)
 
 
 COMMAND = "from dashcam.cli import main; sys.exit(main({arguments!r}))"

@@ -12,6 +12,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _ENGINES = re.compile(r"\b(engine|elasticsearch|opensearch)\w*_url\b")
+_WAITS = re.compile(r"tests/(chaos|deploy|hosted|kills|selfhosted|simulation|watch)/|services/demo/")
 _WHOLE = re.compile(r'scope="(module|class|session)"|pytest\.mark\.together\b')
 
 
@@ -32,6 +33,12 @@ def _group(path: Path):
 @pytest.hookimpl
 def pytest_xdist_make_scheduler(config, log):
     return _Scheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    # What waits ten seconds for processes is not left for the end, when no other test is there to fill the time.
+    items.sort(key=lambda item: _WAITS.match(item.nodeid) is None)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -20,7 +20,7 @@ from ..destinations.fluentd.server import Guarded, Server, abort, entries, read,
 from ..processes import until
 
 KEY = "sesame"
-PAUSE_S = 0.1  # flush_thread_interval of our fluent.conf
+PAUSE_S = 0.1  # before what was not accepted is sent again
 STREAMS = {"dashcam.log": "logs-dashcam-{}", "dashcam.span": "traces-apm.dashcam-{}"}
 
 
@@ -29,7 +29,7 @@ class Relay:
 
     def __init__(self, folder, store_url, namespace, chance):
         self._folder, self._store_url, self._namespace, self._chance = folder, store_url, namespace, chance
-        self._session = requests.Session()
+        self._session, self._has_new = requests.Session(), threading.Event()
 
     def take(self, sock):
         """One connection's messages."""
@@ -47,6 +47,7 @@ class Relay:
         new = self._folder / f"{time.time_ns()}-{threading.get_ident()}.new"
         new.write_bytes(orjson.dumps([tag, records]))
         new.rename(new.with_suffix(".chunk"))
+        self._has_new.set()
 
     def pass_on(self):
         """What is in the folder, oldest first, for ever."""
@@ -54,9 +55,10 @@ class Relay:
             for styled in sorted(self._folder.glob("*.chunk")):
                 tag, records = orjson.loads(styled.read_bytes())
                 while records := self._send(STREAMS[tag].format(self._namespace), records):
-                    time.sleep(PAUSE_S)
+                    threading.Event().wait(PAUSE_S)
                 styled.unlink()
-            time.sleep(PAUSE_S)
+            self._has_new.wait()
+            self._has_new.clear()
 
     def _send(self, stream, records):
         """The records that are to be sent again."""
