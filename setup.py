@@ -14,6 +14,7 @@ NAMES = (
 HEADERS = {
     "destinations/fluentd/_msgpack": ["src/dashcam/destinations/_json.h"],
     "destinations/local/_terms": ["src/dashcam/destinations/_json.h"],
+    "record/_speedups": ["src/dashcam/record/_plain.h"],
     "record/_words": ["src/dashcam/record/_grams.h"],
 }
 setup(
