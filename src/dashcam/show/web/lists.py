@@ -24,7 +24,7 @@ MAX_ERRORS = 2000  # that are counted for the requests of a page
 
 MAX_EVENTS = 200  # on a page
 
-MAX_READ = 20_000  # events for the figures of a page that the store does not count: about half a second
+MAX_READ = 5_000  # events for the figures of a page that the store does not count: at most a second of CPU
 
 MAX_FACETS = 12  # values of each that a page shows
 
