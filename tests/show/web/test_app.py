@@ -306,6 +306,17 @@ def test_a_404_is_not_a_success(shelf, client):
     assert "✓" not in client.get("/story?id=missed").text
 
 
+@pytest.mark.parametrize("action", ["request-aborted", "request-unknown"])
+def test_how_long_a_request_without_an_end_was_open(shelf, client, action):
+    """Nobody knows: what is shown is the least, with the last sign of life."""
+    cars = events.Service("cars", [], request_id="killed")
+    cars.aborted(500, 480, "POST /cars", events.ROOT, action=action)
+    shelf.events = cars.events
+
+    for path in ("/requests", "/events", "/story?id=killed"):
+        assert "≥ 480 ms" in text_of(client.get(path)), path
+
+
 def test_the_path_is_shown_beside_the_route(shelf, client):
     """The route alone does not say which car."""
     shelf.events = served("one", 200, "/cars/7", "/cars/<id>")

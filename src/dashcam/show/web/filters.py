@@ -78,8 +78,8 @@ def event_url(event: Event) -> str:
 
 
 def took(event: Event) -> str:
-    """Return how long a span took."""
-    return format_duration(accessors.duration_ns(event))
+    """Return how long a span took; of a request without an end the least, marked so."""
+    return f"{'≥ ' if accessors.is_unended(event) else ''}{format_duration(accessors.duration_ns(event))}"
 
 
 def status(event: Event) -> int | None:
