@@ -12,6 +12,7 @@ log = dashcam.get_logger(__name__)
 def repair(car_id):
     dashcam.add(car_id=car_id)
     log.info("repair started", bay="north")
+    log.debug("lifts counted", lifts=2)
     if car_id == 13:
         log.error("no lift is free", retry_after_s=60)
         return {"error": "no lift is free"}, 503

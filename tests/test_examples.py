@@ -16,6 +16,7 @@ from .processes import dashcam, running_dashcam, until
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
+README = (ROOT / "README.md").read_text()
 QUOTES = [
     (page, name, text)
     for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
@@ -171,6 +172,12 @@ def test_a_quote_is_the_file(page, name, text):
 def test_the_garage_is_quoted_where_a_newcomer_looks():
     """On the first page and in the quickstart."""
     assert {page.name for page, name, _ in QUOTES if name == "examples/garage.py"} == {"README.md", "quickstart.md"}
+
+
+def test_the_garage_has_a_line_that_is_held():
+    """The first page promises the DEBUG lines of a repair that fails."""
+    assert "/repairs/13    # fails: its story has every DEBUG line" in README
+    assert "log.debug(" in (EXAMPLES / "garage.py").read_text()
 
 
 def test_the_garage_is_as_short_as_promised():
