@@ -150,6 +150,18 @@ def test_the_first_characters_of_an_id(store, capsys):
     assert "no event has the id '029'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("path", [("trace", "id"), ("span", "id"), ("http", "request", "id")])
+def test_a_bare_id_finds_its_events(store, capsys, path):
+    """As words do: no field needs to be named."""
+    fields = "4bf92f3577b34da6"
+    for name in reversed(path):
+        fields = {name: fields}
+    store((0, "car created", fields), (0, "car sold"))
+
+    assert main(["search", "4bf92f3577b34da6", "--json"]) == 0
+    assert messages(capsys) == ["car created"]
+
+
 def test_a_request_id_that_looks_like_a_label(store, capsys):
     """Ids are ids: it does not join the story of that label, which its full name leads to."""
     store((1, "labelled", {"labels": {"car_id": "7"}}), (1, "asked for", with_id("car_id=7")))

@@ -41,6 +41,7 @@ def test_events_that_nobody_ships(tmp_path):
     """Something waits, and no shipper works: not well, since when, and how to start one."""
     record(tmp_path, 2)
     never = dashcam("status", folder=tmp_path)
+    doctor = dashcam("doctor", folder=tmp_path)
     dashcam("ship", "--drain", folder=tmp_path)
     record(tmp_path, 2)
     no_more = dashcam("status", folder=tmp_path)
@@ -48,7 +49,9 @@ def test_events_that_nobody_ships(tmp_path):
         until(lambda: shipper.output.read_text().count("\n{") == 2, "arrival")
         again = dashcam("status", folder=tmp_path)
 
-    assert (never.returncode, no_more.returncode, again.returncode) == (1, 1, 0)
+    assert (never.returncode, doctor.returncode, no_more.returncode, again.returncode) == (1, 1, 1, 0)
+    assert "events wait, and no shipper has worked here so far" in doctor.stdout
+    assert "Start one: dashcam ship" in doctor.stdout
     assert "  no shipper has run here yet: dashcam ship\n" in never.stdout
     assert "waiting 2" in no_more.stdout
     assert re.search(r"no shipper has worked here since 20\S+Z: dashcam ship\n", no_more.stdout)

@@ -302,6 +302,19 @@ def test_a_signal_of_any_form(recording, client, given):
     assert errors == (["KeyError"] if given.get("exception") is KeyError else [])
 
 
+def test_a_signal_with_the_class_of_what_is_handled(recording, client):
+    """It means that exception: its text and its trace, once."""
+    try:
+        raise KeyError("no wheel")  # noqa: TRY301 — as flask-restful is in the middle of handling it
+    except KeyError as error:
+        flask.got_request_exception.send(client.application, exception=KeyError)
+        flask.got_request_exception.send(client.application, exception=error)
+
+    (event,) = [event for event in _lines(recording) if event.get("error")]
+    assert event.get("error.message") == "'no wheel'"
+    assert "raise KeyError" in event.get("error.stack_trace")
+
+
 @pytest.mark.parametrize("path", ["/refuse", "/abort?status=404", "/abort?status=503"])
 def test_an_error_that_is_answered_is_none(recording, client, path):
     """Nobody left it unhandled."""
