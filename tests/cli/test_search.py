@@ -53,7 +53,7 @@ def test_words_are_joined(store, capsys):
     """Quotes are for the shell; several words are one search."""
     store((0, "car created"), (0, "car sold"))
 
-    assert main(["search", "created", "car", "--json"]) == 0
+    assert main(["search", "car", "created", "--json"]) == 0
     assert messages(capsys) == ["car created"]
 
 
