@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import kubernetes_validate
@@ -35,9 +36,15 @@ def kustomize():
 @pytest.fixture(params=OVERLAYS)
 def overlay(request):
     """What an overlay gives, by kind and name."""
-    command = [*kustomize(), str(FOLDER / "overlays" / request.param)]
+    return request.param, build(tuple(kustomize()), request.param)
+
+
+@cache
+def build(command, name):
+    """An overlay, built once for all tests: they only read it."""
+    command = [*command, str(FOLDER / "overlays" / name)]
     built = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    return request.param, {f"{each['kind']}/{each['metadata']['name']}": each for each in load(built)}
+    return {f"{each['kind']}/{each['metadata']['name']}": each for each in load(built)}
 
 
 def pods_of(objects):
