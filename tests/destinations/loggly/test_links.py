@@ -1,6 +1,7 @@
 """The address of a story in Loggly's search page, and the searches that are to be copied there."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -8,12 +9,15 @@ import pytest
 
 from dashcam.destinations.loggly.links import search_link, story_link
 from dashcam.event import Event
+from dashcam.show.accessors import text
+from dashcam.show.overview import collect
 from dashcam.show.story import build_story
 from dashcam.testing.fake_loggly import Habits
 from dashcam.testing.fake_loggly.archive import Archive, Body
 from dashcam.testing.fake_loggly.query import read_query
 from dashcam.testing.sample import lines
 
+from ...kibana import traffic
 from ...show import events
 
 SEARCHES = dict(
@@ -70,6 +74,28 @@ def test_each_search_to_copy_finds_events(name):
     archive.accept(Body(0, ("dashcam",), "text/plain", "", (*(line.data for line in lines()), *RARE)))
 
     assert archive.search(read_query(SEARCHES[name], Habits()), 0, 2**62)
+
+
+@pytest.mark.parametrize("kept", [lines(), traffic.lines()], ids=["sample", "half an hour"])
+def test_the_dashboards_numbers_are_those_of_the_overview(kept):
+    """Requests and failures of each service and route, aborted requests among them."""
+    archive = Archive(Habits())
+    archive.accept(Body(0, ("dashcam",), "text/plain", "", tuple(line.data for line in kept)))
+    rows = collect(Event.from_json(line.data) for line in kept)
+
+    found = [
+        Counter(_route(hit.line) for hit in archive.search(read_query(SEARCHES[name], Habits()), 0, 2**62))
+        for name in ("Requests", "Failed requests")
+    ]
+
+    assert {key: (count, found[1][key]) for key, count in found[0].items()} == {
+        key: (row.requests, row.failures) for key, row in rows.items()
+    }
+
+
+def _route(line):
+    event = Event.from_json(line)
+    return text(event, "service.name"), text(event, "http.route")
 
 
 def test_widgets_and_alerts_name_searches_that_are_there():
