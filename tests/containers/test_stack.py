@@ -76,6 +76,20 @@ def test_a_story_is_followed(complete):
     assert "no errors" in story
 
 
+def test_a_request_is_as_large_as_sizing_says(complete):
+    """Thirteen events of 1,000 bytes, as docs/deployment.md has it."""
+    assert complete.order() == 201
+    query = f'http.request.id:"{complete.ordered[-1]}"'
+
+    def lines():
+        found = complete.dashcam("search", query, "--json", "--limit", "0", check=False).splitlines()
+        return found if len(found) >= 13 else []
+
+    sizes = [len(line) for line in until(lines, "13 events")]
+    assert len(sizes) == 13
+    assert 900 < sum(sizes) / 13 < 1100
+
+
 def test_images_hold_what_they_need(stack, table):
     """And no more: nothing stale, no compiler, no pip, labels, a bill of materials, and a bounded size."""
     for service in OURS:
