@@ -7,8 +7,9 @@ import os
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from ..long_runs import command_line, machine, write
@@ -104,15 +105,17 @@ def main():
         return 0
     total, until_s = Result(), time.monotonic() + options.seconds
     with ProcessPoolExecutor(options.jobs) as pool:
-        last = options.first + options.seeds
-        for first in range(options.first, last, 10 * options.jobs):
-            if time.monotonic() > until_s:
-                break
-            for result in pool.map(run, range(first, min(first + 10 * options.jobs, last))):
-                total.add(result)
-                for seed, fault in result.failed.items():
+        seeds = iter(range(options.first, options.first + options.seeds))
+        under_way = {pool.submit(run, seed) for seed in islice(seeds, 2 * options.jobs)}
+        while under_way:
+            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in done:
+                total.add(future.result())
+                for seed, fault in future.result().failed.items():
                     (SEEDS / str(seed)).touch()
                     print(f"seed {seed}: {fault}", flush=True)
+            if time.monotonic() < until_s:
+                under_way |= {pool.submit(run, seed) for seed in islice(seeds, len(done))}
             write(report(total), options.report)
             if sys.stderr.isatty():
                 print(f"\r{total.seeds:,} seeds, {total.hours:,.0f} hours", end="", file=sys.stderr, flush=True)
