@@ -33,7 +33,7 @@ POINTS = [
         "file.SegmentFile.set_dropped",
         "file.SegmentFile.seal",
         "file._write_zeros",
-        "drops.DropCounts.batches",
+        "drops.DropCounts.batch",
         "drops.DropCounts.take",
         "drops._change",
     )

@@ -1,5 +1,6 @@
 """Events that are dropped while there is no segment: counted where it survives the process."""
 
+import errno
 import os
 import tempfile
 from collections import Counter
@@ -119,6 +120,29 @@ def test_a_power_cut_while_counts_move(tmp_path, kept, more):
 
     assert read == {"limit": 3}
     assert (dropped(tmp_path), _counts(tmp_path)) == ({"limit": 3 + more}, {})
+
+
+def test_counts_that_cannot_be_moved(tmp_path, monkeypatch):
+    """The disk does not take the change of the file: it goes on counting, and the header does not seem to have it."""
+    folder = tmp_path / "here" / "cars"
+    folder.mkdir(parents=True)
+    counts, write = DropCounts(folder), os.pwrite
+    for _ in range(3):
+        counts.add("limit")
+
+    def broken(file, data, offset):
+        if Path(f"/proc/self/fd/{file}").readlink().name == "drops":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", broken)
+    writer = write_to(tmp_path)
+    writer.append(log_line(1))
+    monkeypatch.undo()
+    for _ in range(5):
+        writer.drop("limit")
+
+    assert Counter(dropped(tmp_path)) + Counter(_counts(tmp_path)) == {"limit": 8}
 
 
 def _set_dropped(path, count):

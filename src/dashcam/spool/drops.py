@@ -10,7 +10,7 @@ import errno
 import os
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +63,10 @@ class DropCounts:
         if (took_s := min(self._took_s)) > MAX_QUICK_S:
             self._flush_at_s = machine.monotonic() + MAX_SLOWDOWN * took_s
 
+    def keep(self, reason: str, count: int) -> None:
+        """Keep a count that a header did not take, to be written later."""
+        self._pending[reason] += count
+
     def flush(self) -> None:
         """Write what was counted."""
         pending, self._pending = self._pending, Counter()
@@ -83,32 +87,40 @@ class DropCounts:
             return
         self._pending += pending
 
-    def batches(self) -> list[str]:
-        """Return the batches that stand in files now, for the header of the segment that is to take them over.
+    def batch(self) -> str:
+        """Return the batch for the header of the next segment to take over, of one file; empty if there is none.
 
         Makes the file, too, while there is room.
         """
-        found = [_read(_path_elsewhere(self._folder))]
+        found: list[_Counts | None] = []
         with suppress(OSError):  # there is no room: what is dropped is counted elsewhere
             found.append(_change(self._folder / NAME, self._folder, lambda known: known))
-        return [each.batch for each in found if each and each.batch and any(each.dropped.values())]
+        found.append(_read(_path_elsewhere(self._folder)))
+        return next((each.batch for each in found if each and any(each.dropped.values())), "")
 
-    def take(self, batches: Iterable[str], give: Callable[[Mapping[str, int]], None]) -> None:
-        """Give the counts of some batches, and those of no file, to a header that names the batches; begin anew."""
-        pending, self._pending = self._pending, Counter()
-        give(pending)
+    def take(self, batch: str, give: Callable[[Mapping[str, int]], None]) -> bool:
+        """Give the counts of a batch, and those of no file, to the header that names it; begin anew.
+
+        Return false where the file could not be written: then nothing may be counted in that header, because what
+        stands there says that the batch is taken.
+        """
         elsewhere = _path_elsewhere(self._folder)
-        for path in (self._folder / NAME, elsewhere) if batches else ():
-            with suppress(OSError):  # it is not there, or stays as it is
+        is_taken = not batch
+        for path in (self._folder / NAME, elsewhere) if batch else ():
+            with suppress(OSError):  # it is not there, or stays as it is, and goes on counting
                 if not path.exists():
                     continue
-                # The file goes first: where it cannot be written, it goes on counting.
-                taken = _change(path, self._folder, lambda found: _Counts({}) if found.batch in batches else found)
-                if taken.batch in batches:
+                taken = _change(path, self._folder, lambda found: _Counts({}) if found.batch == batch else found)
+                if taken.batch == batch:
+                    is_taken = True
                     if not _is_taken(self._folder, taken):
                         give(taken.dropped)
                     if path is elsewhere:
                         path.unlink()
+        if is_taken:
+            pending, self._pending = self._pending, Counter()
+            give(pending)
+        return is_taken
 
 
 def _is_taken(folder: Path, counts: _Counts) -> bool:

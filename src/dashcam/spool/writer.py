@@ -83,6 +83,7 @@ class Writer:
         self._is_reported = self._is_error_reported = False
         self._dropped = dict.fromkeys(DROP_REASONS, 0)
         self._dropped_since_report = 0
+        self._is_counting = True  # in the header
         self._drops = DropCounts(self.folder)
 
     def append(self, line: bytes) -> None:
@@ -108,7 +109,8 @@ class Writer:
             self._dropped_since_report += 1
             segment = self._segment
             # Without a mapping, each change of a header is a system call, and takes 5 ms on a full btrfs.
-            if segment and segment.is_mapped and segment.set_dropped(reason, self._dropped[reason] + 1):
+            is_counting = self._is_counting and segment and segment.is_mapped
+            if segment and is_counting and segment.set_dropped(reason, self._dropped[reason] + 1):
                 self._dropped[reason] += 1
             else:
                 self._drops.add(reason)
@@ -170,12 +172,13 @@ class Writer:
         carried = list(self._carry_over())
         # Marks of open requests fill a third of a segment at most, however many there are.
         capacity = min(max(self._options.capacity_bytes, 3 * sum(map(len, carried))), MAX_SEGMENT_BYTES)
-        options, took = replace(self._options, capacity_bytes=capacity), self._drops.batches()
+        options, batch = replace(self._options, capacity_bytes=capacity), self._drops.batch()
+        took = [batch] if batch else []
         new = self._half_grown(options, took) or self._small(options, took)
         if new is None:
             return "limit"
         self._switch_to(new, carried)
-        self._drops.take(took, self._count_taken)
+        self._is_counting = self._drops.take(batch, self._count_taken)
         return ""
 
     def _half_grown(self, options: SegmentOptions, took: list[str]) -> SegmentFile | None:
@@ -202,6 +205,8 @@ class Writer:
             total = self._dropped[reason] + count
             if count and self._segment and self._segment.set_dropped(reason, total):
                 self._dropped[reason] = total
+            else:
+                self._drops.keep(reason, count)
 
     def _switch_to(self, new: SegmentFile, carried: Iterable[bytes]) -> None:
         # A signal handler may have logged since the full segment refused a line, and rotated too: its segment is the
