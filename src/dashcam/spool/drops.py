@@ -125,7 +125,10 @@ class DropCounts:
 
 def _is_taken(folder: Path, counts: _Counts) -> bool:
     """Return whether a header has taken a batch over, and has its counts."""
-    for path in folder.glob(f"*{SUFFIX}") if any(counts.dropped.values()) else ():
+    paths: list[Path] = []
+    with suppress(OSError):  # on a disk that was cut off, no header says so
+        paths = [path for path in folder.iterdir() if path.suffix == SUFFIX] if any(counts.dropped.values()) else []
+    for path in paths:
         with suppress(OSError, ValueError), SegmentReader(path) as reader:  # gone, or not a segment
             header = reader.header
             has_all = all(header.dropped.get(reason, 0) >= count for reason, count in counts.dropped.items())
