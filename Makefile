@@ -51,7 +51,7 @@ cuts: venv
 kills: venv
 	$(BIN)/python -m tests.kills --kills $(or $(KILLS),5000) --report kills.json
 
-# The DEBUG lines of failed requests through kills: a million requests and a thousand kills take about half an hour.
+# The DEBUG lines of failed requests through kills: a million requests and a thousand kills take most of an hour.
 clips: venv
 	$(BIN)/python -m tests.kills.clips --requests $(or $(REQUESTS),1000000) --kills $(or $(KILLS),1000) --report clips.json
 

@@ -24,7 +24,8 @@ from tests.spool.spools import SHARED, start_line
 FAILS_EVERY = 100
 STEPS = 5  # DEBUG lines of each service in a request
 DEADLINE_S = 300
-MAX_SPOOL_BYTES = 256 << 20  # a service waits while its spool is larger: nothing may expire here
+SPOOL_LIMIT_BYTES = 1_000_000_000  # at three quarters the oldest held lines go: those of requests long answered
+MAX_SPOOL_BYTES = 900_000_000  # a service waits while its spool is larger: nothing is dropped here
 
 
 def fails(number):
@@ -41,7 +42,7 @@ def serve(spool, service, first, last, notes):
     shared = SHARED | {"service": {"name": service}, "process": {"pid": os.getpid()}, "host": {"name": "here"}}
     folder = service_folder(Path(spool), "here", service)
     open_marks = []
-    writer = Writer(folder, lambda: shared, 4 << 30, lambda: open_marks, options=SegmentOptions(256 << 10))
+    writer = Writer(folder, lambda: shared, SPOOL_LIMIT_BYTES, lambda: open_marks, options=SegmentOptions(256 << 10))
     file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for number in range(first, last):
         request = f"golf-{number}"
@@ -76,7 +77,7 @@ class Traffic:
             "DASHCAM_LOCAL_LIMIT": "20GB",
             "DASHCAM_SHIP_LEVEL": "INFO",
             "DASHCAM_CLIP_LIMIT": "1000000",
-            "DASHCAM_SPOOL_LIMIT": "4GB",
+            "DASHCAM_SPOOL_LIMIT": str(SPOOL_LIMIT_BYTES),
         }
         self._processes = {name: self._start(name) for name in ("cars", "parts", "shipper")}
 
