@@ -218,6 +218,7 @@ class World:
             raise
         assert not ending.fault, f"a route ended: {ending.fault}"
         if ending.is_hung:
+            self.oracle.killed()  # an answer may have come just now
             self.machine.kill(self.machine.current.process)  # as the command does: it waits for no thread
 
     def _connect(self, name):
