@@ -155,7 +155,7 @@ class Holding:
 
 
 def runs_between(reader: SegmentReader, begin: int, end: int) -> Iterator[HeldRun]:
-    """Yield the text between two offsets of a segment, half a megabyte at once, whatever its lines are."""
+    """Yield the text between two offsets of a segment, piece by piece, whatever its lines are."""
     position = Position(begin)
     while position.offset < end:
         result = reader.read(position, is_final=True, parse=as_one_run)
