@@ -173,6 +173,7 @@ def test_operators(text, expression):
         ("duration:>9parsecs", 10, "number with a unit"),
         ("duration:-", 10, "ends where"),
         ("status:>many", 8, "'many' is not a number; a range needs numbers."),
+        ("duraton:>5ms", 9, "a range needs numbers. Did you mean duration?"),
         ("status:[1 TO x]", 13, "'x' is not a number"),
         ("status:[1 x]", 10, "'x' is not expected"),
         ("status:abc", 7, "'abc' is not a value of http.response.status_code"),

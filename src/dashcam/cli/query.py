@@ -4,10 +4,9 @@ import argparse
 import re
 import time
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 
 from dashcam.cli.period import Moment, since_phrase
-from dashcam.find.fields import SHORT
+from dashcam.find.fields import SHORT, similar_name
 from dashcam.find.language import parse
 from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Query, Store, without_own
 
@@ -48,8 +47,8 @@ def explain_nothing(store: Store, query: Query, since: Moment) -> Iterator[str]:
         name = field.removeprefix("labels.")
         if next(iter(store.find(Query(Exists(field), query.since_ns, query.until_ns, 1))), None):
             continue
-        close = get_close_matches(name.lower(), [*SHORT, *SHORT.values(), "message"], 1, 0.75)
-        meaning = f"did you mean {close[0]}?" if close and close[0] != name else "a name that is not a field is a label"
+        close = similar_name(name)
+        meaning = f"did you mean {close}?" if close else "a name that is not a field is a label"
         yield f"no event {since_phrase(since)} has {'the label ' if name != field else ''}{name}: {meaning}"
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 
 SHORT = {
     "client": "client.ip",
@@ -103,6 +104,16 @@ def fields_of(name: str) -> tuple[str, ...]:
         return (SHORT[name],)
     usual = SPELLINGS.get(name.lower().replace("-", "_"))
     return (usual, f"labels.{name}") if usual else (f"labels.{name}",)
+
+
+def similar_name(name: str) -> str | None:
+    """Return the short name or the field that somebody may have meant by a name that is neither.
+
+    >>> similar_name("duraton"), similar_name("car_id")
+    ('duration', None)
+    """
+    close = get_close_matches(name.lower(), [*SHORT, *SHORT.values(), "message"], 1, 0.75)
+    return close[0] if close and close[0] != name else None
 
 
 def normalize(field: str, value: str) -> str:

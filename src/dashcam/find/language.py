@@ -17,7 +17,7 @@ from collections.abc import Callable
 from reprlib import repr as shortened
 
 from dashcam.errors import QueryError
-from dashcam.find.fields import KNOWN_VALUES, WHOLE_NUMBERS, fields_of, normalize
+from dashcam.find.fields import KNOWN_VALUES, WHOLE_NUMBERS, fields_of, normalize, similar_name
 from dashcam.find.grammar import COMPARE, END, PHRASE, WORD, Token, tokenize
 from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Range, Term, Wildcard
 from dashcam.find.values import SEARCHED, words_of
@@ -222,7 +222,9 @@ def _bound(token: Token, field: str) -> float | None:
         return _duration_ns(text, token.position)
     number = _number(text)
     if number is None:
-        raise QueryError(f"{shortened(text)} is not a number; a range needs numbers.", token.position)
+        close = similar_name(field.removeprefix("labels.")) if field.startswith("labels.") else None
+        hint = f" Did you mean {close}?" if close else ""
+        raise QueryError(f"{shortened(text)} is not a number; a range needs numbers.{hint}", token.position)
     return number
 
 
