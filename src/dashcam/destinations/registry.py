@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field
 from functools import partial
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dashcam.destinations.destination import Destination, StoryReference
 from dashcam.errors import SettingsError
 from dashcam.find.query import Store
 from dashcam.settings import RecordSettings, Settings, load, unknown_names, variables
 from dashcam.ship.batch import Backend
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -34,7 +36,7 @@ BUILT_IN = {
 
 def known() -> list[str]:
     """Return the names that `LOG_BACKEND` can have."""
-    return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
+    return sorted({*BUILT_IN, *_offered()})
 
 
 def get(route: str) -> Destination:
@@ -42,10 +44,16 @@ def get(route: str) -> Destination:
     if route in BUILT_IN:
         destination: Destination = import_module(BUILT_IN[route]).DESTINATION
         return destination
-    for point in entry_points(group=GROUP, name=route):
+    if point := _offered().get(route):
         offered: Destination = point.load()
         return offered
     raise SettingsError(f"LOG_BACKEND={route!r} is not a backend. Known: {', '.join(known())}.")
+
+
+def _offered() -> "dict[str, EntryPoint]":
+    from importlib.metadata import entry_points  # 20 ms, which a built-in destination spares
+
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def options(route: str, environment: Mapping[str, str] | None = None) -> Any:
