@@ -70,6 +70,7 @@ def client():
 
 @given(path=PATHS, parameters=st.dictionaries(NAMES, TEXTS, max_size=4))
 @example(path="/story", parameters={"id": "events"})
+@example(path="/summary", parameters={"q": "("})
 @example(path="/events", parameters={"q": '"', "before": "-1"})
 def test_no_address_breaks_a_page(client, path, parameters):
     """An answer that is not the page asked for says so, and what was typed is text in it."""

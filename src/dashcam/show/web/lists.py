@@ -100,17 +100,19 @@ def visible(text: str) -> Expression:
 
 
 @pages.get("/summary")
-def show_summary() -> str:
+def show_summary() -> str | tuple[str, int]:
     """The histogram and the values of a list, a part of its page: the list need not wait for them."""
     of_requests = flask.request.args.get("of") == "requests"
     address = Address.read("/requests" if of_requests else "/events", flask.request.args)
-    wanted = _requests_of(address) if of_requests else visible(address.q)
     facets = (*FACETS, f"labels.{address.facet}") if _LABEL.fullmatch(address.facet) else FACETS
     try:
+        wanted = _requests_of(address) if of_requests else visible(address.q)
         with current_finder().open() as store:
             since_ns, until_ns = whole_period(store, address, wanted)
             summary = summarize(store, Query(wanted, since_ns, until_ns), facets, most=MAX_READ)
             newest = list(store.find(Query(wanted, since_ns, until_ns, MAX_EVENTS)))
+    except QueryError:
+        return "", 400  # the list itself says what is wrong
     except StoreEmpty:
         return ""
     labels = [name for name in label_names(newest) if _LABEL.fullmatch(name)][:MAX_LABEL_NAMES]
