@@ -1,6 +1,6 @@
 """Shares the tests among the workers of `make test`: single tests, but where one worker begins something for many.
 
-Tests of the search engines go to one worker, so that no other starts an engine. A file whose fixtures last longer than
+Tests of a search engine go to one worker, so that no other starts the same one. A file whose fixtures last longer than
 a test stays whole, and so does one that says `together`: its tests use one thing that the machine has once.
 """
 
@@ -11,23 +11,27 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-_ENGINES = re.compile(r"\b(engine|elasticsearch|opensearch)\w*_url\b")
+_ENGINES = re.compile(r"\b(?:engine|elasticsearch|opensearch)\w*_url\b")
+_WITH = re.compile(r"elasticsearch_with_\w+")
 _WAITS = re.compile(r"tests/(chaos|deploy|hosted|kills|selfhosted|simulation|watch)/|services/demo/")
 _WHOLE = re.compile(r'scope="(module|class|session)"|pytest\.mark\.together\b')
 
 
 class _Scheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid):
-        return _group(self.config.rootpath / nodeid.partition("::")[0]) or nodeid
+        file, _, test = nodeid.partition("::")
+        group = _group(self.config.rootpath / file) or nodeid
+        return "opensearch" if group == "elasticsearch" and "opensearch" in test.lower() else group
 
 
 @cache
 def _group(path: Path):
     folder = path.with_name("conftest.py")
-    text = path.read_text() + (folder.read_text() if folder.exists() else "")
-    if _ENGINES.search(text):
-        return "engines"
-    return str(path) if _WHOLE.search(text) else None
+    own, shared = path.read_text(), folder.read_text() if folder.exists() else ""
+    if engines := set(_ENGINES.findall(own) or _ENGINES.findall(shared)):
+        name = engines.pop()
+        return name if not engines and _WITH.match(name) else "elasticsearch"
+    return str(path) if _WHOLE.search(own + shared) else None
 
 
 @pytest.hookimpl
