@@ -319,6 +319,15 @@ def test_whatever_is_no_answer_is_unreachable(answer, name):
     assert "c2VjcmV0" not in str(raised.value)
 
 
+def test_an_index_that_was_just_made_is_asked_again():
+    """Its shards are not started yet: the engine answers 503 for a moment, and not that it has nothing."""
+    starting = 503, {"error": {"type": "search_phase_execution_exception", "reason": "start", "phase": "query"}}
+    answers = iter([starting, starting, (200, page(line(1)))])
+
+    with playing(lambda _: next(answers)) as (store, _):
+        assert len(list(store.find(Query()))) == 1
+
+
 def test_a_version_without_points_in_time_is_too_old():
     """Neither of the two ways is known to it."""
     unknown = 400, {"error": "no handler found for uri [/x] and method [POST]"}

@@ -44,6 +44,7 @@ _PAGE = 1000
 _DAY_NS = 86_400 * NS_PER_S
 _KEEP_ALIVE = "2m"  # from one page to the next
 _MAX_NAMES_CHARACTERS = 2000  # the first line of a request may have 4,096
+_STARTING_PAUSES_S = (0.1, 0.2, 0.4, 0.8)  # an index that was just made cannot be searched for some of these
 _ID_CHARACTERS = 33  # of an `event.id` that is not derived from another
 
 
@@ -236,7 +237,13 @@ class ElasticsearchStore:
         return {name: next(iter(types)) for name, types in held.items() if len(types) == 1}
 
     def _ask(self, method: str, path: str, body: Dsl | None, params: Mapping[str, str]) -> Dsl:
-        return self._checked(self._client.ask(method, path, body, params))
+        answer = self._client.ask(method, path, body, params)
+        for pause_s in _STARTING_PAUSES_S:
+            if not (answer.status == 503 and answer.reason.startswith("search_phase_execution_exception")):
+                break
+            time.sleep(pause_s)
+            answer = self._client.ask(method, path, body, params)
+        return self._checked(answer)
 
     def _checked(self, answer: Response) -> Dsl:
         if not answer.is_ok:
