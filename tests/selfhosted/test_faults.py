@@ -88,6 +88,7 @@ def count(settings):
     return requests.get(f"{stream}/_count", params=optional, json=events, timeout=30).json().get("count", 0)
 
 
+@pytest.mark.timeout(400)  # most take 10 s; an account that settles late is waited for
 @pytest.mark.parametrize("route", ROUTES)
 def test_refusals_kills_and_lost_answers(engine_url, namespace, tmp_path, route):
     """Every event is indexed once, and none is in the dead letters."""
