@@ -152,6 +152,8 @@ class World:
         """Start a service again and again, whatever happens to its processes."""
         while not self.is_over:
             self._await_power()
+            if self.is_over:  # meanwhile: nobody waits for what it would record
+                return
             process = self._start(f"service {name}", lambda: self._serve(name))
             self._await_end(process)
             self.machine.sleep(self.dice.expovariate(1 / 5.0))
