@@ -77,7 +77,8 @@ def source(python, suite, folder):
     subprocess.run([*download, suite.sdist], check=True)
     (archive,) = folder.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
-        tar.extractall(folder / "source", filter="data")
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # of Python 3.11.4 and later
+        tar.extractall(folder / "source")
     (inner,) = (folder / "source").iterdir()
     kept = folder / "tests-alone"
     kept.mkdir()
