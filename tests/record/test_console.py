@@ -1,6 +1,7 @@
 """What a process prints of its log calls."""
 
 import os
+import platform
 import pty
 import subprocess
 import sys
@@ -137,3 +138,47 @@ def test_a_console_that_cannot_be_written(recording, stream):
     _run(recording, script)
 
     assert len(recording.events()) == 3
+
+
+STUCK = """
+import os, pathlib, signal, sys, threading, time
+import dashcam
+dashcam.init("cars")
+log = dashcam.get_logger("cars")
+os.set_blocking(2, False)
+try:
+    while True:
+        os.write(2, b"." * 4096)
+except BlockingIOError:
+    os.set_blocking(2, True)
+log_thread = threading.Thread(target=log.warning, args=["nobody reads this"], daemon=True)
+log_thread.start()
+writes = pathlib.Path(f"/proc/self/task/{log_thread.native_id}/syscall")
+while writes.read_text().split()[:2] != ["1", "0x2"]:
+    time.sleep(0.01)
+child = os.fork()
+if child == 0:
+    log.warning("of the child")
+    os._exit(7)
+until_s = time.monotonic() + 10
+while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < until_s:
+    time.sleep(0.01)
+if not ended[0]:
+    os.kill(child, signal.SIGKILL)
+print(os.waitstatus_to_exitcode(ended[1]) if ended[0] else "hangs")
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or sys.platform != "linux", reason="asks Linux whether a thread writes"
+)
+def test_a_fork_beside_a_console_that_nobody_reads(recording):
+    """The child records, and does not wait for a line that a thread of its parent is in the middle of."""
+    environment = recording.environment | {"DASHCAM_CONSOLE": "json"}
+    command = [sys.executable, "-c", STUCK]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.read() == b"7\n"
+
+    assert "of the child" in [event.get("message") for event in recording.events()]

@@ -64,6 +64,8 @@ class Console:
 
     def write(self, record: logging.LogRecord, fields: dict[str, Any] | None) -> None:
         """Print one log call; never raises. The event is recorded whether or not anybody can read it here."""
+        if _is_stuck:
+            return
         stream = sys.stderr
         try:
             if self._mode == "text" or (self._mode == "auto" and stream.isatty()):
@@ -80,6 +82,7 @@ class Console:
 # A fork while another thread writes would leave the lock of Python's own stream locked in the child for ever.
 _writing = threading.RLock()
 _forking = threading.local()
+_is_stuck = False  # in a child of a process whose console took no line: what is locked there stays locked here
 
 
 def _before_fork() -> None:
@@ -91,7 +94,13 @@ def _after_fork() -> None:
         _writing.release()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+def _after_fork_in_child() -> None:
+    global _is_stuck
+    _is_stuck = _is_stuck or not _forking.holds
+    _after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
 class EcsFormatter(JsonFormatter):
