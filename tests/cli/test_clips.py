@@ -88,11 +88,11 @@ def test_the_list_of_clips(tmp_path):
 
 @pytest.mark.parametrize("any_id", ["good", "car_id=7"])
 def test_keep_ships_a_held_story(tmp_path, monkeypatch, any_id):
-    """By any ID that trace takes; what comes later is shipped at once."""
+    """By any ID that trace takes, in a terminal without the shipper's settings; what comes later is shipped at once."""
     serve(tmp_path, "cars", "good", 200)
     with running_dashcam("ship", folder=tmp_path, **HOLDING):
         until(lambda: "held 5" in dashcam("status", folder=tmp_path, **HOLDING).stdout, "held lines")
-        done = dashcam("keep", any_id, folder=tmp_path, **HOLDING)
+        done = dashcam("keep", any_id, folder=tmp_path, LOG_BACKEND="local")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("local: good kept, 5 held lines, ")
         serve(tmp_path, "parts", "good", 200)
@@ -114,7 +114,7 @@ def test_keep_says_what_it_cannot(tmp_path):
     assert "no shipper is at work here; the next one keeps it" in alone.stderr
     assert (unset.returncode, unset.stderr) == (
         2,
-        "dashcam: DASHCAM_SHIP_LEVEL is not set: nothing is held, everything is shipped.\n",
+        "dashcam: nothing is held here: DASHCAM_SHIP_LEVEL is not set, so everything is shipped.\n",
     )
     assert nothing.returncode == 2
 

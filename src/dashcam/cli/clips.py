@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _lines(route: str, known: Clips, limit: int) -> Iterator[str]:
     for clip in list(known.clips.values())[-limit:]:
-        lost = f", incomplete: {clip.expired:,} lines expired" if clip.expired else ""
+        lost = f", incomplete: {clip.expired:,} expired" if clip.expired else ""
         yield f"{clip.time[:19].replace('T', ' ')}  {clip.reason:8}  {_size(clip.lines, clip.bytes)}  {clip.id}{lost}"
     by_rule: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for clip in known.clips.values():
@@ -62,4 +62,4 @@ def _lines(route: str, known: Clips, limit: int) -> Iterator[str]:
 
 
 def _size(lines: int, bytes_: int) -> str:
-    return f"{lines:,} lines, {bytes_ / 1000:,.1f} kB"
+    return f"{lines:,} line{'s' * (lines != 1)}, {bytes_ / 1000:,.1f} kB"

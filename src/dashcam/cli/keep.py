@@ -24,6 +24,7 @@ from dashcam.errors import DashcamError, QueryError, SettingsError, StoreUnreach
 from dashcam.find.query import Store
 from dashcam.find.related import find_related_events, find_stories
 from dashcam.settings import RecordSettings, Settings, load, read_duration
+from dashcam.ship import checkpoint
 from dashcam.ship.clip_journal import ask, load_clips
 from dashcam.ship.heartbeat import read_heartbeat
 
@@ -46,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.header:
         _print_header(arguments.header)
         return OK
-    if not settings.ship_level:
-        raise SettingsError("DASHCAM_SHIP_LEVEL is not set: nothing is held, everything is shipped.")
+    if not settings.ship_level and not _has_held(settings):
+        raise SettingsError("nothing is held here: DASHCAM_SHIP_LEVEL is not set, so everything is shipped.")
     requests = _requests(settings, arguments.id)
     if not requests:
         print(f"dashcam: no request has the id {arguments.id!r}, here or in {settings.routes[0]}", file=sys.stderr)
@@ -64,6 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
     for line in _lines(settings, requests):
         print(line)
     return OK
+
+
+def _has_held(settings: Settings) -> bool:
+    """Return whether a shipper held something here, whose level need not be set in this terminal."""
+    checkpoints = checkpoint.load(settings.dir / "positions").values()
+    return any(each.left_held(segment) for each in checkpoints for segment in each.marks)
 
 
 def _print_header(age: str) -> None:
@@ -112,5 +119,6 @@ def _lines(settings: Settings, requests: list[str]) -> Iterator[str]:
             while not clip.is_told and time.monotonic() < until_s:
                 time.sleep(PAUSE_S)
                 clip = load_clips(settings.dir, route).clips[request]
-            lost = f", incomplete: {clip.expired:,} lines expired" if clip.expired else ""
-            yield f"{route}: {request} kept, {clip.lines:,} held lines, {clip.bytes / 1000:,.1f} kB{lost}"
+            lost = f", incomplete: {clip.expired:,} expired" if clip.expired else ""
+            lines = f"{clip.lines:,} held line{'s' * (clip.lines != 1)}"
+            yield f"{route}: {request} kept, {lines}, {clip.bytes / 1000:,.1f} kB{lost}"
