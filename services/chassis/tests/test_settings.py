@@ -67,3 +67,16 @@ def test_a_file_that_is_not_there_is_a_fault():
     assert str(caught.value) == (
         "'/nowhere' cannot be read: No such file or directory.\nPARTS_URL is not set: it takes http://host:port."
     )
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "DATABASE_PASSWORD", "PARTS_URL"])
+def test_a_file_that_is_not_a_text_is_a_fault(tmp_path, variable):
+    """It is named, and no value of another variable is shown for it."""
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    environment = {"DATABASE_URL": "postgresql://cars@db/cars", "PARTS_URL": "http://parts"}
+    environment[f"{variable}_FILE"] = str(tmp_path / "binary")
+
+    with pytest.raises(SettingsError) as caught:
+        read(CHECKS, environment)
+
+    assert str(caught.value) == f"'{tmp_path}/binary' cannot be read: it is not a text in UTF-8."

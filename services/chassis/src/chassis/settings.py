@@ -1,5 +1,6 @@
 """A service's settings: read from the environment and from files of secrets, checked, all faults reported together."""
 
+import errno
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -42,7 +43,10 @@ def read(checks: Mapping[str, Check], environment: Mapping[str, str] | None = No
 
 def _text(given: Mapping[str, str], variable: str) -> str:
     if path := given.get(f"{variable}_FILE", "").strip():
-        return Path(path).read_text().strip()
+        try:
+            return Path(path).read_text().strip()
+        except UnicodeDecodeError:
+            raise OSError(errno.EILSEQ, "it is not a text in UTF-8", path) from None
     return given.get(variable, "").strip()
 
 
