@@ -9,7 +9,8 @@ from contextlib import closing, contextmanager, suppress
 
 import pytest
 
-from dashcam.destinations import registry
+from dashcam.destinations import network, registry
+from dashcam.destinations.checks import Broken
 from dashcam.destinations.elasticsearch.backend import Elasticsearch
 from dashcam.destinations.elasticsearch.client import Client
 from dashcam.destinations.elasticsearch.options import Options
@@ -160,6 +161,19 @@ def test_an_exchange_ends(client, answer, status):
             tracemalloc.stop()
 
     assert peak_bytes < MAX_BYTES
+
+
+def test_the_check_of_a_clock_does_not_wait_for_a_body():
+    """The date is in the head of an answer."""
+    with serving(trickled_body, 404) as url:
+        assert network.agree_with_date(url) == "127.0.0.1 does not say its time"
+
+
+@pytest.mark.parametrize("answer", [trickled_head, silence])
+def test_the_check_of_a_clock_ends(answer):
+    """In its time, as a broken hop."""
+    with serving(answer, 404) as url, pytest.raises(Broken, match=r"127\.0\.0\.1 gave no answer"):
+        network.agree_with_date(url, TIMEOUT_S)
 
 
 @pytest.mark.parametrize("name", ["loggly", "elasticsearch"])

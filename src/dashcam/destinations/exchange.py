@@ -5,9 +5,10 @@ would hold a caller for ever; and it decodes whatever comes, so a small answer c
 """
 
 import io
+import time
 import zlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
@@ -79,11 +80,21 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     value = headers.get("Retry-After", "")
     if value.isdecimal():
         return float(value)
+    moment_s = parse_date(value)
+    return None if moment_s is None else max(0.0, moment_s - time.time())
+
+
+def parse_date(text: str) -> float | None:
+    """Return an HTTP date (RFC 9110, section 5.6.7) in seconds since the epoch; `None` for any other text.
+
+    >>> parse_date("Sun, 06 Nov 1994 08:49:37 GMT")
+    784111777.0
+    """
     try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
 
 
 class _TimedReader(io.RawIOBase):

@@ -6,14 +6,15 @@ import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from dashcam.destinations.checks import Broken, Check
+from dashcam.destinations.exchange import new_session, parse_date
 
 TIMEOUT_S = 10
 MAX_DRIFT_S = 60  # spans of two services still lie in each other, and searches for the last minutes find them
@@ -23,12 +24,13 @@ def checks_of(way: str, url: str, variable: str, authority: Path | None = None) 
     """Name, connection and TLS of an HTTP address in a setting; of a proxy, where the environment names one."""
     proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
     first, named = (proxy, "the proxy of the environment") if proxy else (url, variable)
-    host, port = endpoint(first)
+    host, port = endpoint(first if "://" in first else f"http://{first}")  # a proxy may be named without a scheme
     yield Check(way, "name", partial(resolve, host, port, named))
     yield Check(way, "connection", partial(reach, host, port, named))
     if proxy is None and urlsplit(url).scheme == "https":
-        file = authority or os.environ.get("REQUESTS_CA_BUNDLE") or requests.utils.DEFAULT_CA_BUNDLE_PATH
-        yield Check(way, "TLS", partial(secure, host, port, variable, ssl.create_default_context(cafile=file)))
+        named_file = authority or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        file = Path(named_file or requests.utils.DEFAULT_CA_BUNDLE_PATH)
+        yield Check(way, "TLS", lambda: secure(host, port, variable, _trusting(file)))
 
 
 def endpoint(url: str) -> tuple[str, int]:
@@ -43,7 +45,7 @@ def resolve(host: str, port: int, named: str) -> str:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as fault:
         raise Broken(
-            f"{host} is no name that is known here ({fault.strerror or fault})",
+            f"cannot resolve {host} ({fault.strerror or fault})",
             f"Check {named}, and this machine's DNS.",
         ) from None
     return f"{host} is {', '.join(dict.fromkeys(str(address[0]) for *_, address in found))}"
@@ -59,6 +61,17 @@ def reach(host: str, port: int, named: str) -> str:
             f"Check {named}, whether it runs, and what stands between: a firewall, a proxy.",
         ) from None
     return f"{host}:{port} answers"
+
+
+def _trusting(file: Path) -> ssl.SSLContext:
+    """Return a context that trusts the certificate authorities in a file or a folder."""
+    try:
+        return ssl.create_default_context(capath=file) if file.is_dir() else ssl.create_default_context(cafile=file)
+    except OSError as fault:
+        raise Broken(
+            f"{file} holds no certificate authority ({fault.strerror or fault})",
+            "ELASTICSEARCH_CA or REQUESTS_CA_BUNDLE, whichever is set, takes a PEM file.",
+        ) from None
 
 
 def secure(host: str, port: int, named: str, context: ssl.SSLContext) -> str:
@@ -90,9 +103,16 @@ def agree(theirs_s: float, whose: str) -> str:
     return f"agrees with {whose}'s to {abs(ahead_s):.0f} s"
 
 
-def agree_with_date(date: str | None, whose: str) -> str:
-    """The same for the `Date` of an HTTP answer (RFC 9110, section 6.6.1)."""
+def agree_with_date(url: str, timeout_s: float = TIMEOUT_S) -> str:
+    """Check that this machine's clock agrees with the `Date` of an HTTP answer (RFC 9110, section 6.6.1)."""
+    host = endpoint(url)[0]
     try:
-        return agree(parsedate_to_datetime(date or "").timestamp(), whose)
-    except ValueError:
-        return f"{whose} does not tell its time"
+        # Streamed: the date is in the head, and a body may never end.
+        with (
+            new_session() as session,
+            session.get(url, timeout=timeout_s, allow_redirects=False, stream=True) as answer,
+        ):
+            moment_s = parse_date(answer.headers.get("Date", ""))
+    except (requests.RequestException, HTTPError, OSError) as fault:
+        raise Broken(f"{host} gave no answer to a plain request ({type(fault).__name__})", "Try again.") from None
+    return f"{host} does not say its time" if moment_s is None else agree(moment_s, host)

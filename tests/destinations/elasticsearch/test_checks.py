@@ -124,6 +124,26 @@ def test_the_engines_certificate_is_not_trusted(broken):
         assert broken(settings(f"https://localhost:{server.port}"))[0] == "sending TLS"
 
 
+@pytest.mark.parametrize("variable", ["ELASTICSEARCH_CA", "REQUESTS_CA_BUNDLE"])
+def test_a_file_of_authorities_has_none(broken, tmp_path, variable):
+    """It is named, as a broken hop like any other."""
+    (tmp_path / "ca.pem").write_text("no certificate\n")
+    with Server(Orderly(), tls=certified(trustme.CA().issue_cert("localhost"))) as server:
+        found, seen = broken(settings(f"https://localhost:{server.port}") | {variable: str(tmp_path / "ca.pem")})
+
+    assert found == "sending TLS"
+    assert str(tmp_path / "ca.pem") in seen
+
+
+def test_a_proxy_may_be_named_without_a_scheme(broken):
+    """As curl and requests read it; the port that nothing listens at is the proxy's."""
+    port = free_port()
+    found, seen = broken(settings("http://engine.invalid:9200") | {"HTTP_PROXY": f"127.0.0.1:{port}"})
+
+    assert found == "sending connection"
+    assert f"127.0.0.1:{port}" in seen
+
+
 def test_fluentd_takes_and_the_engine_does_not_find(broken):
     """The canary went into fluentd and never came out of the engine."""
     with Server(Orderly()) as fluentd, playing() as (url, _):

@@ -201,7 +201,17 @@ def test_retry_after_may_be_a_date(stand_in, backend):
     assert 50 < seen.value.retry_after_s <= 60
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-5"])
+def test_retry_after_may_be_the_last_date(stand_in, backend):
+    """In UTC it is in the year 10000, which Python has no time for."""
+    stand_in.sending.plan("503", retry_after="Fri, 31 Dec 9999 23:59:59 -0100")
+
+    with pytest.raises(BackendUnavailable) as seen:
+        backend.ship([line(LOG)])
+
+    assert seen.value.retry_after_s > 365 * 86_400
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-5", "Wed, 21 Oct 2026 07:28:00 +9999999999999"])
 def test_a_retry_after_that_says_nothing_counts_as_none(stand_in, backend, value):
     """The shipper's own pause is taken."""
     stand_in.sending.plan("503", retry_after=value)
