@@ -90,7 +90,8 @@ def numbers(path, query=Query()):  # noqa: B008 - it is frozen
 
 
 def later(path, opened, now_ns):
-    """Let an hour pass with a clock that has jumped: it is trusted then."""
+    """Let an hour pass, and another one with a clock that has jumped: it is trusted then."""
+    opened(path, now_ns=NOW_NS + HOUR_NS + 1_000_000).ship([])
     opened(path, Bounds(bytes=1 << 30, age_ns=10**20, partition_events=500), now_ns=now_ns - HOUR_NS).ship([])
 
 
@@ -212,7 +213,21 @@ def test_a_clock_that_jumps_ahead_is_not_obeyed(path, opened, caplog):
 
     for hours in (0, 2):
         opened(path, now_ns=NOW_NS + 30 * DAY_NS + hours * HOUR_NS).ship([])
-    assert sorted(numbers(path)) == [5]
+    assert sorted(numbers(path)) == [5, 6]
+
+
+def test_what_came_while_a_new_machine_had_no_time_stays(path, opened):
+    """The clock said 1970 until the network told it the time; the age of all that came then begins with that."""
+    opened(path, now_ns=60_000_000_000).ship([at(30_000_000_000, 1), at(2 * DAY_NS, 2)])
+    opened(path, now_ns=NOW_NS).ship([at(31_000_000_000, 3)])
+
+    opened(path, now_ns=NOW_NS + 2 * HOUR_NS).ship([])
+    assert sorted(numbers(path)) == [1, 2, 3]
+    days, each_day = PLENTY.age_ns // DAY_NS + 1, opened(path)
+    for day in range(1, days + 1):
+        each_day._clock = lambda day=day: NOW_NS + 2 * HOUR_NS + day * DAY_NS
+        each_day.ship([])
+    assert numbers(path) == []
 
 
 def test_a_clock_that_was_behind_forgets_nothing(path, opened):

@@ -2,7 +2,8 @@
 
 Events whose claim is far from their arrival, because a service's clock is wrong or because they are history, are old
 by their arrival: those of the past at once, those of the future as long as it is. And a clock that jumps, ahead or
-back, is reported and not obeyed, until it has stayed so for an hour: `clock` has the time that is trusted.
+back, is reported and not obeyed, until it has stayed so for an hour: `clock` has the time that is trusted. What came
+within an hour before a jump, or since, may have come while the clock was wrong: its age begins anew then.
 """
 
 import logging
@@ -26,6 +27,8 @@ def trusted_time(db: sqlite3.Connection, now_us: int) -> int:
     is_ahead = now_us > trusted
     is_known = jumped_us is not None and jumped_us <= now_us and (jumped_us > trusted) == is_ahead
     if abs(now_us - trusted) <= DAY_US or (is_known and now_us - (jumped_us or 0) >= HOUR_US):
+        if is_known:
+            _begin_anew(db, trusted - HOUR_US, now_us)
         db.execute("UPDATE clock SET trusted = ?, ahead_since = NULL", (now_us,))
         return now_us
     if not is_known:
@@ -33,6 +36,14 @@ def trusted_time(db: sqlite3.Connection, now_us: int) -> int:
         _log.warning("the clock is %d days %s the last event's; nothing is forgotten by that for an hour", days, side)
         db.execute("UPDATE clock SET ahead_since = ?", (now_us,))
     return trusted
+
+
+def _begin_anew(db: sqlite3.Connection, arrived_us: int, now_us: int) -> None:
+    """Let the age of what came from a time on begin now, where it is more than a day from now."""
+    db.execute(
+        "UPDATE blocks SET since = ? WHERE arrived >= ? AND since NOT BETWEEN ? AND ?",
+        (now_us, arrived_us, now_us - DAY_US, now_us + DAY_US),
+    )
 
 
 class Age(NamedTuple):
