@@ -265,6 +265,22 @@ def test_a_reader_writes_nothing(path):
     assert path.read_bytes() == before
 
 
+def test_what_a_power_cut_left_is_put_right(path, tmp_path):
+    """A file that a cut left in the middle of its first change is read, though no shipper has opened it since."""
+    with closing(sqlite3.connect(tmp_path / "changing.db", isolation_level=None)) as db:
+        db.execute("PRAGMA cache_size = 10")  # pages: a longer change goes to the file before its end
+        db.execute("CREATE TABLE blocks (body)")
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO blocks VALUES (?)", [(bytes(1000),)] * 1000)
+        for suffix in ("", "-journal"):
+            path.with_name(path.name + suffix).write_bytes((tmp_path / f"changing.db{suffix}").read_bytes())
+
+    with closing(LocalStore(path)) as store:
+        with pytest.raises(StoreUnreachable, match="something else"):
+            list(store.find(ask.Query()))
+    assert not path.with_name(f"{path.name}-journal").exists()
+
+
 def test_a_new_file_in_the_place_of_the_old_one_is_read(path):
     """A store that is open sees what is at its path now."""
     with closing(filled(path, lines()[:1])) as store:

@@ -28,7 +28,7 @@ def trusted_time(db: sqlite3.Connection, now_us: int) -> int:
     is_known = jumped_us is not None and jumped_us <= now_us and (jumped_us > trusted) == is_ahead
     if abs(now_us - trusted) <= DAY_US or (is_known and now_us - (jumped_us or 0) >= HOUR_US):
         if is_known:
-            _begin_anew(db, trusted - HOUR_US, now_us)
+            _begin_anew(db, trusted, now_us)
         db.execute("UPDATE clock SET trusted = ?, ahead_since = NULL", (now_us,))
         return now_us
     if not is_known:
@@ -38,11 +38,11 @@ def trusted_time(db: sqlite3.Connection, now_us: int) -> int:
     return trusted
 
 
-def _begin_anew(db: sqlite3.Connection, arrived_us: int, now_us: int) -> None:
-    """Let the age of what came from a time on begin now, where it is more than a day from now."""
+def _begin_anew(db: sqlite3.Connection, trusted_us: int, now_us: int) -> None:
+    """Let the age of what came in the last trusted hour begin now, where it is more than a day from now."""
     db.execute(
-        "UPDATE blocks SET since = ? WHERE arrived >= ? AND since NOT BETWEEN ? AND ?",
-        (now_us, arrived_us, now_us - DAY_US, now_us + DAY_US),
+        "UPDATE blocks SET since = ? WHERE arrived BETWEEN ? AND ? AND since NOT BETWEEN ? AND ?",
+        (now_us, trusted_us - HOUR_US, trusted_us, now_us - DAY_US, now_us + DAY_US),
     )
 
 

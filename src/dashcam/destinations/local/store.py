@@ -118,8 +118,27 @@ class LocalStore:
             if os.path.samestat(file, now):
                 return file, db
             db.close()
-        address = f"file:{quote(str(self._path))}?mode=ro"
-        return now, sqlite3.connect(address, timeout=BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
+        return now, self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
+        """A new connection, for reading; a file that a power cut left in the middle of a change is put right first."""
+        try:
+            return self._connect("ro")
+        except sqlite3.OperationalError as fault:
+            if not fault.sqlite_errorname.startswith("SQLITE_READONLY_"):
+                raise
+        self._connect("rw").close()
+        return self._connect("ro")
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        address = f"file:{quote(str(self._path))}?mode={mode}"
+        db = sqlite3.connect(address, timeout=BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
+        try:
+            local_file.version_of(db)  # the first statement looks for what a power cut left
+        except BaseException:
+            db.close()
+            raise
+        return db
 
 
 def _counted(db: sqlite3.Connection, query: Query, groupings: Sequence[Grouping]) -> list[Groups | None]:
