@@ -275,9 +275,8 @@ def test_what_a_power_cut_left_is_put_right(path, tmp_path):
         for suffix in ("", "-journal"):
             path.with_name(path.name + suffix).write_bytes((tmp_path / f"changing.db{suffix}").read_bytes())
 
-    with closing(LocalStore(path)) as store:
-        with pytest.raises(StoreUnreachable, match="something else"):
-            list(store.find(ask.Query()))
+    with closing(LocalStore(path)) as store, pytest.raises(StoreUnreachable, match="something else"):
+        list(store.find(ask.Query()))
     assert not path.with_name(f"{path.name}-journal").exists()
 
 
