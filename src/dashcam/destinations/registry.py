@@ -40,12 +40,20 @@ def known() -> list[str]:
 
 
 def get(route: str) -> Destination:
-    """Return the destination of a name; raises `SettingsError` when nobody offers one."""
+    """Return the destination of a name; raises `SettingsError` when nobody offers one, or it cannot be used."""
     if route in BUILT_IN:
         destination: Destination = import_module(BUILT_IN[route]).DESTINATION
         return destination
     if point := _offered().get(route):
-        offered: Destination = point.load()
+        try:
+            offered = point.load()
+        except Exception as fault:  # the module is somebody else's, and may raise anything
+            raise SettingsError(f"LOG_BACKEND={route!r} cannot be used: {point.value}: {fault!r}") from fault
+        if not isinstance(offered, Destination):
+            kind = type(offered).__name__
+            raise SettingsError(
+                f"LOG_BACKEND={route!r} cannot be used: {point.value}: it is not a Destination, but a {kind}."
+            )
         return offered
     raise SettingsError(f"LOG_BACKEND={route!r} is not a backend. Known: {', '.join(known())}.")
 
