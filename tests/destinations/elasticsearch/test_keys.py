@@ -113,6 +113,28 @@ def test_a_file_without_keys_is_made_good(tmp_path, left):
     assert ids_in(path) == ["dashcam-writer-0", "dashcam-reader-1"]
 
 
+def test_a_file_of_something_else_stays(tmp_path):
+    """Bytes that are not a text are no file of keys: nobody meant to write over it."""
+    path = tmp_path / "keys"
+    path.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(DashcamError, match="keys is not a text"):
+        make_keys(lambda request: (500, {}), path)
+    assert path.read_bytes() == b"\xff\xfe"
+
+
+def test_new_keys_are_never_in_a_file_of_others(tmp_path):
+    """A file that somebody put where the new one is written first is not written into."""
+    other = tmp_path / "open to all"
+    other.touch(mode=0o666)
+    (tmp_path / ".keys.new").symlink_to(other)
+
+    make_keys(given, tmp_path / "keys")
+
+    assert other.read_text() == ""
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("what", ["lost", "revoked", "about to end"])
 def test_keys_that_do_not_hold_are_made_anew(tmp_path, what):
     """Elasticsearch is asked: the file alone says nothing."""

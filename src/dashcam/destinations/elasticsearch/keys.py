@@ -31,7 +31,10 @@ def set_up(client: Client, wanted: KeyFile) -> Step:
     the next rotation, so that whoever uses them has the time to take the new ones.
     """
     what = f"keys in {wanted.path}"
-    text = wanted.path.read_text() if wanted.path.exists() else ""
+    try:
+        text = wanted.path.read_text() if wanted.path.exists() else ""
+    except UnicodeDecodeError:
+        raise DashcamError(f"{wanted.path} is not a text: choose another file for the keys.") from None
     ids = [_id_of(text, role) for role in ROLES]
     ends_ms = min(_end_ms(client, id_) for id_ in ids)
     if not wanted.is_rotation and ends_ms > _now_ms() + wanted.life_days * MS_PER_DAY / 3:
@@ -50,8 +53,9 @@ def set_up(client: Client, wanted: KeyFile) -> Step:
 def _replace(client: Client, wanted: KeyFile, former: list[str]) -> None:
     new = wanted.path.with_name(f".{wanted.path.name}.new")
     try:
-        # Opened before keys are made: a key is shown once.
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        new.unlink(missing_ok=True)
+        # Opened before keys are made, because a key is shown once, and never one that was there, which others may read.
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             keys = {role: _make(client, role, wanted.life_days) for role in ROLES}
             file.write("".join(_LINE.format(role.upper(), key) for role, key in keys.items()))
             file.write(f"{_FORMER}{','.join(former)}\n" if former else "")
