@@ -115,6 +115,12 @@ def test_a_dropped_message_is_refused(doubtful):
     assert orderly.records == []
 
 
+def test_the_message_that_was_dropped_is_the_one_that_is_named():
+    """The others of the batch were acknowledged."""
+    with pytest.raises(BatchRejected, match="dropped a message of 20 events"):
+        deliver(Orderly(limit_bytes=500), message(1), message(20, "dashcam.span"), timeouts=SHORT)
+
+
 def test_a_doubted_message_can_arrive():
     """The empty message behind it does no harm."""
     orderly = Orderly()

@@ -99,9 +99,9 @@ class Connection:
             else:
                 return
         self._probe(messages[0].tag, waiting, wait_s)
-        if waiting:
+        for dropped in (message for message in messages if message.chunk in waiting):
             raise BatchRejected(
-                f"{self.peer} dropped a message of {messages[0].events} events, {len(messages[0].data)} bytes, without "
+                f"{self.peer} dropped a message of {dropped.events} events, {len(dropped.data)} bytes, without "
                 "an answer, and acknowledged the next one: its chunk_size_limit is smaller."
             )
 
