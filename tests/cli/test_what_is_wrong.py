@@ -52,6 +52,12 @@ def test_an_overview_is_of_a_period(orders, capsys):
     ]
 
 
+def test_an_age_may_be_greater_than_any_event_has(orders, capsys):
+    """The period then begins with 1970, which every store can compare with."""
+    assert main(["overview", "--json", "--since", "999999999w"]) == 0
+    assert [row["service.name"] for row in rows(capsys)] == ["cars", "parts"]
+
+
 def test_errors_are_grouped(orders, capsys):
     """With the request ID of an example."""
     assert main(["errors", "--json", *PERIOD]) == 0

@@ -17,9 +17,9 @@ class Moment(int):
 
 
 def moment(text: str) -> Moment:
-    """Read a moment, given as a time or as an age; for argparse."""
+    """Read a moment, given as a time or as an age, which reaches back to 1970 at most; for argparse."""
     if match := re.fullmatch(r"([0-9]{1,9})([smhdw])", text):
-        found = Moment(time.time_ns() - int(match[1]) * _UNITS_S[match[2]] * NS_PER_S)
+        found = Moment(max(0, time.time_ns() - int(match[1]) * _UNITS_S[match[2]] * NS_PER_S))
     else:
         try:
             found = Moment(parse_time(text))
