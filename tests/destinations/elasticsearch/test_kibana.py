@@ -1,5 +1,7 @@
 """Importing saved objects, against a scripted Kibana."""
 
+from contextlib import closing
+
 import orjson
 import pytest
 
@@ -131,5 +133,15 @@ def test_a_kibana_without_log_sources_is_left_alone():
     """OpenSearch Dashboards has none, and an older Kibana has them elsewhere."""
     assert with_kibana(Kibana(status=404), add_log_source).done == "have not to be set"
     assert with_kibana(Kibana(status=403), check_log_sources) == "may not be asked for"
-    with pytest.raises(StoreUnreachable, match="503"):
-        with_kibana(Kibana(status=503), check_log_sources)
+
+
+def test_a_kibana_that_cannot_be_asked_is_not_in_the_way():
+    """As from a container: KIBANA_URL is the address for a browser. A note says so, and events are found without it."""
+    ill = with_kibana(Kibana(status=503), check_log_sources)
+    away = Client(load(Options, {"KIBANA_URL": "http://127.0.0.1:1"}), "KIBANA_URL")
+    with closing(away):
+        note = check_log_sources(away, "cars")
+
+    assert "503" in ill.seen
+    assert "http://127.0.0.1:1" in note.seen
+    assert "browser" in note.fix

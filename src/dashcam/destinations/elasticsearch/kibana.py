@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from urllib3.filepost import encode_multipart_formdata
 
-from dashcam.destinations.checks import Broken
+from dashcam.destinations.checks import Broken, Note
 from dashcam.destinations.destination import Step
 from dashcam.destinations.elasticsearch.client import Client, Response, logs_stream
 from dashcam.errors import DashcamError, StoreUnreachable
@@ -54,9 +54,16 @@ def add_log_source(client: Client, namespace: str) -> Step:
     return Step("Kibana log sources", f"{stream} added to {', '.join(sources)}")
 
 
-def check_log_sources(client: Client, namespace: str) -> str:
-    """Return what is right about Kibana's log sources; raises `Broken` when our log lines are in none of them."""
-    stream, sources = logs_stream(namespace), _log_sources(client)
+def check_log_sources(client: Client, namespace: str) -> str | Note:
+    """Return what is right about Kibana's log sources; raises `Broken` when our log lines are in none of them.
+
+    No event passes through Kibana, so a Kibana that does not answer here is a note.
+    """
+    stream = logs_stream(namespace)
+    try:
+        sources = _log_sources(client)
+    except StoreUnreachable as fault:
+        return Note(str(fault), "Open KIBANA_URL in a browser: in a container it may be for browsers alone.")
     if sources is None:
         return "may not be asked for"
     if not _covers(sources, stream):
