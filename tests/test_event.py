@@ -74,6 +74,18 @@ def test_an_event_is_read():
     assert event.to_json() == text
 
 
+def test_a_line_that_is_read_later():
+    """Is the same event, and its text is the line itself."""
+    line = b'{ "event": {"id": "a-1"} }'
+    event = Event.from_line(line)
+
+    assert event.to_json() == line
+    assert event == Event({"event": {"id": "a-1"}})
+    assert event != Event({"event": {"id": "a-2"}})
+    assert repr(event) == "Event({'event': {'id': 'a-1'}})"
+    assert event.to_json() == line
+
+
 def test_an_event_of_nothing():
     """What is not there is empty."""
     event = Event({"labels": 7})

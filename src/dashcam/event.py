@@ -6,7 +6,6 @@ shipped: the bytes of one JSON object, UTF-8, without a newline. `Event` is a li
 
 import json
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -27,11 +26,21 @@ class EncodedEvent(NamedTuple):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
 class Event:
     """One event read back: the JSON object as it was shipped."""
 
-    fields: dict[str, Any]
+    __slots__ = ("_fields", "_line")
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._fields: dict[str, Any] | None = fields
+        self._line: bytes | None = None
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "Event":
+        """Return the event of a line that is known to hold one JSON object; it is read when its fields are needed."""
+        event = cls.__new__(cls)
+        event._fields, event._line = None, line  # noqa: SLF001 - its own
+        return event
 
     @classmethod
     def from_json(cls, data: bytes | str) -> "Event":
@@ -49,9 +58,24 @@ class Event:
             raise ValueError(f"an event is a JSON object, not {type(fields).__name__}")
         return cls(fields)
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The JSON object."""
+        if self._fields is None:
+            self._fields = orjson.loads(self._line or b"")
+        return self._fields
+
+    def __eq__(self, other: object) -> bool:
+        return self.fields == other.fields if isinstance(other, Event) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # what it holds has none
+
+    def __repr__(self) -> str:
+        return f"Event({self.fields!r})"
+
     def to_json(self) -> bytes:
         """The event as one JSON object, keys in the order they came, no newline."""
-        return orjson.dumps(self.fields)
+        return self._line or orjson.dumps(self.fields)
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a dotted name such as `http.request.id`, whether its keys are nested or dotted."""

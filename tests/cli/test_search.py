@@ -9,10 +9,12 @@ import orjson
 import pytest
 
 from dashcam.cli import main
+from dashcam.cli.output import print_events
 from dashcam.cli.query import protect_minus
 from dashcam.destinations.canary import make_canary
 from dashcam.destinations.registry import connect
-from dashcam.event import format_time
+from dashcam.errors import StoreUnreachable
+from dashcam.event import Event, format_time
 from dashcam.testing.backend_contract import line
 
 HOUR_NS = 3600 * 10**9
@@ -113,6 +115,31 @@ def test_canaries_are_left_out(store, tmp_path, capsys):
     assert messages(capsys) == ["canary of dashcam doctor"]
     assert main(["copy", "--from", "local", "--to", "local", "--since", "1h", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["copied"] == 0
+
+
+def test_json_is_what_was_shipped(store, capsys):
+    """Byte by byte: a number beyond 64 bits, blanks, and a name that is there twice stay as they were."""
+    store()
+    odd = b'{"@timestamp":"%b", "message":"odd","labels":{"most":123456789012345678901234567890,"a":1,"a":2}}'
+    line_ = line(1, "odd")._replace(data=odd % format_time(time.time_ns()).encode())
+    backend = connect("local")
+    backend.ship([line_])
+    backend.close()
+
+    assert main(["search", "--json"]) == 0
+    assert capsys.readouterr().out.encode() == line_.data + b"\n"
+
+
+def test_what_was_found_before_a_fault_is_printed(capsys):
+    """Lines go out some at a time, and those that wait for others do not wait in vain."""
+
+    def events():
+        yield Event({"message": "car created"})
+        raise StoreUnreachable("the file is gone")
+
+    with pytest.raises(StoreUnreachable):
+        print_events(events(), is_json=True)
+    assert messages(capsys) == ["car created"]
 
 
 def test_times_are_labelled(store, monkeypatch, capsys):

@@ -10,6 +10,8 @@ from dashcam.settings import wants_no_colour
 from dashcam.show.ansi import Style, StyledText, style_for
 from dashcam.show.terminal import draw_event
 
+AT_ONCE = 64  # JSON lines that are written together: about what a pipe holds
+
 
 def terminal_style(*, local_time: bool = False) -> Style:
     """Return the style of standard output; `NO_COLOR` (no-color.org) turns the colour off."""
@@ -37,6 +39,8 @@ def print_events(events: Iterable[Event], *, is_json: bool, local_time: bool = F
     A terminal shows each at once; into a pipe or a file they go some at a time.
     """
     style, is_terminal = terminal_style(local_time=local_time), sys.stdout.isatty()
+    if is_json and not is_terminal:
+        return _print_json(events)
     printed = 0
     for event in events:
         if is_json:
@@ -48,3 +52,23 @@ def print_events(events: Iterable[Event], *, is_json: bool, local_time: bool = F
         printed += 1
     sys.stdout.flush()
     return printed
+
+
+def _print_json(events: Iterable[Event]) -> int:
+    """Print events as JSON Lines, some at once; also those before a fault."""
+    printed, lines = 0, list[bytes]()
+    try:
+        for printed, event in enumerate(events, 1):  # noqa: B007
+            lines.append(event.to_json())
+            if len(lines) == AT_ONCE:
+                some, lines = lines, []
+                _write_lines(some)
+    finally:
+        _write_lines(lines)
+    sys.stdout.flush()
+    return printed
+
+
+def _write_lines(lines: list[bytes]) -> None:
+    if lines:
+        sys.stdout.write(b"\n".join([*lines, b""]).decode())

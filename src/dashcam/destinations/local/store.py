@@ -5,7 +5,6 @@ reading is a short transaction of its own: a search that is read slowly keeps ne
 """
 
 import heapq
-import itertools
 import logging
 import os
 import sqlite3
@@ -174,7 +173,7 @@ def _with_read(
     look = _Look(query)
     ends = _ends(db, look.bounds)
     blocks = (block for some in _chunks([*unread, *ends], MAX_NAMED) for block in _read(db, some))
-    events = (event for block in blocks for *_, event in look.through(block))
+    events = (by_id.event for block in blocks for _, by_id in look.through(block))
     for groups, read in zip(counted.values(), group_events(events, list(counted)), strict=True):
         for key, group in read.items():
             groups.setdefault(key, Group()).merge(group)
@@ -206,7 +205,7 @@ def _newest(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
         # What follows has lower numbers, and an event's time is not after its block's number.
         if len(kept) == query.limit and block.rowid <= kept[0][0]:
             break
-    yield from (event for *_, event in sorted(kept))
+    yield from (by_id.event for _, by_id in sorted(kept))
 
 
 def _all(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
@@ -215,15 +214,32 @@ def _all(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
     look = _Look(query)
     for block in _blocks(db, query, newest_first=False):
         ready = bisect_left(waiting, (block.first_us,))
-        yield from (event for *_, event in waiting[:ready])
+        yield from (by_id.event for _, by_id in waiting[:ready])
         del waiting[:ready]
         waiting += look.through(block)
         waiting.sort()
-    yield from (event for *_, event in waiting)
+    yield from (by_id.event for _, by_id in waiting)
 
 
-_Found = tuple[int, str, int, Event]
-"""A hit: its time in microseconds and its ID, by which they are ordered, a number of its own, and itself."""
+class _ById:
+    """A hit's place among those of the same microsecond, which few have: the line of another need not be read."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ById) and self.event.id == other.event.id
+
+    def __lt__(self, other: "_ById") -> bool:
+        return self.event.id < other.event.id
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+_Found = tuple[int, _ById]
+"""A hit: its time in microseconds and its event, by which they are ordered."""
 
 
 class _Look:
@@ -235,7 +251,6 @@ class _Look:
         low = FIRST_ROWID if query.since_ns is None else -(-query.since_ns // 1000)
         high = LAST_ROWID if query.until_ns is None else -(-query.until_ns // 1000) - 1
         self.bounds = low, high
-        self._number = itertools.count()
 
     def through(self, block: Block, *, newest_first: bool = False) -> Iterator[_Found]:
         """Yield the hits of a block; a damaged event costs itself alone."""
@@ -250,16 +265,32 @@ class _Look:
                 continue
             seen = self._glance.decide(line) if is_plain_block or is_plain(line) else None
             if seen is not False and (event := _event(line)) and (seen or self._matches(event)):
-                yield time_us, event.id, next(self._number), event
+                yield time_us, _ById(event)
 
 
 def _event(line: bytes) -> Event | None:
-    """Return the event of a line; `None` when it is damaged, which costs that event alone."""
+    """Return the event of a line; `None` when it is damaged, which costs that event alone.
+
+    A block's checksum was right, and its lines were read before they were kept: but formats before this one kept bytes
+    that are not UTF-8.
+    """
+    if _is_utf8(line):
+        return Event.from_line(line)
     try:
         return Event.from_store(line)
     except ValueError as fault:
         _log.warning("an event of the local store is damaged, and left out: %s", fault)
         return None
+
+
+def _is_utf8(line: bytes) -> bool:
+    if line.isascii():
+        return True
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _blocks(db: sqlite3.Connection, query: Query, *, newest_first: bool) -> Iterator[Block]:
