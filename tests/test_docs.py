@@ -119,19 +119,6 @@ def luminance(colour):
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_the_readme_claims_what_was_measured():
-    """The two milliseconds of its first claim are those of docs/benchmarks.md, an ordinary request under gunicorn."""
-    claimed = re.search(r"takes ([\d.]+) ms more of CPU.*?, and ([\d.]+) ms with", README, re.DOTALL).groups()
-    section = (ROOT / "docs" / "benchmarks.md").read_text().partition("## flask_request")[2].partition("\n## ")[0]
-    served = section.partition("under gunicorn")[2]
-    plain, package, recorded = (
-        float(re.search(rf"^{way} +([\d.]+) \[", served, re.MULTILINE).group(1)) / 1000
-        for way in ("plain", "instrumented", "recorded")
-    )
-
-    assert [float(figure) for figure in claimed] == pytest.approx([recorded - plain, package - plain], abs=0.03)
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_readme_names_each_command(command):
     """A newcomer finds every command in the README."""
