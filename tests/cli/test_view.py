@@ -77,7 +77,7 @@ def test_a_route_without_a_store_is_told_at_once(tmp_path):
     process = start(os.environ | {"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "stdout"})
     _, errors = process.communicate(timeout=10)
 
-    assert (process.returncode, "keeps nothing that could be searched" in errors) == (2, True)
+    assert (process.returncode, "stores nothing that could be searched" in errors) == (2, True)
 
 
 def test_a_story_is_written_as_one_file(environment, tmp_path):

@@ -35,5 +35,5 @@ def test_what_the_way_adds_is_no_change(come_back):
 
 def test_what_the_way_changes_is_named(come_back):
     """By the field's whole name."""
-    with pytest.raises(Broken, match=r"came back with another event\.kind"):
+    with pytest.raises(Broken, match=r"came back with a different event\.kind"):
         come_back(lambda event: event["event"].update(kind="metric"))

@@ -51,7 +51,7 @@ def test_a_hung_fluentd_is_called_that(stack):
         os.kill(worker, signal.SIGCONT)
 
     assert status == 1
-    assert "answers nobody" in last["seen"]
+    assert "does not answer" in last["seen"]
     assert "FLUENTD_SHARED_KEY" not in last["fix"]
 
 

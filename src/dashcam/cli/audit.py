@@ -1,4 +1,4 @@
-"""Hold a store against what was recorded: each event that was stated has to be there, once, as it was.
+"""Compare a store with what was recorded: it must hold each stated event once, unchanged.
 
 When a segment of the spool is finished and sent, the shipper sends a statement of it, an event like any other: the IDs
 and checksums of its events, and the statement before. The audit reads these from the store, and names the events that

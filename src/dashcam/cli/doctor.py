@@ -1,4 +1,4 @@
-"""Look at each hop of the way to the backends of LOG_BACKEND and back, and name the first that is broken, with the fix.
+"""Check each hop to the backends of LOG_BACKEND and back, and name the first that is broken, with the fix.
 
 Last a canary event is sent and found again. Exit status 1 when something is broken. A note says what the services that
 run here do not record: no requests, calls without their IDs, client libraries without their packages.

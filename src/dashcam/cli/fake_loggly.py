@@ -1,4 +1,4 @@
-"""Play Loggly on this machine: prints the settings that send to it and search in it, and runs until Ctrl-C.
+"""Run a fake Loggly on this machine: print the settings that send to it and search it, and serve until Ctrl-C.
 
 It is written from Loggly's documentation. Where that leaves something open there is an option, so that the worst can be
 tried (docs/loggly.md).
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for name, value in stand_in.environment().items():
             print(f"export {name}={value}", flush=True)
-        print("Paste these where the shipper runs and where you search. Ctrl-C ends the stand-in.", file=sys.stderr)
+        print("Paste these where the shipper runs and where you search. Ctrl-C ends the fake Loggly.", file=sys.stderr)
     stopping.wait()
     stand_in.close()
     return OK

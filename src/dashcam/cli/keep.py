@@ -60,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     until_s = time.monotonic() + WAIT_S
     while any(path.exists() for path in asked):
         if time.monotonic() > until_s:
-            raise DashcamError(f"the shipper did not take the request within {WAIT_S:.0f} s; dashcam status says more")
+            raise DashcamError(
+                f"the shipper did not accept the request within {WAIT_S:.0f} s; dashcam status says more"
+            )
         time.sleep(PAUSE_S)
     for line in _lines(settings, requests):
         print(line)

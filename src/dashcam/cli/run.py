@@ -25,7 +25,7 @@ POLL_S = 0.2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("--json", action="store_true", help="the shipper says what it does in JSON Lines")
+    parser.add_argument("--json", action="store_true", help="the shipper logs in JSON Lines")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command and its arguments")
 
 

@@ -1,6 +1,6 @@
 """Show every setting: its value here, its default, and what it means. Secrets are masked.
 
-With --markdown the page docs/settings.md, which knows no values.
+With --markdown the page docs/settings.md, which has no values.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from dashcam.settings import in_force
 _PAGE = """\
 # Settings
 
-The environment is the only configuration. A value that cannot be used, or a `DASHCAM_*` name that is none of these,
-stops the command at its start, with all faults in one message and exit status 2. A service goes on with the default,
+The environment is the only configuration. A value that cannot be used, or a `DASHCAM_*` name that is not listed here,
+stops the command at its start, with all faults in one message and exit status 2. A service continues with the default,
 and a warning in its record says so. Names that Kubernetes and Docker make for a service called dashcam, such as
 `DASHCAM_SERVICE_HOST`, are ignored. `dashcam settings` shows the values in force. This page is what
 `dashcam settings --markdown` prints.

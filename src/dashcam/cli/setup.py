@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stack", choices=["elk", "elasticsearch", "kibana-pack"], help="what is set up, or printed")
     parser.add_argument("--keys", type=Path, metavar="FILE", help="make a writer's and a reader's key, into this file")
     parser.add_argument("--life", type=count, default=365, metavar="DAYS", help="how long new keys are valid (365)")
-    parser.add_argument("--rotate", action="store_true", help="replace the keys in FILE though they hold")
+    parser.add_argument("--rotate", action="store_true", help="replace the keys in FILE even if they are valid")
     parser.add_argument("--json", action="store_true", help="one JSON object a step")
 
 

@@ -26,8 +26,8 @@ MIN_PAUSE_S = 3.0  # between two looks for verdicts of other hosts
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument("--drain", action="store_true", help="send what waits now, then stop")
-    parser.add_argument("--json", action="store_true", help="say what it does in JSON Lines, on standard error too")
-    parser.add_argument("--verbose", action="store_true", help="tell the steps too")
+    parser.add_argument("--json", action="store_true", help="log in JSON Lines, on standard error too")
+    parser.add_argument("--verbose", action="store_true", help="report each step")
 
 
 def run(arguments: argparse.Namespace) -> int:

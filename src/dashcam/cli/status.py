@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--full", action="store_true", help="count everything, however long it takes")
-    parser.add_argument("--health", action="store_true", help="ask for a sign of life of the shipper, and no more")
+    parser.add_argument("--health", action="store_true", help="check only that the shipper is at work")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Look at rules over and over, and send a notice when one is met, and when it is no more.
+"""Evaluate rules again and again, and send a notice when a rule is met and when it is no longer met.
 
 Examples:
   dashcam watch rules.toml --check

@@ -60,7 +60,7 @@ def wait_for(store: Store, canary: EncodedEvent, sent_s: float, wait_s: float, f
     if len(found) != 1:
         raise Broken(f"the canary {canary.id} came back {len(found)} times", fix)
     if changed := _changed(sent.fields, found[0].fields):
-        raise Broken(f"the canary {canary.id} came back with another {', '.join(changed)}", fix)
+        raise Broken(f"the canary {canary.id} came back with a different {', '.join(changed)}", fix)
     return f"{canary.id} found {time.monotonic() - sent_s:.1f} s after it was sent"
 
 

@@ -123,5 +123,7 @@ def open_store(route: str, environment: Mapping[str, str] | None = None) -> Stor
     """Return the store that a route's events are found in; raises `SettingsError` when it has none."""
     store = get(route).store
     if store is None:
-        raise SettingsError(f"LOG_BACKEND={route!r} keeps nothing that could be searched. Ask where its output goes.")
+        raise SettingsError(
+            f"LOG_BACKEND={route!r} stores nothing that could be searched. Search where its output is collected."
+        )
     return store(options(route, environment))

@@ -213,7 +213,7 @@ def explained(status, body=None, headers=None, **environment):
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        ((401, {}), "it wants to know who asks; set ELASTICSEARCH_API_KEY"),
+        ((401, {}), "it needs credentials; set ELASTICSEARCH_API_KEY"),
         ((403, {"error": {"type": "security_exception", "reason": "no"}}), "someone without a key may not do this."),
         ((403, {"error": {"type": "cluster_block_exception", "reason": "FORBIDDEN/8"}}), "it is blocked"),
         ((302, None, {"Location": "https://login"}), "a redirect to https://login: check ELASTICSEARCH_URL"),

@@ -59,7 +59,7 @@ def test_many_failures_are_counted():
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        ((401, {"error": "Unauthorized"}), "wants to know who asks"),
+        ((401, {"error": "Unauthorized"}), "needs credentials"),
         ((403, {"error": "Forbidden"}), "Saved Objects Management"),
         ((503, b"Kibana server is not ready yet"), "503"),
         ((200, b"<html>"), "check KIBANA_URL"),
@@ -131,7 +131,7 @@ def test_our_stream_is_added_to_log_sources_of_others(sources):
 
 def test_a_kibana_without_log_sources_is_left_alone():
     """OpenSearch Dashboards has none, and an older Kibana has them elsewhere."""
-    assert with_kibana(Kibana(status=404), add_log_source).done == "have not to be set"
+    assert with_kibana(Kibana(status=404), add_log_source).done == "need no setting"
     assert with_kibana(Kibana(status=403), check_log_sources) == "may not be asked for"
 
 

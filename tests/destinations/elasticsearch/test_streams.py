@@ -102,7 +102,7 @@ def test_a_stream_with_older_fields_goes_on_in_a_new_index(settings):
     done = steps(settings)
     ship(settings, line(2))
 
-    assert done[f"stream {logs_stream(settings.namespace)}"] == "goes on in a new index, with the present fields"
+    assert done[f"stream {logs_stream(settings.namespace)}"] == "continues in a new index with the current fields"
     assert len({document["_index"] for document in documents(settings)}) == 2
     assert "new index" not in str(steps(settings))
 

@@ -43,7 +43,7 @@ def test_a_full_or_hung_server_is_called_that(handle):
     """Its key is not the trouble, and nothing is to be changed in the settings."""
     seen, fix = look(handle)
 
-    assert "answers nobody" in seen
+    assert "does not answer" in seen
     assert "buffer is full" in fix
     assert "FLUENTD_SHARED_KEY" not in fix
 

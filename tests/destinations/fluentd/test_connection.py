@@ -99,7 +99,7 @@ def test_what_is_no_acknowledgement_leaves_the_batch_undelivered(handle, kind, s
 
 def test_a_large_message_to_a_deaf_server_ends_too():
     """When the network's buffers are full, sending stops in time as well."""
-    with pytest.raises(Silent, match="takes no more data"):
+    with pytest.raises(Silent, match="accepts no more data"):
         deliver(servers.reads_nothing, message(200, text="x" * 100_000), timeouts=SHORT)
 
 

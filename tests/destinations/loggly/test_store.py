@@ -319,7 +319,7 @@ def test_a_search_that_is_always_too_much_is_an_error(account):
     """It ends."""
     account.stand_in.searching.chance({"504": 1})
 
-    with pytest.raises(StoreUnreachable, match="gives up"):
+    with pytest.raises(StoreUnreachable, match="times out even for"):
         account.find()
 
 

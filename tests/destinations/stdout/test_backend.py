@@ -59,7 +59,7 @@ def test_a_line_that_broke_off_is_ended(narrow_pipe):
     """After a batch that was written in part, the next one begins on a line of its own."""
     out, into = narrow_pipe
     backend = Stdout(into)
-    with pytest.raises(BackendUnavailable, match="takes no more lines"):
+    with pytest.raises(BackendUnavailable, match="accepts no more lines"):
         backend.ship([line(1, "x" * 200_000)])
     torn = os.read(out, 200_000)
 

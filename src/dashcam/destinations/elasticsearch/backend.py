@@ -136,7 +136,9 @@ class Elasticsearch:
             else:
                 refused[place] = _why(item)
         if len(again) == events:
-            raise BackendUnavailable(f"{self._client.address} took no event: {_why(items[0])}", answer.retry_after_s)
+            raise BackendUnavailable(
+                f"{self._client.address} accepted no event: {_why(items[0])}", answer.retry_after_s
+            )
         return PartialResult(again, refused) if again or refused else None
 
     def _missing(self, stream: str, reason: str) -> BackendUnavailable:
@@ -155,5 +157,5 @@ def _items(body: Any) -> Sequence[Mapping[str, Any]]:
 
 def _why(item: Mapping[str, Any]) -> str:
     if item.get("failure_store") == "used":
-        return "the mapping does not take it; it is kept in the stream's failure store"
+        return "the mapping rejects it; it is kept in the stream's failure store"
     return f"{item.get('status')} {reason_of(item.get('error'))}"

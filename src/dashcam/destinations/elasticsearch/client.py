@@ -191,7 +191,7 @@ class Client:
         seen = f"{self.address} answered {answer.status}"
         if answer.status == 401 and not (self._has_key or self._has_user):
             how = "set ELASTICSEARCH_API_KEY, or put user:password@ into ELASTICSEARCH_URL"
-            return f"{seen}: it wants to know who asks; {how}."
+            return f"{seen}: it needs credentials; {how}."
         if answer.status == 401:
             return f"{seen}: {self._who()} is wrong, has expired, or was withdrawn."
         if answer.status == 403 and "cluster_block" in answer.reason:

@@ -45,9 +45,7 @@ def set_up(client: Client, wanted: KeyFile) -> Step:
         answer = client.ask("DELETE", "/_security/api_key", {"ids": ids, "owner": True})
         if not answer.is_ok and answer.status != 404:
             raise StoreUnreachable(_explain(client, answer))
-    return Step(
-        what, f"made, valid until {_date(_now_ms() + wanted.life_days * MS_PER_DAY)}; whoever uses them, restart"
-    )
+    return Step(what, f"made, valid until {_date(_now_ms() + wanted.life_days * MS_PER_DAY)}; restart what uses them")
 
 
 def _replace(client: Client, wanted: KeyFile, former: list[str]) -> None:

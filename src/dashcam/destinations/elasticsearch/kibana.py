@@ -30,7 +30,7 @@ def set_up(client: Client, pack: bytes) -> Step:
     if not answer.is_ok:
         raise StoreUnreachable(client.explain(answer, "the Kibana privilege Saved Objects Management"))
     if answer.body.get("success") is not True:
-        raise DashcamError(f"{client.address} did not take all objects: {_faults(answer.body)}")
+        raise DashcamError(f"{client.address} did not accept all objects: {_faults(answer.body)}")
     return Step("Kibana objects", f"imported {answer.body.get('successCount')}")
 
 
@@ -47,7 +47,7 @@ def add_log_source(client: Client, namespace: str) -> Step:
     """Have Kibana look for log lines in our stream, too, where somebody has chosen others; the rest stays as it is."""
     stream, sources = logs_stream(namespace), _log_sources(client)
     if sources is None or _covers(sources, stream):
-        return Step("Kibana log sources", "have not to be set" if sources is None else f"have {stream}")
+        return Step("Kibana log sources", "need no setting" if sources is None else f"have {stream}")
     answer = client.ask("POST", _SETTINGS, {"changes": {LOG_SOURCES: [*sources, stream]}}, headers=_HEADERS)
     if not answer.is_ok:
         raise StoreUnreachable(client.explain(answer, "the Kibana privilege Advanced Settings"))

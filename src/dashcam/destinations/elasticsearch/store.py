@@ -102,7 +102,8 @@ class ElasticsearchStore:
             return None if search is None else self._groups(search, grouping, span_of(outline))
         except (KeyError, TypeError, ValueError, AttributeError) as fault:
             raise StoreUnreachable(
-                f"{self._client.address} gave an answer without what was asked for ({fault!r}): what is there?"
+                f"{self._client.address} gave an answer without what was asked for ({fault!r}): is it Elasticsearch "
+                "or OpenSearch?"
             ) from fault
 
     def close(self) -> None:
@@ -257,7 +258,9 @@ class ElasticsearchStore:
         for name in names:
             value = value.get(name) if isinstance(value, dict) else None
         if not isinstance(value, kind):
-            raise StoreUnreachable(f"{self._client.address} gave an answer without {'.'.join(names)}: what is there?")
+            raise StoreUnreachable(
+                f"{self._client.address} gave an answer without {'.'.join(names)}: is it Elasticsearch or OpenSearch?"
+            )
         return value
 
 

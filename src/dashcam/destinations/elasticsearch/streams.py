@@ -34,7 +34,7 @@ def set_up(client: Client, namespace: str, retention_days: int) -> Iterator[Step
     """
     product = client.product()
     if product is None:
-        raise StoreUnreachable(f"{client.address} does not tell its version: setting up needs the privilege monitor.")
+        raise StoreUnreachable(f"{client.address} does not show its version: the set-up needs the privilege monitor.")
     retention = f"{retention_days}d"
     yield from _set_up_policy(client, product, retention)
     for name in ("settings", "fields"):
@@ -106,7 +106,7 @@ def _set_up_stream(client: Client, product: Product, stream: str, retention: str
     elif answer.status != 400 or "already exists" not in answer.reason:
         raise StoreUnreachable(f"{what}: {client.explain(answer, 'manage on the streams')}")
     else:
-        yield Step(what, "is there")
+        yield Step(what, "exists")
         if product.is_at_least(8, 14):
             yield _put(client, f"/_data_stream/{stream}/_lifecycle", {"data_retention": retention})
     answer = client.ask("GET", f"/{stream}/_mapping")
@@ -115,7 +115,7 @@ def _set_up_stream(client: Client, product: Product, stream: str, retention: str
     # None of them has the present fields, not even the one that is written to.
     if indices and all(index["mappings"].get("_meta") != version for index in indices):
         _must(client, "POST", f"/{stream}/_rollover")
-        yield Step(what, "goes on in a new index, with the present fields")
+        yield Step(what, "continues in a new index with the current fields")
 
 
 def _put(client: Client, path: str, body: Any, params: Mapping[str, str] | None = None) -> Step:

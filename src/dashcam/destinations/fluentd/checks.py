@@ -65,11 +65,11 @@ def _explain_silence(peer: Peer, timeouts: Timeouts) -> Broken:
             connection.ask_for_answer("dashcam.log")
     except BackendUnavailable:
         return Broken(
-            f"{peer} accepts connections and answers nobody",
-            "It hangs, or its buffer is full: look at its log, and whether Elasticsearch takes what it sends. Events "
+            f"{peer} accepts connections, but does not answer",
+            "It hangs, or its buffer is full: look at its log, and whether Elasticsearch accepts what it sends. Events "
             "wait meanwhile.",
         )
     return Broken(
-        f"{peer} greets nobody and accepts messages without a key: it has no <security>",
+        f"{peer} sends no greeting and accepts messages without a key: it has no <security>",
         "Leave FLUENTD_SHARED_KEY empty and the user out of FLUENTD_URL, or give it a <security>.",
     )

@@ -21,7 +21,7 @@ ANSWER_BYTES = 64 * 1024  # the longest answer, a PONG with its reason, has some
 NOTHING = object()
 
 WHY_RESET = "It is stopping, full, or cannot read what was sent: see its log."
-WHY_SILENT = "it hangs, or its buffer is full: see its log, and whether Elasticsearch takes what it sends."
+WHY_SILENT = "it hangs, or its buffer is full: see its log, and whether Elasticsearch accepts what it sends."
 
 
 class Reset(BackendUnavailable):
@@ -136,7 +136,7 @@ class Connection:
         try:
             self._sock.sendall(data)
         except TimeoutError:
-            raise Silent(f"{self.peer} takes no more data: {WHY_SILENT}") from None
+            raise Silent(f"{self.peer} accepts no more data: {WHY_SILENT}") from None
         except ConnectionError:
             return  # the read that follows says so, after what the server had to say before it closed
         except OSError as fault:

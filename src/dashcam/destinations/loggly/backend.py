@@ -135,7 +135,7 @@ class Loggly:
             raise BackendUnavailable(f"{seen}: LOGGLY_TOKEN is not a valid customer token. Events wait.", _FIX_PAUSE_S)
         if status in {408, 429} or status >= 500:
             raise BackendUnavailable(f"{seen}.", retry_after_s(response.headers))
-        raise BackendUnavailable(f"{seen}: LOGGLY_URL leads to no bulk endpoint. Events wait.", _FIX_PAUSE_S)
+        raise BackendUnavailable(f"{seen}: LOGGLY_URL is not a bulk endpoint. Events wait.", _FIX_PAUSE_S)
 
     def close(self) -> None:
         """Close the connections."""
@@ -178,8 +178,8 @@ def _told(error: Exception) -> str:
     known = {
         requests.exceptions.SSLError: "its certificate is not trusted, or TLS failed",
         requests.exceptions.ProxyError: "the proxy does not lead to it",
-        requests.exceptions.ConnectTimeout: "no connection came about in time",
-        requests.exceptions.ReadTimeout: "nothing came in time",
+        requests.exceptions.ConnectTimeout: "no connection in time",
+        requests.exceptions.ReadTimeout: "no answer in time",
         requests.exceptions.ConnectionError: "the connection was refused or cut, or the name is unknown",
     }
     return next((text for kind, text in known.items() if isinstance(error, kind)), type(error).__name__)

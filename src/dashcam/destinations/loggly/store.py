@@ -164,7 +164,7 @@ class LogglyStore:
                 older, newer = _Span(span.since_ns, reached_ns or span.until_ns).halves(now_ns)
                 if older.until_ns is None or older.until_ns - older.since_ns < _NARROWEST_NS:
                     raise StoreUnreachable(
-                        f"Loggly at {self._host} gives up even on a second of events; try later."
+                        f"Loggly at {self._host} times out even for one second of events; try later."
                     ) from None
                 spans += [older, newer]
             except _Forgotten:
@@ -217,7 +217,7 @@ class LogglyStore:
         except ValueError:
             page = None
         if not isinstance(page, dict):
-            raise StoreUnreachable(f"Loggly at {self._host} answered with something else than JSON.")
+            raise StoreUnreachable(f"Loggly at {self._host} answered with something that is not JSON.")
         return page
 
     def _ask(self, url: str, parameters: dict[str, Any] | None) -> tuple[requests.Response, bytes]:

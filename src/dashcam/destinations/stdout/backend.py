@@ -35,7 +35,7 @@ class Stdout:
                 self._is_torn = rest[written - 1] != ord("\n")
                 rest = rest[written:]
         except OSError as fault:
-            raise BackendUnavailable(f"standard output takes no more lines: {fault.strerror}") from fault
+            raise BackendUnavailable(f"standard output accepts no more lines: {fault.strerror}") from fault
 
     def close(self) -> None:
         """Nothing is held."""
