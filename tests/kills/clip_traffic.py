@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from dashcam.destinations.registry import open_store
@@ -59,9 +59,18 @@ def serve(spool, service, first, last, notes):
         if number % 10 == 0:
             time.sleep(0.02)  # so that it lasts for a while
         if number % 500 == 0:
-            while sum(path.stat().st_size for path in folder.glob("*.segment")) > MAX_SPOOL_BYTES:
+            while spool_bytes(folder) > MAX_SPOOL_BYTES:
                 time.sleep(0.05)
     writer.close()
+
+
+def spool_bytes(folder):
+    """Return the bytes of a service's segments; the shipper may remove one meanwhile."""
+    total = 0
+    for path in folder.glob("*.segment"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 class Traffic:
@@ -104,7 +113,8 @@ class Traffic:
         else:
             command = [sys.executable, "-m", "tests.kills.clip_traffic", str(self.folder / "state" / "spool"), name]
             command += [str(self._begun(name) + 1), str(self.requests), str(self.folder / f"{name}.notes")]
-        return subprocess.Popen(command, env=self._environment, stderr=subprocess.DEVNULL)
+        voice = subprocess.DEVNULL if name == "shipper" else None  # what ends a service by itself is said
+        return subprocess.Popen(command, env=self._environment, stderr=voice)
 
     def run(self, show=lambda: None, seed=1):
         """Have every request answered, with the kills spread over them; then ship what is left.
@@ -114,7 +124,7 @@ class Traffic:
         rng, kills = random.Random(seed), self._wanted
         victims = itertools.cycle(["cars", "parts", "shipper"])
         until_s = time.monotonic() + DEADLINE_S + kills + self.requests / 100
-        while any(self._is_working(name) for name in ("cars", "parts")):
+        while any([self._is_working(name) for name in ("cars", "parts")]):
             assert time.monotonic() < until_s, "the requests were not answered in time"
             time.sleep(rng.uniform(0.02, 0.2))
             show()
@@ -128,7 +138,9 @@ class Traffic:
         subprocess.run([sys.executable, "-m", "dashcam", "ship", "--drain"], env=self._environment, check=True)
 
     def _is_working(self, name):
-        return self._processes[name].poll() is None
+        status = self._processes[name].poll()
+        assert not status, f"{name} ended by itself with {status} after {self._note(name)}"
+        return status is None
 
     def _kill(self, name):
         process = self._processes[name]

@@ -2,8 +2,16 @@
 
 import pytest
 
-from .clip_traffic import Traffic
+from .clip_traffic import Traffic, spool_bytes
 from .clips import is_well, judge
+
+
+def test_a_service_waits_for_room_while_segments_go(tmp_path):
+    """One that is removed between the listing and the look at it ends no service: a run went on without it."""
+    (tmp_path / "here.segment").write_bytes(b"123")
+    (tmp_path / "gone.segment").symlink_to(tmp_path / "nowhere")
+
+    assert spool_bytes(tmp_path) == 3
 
 
 @pytest.mark.timeout(900)
