@@ -1,5 +1,6 @@
 """What is below a level is held, and comes with the request that failed: all of it, nothing else, and once."""
 
+import itertools
 import re
 import threading
 
@@ -12,6 +13,7 @@ from dashcam.ship import checkpoint
 from dashcam.ship.batch import Limits
 from dashcam.ship.checkpoint import Checkpoint, CheckpointFile
 from dashcam.ship.clip_journal import ask, load_clips
+from dashcam.ship.holding import PART_BYTES
 from dashcam.ship.housekeeping import Housekeeping
 from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
@@ -254,6 +256,69 @@ def test_a_verdict_that_comes_too_late_for_the_shipper_before(tmp_path):
 
     assert load_clips(tmp_path, "played").clips["golf-3"].expired == 10
     assert _account(tmp_path)["expired"] == 2000
+
+
+def test_what_was_held_before_a_restart_counts_by_its_lines(tmp_path):
+    """Neither what was shipped of a request, nor a line at the place where the shipper before stopped, counts twice."""
+    parts = write_to(tmp_path / "spool", "parts")
+    _story(parts, "golf-3", 200)
+    parts.append(call_line(7, "info", "golf-3", "shipped"))
+    drain(tmp_path, Kept())
+    _story(parts, "golf-3", 200)
+    parts.close()
+    with holding_route(tmp_path, Kept()) as route:
+        route.run(is_drain=True)
+        Housekeeping(tmp_path, 0, [route.file], disk_bytes=lambda _: (0, 1 << 40)).make_room()
+        route._clips.forget({})
+    write_to(tmp_path / "spool").append(served_line(9000, "golf-3", 500))
+
+    drain(tmp_path, Kept())
+
+    assert load_clips(tmp_path, "played").clips["golf-3"].expired == 10
+    assert _account(tmp_path)["expired"] == 10
+
+
+def test_the_index_is_small_whatever_stands_between_held_lines(tmp_path):
+    """Lines outside of requests, and those that are shipped: a part of a quarter of a megabyte is one entry."""
+    writer = write_to(tmp_path / "spool")
+    for number in range(4000):
+        writer.append(call_line(number, "debug" if number % 2 else "info"))
+    with holding_route(tmp_path, Kept()) as route:
+        route.run(is_drain=True)
+
+        parts = route._clips._holding._parts
+
+    assert _account(tmp_path)["held"] == 2000
+    assert all(path.stat().st_size < PART_BYTES for path in segment_files(tmp_path / "spool"))
+    assert {len(of_segment) for of_segment in parts.values()} == {1}
+
+
+def _bytes_read():
+    with open("/proc/self/io") as io:  # noqa: PTH123
+        return int(io.readline().split()[1])
+
+
+def test_a_restart_ships_before_it_reads_what_is_held(tmp_path, monkeypatch):
+    """What is new goes first, however much is held; the index is made again little by little behind it."""
+    writer = write_to(tmp_path / "spool", "parts")
+    for number in range(30_000):
+        writer.append(call_line(number, "debug", f"golf-{number // 10}", "x" * 100))
+    drain(tmp_path, Kept())
+    write_to(tmp_path / "spool").append(served_line(400, "golf-3", 500))
+    read = []
+    backend = Kept()
+    backend.answers = [lambda _: read.append(_bytes_read())]
+    with holding_route(tmp_path, backend) as route:
+        clock_s = itertools.count(machine.monotonic(), 0.005)
+        monkeypatch.setattr(machine, "monotonic", lambda: next(clock_s))
+        begun = _bytes_read()
+
+        route.run(is_drain=True)
+
+    held = sum(path.stat().st_size for path in segment_files(tmp_path / "spool"))
+    assert read[0] - begun < held / 10
+    assert len(_calls(backend)) == 10
+    assert _bytes_read() - begun > held / 2
 
 
 def test_a_verdict_that_comes_too_late_is_reported(tmp_path, caplog):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dashcam.event import EncodedEvent
 from dashcam.spool.line import MAX_TIME_NS, LineExpander
-from dashcam.spool.reader import Position, _has_headed_in_python, _headed_in_python, _parse_in_python
+from dashcam.spool.reader import Position, _headed_in_python, _parse_in_python, parse_lines
 from dashcam.spool.segment import decode_header, encode_header
 
 HEADER = decode_header(
@@ -21,6 +21,17 @@ def compiled():
 
 TIMES = st.integers(0, MAX_TIME_NS) | st.integers(1_700_000_000 * 10**9, 1_900_000_000 * 10**9)
 KINDS = st.sampled_from([b',"processor":{"event":"span"}', b',"processor":{"event":"start"}', b',"log.level":"info"'])
+REQUEST = b',"http":{"request":{"id":"%b"}}'
+CALLS = st.builds(
+    lambda time, level, ids, rest: (
+        b'{"time_ns":%d,"log.level":"%b"%b%b,"event":{"kind":"event"}}'
+        % (time, level, b"".join(REQUEST % id_ for id_ in ids), rest)
+    ),
+    TIMES,
+    st.sampled_from([b"debug", b"info", b"error"]),
+    st.lists(st.sampled_from([b"golf-1", b"golf-12", b""]), max_size=2),
+    st.binary(max_size=3),
+)
 ORDINARY = st.builds(
     lambda time, kind, rest: b'{"time_ns":%d%b%b}}' % (time, kind, rest), TIMES, KINDS, st.binary(max_size=9)
 )
@@ -30,20 +41,48 @@ ODD = st.lists(
     ),
     max_size=8,
 ).map(b"".join)
-LINES = (ORDINARY | ODD | st.binary(max_size=30)).map(lambda line: line.replace(b"\n", b" "))
+LINES = (ORDINARY | CALLS | ODD | st.binary(max_size=30)).map(lambda line: line.replace(b"\n", b" "))
 PLACES = st.integers(0, 99_999_999) | st.integers(0, 2**40)
 
 
-@given(st.lists(LINES), st.binary(max_size=5), PLACES, PLACES)
-def test_lines_of_a_text(compiled, lines, rest, offset, sequence):
-    """Which are lines, where each ends, and how much is damaged; a line without an end is none yet."""
-    text = b"".join(line + b"\n" for line in lines) + rest.replace(b"\n", b" ")
-    found = compiled.parse(text, offset, sequence, Position)
+HELD = (b',"log.level":"debug",', b',"log.level":"info",')
 
-    wanted = _parse_in_python(text, offset, sequence, Position)
+
+@given(st.lists(LINES), st.binary(max_size=5), PLACES, PLACES, st.sampled_from([(), HELD]))
+def test_lines_of_a_text(compiled, lines, rest, offset, sequence, heads):  # noqa: PLR0917 — drawn values
+    """Which are lines, where each ends, how much is damaged, and what is held; a line without an end is none yet."""
+    text = b"".join(line + b"\n" for line in lines) + rest.replace(b"\n", b" ")
+    found = compiled.parse(text, offset, sequence, Position, heads)
+
+    wanted = _parse_in_python(text, offset, sequence, Position, heads)
 
     assert found == wanted
     assert all(type(position) is Position for _, position in found[0])
+
+
+def test_what_is_held_of_a_text():
+    """Its ranges, when it begins, and the lines of each request by the last ID in each line."""
+    call = b'{"time_ns":%d,"log.level":"debug"%b,"log":{"logger":"x"},"event":{"kind":"event"}}\n'
+    one, two = REQUEST % b"golf-1", REQUEST % b"golf-2"
+    span = b'{"time_ns":1795484100000000003,"processor":{"event":"span"}%b,"event":{"kind":"event"}}\n' % one
+    texts = [
+        span,
+        call % (1795484100000000007, one),
+        call % (1795484100000000008, one + two),
+        span,
+        call % (1795484100000000009, b""),
+        call % (1795484100000000009, one),
+    ]
+
+    result = parse_lines(b"".join(texts), 1000, 0, HELD)
+
+    ends = [1000 + sum(map(len, texts[:count])) for count in range(len(texts) + 1)]
+    assert [line for line, _ in result.lines] == [span[:-1], span[:-1]]
+    assert result.held.ranges == [(ends[1], ends[3], 2), (ends[4], ends[6], 2)]
+    assert result.held.requests == {b"golf-1": 2, b"golf-2": 1}
+    assert (result.held.lines, result.held.since_ns) == (4, 1795484100000000007)
+    assert result.held.bytes == sum(len(texts[at]) for at in (1, 2, 4, 5))
+    assert result.after == (ends[6], ends[5])
 
 
 @given(ORDINARY, PLACES)
@@ -94,14 +133,14 @@ def test_lines_by_their_beginning(compiled, lines):
     found = compiled.headed(lines, HEADS)
 
     assert found == _headed_in_python(lines, HEADS)
-    assert compiled.has_headed(b"\n".join(line for line, _ in lines), HEADS) == bool(found)
-    assert _has_headed_in_python(b"\n".join(line for line, _ in lines), HEADS) == bool(found)
 
 
 def test_what_cannot_be_read_is_an_error(compiled):
     """A caller's mistake is not a crash."""
     with pytest.raises(TypeError):
-        compiled.parse("text", 0, 0, Position)
+        compiled.parse("text", 0, 0, Position, ())
+    with pytest.raises(TypeError):
+        compiled.parse(b"", 0, 0, Position, ("a text",))
     with pytest.raises(TypeError):
         compiled.expand(EncodedEvent, b"segment", b"", b"", b"", 0)
     for lines in ([b"line"], [(b"line",)], [("line", (0, 0))], [(b"line", 7)], [(b"line", (0, "0"))]):
@@ -109,7 +148,5 @@ def test_what_cannot_be_read_is_an_error(compiled):
             compiled.expand_all(EncodedEvent, "segment", b"", b"", lines, 0, [])
     with pytest.raises(TypeError):
         compiled.headed([], ("a text",))
-    with pytest.raises(TypeError):
-        compiled.has_headed(b"", ("a text",))
     with pytest.raises(ValueError, match="counted from 0"):
         compiled.expand_all(EncodedEvent, "segment", b"", b"", [], -1, [])

@@ -214,6 +214,10 @@ class CheckpointFile:
                 self._note({}, {})
                 (self._unsaved or {}).setdefault("levels", {})[segment] = self._levels[segment]
 
+    def levels_of(self, segment: str) -> Levels:
+        """Return the levels from which on events of a segment were shipped at once, each with the offset from which."""
+        return self._levels.get(segment, ())
+
     def level_at(self, segment: str, event: int) -> str:
         """Return from which level on events of a segment were shipped at once, where an event is."""
         passed = [level for offset, level in self._levels.get(segment, ()) if offset < event]

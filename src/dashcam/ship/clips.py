@@ -24,9 +24,9 @@ from dashcam.ship.kept_events import announce, history, with_reason
 from dashcam.ship.listing import open_segment
 from dashcam.ship.usual import load_usual, save_usual
 from dashcam.ship.verdicts import TELLING, Rules, Verdicts
-from dashcam.spool.held import HeldLines
+from dashcam.spool.held import parse_above
 from dashcam.spool.line import LineExpander, time_of
-from dashcam.spool.reader import HeldRun, Position, headed
+from dashcam.spool.reader import Held, Position, headed
 from dashcam.spool.segment import Header
 
 ASKED_S = 0.5  # between two looks for what somebody asked for by hand
@@ -50,7 +50,7 @@ class Clips:
 
     def __init__(self, settings: Settings, file: CheckpointFile) -> None:
         self._level = settings.ship_level.lower()
-        self.parse = HeldLines(self._level).parse
+        self.parse = parse_above(self._level)
         self._before_ns = int(settings.clip_before_s * NS_PER_S)
         self._limit_bytes = settings.spool_limit_bytes
         self._file = file
@@ -125,15 +125,17 @@ class Clips:
         self._journal.state.clips[id_] = clip
         self._opening.append(clip)
 
-    def hold(self, segment: str, expander: LineExpander, run: HeldRun) -> Iterator[KeptEvent]:
-        """Hold a run of lines; yield those of requests that are kept already."""
-        self._totals.held_lines += run.lines
-        self._totals.held_bytes += len(run.text)
-        requests, kept = self._holding.add(segment, run), self._verdicts.kept
-        if not kept.keys().isdisjoint(requests):
-            for request in kept.keys() & requests:
-                for line in self._holding.claim_in(segment, run, request):
-                    yield self._keep(segment, expander, line, request.decode())
+    def hold(self, segment: str, expander: LineExpander, held: Held) -> Iterator[KeptEvent]:
+        """Hold lines; yield those of requests that are kept already."""
+        self._totals.held_lines += held.lines
+        self._totals.held_bytes += held.bytes
+        self._holding.add(segment, held)
+        yield from self._keep_in(segment, expander, held)
+
+    def _keep_in(self, segment: str, expander: LineExpander, held: Held) -> Iterator[KeptEvent]:
+        for request in self._verdicts.kept.keys() & held.requests.keys():
+            for line in self._holding.claim_in(segment, held, request):
+                yield self._keep(segment, expander, line, request.decode())
 
     def _keep(self, segment: str, expander: LineExpander, line: HeldLine, clip_id: str) -> KeptEvent:
         clip = self._journal.state.clips.get(clip_id)
@@ -167,7 +169,8 @@ class Clips:
             request, reason = self._heard.popleft()
             if self._verdicts.keep(request.encode(), reason):
                 self._opening.append(Clip(request, request, reason, machine.time_ns(), is_told=True))
-        self._write(list(self._opening))
+        self._write(self._opening)
+        self._opening = []
         if now_s > self._noted_at_s + NOTE_S:
             self._note()
 
@@ -175,7 +178,6 @@ class Clips:
         if clips:
             self._journal.append(clips)
             self._work.extend(map(self._find, clips))
-            self._opening = [clip for clip in self._opening if clip not in clips]
 
     def _note(self) -> None:
         self._noted_at_s = machine.monotonic()
@@ -228,13 +230,13 @@ class Clips:
             del self._headers[segment]
 
     def news(self) -> list[tuple[str, EncodedEvent]]:
-        """Return the events that say which requests were kept, each once, with the IDs of their clips."""
+        """Return the events that say which requests were kept, each once, with the ID of its clip."""
         news, self._news = self._news, []
         return news
 
     def _index_former(self) -> Iterator[KeptEvent | None]:
-        for place, requests in self._holding.index_former(self._paths):
-            for request in self._verdicts.kept.keys() & requests:
+        for place, held in self._holding.index_former(self._paths):
+            for request in self._verdicts.kept.keys() & held.requests.keys():
                 yield from self._claim(place, request, request.decode())
             yield None
 

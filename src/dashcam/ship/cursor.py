@@ -2,7 +2,7 @@
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -19,7 +19,7 @@ from dashcam.ship.quarantine import quarantine
 from dashcam.ship.selection import is_shipped, synthesized_events
 from dashcam.ship.statements import Statements
 from dashcam.spool.line import LineExpander
-from dashcam.spool.reader import HeldRun, Position, ReadResult, SegmentReader
+from dashcam.spool.reader import Held, Position, ReadResult, SegmentReader
 from dashcam.statement import Tally
 
 MAX_OPEN = 256  # segments; others are opened for each look at them
@@ -32,6 +32,7 @@ _log = logging.getLogger("dashcam.ship")
 # In a segment an event goes by the offset after its line, or by minus its number among those at the segment's end; a
 # statement of the segment by 0.
 EventKey = tuple[str, int]
+Ranges = Sequence[tuple[int, int, int]]  # as `Held` has them
 
 
 class PendingBatch(NamedTuple):
@@ -71,7 +72,8 @@ class _Run(NamedTuple):
     """Events that follow each other in a segment, the place of each, and the segment's offset behind all of them.
 
     There may be none, where only the offset moves. `mark` is `None` for held events that were kept: the offset of their
-    segment is behind them already. `bytes` are those of the events with a newline each.
+    segment is behind them already. `bytes` are those of the events with a newline each. `held` are the ranges of the
+    lines that are left where they are among the events and behind the last one, which the offset passes.
     """
 
     segment: str
@@ -79,10 +81,18 @@ class _Run(NamedTuple):
     places: list[Position]
     mark: SegmentOffset | None
     bytes: int
+    held: Ranges
 
     @classmethod
-    def of(cls, segment: str, events: list[EncodedEvent], places: list[Position], mark: SegmentOffset | None) -> "_Run":
-        return cls(segment, events, places, mark, sum([len(event.data) + 1 for event in events]))
+    def of(
+        cls,
+        segment: str,
+        events: list[EncodedEvent],
+        places: list[Position],
+        mark: SegmentOffset | None,
+        held: Ranges = (),
+    ) -> "_Run":
+        return cls(segment, events, places, mark, sum([len(event.data) + 1 for event in events]), held)
 
     @property
     def weight(self) -> int:
@@ -99,13 +109,17 @@ class _Run(NamedTuple):
     def until(self, count: int) -> "_Run":
         """Return the first events alone."""
         after, left, mark = self.places[count - 1], len(self.events) - count, self.mark
+        held = [each for each in self.held if each[1] <= after.offset]
+        left_held = sum(lines for _, _, lines in self.held[len(held) :])
         if mark:
-            mark = mark.moved(*after, -left)
-        return self.of(self.segment, self.events[:count], self.places[:count], mark)
+            mark = mark.moved(*after, -left - left_held, -left_held)
+        return self.of(self.segment, self.events[:count], self.places[:count], mark, held)
 
     def behind(self, count: int) -> "_Run":
         """Return the events behind the first ones."""
-        return self.of(self.segment, self.events[count:], self.places[count:], self.mark)
+        after = self.places[count - 1].offset if count else 0
+        held = [each for each in self.held if each[1] > after]
+        return self.of(self.segment, self.events[count:], self.places[count:], self.mark, held)
 
 
 class _Readers:
@@ -334,32 +348,35 @@ class SpoolCursor:
 
     def _add(self, segment: _Segment, expander: LineExpander, result: ReadResult) -> None:
         self._damaged += result.damaged
-        at = 0
-        for run in result.held:
-            self._add_lines(segment, expander, result.lines[at : run.before])
-            self._hold(segment, expander, run)
-            at = run.before
-        self._add_lines(segment, expander, result.lines[at:] if at else result.lines)
+        events, places = self._expand(segment, expander, result.lines)
+        held = result.held
+        lines = held.lines if held else 0
+        segment.mark = segment.mark.moved(*result.after, len(events) + lines, lines)
         segment.pause_s = self._final_check_s
-        segment.mark = segment.mark.moved(*result.after, 0)
+        if events or held:
+            self._wait(_Run.of(segment.key, events, places, segment.mark, held.ranges if held else ()))
+        if held:
+            self._hold(segment, expander, held)
+        if events and segment.tally:
+            segment.tally.add([place.sequence for place in places], [event.data for event in events])
 
-    def _hold(self, segment: _Segment, expander: LineExpander, run: HeldRun) -> None:
+    def _hold(self, segment: _Segment, expander: LineExpander, held: Held) -> None:
         """Go past lines that are held, and take those of requests that are kept already."""
-        segment.mark = segment.mark.moved(*run.after, run.lines, run.lines)
-        self._wait_one(segment.key, None, 0, segment.mark)
         if segment.tally:
-            segment.tally.hold(run.offset, run.after.offset)
+            for begin, end, _ in held.ranges:
+                segment.tally.hold(begin, end)
         if self._clips:
-            self._add_kept(self._clips.hold(segment.key, expander, run))
+            self._add_kept(self._clips.hold(segment.key, expander, held))
 
     def _add_kept(self, events: Iterable[KeptEvent]) -> None:
         for event, segment, number in events:
             self._wait_one(segment, event, number, None)
 
-    def _add_lines(self, segment: _Segment, expander: LineExpander, lines: list[tuple[bytes, Position]]) -> None:
-        if not lines:
-            return
-        if self._clips:
+    def _expand(
+        self, segment: _Segment, expander: LineExpander, lines: list[tuple[bytes, Position]]
+    ) -> tuple[list[EncodedEvent], list[Position]]:
+        """Return the events of lines that are shipped, and the place of each."""
+        if self._clips and lines:
             self._clips.look(segment.key, lines)
         events, faults = expander.expand_all(lines)
         if faults:
@@ -371,13 +388,7 @@ class SpoolCursor:
             pairs = zip(lines, events, strict=True)
             shipped = [(line, event) for line, event in pairs if not event.is_span or is_shipped(line[0])]
             lines, events = [line for line, _ in shipped], [event for _, event in shipped]
-        if not events:
-            return
-        places = [place for _, place in lines]
-        segment.mark = segment.mark.moved(*places[-1], len(events))
-        self._wait(_Run.of(segment.key, events, places, segment.mark))
-        if segment.tally:
-            segment.tally.add([place.sequence for place in places], [event.data for event in events])
+        return events, [place for _, place in lines]
 
     def _give_up(self, segment: _Segment, reason: str) -> None:
         """Leave out a file that is not a segment: nothing of it can be shipped. One of another version stays."""

@@ -8,15 +8,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from dashcam.ship.checkpoint import CheckpointFile
 from dashcam.ship.gone import Gone, hash_of, lines_in, record_of
 from dashcam.ship.listing import open_segment
-from dashcam.spool.held import as_one_run, count_requests, is_below, level_of, request_of
+from dashcam.spool.held import is_below, leave_all, level_of, parse_above, request_of
 from dashcam.spool.line import time_of
-from dashcam.spool.reader import HeldRun, Position, SegmentReader
+from dashcam.spool.reader import Held, Parse, Position, ReadResult, SegmentReader
 
 PART_BYTES = 256 << 10
 
@@ -33,24 +34,31 @@ class HeldLine(NamedTuple):
 class _Part:
     """A part of a segment: where it begins and ends, since when, and the requests with the number of their lines.
 
-    When nothing more comes, only ten bytes of each request are kept.
+    When nothing more comes, only ten bytes of each request are kept, in `records`.
     """
 
     begin: int
     end: int
     since_ns: int
     requests: Counter[bytes] = field(default_factory=Counter)
-    records: bytes = b""
+    records: bytes | None = None
 
-    def freeze(self) -> None:
-        """Keep the records alone."""
-        if self.requests:
+    def add(self, held: Held) -> None:
+        """Take lines that follow."""
+        self.end = held.end
+        for request, lines in held.requests.items():
+            self.requests[request] += lines
+
+    def freeze(self) -> bytes:
+        """Keep the records alone, and return them."""
+        if self.records is None:
             self.records = b"".join(record_of(request, lines) for request, lines in self.requests.items())
             self.requests.clear()
+        return self.records
 
-    def count(self, request: bytes) -> int:
-        """Return how many lines of a request it may hold."""
-        return self.requests[request] if self.requests else lines_in(self.records, hash_of(request))
+    def may_hold(self, request: bytes, hashed: bytes) -> bool:
+        """Return whether it may hold lines of a request, which is given with its hash, too."""
+        return request in self.requests if self.records is None else lines_in(self.records, hashed) > 0
 
 
 class Place(NamedTuple):
@@ -72,38 +80,32 @@ class Holding:
         # What a shipper before this one had read: it is indexed little by little.
         self._unread = {key: mark.offset for key, mark in file.checkpoint.marks.items() if mark.held}
 
-    def add(self, segment: str, run: HeldRun) -> Counter[bytes]:
-        """Take a run into the index; returns the requests that may have lines in it."""
-        requests = count_requests(run.text)
-        parts = self._parts.setdefault(segment, [])
-        if not parts or not parts[-1].requests or run.after.offset - parts[-1].begin > PART_BYTES:
-            if parts:
-                parts[-1].freeze()
-            parts.append(_Part(run.offset, run.after.offset, time_of(run.text)))
-        parts[-1].end = run.after.offset
-        parts[-1].requests.update(requests)
-        return requests
+    def add(self, segment: str, held: Held) -> None:
+        """Take held lines of a segment into the index: those that follow what it has of it."""
+        _index(self._parts.setdefault(segment, []), held)
 
-    def index_former(self, paths: Mapping[str, Path]) -> Iterator[tuple[Place, Counter[bytes]]]:
-        """Index what a shipper before this one had read, newest segment first; yield each part with its requests."""
+    def index_former(self, paths: Mapping[str, Path]) -> Iterator[tuple[Place, Held]]:
+        """Index what a shipper before this one had read, newest segment first; yield what is held text by text."""
         for segment in sorted(self._unread, key=lambda key: key.rpartition("/")[2], reverse=True):
             end = self._unread.pop(segment)
             parts: list[_Part] = []
             with suppress(OSError, ValueError, KeyError), open_segment(paths[segment]) as reader:  # else it is gone
                 self.pids[segment] = reader.header.pid
-                for run in runs_between(reader, 0, end):
-                    requests = count_requests(run.text)
-                    part = _Part(run.offset, run.after.offset, time_of(run.text), requests.copy())
-                    part.freeze()
-                    parts.append(part)
-                    self._parts[segment] = parts + [each for each in self._parts.get(segment, []) if each.begin >= end]
-                    yield Place(segment, part.begin, part.end), requests
+                levels = [*self._file.levels_of(segment), (end, "")]
+                for (begin, level), (until, _) in pairwise(levels):
+                    for held in held_between(reader, begin, min(until, end), parse_above(level)):
+                        _index(parts, held)
+                        self._parts[segment] = parts + [
+                            part for part in self._parts.get(segment, []) if part.begin >= end
+                        ]
+                        yield Place(segment, held.begin, held.end), held
 
     def places_of(self, request: bytes) -> Iterator[Place]:
         """Yield the parts that may hold lines of a request."""
+        hashed = hash_of(request)
         for segment, parts in list(self._parts.items()):
             for part in parts:
-                if part.count(request):
+                if part.may_hold(request, hashed):
                     yield Place(segment, part.begin, part.end)
 
     def places_before(self, segment: str, offset: int, since_ns: int) -> Iterator[Place]:
@@ -120,14 +122,13 @@ class Holding:
 
     def claim(self, reader: SegmentReader, place: Place, request: bytes, since_ns: int = 0) -> Iterator[HeldLine]:
         """Claim and yield the lines of a request in a part; for an empty one, those outside of any since some time."""
-        for run in runs_between(reader, place.begin, place.end):
-            text = run.text[: place.end - run.offset]
-            yield from self.claim_in(place.segment, run._replace(text=text), request, since_ns)
+        for text in held_between(reader, place.begin, place.end, leave_all):
+            yield from self.claim_in(place.segment, text, request, since_ns)
 
-    def claim_in(self, segment: str, run: HeldRun, request: bytes, since_ns: int = 0) -> Iterator[HeldLine]:
+    def claim_in(self, segment: str, text: Held, request: bytes, since_ns: int = 0) -> Iterator[HeldLine]:
         """Claim and yield the lines of a request in a text of a segment."""
-        needle, offset = b'"id":"%b"' % request, run.offset
-        for line in run.text.split(b"\n")[:-1]:
+        needle, offset = b'"id":"%b"' % request, text.offset
+        for line in text.text.split(b"\n")[:-1]:
             number = offset + len(line) + 1
             if needle in line if request else time_of(line) >= since_ns:
                 level = level_of(line)
@@ -148,18 +149,29 @@ class Holding:
         """Forget the segments that are gone, but for a while not how many lines each request had in them."""
         for segment in [each for each in self._parts if each not in paths]:
             self.pids.pop(segment, None)
-            parts = self._parts.pop(segment)
-            for part in parts:
-                part.freeze()
-            self._gone.add(part.records for part in parts)
+            self._gone.add(part.freeze() for part in self._parts.pop(segment))
 
 
-def runs_between(reader: SegmentReader, begin: int, end: int) -> Iterator[HeldRun]:
-    """Yield the text between two offsets of a segment, piece by piece, whatever its lines are."""
+def _index(parts: list[_Part], held: Held) -> None:
+    """Take held lines into the last part, or into a new one where that is full."""
+    if not parts or parts[-1].records is not None or held.end - parts[-1].begin > PART_BYTES:
+        if parts:
+            parts[-1].freeze()
+        parts.append(_Part(held.begin, held.end, held.since_ns))
+    parts[-1].add(held)
+
+
+def held_between(reader: SegmentReader, begin: int, end: int, parse: Parse) -> Iterator[Held]:
+    """Yield what is held between two offsets of a segment, text by text."""
+
+    def parse_until_end(text: bytes, offset: int, sequence: int) -> ReadResult:
+        return parse(text[: max(0, end - offset)], offset, sequence)
+
     position = Position(begin)
     while position.offset < end:
-        result = reader.read(position, is_final=True, parse=as_one_run)
-        yield from (run for run in result.held if run.text)
-        if result.after == position:
+        result = reader.read(position, is_final=True, parse=parse_until_end)
+        if result.held:
+            yield result.held
+        if result.after.offset <= position.offset:
             return
         position = result.after

@@ -74,19 +74,21 @@ class Verdicts:
         self._looks_at_all = bool(rules.baseline or rules.slower.seconds or rules.slower.times)
 
     def judge(self, service: str, line: bytes) -> Verdict | None:
-        """Return the verdict that a line of a service gives rise to; `None` for most, and for what is kept already."""
+        """Return the verdict that one of the `TELLING` lines of a service gives rise to; `None` if it is kept already.
+
+        Most lines say that a request went well.
+        """
         at = level_at(line)
-        if not line.startswith(TELLING, at):
-            return None
-        if line.startswith(_ERRORS, at):
-            return self._decide(request_of(line), "exception" if _UNHANDLED in line else "error")
-        self.refused += _REFUSED in line
-        if line.startswith(KEEP_HEAD, at) or line.startswith(_FAILED, at) or self._looks_at_all:
-            try:
-                return self._judge_fields(service, orjson.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError):  # damaged, or of another version
+        if line.startswith(_SERVED, at):
+            self.refused += _REFUSED in line
+            if not (self._looks_at_all or line.startswith(_FAILED, at)):
                 return None
-        return None
+        elif not line.startswith(KEEP_HEAD, at):
+            return self._decide(request_of(line), "exception" if _UNHANDLED in line else "error")
+        try:
+            return self._judge_fields(service, orjson.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError):  # damaged, or of another version
+            return None
 
     def judge_end(self, event: EncodedEvent) -> Verdict | None:
         """Return the verdict that an event of a segment's end gives rise to: a request that was aborted is kept."""

@@ -11,6 +11,7 @@
 enum { MAX_TIME_DIGITS = 19, LEVEL_AT = 30, TIME_BYTES = 42, DAY_S = 86400, NUMBER_BYTES = 24 };
 
 static const char TIME[] = "{\"time_ns\":", SPAN[] = ",\"processor\":", SEQUENCE[] = ",\"sequence\":";
+static const char CALL_END[] = ",\"event\":{\"kind\":\"event\"}}", REQUEST[] = ",\"http\":{\"request\":{\"id\":\"";
 
 /* Returns the end of the digits after the beginning of a line; NULL when they are not followed by a comma. */
 static const char *
@@ -62,6 +63,110 @@ add_line(PyObject *lines, PyTypeObject *position, const char *line, Py_ssize_t l
     return result;
 }
 
+/* Returns 1 when a line has one of some beginnings where its level or its kind stands, as `level_at` says. */
+static int
+is_headed(const char *line, Py_ssize_t length, PyObject *heads)
+{
+    const char *at = length > LEVEL_AT && line[LEVEL_AT] == ',' ? line + LEVEL_AT : memchr(line, ',', (size_t)length);
+    for (Py_ssize_t i = 0; at != NULL && i < PyTuple_GET_SIZE(heads); i++) {
+        PyObject *head = PyTuple_GET_ITEM(heads, i);
+        if (line + length - at >= PyBytes_GET_SIZE(head)
+            && memcmp(at, PyBytes_AS_STRING(head), (size_t)PyBytes_GET_SIZE(head)) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static int
+are_heads(PyObject *heads)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(heads); i++)
+        if (!PyBytes_Check(PyTuple_GET_ITEM(heads, i))) {
+            PyErr_SetString(PyExc_TypeError, "a beginning is bytes");
+            return 0;
+        }
+    return 1;
+}
+
+/* What is held of a text: the ranges that are full so far, the one that is being filled, and the request that had the
+   last line, with how many lines since it is that one. */
+typedef struct {
+    PyObject *ranges, *requests;
+    long long begin, end;
+    Py_ssize_t lines;
+    const char *id;
+    Py_ssize_t id_length, id_lines;
+} Held;
+
+static int
+end_range(Held *held)
+{
+    PyObject *range = held->lines ? Py_BuildValue("LLn", held->begin, held->end, held->lines) : NULL;
+    int result = range ? PyList_Append(held->ranges, range) : held->lines ? -1 : 0;
+    Py_XDECREF(range);
+    held->lines = 0;
+    return result;
+}
+
+/* Adds the lines of the last request to those that it has. */
+static int
+end_request(Held *held)
+{
+    if (held->id_lines == 0)
+        return 0;
+    PyObject *id = PyBytes_FromStringAndSize(held->id, held->id_length);
+    PyObject *before = id ? PyDict_GetItemWithError(held->requests, id) : NULL;
+    Py_ssize_t lines = held->id_lines + (before ? PyLong_AsSsize_t(before) : 0);
+    PyObject *count = PyErr_Occurred() ? NULL : PyLong_FromSsize_t(lines);
+    int result = count ? PyDict_SetItem(held->requests, id, count) : -1;
+    Py_XDECREF(id);
+    Py_XDECREF(count);
+    held->id_lines = 0;
+    return result;
+}
+
+/* The last request ID in a line, which is the line's own if it has one: a caller's text comes before it. */
+static const char *
+last_request(const char *line, const char *end, Py_ssize_t *length)
+{
+    Py_ssize_t size = sizeof REQUEST - 1;
+    for (Py_ssize_t at = end - line - size; at >= 0; at--)
+        if (line[at] == ',' && memcmp(line + at, REQUEST, (size_t)size) == 0) {
+            const char *id = line + at + size;
+            *length = (const char *)memchr(id, '"', (size_t)(end - id)) - id;  // CALL_END has one
+            return id;
+        }
+    *length = 0;
+    return NULL;
+}
+
+/* Whether a line is that of a log call; a span or a mark has more in its `event`. */
+static int
+is_call(const char *line, const char *end)
+{
+    Py_ssize_t size = sizeof CALL_END - 1;
+    return end - line >= size && memcmp(end - size, CALL_END, (size_t)size) == 0;
+}
+
+static int
+hold(Held *held, const char *line, const char *end, long long offset, long long after)
+{
+    Py_ssize_t length;
+    const char *id = last_request(line, end, &length);
+    if (length != held->id_length || (length && memcmp(id, held->id, (size_t)length) != 0)) {
+        if (end_request(held) < 0)
+            return -1;
+        held->id = id;
+        held->id_length = length;
+    }
+    held->id_lines += length > 0;
+    if (held->lines == 0)
+        held->begin = offset;
+    held->end = after;
+    held->lines++;
+    return 0;
+}
+
 static PyObject *
 parse(PyObject *module, PyObject *args)
 {
@@ -69,23 +174,36 @@ parse(PyObject *module, PyObject *args)
     Py_ssize_t length, damaged = 0;
     long long offset, sequence;
     PyTypeObject *position;
+    PyObject *heads;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y#LLO!", &text, &length, &offset, &sequence, &PyType_Type, &position))
+    if (!PyArg_ParseTuple(args, "y#LLO!O!", &text, &length, &offset, &sequence, &PyType_Type, &position, &PyTuple_Type,
+                          &heads)
+        || !are_heads(heads))
         return NULL;
+    Held held = {.ranges = PyList_New(0), .requests = PyDict_New()};
     PyObject *lines = PyList_New(0);
     const char *end = text + length, *next;
-    for (const char *at = text; lines != NULL && at < end && (next = memchr(at, '\n', (size_t)(end - at))); at = next + 1) {
+    int result = lines && held.ranges && held.requests ? 0 : -1;
+    for (const char *at = text; result == 0 && at < end && (next = memchr(at, '\n', (size_t)(end - at))); at = next + 1) {
         long long after = offset + (next - at) + 1;
-        if (!is_line(at, next)) {
-            damaged++;
+        int is_whole = is_line(at, next);
+        sequence = is_whole ? offset : sequence;
+        if (is_whole && is_headed(at, next - at, heads) && is_call(at, next)) {
+            result = hold(&held, at, next, offset, after);
         } else {
-            sequence = offset;
-            if (add_line(lines, position, at, next - at, after, sequence) < 0)
-                Py_CLEAR(lines);
+            damaged += !is_whole;
+            result = end_range(&held);
+            if (result == 0 && is_whole)
+                result = add_line(lines, position, at, next - at, after, sequence);
         }
         offset = after;
     }
-    return lines ? Py_BuildValue("NLLn", lines, offset, sequence, damaged) : NULL;
+    if (result == 0 && end_range(&held) == 0 && end_request(&held) == 0)
+        return Py_BuildValue("NLLnNN", lines, offset, sequence, damaged, held.ranges, held.requests);
+    Py_XDECREF(lines);
+    Py_XDECREF(held.ranges);
+    Py_XDECREF(held.requests);
+    return NULL;
 }
 
 static void
@@ -261,31 +379,6 @@ expand_all(PyObject *module, PyObject *args)
     return PyLong_FromSsize_t(at);
 }
 
-/* Returns 1 when a line has one of some beginnings where its level or its kind stands, as `level_at` says. */
-static int
-is_headed(const char *line, Py_ssize_t length, PyObject *heads)
-{
-    const char *at = length > LEVEL_AT && line[LEVEL_AT] == ',' ? line + LEVEL_AT : memchr(line, ',', (size_t)length);
-    for (Py_ssize_t i = 0; at != NULL && i < PyTuple_GET_SIZE(heads); i++) {
-        PyObject *head = PyTuple_GET_ITEM(heads, i);
-        if (line + length - at >= PyBytes_GET_SIZE(head)
-            && memcmp(at, PyBytes_AS_STRING(head), (size_t)PyBytes_GET_SIZE(head)) == 0)
-            return 1;
-    }
-    return 0;
-}
-
-static int
-are_heads(PyObject *heads)
-{
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(heads); i++)
-        if (!PyBytes_Check(PyTuple_GET_ITEM(heads, i))) {
-            PyErr_SetString(PyExc_TypeError, "a beginning is bytes");
-            return 0;
-        }
-    return 1;
-}
-
 /* The lines, with their positions, that have one of some beginnings. */
 static PyObject *
 headed(PyObject *module, PyObject *args)
@@ -305,34 +398,14 @@ headed(PyObject *module, PyObject *args)
     return found;
 }
 
-/* Whether a text has a line with one of some beginnings. */
-static PyObject *
-has_headed(PyObject *module, PyObject *args)
-{
-    const char *text, *next;
-    Py_ssize_t length;
-    PyObject *heads;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "y#O!", &text, &length, &PyTuple_Type, &heads) || !are_heads(heads))
-        return NULL;
-    for (const char *at = text, *end = text + length; at < end; at = next + 1) {
-        next = memchr(at, '\n', (size_t)(end - at));
-        if (next == NULL)
-            next = end;
-        if (is_headed(at, next - at, heads))
-            Py_RETURN_TRUE;
-    }
-    Py_RETURN_FALSE;
-}
-
 static PyMethodDef methods[] = {
     {"parse", parse, METH_VARARGS,
-     "Return the lines of a text with their positions, the position after it, and how many are damaged."},
+     "Return the lines of a text with their positions, the position after it, how many are damaged, and the ranges and\n"
+     "the requests of those that have one of some beginnings behind the time: these are left together."},
     {"expand", expand, METH_VARARGS, "Return the event of a line; None for one that is not read."},
     {"expand_all", expand_all, METH_VARARGS,
      "Add the events of lines to a list; return the number of the first that is not read."},
     {"headed", headed, METH_VARARGS, "Return the lines that have one of some beginnings behind the time."},
-    {"has_headed", has_headed, METH_VARARGS, "Return whether a text has such a line."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -39,6 +39,8 @@ except ImportError:  # there was no compiler
 
 MAX_TIME_DIGITS = 19
 LEVEL_AT = 30  # where a line has its level, or its kind: the time has 19 digits from 2001 to 2286
+CALL_END = b',"event":{"kind":"event"}}'  # of a log call; a span or a mark has more in its `event`
+REQUEST_HEAD = b',"http":{"request":{"id":"'  # before the ID of a request
 KEEP_HEAD = b',"tags":["keep"],'  # a line that asks for its request to be kept has this after the time
 MAX_TIME_NS: int = 10**MAX_TIME_DIGITS - 1  # in the year 2286
 

@@ -3,12 +3,13 @@
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from dashcam.spool.line import is_line, level_at
+from dashcam.spool.line import CALL_END, LEVEL_AT, REQUEST_HEAD, is_line, level_at, time_of
 from dashcam.spool.lock import is_locked
 from dashcam.spool.segment import (
     LINE_BYTES,
@@ -41,30 +42,56 @@ class Position(NamedTuple):
     sequence: int = 0
 
 
+class Held(NamedTuple):
+    """The lines that were held of a text: where they stand in it, and how many each request has.
+
+    `offset` is that of the text. `ranges` have the offsets of the first and behind the last of held lines that follow
+    each other, and how many they are. A request's lines are at most so many: a caller's text may look like an ID.
+    """
+
+    text: bytes
+    offset: int
+    ranges: Sequence[tuple[int, int, int]]
+    requests: Mapping[bytes, int]
+
+    @property
+    def lines(self) -> int:
+        """The number of lines that are held."""
+        return sum([lines for _, _, lines in self.ranges])
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of those lines, newlines included."""
+        return sum([end - begin for begin, end, _ in self.ranges])
+
+    @property
+    def begin(self) -> int:
+        """The offset of the first of them."""
+        return self.ranges[0][0]
+
+    @property
+    def end(self) -> int:
+        """The offset behind the last of them."""
+        return self.ranges[-1][1]
+
+    @property
+    def since_ns(self) -> int:
+        """The time of the first of them."""
+        begin = self.begin - self.offset
+        return time_of(self.text[begin : begin + LEVEL_AT + 1])
+
+
 class ReadResult(NamedTuple):
     """Lines read in one go, each with the position after it, and the position after all of them.
 
-    `damaged` counts the places where something stands that is not a line. `held` has the runs of lines that were left
-    together, where that was asked for (`spool/held.py`).
+    `damaged` counts the places where something stands that is not a line. `held` are the lines that were left where
+    they are, where that was asked for.
     """
 
     lines: list[tuple[bytes, Position]]
     after: Position
     damaged: int = 0
-    held: "tuple[HeldRun, ...]" = ()
-
-
-class HeldRun(NamedTuple):
-    """Held lines that follow each other: their text, newlines included, how many they are, and where they begin.
-
-    `before` of the lines that were read with them come before them; `after` is the position behind them.
-    """
-
-    text: bytes
-    lines: int
-    offset: int
-    before: int
-    after: Position
+    held: Held | None = None
 
 
 def segment_files(spool: Path) -> list[Path]:
@@ -242,54 +269,56 @@ def _check_file(status: os.stat_result) -> None:
 Parse = Callable[[bytes, int, int], ReadResult]
 
 
-def parse_lines(text: bytes, offset: int, sequence: int) -> ReadResult:
-    """Return the lines of a text that begins at an offset; `sequence` is that of the line before it."""
-    lines, offset, sequence, damaged = _parse(text, offset, sequence, Position)
-    return ReadResult(lines, Position(offset, sequence), damaged)
+def parse_lines(text: bytes, offset: int, sequence: int, heads: tuple[bytes, ...] = ()) -> ReadResult:
+    """Return the lines of a text that begins at an offset; `sequence` is that of the line before it.
+
+    Log calls that have one of some beginnings behind the time are held.
+    """
+    lines, end, sequence, damaged, ranges, requests = _parse(text, offset, sequence, Position, heads)
+    held = Held(text, offset, ranges, requests) if ranges else None
+    return ReadResult(lines, Position(end, sequence), damaged, held)
 
 
 Lines = Sequence[tuple[bytes, Position]]
-_Parsed = tuple[list[tuple[bytes, Position]], int, int, int]
+_Parsed = tuple[list[tuple[bytes, Position]], int, int, int, list[tuple[int, int, int]], dict[bytes, int]]
 
 
-def _parse_in_python(text: bytes, offset: int, sequence: int, position: type[Position]) -> _Parsed:
-    lines = []
-    damaged = 0
+def _parse_in_python(
+    text: bytes, offset: int, sequence: int, position: type[Position], heads: tuple[bytes, ...]
+) -> _Parsed:
+    lines, damaged, held, requests = [], 0, list[tuple[int, int, int]](), Counter[bytes]()
     for line in text.split(b"\n")[:-1]:
         end = offset + len(line) + 1
-        if is_line(line):
+        if not is_line(line):
+            damaged += 1
+        elif line.startswith(heads, level_at(line)) and line.endswith(CALL_END):
+            sequence = offset
+            begin, _, count = held.pop() if held and held[-1][1] == offset else (offset, offset, 0)
+            held.append((begin, end, count + 1))
+            before, _, after = line.rpartition(REQUEST_HEAD)
+            if before and (request := after.partition(b'"')[0]):
+                requests[request] += 1
+        else:
             sequence = offset
             lines.append((line, position(end, sequence)))
-        else:
-            damaged += 1
         offset = end
-    return lines, offset, sequence, damaged
+    return lines, offset, sequence, damaged, held, requests
 
 
 def _headed_in_python(lines: Lines, heads: tuple[bytes, ...]) -> list[tuple[bytes, Position]]:
     return [each for each in lines if each[0].startswith(heads, max(level_at(each[0]), 0))]
 
 
-def _has_headed_in_python(text: bytes, heads: tuple[bytes, ...]) -> bool:
-    return any(line.startswith(heads, max(level_at(line), 0)) for line in text.split(b"\n"))
-
-
 try:
-    from dashcam.spool._lines import has_headed as _has_headed
     from dashcam.spool._lines import headed as _headed
     from dashcam.spool._lines import parse as _parse
 except ImportError:  # there was no compiler
-    _headed, _has_headed, _parse = _headed_in_python, _has_headed_in_python, _parse_in_python
+    _headed, _parse = _headed_in_python, _parse_in_python
 
 
 def headed(lines: Lines, heads: tuple[bytes, ...]) -> list[tuple[bytes, Position]]:
     """Return the lines that have one of some beginnings where their level or their kind stands."""
     return _headed(lines, heads)
-
-
-def has_headed(text: bytes, heads: tuple[bytes, ...]) -> bool:
-    """Return whether a text has a line with one of some beginnings, as `headed` finds it."""
-    return _has_headed(text, heads)
 
 
 def _parse_numbered(text: bytes, offset: int, number: int) -> ReadResult:
