@@ -124,7 +124,7 @@ class Traffic:
         rng, kills = random.Random(seed), self._wanted
         victims = itertools.cycle(["cars", "parts", "shipper"])
         until_s = time.monotonic() + DEADLINE_S + kills + self.requests / 100
-        while any([self._is_working(name) for name in ("cars", "parts")]):
+        while sum(self._is_working(name) for name in ("cars", "parts")):
             assert time.monotonic() < until_s, "the requests were not answered in time"
             time.sleep(rng.uniform(0.02, 0.2))
             show()

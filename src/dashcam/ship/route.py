@@ -16,7 +16,7 @@ from dashcam.ship.checkpoint import Ahead, CheckpointFile, SegmentOffset, Troubl
 from dashcam.ship.clips import Clips
 from dashcam.ship.cursor import FINAL_CHECK_S, MAX_OPEN, EventKey, PendingBatch, SpoolCursor
 from dashcam.ship.dead_letters import DeadLetters
-from dashcam.ship.delivery import Backoff, Delivery, Outcome
+from dashcam.ship.delivery import Backoff, Delivery, Outcome, batches
 from dashcam.ship.statements import Statements
 from dashcam.statement import is_statement
 
@@ -164,12 +164,14 @@ class Route:
 
     def _tell(self, clips: Clips, pool: machine.ThreadPoolExecutor) -> None:
         """Have the events delivered that say which requests were kept: nobody recorded them, so nobody counts them."""
-        for clip_id, event in clips.news():
+        news = {event.id: (clip_id, event) for clip_id, event in clips.news()}
 
-            def settle(_: Sequence[EncodedEvent], *__: int, clip_id: str = clip_id) -> None:
-                clips.told(clip_id)
+        def settle(events: Sequence[EncodedEvent], *_: int) -> None:
+            for event in events:
+                clips.told(news[event.id][0])
 
-            pool.submit(self._delivery.deliver, [event], settle).add_done_callback(self._keep_fault)
+        for batch in batches([event for _, event in news.values()], self._backend.limits):
+            pool.submit(self._delivery.deliver, batch, settle).add_done_callback(self._keep_fault)
 
     def _keep_fault(self, future: Future[Outcome]) -> None:
         self._fault = self._fault or future.exception()
