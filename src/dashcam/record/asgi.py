@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import opentelemetry.instrumentation.asgi as otel_asgi  # not `from`, which hides the name of what is missing
-from opentelemetry.context import attach, detach, set_value
+from opentelemetry.context import set_value
 from opentelemetry.propagators.textmap import default_getter
 from opentelemetry.trace import Tracer
 from opentelemetry.util.http import detect_synthetic_user_agent, get_excluded_urls, parse_excluded_urls, sanitize_method
@@ -19,6 +19,7 @@ from opentelemetry.util.types import AttributeValue
 
 from dashcam.record import keep, recorder, unhandled
 from dashcam.record.correlation import HEADER, REQUEST_ID
+from dashcam.record.current import attach, detach
 from dashcam.record.recorder import Service
 from dashcam.record.server import ServerSpan, accept_request_id, extract, http_conventions, server_tracer
 

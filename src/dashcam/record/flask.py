@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 import opentelemetry.instrumentation.flask as otel_flask
-from opentelemetry.context import attach, detach
 from opentelemetry.instrumentation.flask import FlaskInstrumentor, get_default_span_name
 from werkzeug.exceptions import HTTPException
 
 from dashcam.record import unhandled
 from dashcam.record.correlation import is_request_id
+from dashcam.record.current import attach, detach
 from dashcam.record.recorder import Service
 from dashcam.record.server import server_tracer
 from dashcam.record.tracer import measures

@@ -4,10 +4,11 @@ import sys
 from typing import Any, Final, cast
 
 import orjson
-from opentelemetry.context import Context, create_key, get_current
+from opentelemetry.context import Context, create_key
 
 from dashcam.record import masking, recorder
 from dashcam.record.correlation import ids_in
+from dashcam.record.current import get_current
 from dashcam.record.masking import is_secret, mask_value, replacement_of
 from dashcam.record.plain import MENDED, OPTIONS, convert, dumps, is_plain
 from dashcam.record.sanitizer import Sanitizer

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from wsgiref.util import request_uri
 
 import opentelemetry.instrumentation.wsgi as otel_wsgi
-from opentelemetry.context import attach, detach, get_current, set_value
+from opentelemetry.context import set_value
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
 from opentelemetry.semconv.attributes.client_attributes import CLIENT_ADDRESS, CLIENT_PORT
 from opentelemetry.semconv.attributes.url_attributes import URL_PATH, URL_QUERY
@@ -28,6 +28,7 @@ from opentelemetry.util.http import (
 
 from dashcam.record import recorder
 from dashcam.record.correlation import HEADER, REQUEST_ID
+from dashcam.record.current import attach, detach, get_current
 from dashcam.record.recorder import Service
 from dashcam.record.server import ServerSpan, accept_request_id, extract, http_conventions, server_tracer
 from dashcam.record.tracer import LightSpan
