@@ -7,6 +7,7 @@ NAMES = (
     "destinations/fluentd/_msgpack",
     "destinations/local/_terms",
     "record/_speedups",
+    "record/_template",
     "record/_words",
     "spool/_lines",
     "spool/_mapping",

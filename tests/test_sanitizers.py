@@ -14,6 +14,7 @@ PARTS = {
     "destinations/fluentd/_msgpack": "destinations/fluentd/test_msgpack.py",
     "destinations/local/_terms": "destinations/local/test_terms.py",
     "record/_speedups": "record/test_speedups.py",
+    "record/_template": "record/test_span_template.py",
     "record/_words": "record/test_speedups.py",
     "spool/_lines": "spool/test_lines.py",
     "spool/_mapping": "spool/test_writer.py",

@@ -112,19 +112,25 @@ class ServerRequest:
 class OpenSpan(NamedTuple):
     """A span that has not ended: its ids in hexadecimal digits, its transaction, and the request it serves, if any.
 
-    `fragment` is these ids as its log lines have them; `monotonic_start_ns` is by the clock that never jumps; `service`
-    is the one of the application that serves the request, and `outer_error` the exception that was handled meanwhile.
+    `parent_id` is empty without a parent; `monotonic_start_ns` is by the clock that never jumps, 0 if not known;
+    `service` is the one of the application that serves the request, and `outer_error` the exception that was handled
+    meanwhile.
     """
 
-    fragment: bytes
     request_id: str
     trace_id: str
     span_id: str
     transaction: str
+    parent_id: str
     served: ServerRequest | None
     monotonic_start_ns: int
     service: "Service | None"
     outer_error: BaseException | None
+
+    @property
+    def fragment(self) -> bytes:
+        """The ids as the log lines of the span have them."""
+        return encode_ids(self.request_id, self.trace_id, self.span_id, self.transaction)
 
 
 # The open spans that this process began, by span id; what is still in it when the process dies was aborted.

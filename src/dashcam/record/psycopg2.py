@@ -16,16 +16,17 @@ import opentelemetry.instrumentation.psycopg2 as package
 import psycopg2
 from opentelemetry import trace
 from opentelemetry.instrumentation.psycopg2.version import __version__ as package_version
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.trace import SpanKind
 from psycopg2.extensions import connection as plain_connection
 from psycopg2.extensions import cursor as plain_cursor
 from psycopg2.sql import Composable
 
 from dashcam.record import recorder
-from dashcam.record.tracer import LightSpan, measures
+from dashcam.record.current import SUPPRESSING, get_current
+from dashcam.record.tracer import LightSpan, light
 
 MAX_CLASSES = 256  # kept of those that a program makes connections and cursors of
+MAX_STATEMENTS = 128  # of one connection, of which the attributes are kept
+MAX_STATEMENT_CHARACTERS = 2_000
 _CONNECTION_ATTRIBUTES = {"database": "info.dbname", "port": "info.port", "host": "info.host", "user": "info.user"}
 
 STATEMENT_METHODS = ("execute", "executemany", "callproc")
@@ -86,6 +87,7 @@ class _StatementTracer(package.CursorTracer):
         self._tracer = trace.get_tracer(package.__name__, package_version)
         self._attributes: dict[str, Any] = {}
         self._statement_names: tuple[str, ...] = ()
+        self._known: dict[str, tuple[str, dict[str, Any]]] = {}  # the name and the attributes of a statement's span
 
     def call_in_span(
         self, cursor: plain_cursor, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -94,13 +96,24 @@ class _StatementTracer(package.CursorTracer):
         if not args and "query" in kwargs:
             args = (kwargs["query"],)
             kwargs = {name: value for name, value in kwargs.items() if name != "query"}
-        statement = self.get_statement(cursor, args)
-        name = self._operation_of(statement)
-        if not self._statement_names or not name or measures() or not is_instrumentation_enabled():
+        statement, context = self.get_statement(cursor, args), get_current()
+        name, attributes = self._known.get(statement) or self._learn(statement)
+        tracer = None if not name or any(map(context.get, SUPPRESSING)) else light(self._tracer)
+        if not tracer:
             return self.traced_execution(cursor, call, *args, **kwargs)
-        attributes = self._attributes | dict.fromkeys(self._statement_names, statement)
-        with self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes=attributes):
+        with tracer.call_span(name, attributes.copy(), context):
             return call(*args, **kwargs)
+
+    def _learn(self, statement: str) -> tuple[str, dict[str, Any]]:
+        """Return the name and the attributes of a statement's span; no name before the package has made a first one."""
+        if not self._statement_names:
+            return "", {}
+        learned = self._operation_of(statement), self._attributes | dict.fromkeys(self._statement_names, statement)
+        if len(statement) <= MAX_STATEMENT_CHARACTERS:
+            if len(self._known) >= MAX_STATEMENTS:
+                self._known.clear()
+            self._known[statement] = learned
+        return learned
 
     def _populate_span(self, span: trace.Span, cursor: plain_cursor, *args: Any) -> None:
         super()._populate_span(span, cursor, *args)
@@ -109,6 +122,7 @@ class _StatementTracer(package.CursorTracer):
             attributes = span.attributes
             self._attributes = {name: value for name, value in attributes.items() if value != statement}
             self._statement_names = tuple(attributes.keys() - self._attributes.keys())
+            self._known.clear()
 
     def get_statement(self, cursor: plain_cursor, args: Sequence[Any]) -> str:
         """Return the text of a statement, empty if it has none."""

@@ -9,13 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import opentelemetry.instrumentation.requests as package
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.instrumentation.requests.version import __version__ as package_version
-from opentelemetry.instrumentation.utils import (
-    http_status_to_status_code,
-    is_http_instrumentation_enabled,
-    suppress_http_instrumentation,
-)
+from opentelemetry.instrumentation.utils import http_status_to_status_code
 from opentelemetry.semconv._incubating.attributes.user_agent_attributes import USER_AGENT_SYNTHETIC_TYPE
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.semconv.attributes.http_attributes import HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE
@@ -27,7 +23,7 @@ from opentelemetry.semconv.attributes.network_attributes import (
 from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
 from opentelemetry.semconv.attributes.url_attributes import URL_FULL
 from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_ORIGINAL
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import Status, StatusCode
 from opentelemetry.util.http import (
     OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST,
     OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE,
@@ -39,11 +35,15 @@ from opentelemetry.util.http import (
 )
 from requests import PreparedRequest, Response, Session
 
+from dashcam.record.current import SUPPRESSING, SUPPRESSING_HTTP, get_current
 from dashcam.record.server import http_conventions
-from dashcam.record.tracer import LightTracer, measures
+from dashcam.record.tracer import light, send_ids
 
 Send = Callable[..., Response]
 MAX_ORIGINS = 256  # of which the attributes are kept
+MAX_STATUSES = 64
+_SUPPRESSING = SUPPRESSING + SUPPRESSING_HTTP
+_NO_OTHER_SPAN = dict.fromkeys(SUPPRESSING_HTTP, True)  # of what Requests itself calls
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
 
@@ -61,14 +61,14 @@ class RequestsInstrumentor(package.RequestsInstrumentor):
             return
         plain = Session.send
         super()._instrument(**kwargs)
-        traced, light = Session.send, _Light(plain) if _has_only_spans(kwargs) else None
+        traced, own = Session.send, _Light(plain) if _has_only_spans(kwargs) else None
 
         @wraps(traced)
         def send(self: Session, request: PreparedRequest, **options: Any) -> Response:
             if not (isinstance(request, PreparedRequest) and request.method and request.url):
                 return plain(self, request, **options)
-            is_light = light and light.is_enough_for(request)
-            return (light.send if light and is_light else traced)(self, request, **options)
+            response = own.send(self, request, options) if own else None
+            return traced(self, request, **options) if response is None else response
 
         send.__wrapped__ = plain  # what the package's `uninstrument` puts back
         Session.send = send  # type: ignore[method-assign]
@@ -92,28 +92,26 @@ class _Light:
         self._send = send
         self._tracer = trace.get_tracer(package.__name__, package_version)
 
-    def is_enough_for(self, request: PreparedRequest) -> bool:
-        """Return true if nobody but the spool has an interest in a request."""
-        tracer = self._tracer
-        is_light = isinstance(tracer, LightTracer) and tracer.provider.is_light and not measures()
-        return is_light and request.method in _METHODS and is_http_instrumentation_enabled()
-
-    def send(self, session: Session, request: PreparedRequest, **options: Any) -> Response:
-        """Send a request within a span, with the context in its headers."""
+    def send(self, session: Session, request: PreparedRequest, options: dict[str, Any]) -> Response | None:
+        """Send a request within a span, with the context in its headers; None if the package has to do so."""
+        context = get_current()
+        is_known = request.method in _METHODS and not any(map(context.get, _SUPPRESSING))
+        if not is_known or not (tracer := light(self._tracer)):
+            return None
         method, url, headers = str(request.method), str(request.url), request.headers
         url = redact_url(url) if "@" in url or "?" in url else url
-        shared = _shared_attributes(urlsplit(url).netloc, str(headers.get("User-Agent") or ""))
+        parts = url.split("/", 3)
+        shared = _shared_attributes(parts[2] if len(parts) > 3 else url, str(headers.get("User-Agent") or ""))
         attributes = {HTTP_REQUEST_METHOD: method, URL_FULL: url, **shared}
-        with self._tracer.start_as_current_span(method, kind=SpanKind.CLIENT, attributes=attributes) as span:
-            propagate.inject(headers)
+        with tracer.call_span(method, attributes, context, **_NO_OTHER_SPAN) as current:
+            send_ids(current.span, current.context, headers)
             try:
-                with suppress_http_instrumentation():
-                    response = self._send(session, request, **options)
+                response = self._send(session, request, **options)
             except Exception as error:
-                _describe(span, getattr(error, "response", None))
-                span.set_attribute(ERROR_TYPE, type(error).__qualname__)
+                _describe(current.span, getattr(error, "response", None))
+                current.span.set_attribute(ERROR_TYPE, type(error).__qualname__)
                 raise
-            _describe(span, response)
+            _describe(current.span, response)
             return response
 
 
@@ -138,9 +136,16 @@ def _shared_attributes(address: str, user_agent: str) -> dict[str, Any]:
 def _describe(span: trace.Span, response: object) -> None:
     if not isinstance(response, Response):
         return
-    span.set_attribute(HTTP_RESPONSE_STATUS_CODE, response.status_code)
-    if http_status_to_status_code(response.status_code) is StatusCode.ERROR:
-        span.set_attribute(ERROR_TYPE, str(response.status_code))
+    status = response.status_code
+    attributes: dict[str, Any] = {HTTP_RESPONSE_STATUS_CODE: status}
+    if _is_error(status):
+        attributes[ERROR_TYPE] = str(status)
         span.set_status(Status(StatusCode.ERROR))
     if version := getattr(response.raw, "version", None):
-        span.set_attribute(NETWORK_PROTOCOL_VERSION, "1.1" if version == 11 else "1.0")
+        attributes[NETWORK_PROTOCOL_VERSION] = "1.1" if version == 11 else "1.0"
+    span.set_attributes(attributes)
+
+
+@lru_cache(MAX_STATUSES)
+def _is_error(status: int) -> bool:
+    return http_status_to_status_code(status) is StatusCode.ERROR

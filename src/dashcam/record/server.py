@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, TypeVar, cast
 
 from opentelemetry import propagate, trace
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.context import Context
 from opentelemetry.instrumentation._semconv import (
     _get_schema_url,
     _OpenTelemetrySemanticConventionStability,
@@ -41,9 +41,11 @@ from dashcam.record.correlation import (
     new_request_id,
     open_spans,
 )
+from dashcam.record.current import SPAN, attach, detach, get_current
 from dashcam.record.logger import spool_call
 from dashcam.record.recorder import Service
 from dashcam.record.spans import RecordableSpan, mark_request
+from dashcam.record.tracer import LightSpan
 
 _CarrierT = TypeVar("_CarrierT")
 _warn = spool_call(logging.WARNING, "dashcam.requests")
@@ -87,9 +89,13 @@ def extract(
     """
     context = get_current()
     is_alone = propagate.get_global_textmap() is PROPAGATORS and not getter.get(carrier, "traceparent")
-    if is_trusted and not is_alone and trace.get_current_span(context) is trace.INVALID_SPAN:
+    if is_trusted and not is_alone and not _has_span(context):
         context = propagate.extract(carrier, context, getter)
     return Context({**context, REQUEST_ID: request_id, SERVICE: service})
+
+
+def _has_span(context: Context) -> bool:
+    return SPAN in context and trace.get_current_span(context) is not trace.INVALID_SPAN
 
 
 class ServerSpan:
@@ -99,7 +105,7 @@ class ServerSpan:
     internal span of that one's trace.
     """
 
-    __slots__ = ("context", "is_open", "is_outermost", "request", "service", "span")
+    __slots__ = ("_known", "context", "is_open", "is_outermost", "request", "service", "span")
 
     def __init__(
         self,
@@ -109,13 +115,14 @@ class ServerSpan:
         context: Context,
         start_ns: int | None = None,
     ) -> None:
-        self.is_outermost = trace.get_current_span() is trace.INVALID_SPAN
+        self.is_outermost = not _has_span(get_current())
         kind = SpanKind.SERVER if self.is_outermost else SpanKind.INTERNAL
         self.span = tracer.start_span(name, context, kind, attributes, start_time=start_ns)
-        self.context = trace.set_span_in_context(self.span, context)
+        self.context = Context({**context, SPAN: self.span})
         self.service = context.get(SERVICE)
-        open_span = open_spans.get(self.span.get_span_context().span_id)
-        self.request = (open_span.served if open_span and self.is_outermost else None) or ServerRequest()
+        light = self.span if isinstance(self.span, LightSpan) else None
+        self._known = open_spans.get(light.span_id if light else self.span.get_span_context().span_id)
+        self.request = (self._known.served if self._known and self.is_outermost else None) or ServerRequest()
         self.is_open = True
 
     def warn_of_rejected_id(self, request_id: RequestId) -> None:
@@ -133,8 +140,8 @@ class ServerSpan:
     def set_route(self, name: str, route: str) -> None:
         """Name the span by the route that the request took, such as `GET /cars/<id>`; also if it is aborted."""
         self.name_by_route(name, route)
-        if self.is_outermost and self.span.is_recording():
-            mark_request(cast("RecordableSpan", self.span))
+        if self.is_outermost and self._known and self.span.is_recording():
+            mark_request(cast("RecordableSpan", self.span), self._known)
 
     def name_by_route(self, name: str, route: str) -> None:
         """Name the span by the route, where it is known only when the request is about to end."""

@@ -6,12 +6,10 @@ docs/decisions/0005 has the microseconds.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from operator import itemgetter
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, Protocol, Self
 
-import orjson
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from dashcam.record import masking
 from dashcam.record.correlation import OpenSpan, ServerRequest
@@ -33,13 +31,14 @@ _REQUEST = "9f4a7c15-85eb-ca77"
 _ADDRESSES = ("http://9f4a7c15.ca77/", "/9f4a7c15/ca77", "9f4a7c15=ca77")
 _TIME_NS, _DURATION_NS = 1618033988749894848, 27182818284590452
 _RESPONSE_BYTES, _REQUEST_BYTES = 577215664901532, 693147180559945
-# In the order of the values that `_Template.fill` is given; the longer of two numbers that begin alike comes first.
+# In the order of a template's places: ids as an `OpenSpan` has them, URLs, times, sizes. The longer of two numbers that
+# begin alike comes first.
 _PLACEHOLDERS = (
+    _REQUEST,
     f"{_TRACE:032x}",
     f"{_SPAN:016x}",
     f"{_TRANSACTION:016x}",
     f"{_PARENT:016x}",
-    _REQUEST,
     *(f'"{address}"' for address in _ADDRESSES),
     str(_TIME_NS),
     str(_TIME_NS // 1000),
@@ -47,6 +46,13 @@ _PLACEHOLDERS = (
     str(_DURATION_NS // 1000),
     str(_RESPONSE_BYTES),
     str(_REQUEST_BYTES),
+)
+_IDS = 5
+_ESCAPED = frozenset('"\\')
+# Another field has it, or nobody looks for it.
+LEFT_OUT: Final = frozenset(
+    {"http.target", "http.host", "http.flavor", "net.host.name", "net.host.port", "network.protocol.version"}
+    | {"network.peer.address", "network.peer.port", "http.server_name", "db.user", "net.sock.peer.addr", "client.port"}
 )
 _ANY = re.compile("|".join(map(re.escape, _PLACEHOLDERS)))
 
@@ -60,48 +66,57 @@ class Span(Protocol):
     def kind(self) -> SpanKind: ...
     @property
     def status(self) -> Status: ...
-    @property
-    def parent(self) -> SpanContext | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """A span like another one, with the values that stand for others."""
-
-    name: str
-    context: SpanContext
-    parent: SpanContext | None
-    attributes: Mapping[str, Any]
-    kind: SpanKind
-    status: Status = Status(_UNSET)
-    start_time: int | None = _TIME_NS
-    end_time: int | None = _TIME_NS + _DURATION_NS
+Encode = Callable[[Span, Mapping[str, Any], OpenSpan, int, int], bytes]
+"""Returns the line of a span, given its attributes and ids, and its start and duration in nanoseconds."""
 
 
-Encode = Callable[[Any, OpenSpan, int, int], bytes]
-"""Returns the line of a span, given its ids, and its start and duration in nanoseconds."""
+class _Template(NamedTuple):
+    """A line whose values are to be filled in: its pieces, and which value stands between each two."""
+
+    pieces: tuple[bytes, ...]
+    places: tuple[int, ...]
+
+    @classmethod
+    def of(cls, sample: str) -> Self:
+        """Return the template of a line that has what stands for each value."""
+        places = tuple(_PLACEHOLDERS.index(found) for found in _ANY.findall(sample))
+        return cls(tuple(piece.encode() for piece in _ANY.split(sample)), places)
 
 
-class _Template:
-    """A line whose values are to be filled in."""
+def python_fill(  # noqa: PLR0913, PLR0917 — one call for each span
+    pieces: tuple[bytes, ...],
+    places: tuple[int, ...],
+    attributes: dict[str, Any],
+    known: OpenSpan,
+    start_ns: int,
+    duration_ns: int,
+    /,
+) -> bytes:
+    """Return the line of a template; empty if a value cannot stand there as it is."""
+    served = known.served
+    texts = [f'"{url}"' if _is_as_in_json(url) else None for url in map(attributes.get, _URLS)]
+    times = [
+        None if each is None else each // unit for each in map(_number, (start_ns, duration_ns)) for unit in (1, 1000)
+    ]
+    sizes = [_number(served.response_bytes), _number(served.request_bytes)] if served else [None, None]
+    values = [*known[:_IDS], *texts, *times, *sizes]
+    picked = [values[place] for place in places]
+    try:
+        filled = [b"" if value is None else str(value).encode() for value in picked]
+    except UnicodeEncodeError:  # half a character
+        return b""
+    joined = zip(pieces, [*filled, b""], strict=True)
+    return b"" if None in picked else b"".join(part for pair in joined for part in pair)
 
-    def __init__(self, sample: str) -> None:
-        places = [_PLACEHOLDERS.index(found) for found in _ANY.findall(sample)]
-        self._format = _ANY.sub("%s", sample.replace("%", "%%"))
-        self._pick = itemgetter(*places)
 
-    def fill(self, span: Span, urls: tuple[str | None, ...], known: OpenSpan, start_ns: int, duration_ns: int) -> bytes:
-        """Return the line; empty if the values cannot stand there as they are."""
-        try:
-            texts = [orjson.dumps(masking.mask_text(url)).decode() if url else "" for url in urls]
-        except orjson.JSONEncodeError:  # half a character
-            return b""
-        parent, served = span.parent, known.served
-        ids = known.trace_id, known.span_id, known.transaction, f"{parent.span_id:016x}" if parent else ""
-        times = start_ns, start_ns // 1000, duration_ns, duration_ns // 1000
-        sizes = (served.response_bytes, served.request_bytes) if served else (None, None)
-        line = (self._format % self._pick((*ids, known.request_id, *texts, *times, *sizes))).encode()
-        return b"" if masking.has_word(line) else line
+def _number(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value < 1 << 64 else None
+
+
+def _is_as_in_json(text: object) -> bool:
+    return type(text) is str and text.isascii() and text.isprintable() and not _ESCAPED.intersection(text)
 
 
 class SpanTemplates:
@@ -114,18 +129,18 @@ class SpanTemplates:
 
     def line(self, span: Span, attributes: dict[str, Any], known: OpenSpan, start_ns: int, duration_ns: int) -> bytes:
         """Return the line of a span."""
-        others = attributes.copy()
-        urls = others.pop(_URLS[0], None), others.pop(_URLS[1], None), others.pop(_URLS[2], None)
-        key = _key_of(span, others, urls, known)
+        is_usual = span.status.status_code is _UNSET
+        key = key_of(span.kind, span.name, attributes, known, masking.has_word) if is_usual else ()
         template = self._templates.get(key)
-        values = span, urls, known, start_ns, duration_ns
-        if template and (filled := template.fill(*values)):
+        filled = fill(*template, attributes, known, start_ns, duration_ns) if template else b""
+        if filled and not masking.has_word(filled):  # an address may hold a secret
             return filled
-        line = self._encode(span, known, start_ns, duration_ns)
+        line = self._encode(span, attributes, known, start_ns, duration_ns)
         if key and key not in self._templates:
             if key in self._seen:
                 made = self._made(span, attributes, known)
-                self._templates[key] = made if made.fill(*values) == line else None
+                is_like = fill(*made, attributes, known, start_ns, duration_ns) == line
+                self._templates[key] = made if is_like else None
             self._remember(key)
         return line
 
@@ -136,22 +151,17 @@ class SpanTemplates:
         self._seen.add(key)
 
     def _made(self, span: Span, attributes: dict[str, Any], known: OpenSpan) -> _Template:
-        sample = _Sample(
-            span.name,
-            SpanContext(_TRACE, _SPAN, is_remote=False),
-            SpanContext(_TRACE, _PARENT, is_remote=False) if span.parent else None,
-            attributes | {name: text for name, text in zip(_URLS, _ADDRESSES, strict=True) if attributes.get(name)},
-            span.kind,
-        )
+        addresses = {name: text for name, text in zip(_URLS, _ADDRESSES, strict=True) if attributes.get(name)}
         span_id = f"{_SPAN:016x}"
         open_sample = known._replace(
             request_id=_REQUEST if known.request_id else "",
             trace_id=f"{_TRACE:032x}",
             span_id=span_id,
             transaction=span_id if known.transaction == known.span_id else f"{_TRANSACTION:016x}",
+            parent_id=f"{_PARENT:016x}" if known.parent_id else "",
             served=_with_sizes(known.served) if known.served else None,
         )
-        return _Template(self._encode(sample, open_sample, _TIME_NS, _DURATION_NS).decode())
+        return _Template.of(self._encode(span, attributes | addresses, open_sample, _TIME_NS, _DURATION_NS).decode())
 
 
 def _with_sizes(served: ServerRequest) -> ServerRequest:
@@ -162,25 +172,50 @@ def _with_sizes(served: ServerRequest) -> ServerRequest:
     )
 
 
-def _key_of(span: Span, others: dict[str, Any], urls: tuple[Any, ...], known: OpenSpan) -> tuple[object, ...]:
+def python_key_of(
+    kind: SpanKind, name: str, attributes: dict[str, Any], known: OpenSpan, has_word: Callable[[bytes], bool], /
+) -> tuple[object, ...]:
     """Return what spans of one template have in common; empty for a span that is to have none.
 
     The search for secrets is part of it: what was masked by another one is to be masked anew.
     """
-    kind, served = span.kind, known.served
     is_outermost = known.transaction == known.span_id
-    if span.status.status_code is not _UNSET or not (kind is _CLIENT or (kind is _SERVER and served and is_outermost)):
+    served = known.served if is_outermost else None
+    if not (kind is _CLIENT or (kind is _SERVER and served)):
         return ()
-    if not _SCALARS.issuperset(map(type, others.values())):
+    urls = [attributes.get(name) for name in _URLS if name in attributes]
+    others = {name: value for name, value in attributes.items() if name not in LEFT_OUT and name not in _URLS}
+    if not all(type(url) is str and len(url) <= MAX_URL_CHARACTERS for url in urls):
         return ()
-    shape = [kind is _CLIENT, span.name, span.parent is None, not known.request_id, is_outermost, masking.has_word]
-    for url in urls:
-        if url is not None and not (type(url) is str and len(url) <= MAX_URL_CHARACTERS):
-            return ()
-        shape.append(url and 1)
-    if served and is_outermost:
-        is_odd = served.labels or served.error or served.is_incomplete or served.is_disconnected
-        if is_odd or not served.path.isascii() or (served.path and not urls[1]) or (served.query and not urls[2]):
-            return ()
-        shape += served.status, served.response_bytes and 1, served.request_bytes and 1
-    return (*shape, *others, *others.values())
+    if not _SCALARS.issuperset(map(type, others.values())) or not all(type(name) is str for name in attributes):
+        return ()
+    if served and not _is_usual(served, attributes):
+        return ()
+    shape: tuple[object, ...] = (
+        kind is _CLIENT,
+        name,
+        bool(known.parent_id),
+        bool(known.request_id),
+        is_outermost,
+        has_word,
+    )
+    shape += tuple(attributes.get(name) and True for name in _URLS)
+    end = served and (served.status, served.response_bytes and True, served.request_bytes and True)
+    return (*shape, *(end or (None, None, None)), *(part for item in others.items() for part in item))
+
+
+def _is_usual(served: ServerRequest, attributes: dict[str, Any]) -> bool:
+    """Return true for a request whose line has what its span's attributes have, and no more."""
+    is_odd = served.labels or served.error is not None or served.is_incomplete or served.is_disconnected
+    has_path = not served.path or (served.path.isascii() and attributes.get(_URLS[1]))
+    has_query = not served.query or attributes.get(_URLS[2])
+    return bool(not is_odd and has_path and has_query)
+
+
+try:
+    from dashcam.record import _template
+except ImportError:  # there was no compiler to build it
+    key_of, fill = python_key_of, python_fill
+else:
+    _template.use(_CLIENT, _SERVER, LEFT_OUT)
+    key_of, fill = _template.key_of, _template.fill

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, cast
 
 import orjson
 from opentelemetry import trace
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
@@ -21,11 +21,13 @@ from opentelemetry.util.types import Attributes
 
 from dashcam.record import recorder
 from dashcam.record.correlation import JOB, REQUEST_ID, SERVICE, OpenSpan, ServerRequest, open_spans
+from dashcam.record.current import get_current
 from dashcam.record.line import encode_plain
 from dashcam.record.masking import mask_text
 from dashcam.record.sanitizer import Sanitizer
-from dashcam.record.span_template import SpanTemplates
-from dashcam.spool.line import MAX_TIME_NS, encode_ids, span_fields
+from dashcam.record.span_template import LEFT_OUT, SpanTemplates
+from dashcam.record.span_template import Span as NamedSpan
+from dashcam.spool.line import MAX_TIME_NS, span_fields
 
 # The field that an attribute becomes; any other attribute becomes a label.
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -58,11 +60,6 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "server.port": ("server", "port"),
     "net.peer.port": ("server", "port"),
 }
-# Another field has it, or nobody looks for it.
-LEFT_OUT: Final = frozenset(
-    {"http.target", "http.host", "http.flavor", "net.host.name", "net.host.port", "network.protocol.version"}
-    | {"network.peer.address", "network.peer.port", "http.server_name", "db.user", "net.sock.peer.addr", "client.port"}
-)
 MAX_CACHED_CHARACTERS = 1_000
 _mask_cached = lru_cache(maxsize=1024)(mask_text)
 
@@ -95,20 +92,31 @@ class SpoolProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Keep the span among the open ones; never raises."""
-        open_span(span, get_current() if parent_context is None else parent_context)
+        context = get_current() if parent_context is None else parent_context
+        open_span(span, span.context, span.parent, context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Record the span; never raises."""
-        close_span(span)
+        if known := open_spans.pop(span.context.span_id, None):
+            # The SDK's own mapping makes two calls for each value that is read; its copy is a plain dictionary.
+            attributes: Any = span.attributes or {}
+            close_span(span, attributes.copy(), known)
+
+
+class Identity(Protocol):
+    """The identity of a span: that of the SDK, or a light span itself."""
+
+    @property
+    def trace_id(self) -> int: ...
+    @property
+    def span_id(self) -> int: ...
+    @property
+    def is_remote(self) -> bool: ...
 
 
 class RecordableSpan(Protocol):
     """A span as the spool reads it: one of the SDK, or a light one."""
 
-    @property
-    def context(self) -> trace.SpanContext: ...
-    @property
-    def parent(self) -> trace.SpanContext | None: ...
     @property
     def name(self) -> str: ...
     @property
@@ -123,34 +131,48 @@ class RecordableSpan(Protocol):
     def end_time(self) -> int | None: ...
 
 
-def open_span(span: RecordableSpan, context: Context) -> None:
-    """Keep a span among the open ones, and mark the start of a served request; never raises."""
+def open_span(
+    span: RecordableSpan,
+    identity: Identity,
+    parent: Identity | None,
+    context: Context,
+    monotonic_start_ns: int | None = None,
+) -> None:
+    """Keep a span among the open ones, and mark the start of a served request; never raises.
+
+    `monotonic_start_ns` is given of a span that begins now; of any other one its time says when it did.
+    """
     try:
-        open_spans[span.context.span_id] = _open(span, context)
+        known = open_spans[identity.span_id] = _open(span, identity, parent, context, monotonic_start_ns)
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.drop("error")
-    mark_request(span)
+    else:
+        mark_request(span, known)
 
 
-def close_span(span: RecordableSpan) -> None:
-    """Record a span that has ended; never raises."""
+def close_span(
+    span: RecordableSpan, attributes: dict[str, Any], known: OpenSpan, duration_ns: int | None = None
+) -> None:
+    """Record a span that has ended; never raises. Without a duration, the span's times say it.
+
+    It is not among the open ones any more: a new segment that begins meanwhile must not open it again.
+    """
     try:
-        # Out of the open ones first: a new segment that begins between the two must not open it again.
-        if known := open_spans.pop(span.context.span_id, None):
-            recorder.current(known.service).append(_end_line(span, known))
+        took_ns = _duration_of(span, known.monotonic_start_ns) if duration_ns is None else duration_ns
+        recorder.current(known.service).append(_end_line(span, attributes, known, took_ns))
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.drop("error")
 
 
-def mark_request(span: RecordableSpan) -> None:
+def mark_request(span: RecordableSpan, known: OpenSpan) -> None:
     """Mark a served request as open; a later mark, which says more, stands for the former. Never raises."""
-    known = open_spans.get(span.context.span_id)
+    if not known.served or not _is_root(known):
+        return
     try:
-        if known and known.served and _is_root(known):
-            fields, attributes = _ids_of(span, known), span.attributes or {}
-            _add_attributes(fields, {name: attributes[name] for name in _MARKED if name in attributes})
-            known.served.start = _encode(span_fields(_start_ns(span), "start", fields, {}))
-            recorder.current(known.service).append(known.served.start)
+        attributes = span.attributes or {}
+        marked = {name: attributes[name] for name in _MARKED if name in attributes}
+        known.served.start = _marks.line(span, marked, known, _start_ns(span), 0)
+        recorder.current(known.service).append(known.served.start)
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.drop("error")
 
@@ -196,20 +218,29 @@ def processors_of(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
     return getattr(getattr(provider, "_active_span_processor", None), "_span_processors", ())
 
 
-def _open(span: RecordableSpan, context: Context) -> OpenSpan:
-    identity = span.context
+def _open(
+    span: RecordableSpan, identity: Identity, parent: Identity | None, context: Context, monotonic_start_ns: int | None
+) -> OpenSpan:
     is_root = span.kind in _ROOT_KINDS or JOB in context
-    parent = open_spans.get(span.parent.span_id) if span.parent and not span.parent.is_remote else None
-    trace_id, span_id = f"{identity.trace_id:032x}", f"{identity.span_id:016x}"
-    request = str(context.get(REQUEST_ID) or (parent.request_id if parent else ""))
-    transaction = parent.transaction if parent and not is_root else span_id
-    served = ServerRequest() if is_root else (parent.served if parent else None)
-    ids = encode_ids(request, trace_id, span_id, transaction)
-    service = cast("recorder.Service | None", context.get(SERVICE)) or (parent.service if parent else None)
-    # By the clock that never jumps; 0 if the SDK did not take the time of its start just now.
-    since_ns = time.time_ns() - (span.start_time or 0)
-    began_ns = time.monotonic_ns() - since_ns if 0 <= since_ns < MAX_CLOCK_LAG_NS else 0
-    return OpenSpan(ids, request, trace_id, span_id, transaction, served, began_ns, service, sys.exception())
+    above = open_spans.get(parent.span_id) if parent and not parent.is_remote else None
+    span_id = f"{identity.span_id:016x}"
+    return OpenSpan(
+        request_id=str(context.get(REQUEST_ID) or (above.request_id if above else "")),
+        trace_id=above.trace_id if above else f"{identity.trace_id:032x}",
+        span_id=span_id,
+        transaction=above.transaction if above and not is_root else span_id,
+        parent_id=above.span_id if above else f"{parent.span_id:016x}" if parent else "",
+        served=ServerRequest() if is_root else (above.served if above else None),
+        monotonic_start_ns=_monotonic_start(span.start_time) if monotonic_start_ns is None else monotonic_start_ns,
+        service=cast("recorder.Service | None", context.get(SERVICE)) or (above.service if above else None),
+        outer_error=sys.exception(),
+    )
+
+
+def _monotonic_start(start_time: int | None) -> int:
+    since_ns = time.time_ns() - (start_time or 0)
+    # 0 if the time was not taken just now: the clock that never jumps does not know it.
+    return time.monotonic_ns() - int(since_ns) if 0 <= since_ns < MAX_CLOCK_LAG_NS else 0
 
 
 def _is_root(open_span: OpenSpan) -> bool:
@@ -222,25 +253,33 @@ def _start_ns(span: RecordableSpan) -> int:
     return max(0, min(int(span.start_time or 0), MAX_TIME_NS))
 
 
-def _duration_ns(span: RecordableSpan, monotonic_start_ns: int) -> int:
+def _duration_of(span: RecordableSpan, monotonic_start_ns: int) -> int:
     end_ns = span.end_time or 0
     if monotonic_start_ns and 0 <= time.time_ns() - end_ns < MAX_CLOCK_LAG_NS:
         return time.monotonic_ns() - int(monotonic_start_ns)
     return max(0, int(end_ns - (span.start_time or 0)))  # a time given by hand
 
 
-def _end_line(span: RecordableSpan, open_span: OpenSpan) -> bytes:
-    started_ns, duration_ns = _start_ns(span), _duration_ns(span, open_span.monotonic_start_ns)
-    if _interruption(open_span):
-        return _encode_end(span, open_span, started_ns, duration_ns)
-    attributes = {name: value for name, value in _attributes_of(span).items() if name not in LEFT_OUT}
-    return _templates.line(span, attributes, open_span, started_ns, duration_ns)
+def _end_line(span: RecordableSpan, attributes: dict[str, Any], known: OpenSpan, duration_ns: int) -> bytes:
+    if _interruption(known):
+        return _encode_end(span, attributes, known, _start_ns(span), duration_ns)
+    return _ends.line(span, attributes, known, _start_ns(span), duration_ns)
 
 
-def _encode_end(span: RecordableSpan, open_span: OpenSpan, started_ns: int, duration_ns: int) -> bytes:
+def _encode_start(
+    span: NamedSpan, attributes: Mapping[str, Any], known: OpenSpan, started_ns: int, _duration_ns: int
+) -> bytes:
+    fields = _ids_of(span, known)
+    _add_attributes(fields, attributes)
+    return _encode(span_fields(started_ns, "start", fields, {}))
+
+
+def _encode_end(
+    span: NamedSpan, attributes: Mapping[str, Any], open_span: OpenSpan, started_ns: int, duration_ns: int
+) -> bytes:
     served = open_span.served if _is_root(open_span) else None
     fields = _ids_of(span, open_span)
-    labels = _add_attributes(fields, _attributes_of(span))
+    labels = _add_attributes(fields, attributes)
     if served:
         labels |= served.labels
         if span.kind is _SERVER:
@@ -260,7 +299,7 @@ def _encode_end(span: RecordableSpan, open_span: OpenSpan, started_ns: int, dura
     return _encode(span_fields(started_ns, "transaction" if is_transaction else "span", fields, event))
 
 
-_templates = SpanTemplates(_encode_end)
+_marks, _ends = SpanTemplates(_encode_start), SpanTemplates(_encode_end)
 
 
 def _interruption(open_span: OpenSpan) -> str:
@@ -284,7 +323,7 @@ def _outcome(fields: Mapping[str, Any], served: ServerRequest | None, *, is_fail
     return {"outcome": "unknown" if has_no_response or (served and served.is_incomplete) else "success"}
 
 
-def _ids_of(span: RecordableSpan, open_span: OpenSpan) -> dict[str, Any]:
+def _ids_of(span: NamedSpan, open_span: OpenSpan) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "message": _mask_repeated(span.name),
         "span": {"id": open_span.span_id},
@@ -293,15 +332,9 @@ def _ids_of(span: RecordableSpan, open_span: OpenSpan) -> dict[str, Any]:
     }
     if open_span.request_id:
         fields["http"] = {"request": {"id": open_span.request_id}}
-    if span.parent:
-        fields["parent"] = {"id": f"{span.parent.span_id:016x}"}
+    if open_span.parent_id:
+        fields["parent"] = {"id": open_span.parent_id}
     return fields
-
-
-def _attributes_of(span: RecordableSpan) -> Mapping[str, Any]:
-    # The SDK's own mapping makes two calls for each value that is read; its copy is a plain dictionary.
-    known: Any = span.attributes or {}
-    return cast("Mapping[str, Any]", known.copy() if isinstance(span, ReadableSpan) else known)
 
 
 def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -336,7 +369,7 @@ def _add_request(fields: dict[str, Any], served: ServerRequest) -> None:
         url["query"] = mask_text(served.query)
 
 
-def _add_span_fields(fields: dict[str, Any], span: RecordableSpan, us: int, result: str) -> None:
+def _add_span_fields(fields: dict[str, Any], span: NamedSpan, us: int, result: str) -> None:
     """Add how long the span took, and its type: a request that was served, or a part of one."""
     name, duration = fields["message"], {"us": us}
     fields["span"].update(name=name, kind=_KINDS[span.kind])

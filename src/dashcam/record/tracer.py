@@ -6,60 +6,110 @@ there. docs/decisions/0005 has the microseconds.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from functools import wraps
 from inspect import iscoroutinefunction
 from logging import getLogger
-from time import time_ns
+from random import getrandbits
+from time import monotonic_ns, time_ns
 from types import MappingProxyType, TracebackType
-from typing import Any
+from typing import Any, Self, cast
 
-from opentelemetry import metrics, trace
-from opentelemetry.context import Context, attach, detach, get_current
+import opentelemetry.metrics._internal as metrics_api
+from opentelemetry import metrics, propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.environment_variables import OTEL_PYTHON_METER_PROVIDER
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, TracerProvider
+from opentelemetry.sdk.trace import Event, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 from opentelemetry.util.types import Attributes, AttributeValue
 
+from dashcam.record.correlation import HEADER, PROPAGATORS, REQUEST_ID, open_spans
+from dashcam.record.current import SPAN, attach, detach, get_current
 from dashcam.record.spans import close_span, open_span, processors_of
 
 _log = getLogger("opentelemetry.sdk.trace")
 _FLAGS = [TraceFlags(bits) for bits in range(4)]
+_IS_RANDOM = getattr(RandomIdGenerator(), "is_trace_id_random", bool)()
+_ROOT_FLAGS = _FLAGS[TraceFlags.SAMPLED | (TraceFlags.RANDOM_TRACE_ID if _IS_RANDOM else 0)]
 _UNSET = Status(StatusCode.UNSET)
 _SETTINGS = ("OTEL_TRACES_SAMPLER", "OTEL_SPAN_", "OTEL_ATTRIBUTE_", "OTEL_SDK_DISABLED", "OTEL_PYTHON_SDK_INTERNAL_")
 
 
+_names_meters = OTEL_PYTHON_METER_PROVIDER in os.environ
+
+
 def measures() -> bool:
     """Return true if the service has a meter provider; the API's own measures nothing."""
+    if not _names_meters and getattr(metrics_api, "_METER_PROVIDER", metrics_api) is None:
+        return False  # nobody has set one: to ask takes two microseconds
     return not type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.metrics")
+
+
+def _valid(span: object) -> SpanContext | None:
+    context = span.get_span_context() if isinstance(span, trace.Span) else None
+    return context if context and context.is_valid else None
 
 
 class LightSpan(trace.Span):
     """A span that only the spool reads; what may be asked of the SDK's spans may be asked of it."""
 
+    is_remote = False
+    trace_id: int
+    trace_flags: TraceFlags
+    trace_state: TraceState | None
+    status = _UNSET
+    end_time: int | None = None
+    _context: SpanContext | None = None
+
     def __init__(  # noqa: PLR0913, PLR0917 — one call for each span
         self,
         tracer: "LightTracer",
         name: str,
-        context: SpanContext,
-        parent: SpanContext | None,
         kind: SpanKind,
         attributes: dict[str, Any],
-        start_time: int,
+        context: Context,
+        start_time: int | None = None,
     ) -> None:
         self.name = name
-        self.context = context
-        self.parent = parent
         self.kind = kind
-        self.start_time: int | None = start_time
-        self.end_time: int | None = None
-        self.status = _UNSET
+        self.span_id = getrandbits(64) or 1
+        self.start_time: int | None = time_ns() if start_time is None else start_time
         self.events: list[Event] = []
         self._tracer = tracer
         self._attributes = attributes
+        above = context.get(SPAN)
+        self._parent: SpanContext | int | None  # of a light one its ID: the rest is the same, and it may be freed
+        if isinstance(above, LightSpan):
+            parent: LightSpan | SpanContext | None = above
+            self._parent, self.trace_id = above.span_id, above.trace_id
+            self.trace_flags, self.trace_state = above.trace_flags, above.trace_state
+        else:
+            parent = self._parent = _valid(above)
+            self.trace_id = parent.trace_id if parent else getrandbits(128) or 1
+            # Parent-based, as the SDK's default sampler: the flag goes on as it came.
+            self.trace_flags = _FLAGS[parent.trace_flags & 3] if parent else _ROOT_FLAGS
+            self.trace_state = parent.trace_state if parent else None
+        open_span(self, self, parent, context, monotonic_ns() if start_time is None else None)
+
+    @property
+    def context(self) -> SpanContext:
+        """The identity of the span; most are not asked for it."""
+        if self._context is None:
+            self._context = self._identity(self.span_id)
+        return self._context
+
+    @property
+    def parent(self) -> SpanContext | None:
+        """The identity of the span that this one is a part of."""
+        return self._identity(self._parent) if isinstance(self._parent, int) else self._parent
+
+    def _identity(self, span_id: int) -> SpanContext:
+        flags, state = self.trace_flags, self.trace_state
+        return SpanContext(self.trace_id, span_id, is_remote=False, trace_flags=flags, trace_state=state)
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -91,9 +141,22 @@ class LightSpan(trace.Span):
 
     def end(self, end_time: int | None = None) -> None:
         """End the span, and record it."""
-        if self._is_open("end"):
-            self.end_time = time_ns() if end_time is None else end_time
-            close_span(self)
+        if not self._is_open("end"):
+            return
+        known = open_spans.pop(self.span_id, None)
+        if known and known.monotonic_start_ns and end_time is None:
+            took_ns = monotonic_ns() - known.monotonic_start_ns
+            self.end_time = (self.start_time or 0) + took_ns
+            close_span(self, self._attributes, known, took_ns)
+            return
+        self.end_time = time_ns() if end_time is None else end_time
+        if known:
+            close_span(self, self._attributes, known)
+
+    def fail(self, error: Exception) -> None:
+        """Record an exception that ends the span, as the SDK does."""
+        self.record_exception(error)
+        self.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
         """Set an attribute."""
@@ -150,6 +213,16 @@ class LightSpan(trace.Span):
         return self.end_time is None
 
 
+def send_ids(span: LightSpan, context: Context, headers: MutableMapping[str, str]) -> None:
+    """Put the ids of a span's context into headers, as the propagators do."""
+    if span.trace_state or propagate.get_global_textmap() is not PROPAGATORS:
+        propagate.inject(headers, context)
+        return
+    headers["traceparent"] = f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+    if request_id := context.get(REQUEST_ID):
+        headers[HEADER] = str(request_id)
+
+
 class Provider(TracerProvider):
     """The SDK's provider, whose spans are light while only the spool reads them."""
 
@@ -157,11 +230,12 @@ class Provider(TracerProvider):
         super().__init__(resource=resource)
         is_random = type(self.id_generator) is RandomIdGenerator
         self._is_plain = is_random and not any(name.startswith(_SETTINGS) for name in os.environ)
+        self.is_light = False  # true while nothing but the spool is to be served
 
-    @property
-    def is_light(self) -> bool:
-        """True while nothing but the spool is to be served."""
-        return self._is_plain and len(processors_of(self)) == 1
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """Add a processor; beside that of the spool, all spans are the SDK's from now on."""
+        super().add_span_processor(span_processor)
+        self.is_light = self._is_plain and len(processors_of(self)) == 1
 
     def get_tracer(
         self,
@@ -182,10 +256,6 @@ class LightTracer(trace.Tracer):
     def __init__(self, provider: Provider, sdk: SdkTracer) -> None:
         self.provider = provider
         self.sdk = sdk
-        self._new_trace_id = provider.id_generator.generate_trace_id
-        self._new_span_id = provider.id_generator.generate_span_id
-        is_random = getattr(provider.id_generator, "is_trace_id_random", bool)()
-        self._root_flags = _FLAGS[TraceFlags.SAMPLED | (TraceFlags.RANDOM_TRACE_ID if is_random else 0)]
 
     def start_span(  # noqa: PLR0913, PLR0917 — the API's
         self,
@@ -203,17 +273,7 @@ class LightTracer(trace.Tracer):
             choices = record_exception, set_status_on_exception
             return self.sdk.start_span(name, context, kind, attributes, links, start_time, *choices)
         context = get_current() if context is None else context
-        parent: SpanContext | None = trace.get_current_span(context).get_span_context()
-        if parent is not None and parent.is_valid:
-            # Parent-based, as the SDK's default sampler: the flag goes on as it came.
-            trace_id, flags, state = parent.trace_id, _FLAGS[parent.trace_flags & 3], parent.trace_state
-        else:
-            parent, trace_id, flags, state = None, self._new_trace_id(), self._root_flags, None
-        identity = SpanContext(trace_id, self._new_span_id(), is_remote=False, trace_flags=flags, trace_state=state)
-        start_ns = time_ns() if start_time is None else start_time
-        span = LightSpan(self, name, identity, parent, kind, dict(attributes or ()), start_ns)
-        open_span(span, context)
-        return span
+        return LightSpan(self, name, kind, dict(attributes or ()), context, start_time)
 
     def start_as_current_span(  # noqa: PLR0913, PLR0917 — the API's, whose decorator is private
         self,
@@ -231,6 +291,38 @@ class LightTracer(trace.Tracer):
         arguments = name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
         return _CurrentSpan(self, arguments, end_on_exit=end_on_exit)
 
+    def call_span(self, name: str, attributes: dict[str, Any], context: Context, **values: Any) -> "_CallSpan":
+        """Return a context manager for a call of a library, while the provider is light; `values` are its context's."""
+        return _CallSpan(LightSpan(self, name, SpanKind.CLIENT, attributes, context), context, values)
+
+
+def light(tracer: trace.Tracer) -> LightTracer | None:
+    """Return a tracer if nobody but the spool has an interest in the spans of a call."""
+    is_light = isinstance(tracer, LightTracer) and tracer.provider.is_light and not measures()
+    return cast("LightTracer", tracer) if is_light else None
+
+
+class _CallSpan:
+    """A light span around the call of a library, and the current one."""
+
+    __slots__ = ("_token", "context", "span")
+
+    def __init__(self, span: LightSpan, context: Context, values: dict[str, Any]) -> None:
+        self.span = span
+        self.context = Context({**context, SPAN: span, **values})
+
+    def __enter__(self) -> Self:
+        self._token = attach(self.context)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        detach(self._token)
+        if isinstance(error, Exception):  # of others, `close_span` takes notice
+            self.span.fail(error)
+        self.span.end()
+
 
 class _CurrentSpan:
     """A span while it is the current one, in a `with` block or around each call of a function."""
@@ -242,7 +334,7 @@ class _CurrentSpan:
 
     def __enter__(self) -> trace.Span:
         self._span = self._tracer.start_span(*self._arguments)
-        self._token = attach(trace.set_span_in_context(self._span))
+        self._token = attach(Context({**get_current(), SPAN: self._span}))
         return self._span
 
     def __exit__(

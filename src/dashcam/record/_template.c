@@ -1,0 +1,369 @@
+/* Lines of spans that are alike: what a span has in common with others, and its line by their template.
+
+   The module is optional: without a compiler, span_template.py does the same in Python.
+   tests/record/test_span_template.py compares the two. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <string.h>
+
+enum { MAX_URL_CHARACTERS = 2000, URLS = 3, SIZES = 2, FLAGS = 2, HEAD = 12 };
+
+/* Where an `OpenSpan` has what is asked for; the five ids come first. */
+enum { REQUEST_ID, TRACE_ID, SPAN_ID, TRANSACTION, PARENT_ID, IDS, SERVED = IDS, OPEN_SPAN_ITEMS = 9 };
+
+/* The places of a template, in the order of `_PLACEHOLDERS`: ids, URLs, times, sizes. */
+enum { FIRST_URL = IDS, TIME = FIRST_URL + URLS, TIME_US, DURATION, DURATION_US, FIRST_SIZE, PLACES = FIRST_SIZE + SIZES };
+
+static PyObject *client, *server, *left_out; /* two kinds of spans, and the attributes that no line has */
+static PyObject *url_names[URLS], *size_names[SIZES], *flag_names[FLAGS];
+static PyObject *labels_name, *error_name, *path_name, *query_name, *status_name;
+static const struct {
+    PyObject **object;
+    const char *text;
+} names[] = {
+    {&url_names[0], "url.full"},           {&url_names[1], "url.path"},          {&url_names[2], "url.query"},
+    {&size_names[0], "response_bytes"},    {&size_names[1], "request_bytes"},    {&flag_names[0], "is_incomplete"},
+    {&flag_names[1], "is_disconnected"},   {&labels_name, "labels"},             {&error_name, "error"},
+    {&path_name, "path"},                  {&query_name, "query"},               {&status_name, "status"},
+};
+
+static PyObject *
+use(PyObject *Py_UNUSED(module), PyObject *arguments)
+{
+    PyObject *given[3];
+    if (!PyArg_ParseTuple(arguments, "OOO!", &given[0], &given[1], &PyFrozenSet_Type, &given[2]))
+        return NULL;
+    PyObject **known[3] = {&client, &server, &left_out};
+    for (int i = 0; i < 3; i++) {
+        Py_INCREF(given[i]);
+        Py_XSETREF(*known[i], given[i]);
+    }
+    Py_RETURN_NONE;
+}
+
+static int
+is_open_span(PyObject *known)
+{
+    if (!PyTuple_Check(known) || PyTuple_GET_SIZE(known) != OPEN_SPAN_ITEMS)
+        return 0;
+    for (int id = 0; id < IDS; id++)
+        if (!PyUnicode_CheckExact(PyTuple_GET_ITEM(known, id)))
+            return 0;
+    return 1;
+}
+
+/* Whether an attribute of an object is true; -1 with an error. */
+static int
+is_true(PyObject *object, PyObject *name)
+{
+    PyObject *value = PyObject_GetAttr(object, name);
+    int result = value == NULL ? -1 : PyObject_IsTrue(value);
+    Py_XDECREF(value);
+    return result;
+}
+
+/* One if an object's text is empty or, with `is_there`, all ASCII; 0 if its line cannot have it from the attributes. */
+static int
+is_text_given(PyObject *served, PyObject *name, int is_there, int is_path)
+{
+    PyObject *text = PyObject_GetAttr(served, name);
+    int result = text == NULL ? -1 : 0;
+    if (text != NULL && PyUnicode_Check(text))
+        result = PyUnicode_GET_LENGTH(text) == 0 || (is_there && (!is_path || PyUnicode_IS_ASCII(text)));
+    Py_XDECREF(text);
+    return result;
+}
+
+/* Whether a request is as most are, so that its line has what its span's attributes have; -1 with an error. */
+static int
+is_usual(PyObject *served, const int *has_url)
+{
+    PyObject *error = PyObject_GetAttr(served, error_name);
+    if (error == NULL)
+        return -1;
+    int has_error = error != Py_None;
+    Py_DECREF(error);
+    if (has_error)
+        return 0;
+    PyObject *odd[] = {labels_name, flag_names[0], flag_names[1]};
+    for (int i = 0; i < 3; i++) {
+        int is_odd = is_true(served, odd[i]);
+        if (is_odd != 0)
+            return is_odd < 0 ? -1 : 0;
+    }
+    int has_path = is_text_given(served, path_name, has_url[1], 1);
+    return has_path == 1 ? is_text_given(served, query_name, has_url[2], 0) : has_path;
+}
+
+/* `value and True`, of which the reference is taken. */
+static PyObject *
+shape_of(PyObject *value)
+{
+    int is_set = value == NULL ? -1 : PyObject_IsTrue(value);
+    if (is_set == 1)
+        Py_SETREF(value, Py_NewRef(Py_True));
+    if (is_set < 0)
+        Py_CLEAR(value);
+    return value;
+}
+
+/* Put what the end of a request has into a key, None for what is no request; 0 with an error. */
+static int
+put_request(PyObject *key, Py_ssize_t at, PyObject *served)
+{
+    for (int i = 0; i <= SIZES; i++) {
+        PyObject *value = Py_NewRef(Py_None);
+        if (served != NULL) {
+            Py_SETREF(value, PyObject_GetAttr(served, i == 0 ? status_name : size_names[i - 1]));
+            value = i == 0 ? value : shape_of(value);
+        }
+        if (value == NULL)
+            return 0;
+        PyTuple_SET_ITEM(key, at + i, value);
+    }
+    return 1;
+}
+
+/* How many attributes a key has, or -1 if there is to be none: a list, or what is equal and has other JSON. */
+static Py_ssize_t
+count_attributes(PyObject *attributes, const int *has_url)
+{
+    Py_ssize_t count = 0;
+    PyObject *name, *value;
+    for (Py_ssize_t at = 0; PyDict_Next(attributes, &at, &name, &value);) {
+        if (!PyUnicode_CheckExact(name))
+            return -1;
+        int is_left_out = PySet_Contains(left_out, name);
+        if (is_left_out < 0)
+            return -1;
+        if (!is_left_out && !PyUnicode_CheckExact(value) && !PyLong_CheckExact(value))
+            return -1;
+        count += !is_left_out;
+    }
+    return count - has_url[0] - has_url[1] - has_url[2];
+}
+
+static int
+put_attributes(PyObject *key, Py_ssize_t to, PyObject *attributes)
+{
+    PyObject *name, *value;
+    for (Py_ssize_t at = 0; PyDict_Next(attributes, &at, &name, &value);) {
+        if (PySet_Contains(left_out, name) == 1)
+            continue;
+        int is_url = 0;
+        for (int i = 0; i < URLS && !is_url; i++)
+            is_url = name == url_names[i] || PyUnicode_Compare(name, url_names[i]) == 0;
+        if (is_url)
+            continue;
+        if (to + 2 > PyTuple_GET_SIZE(key))
+            return 0;
+        PyTuple_SET_ITEM(key, to++, Py_NewRef(name));
+        PyTuple_SET_ITEM(key, to++, Py_NewRef(value));
+    }
+    return to == PyTuple_GET_SIZE(key);
+}
+
+static PyObject *
+key_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count != 5 || !PyDict_CheckExact(arguments[2]) || !is_open_span(arguments[3]) || client == NULL) {
+        PyErr_SetString(PyExc_TypeError, "key_of takes a kind, a name, attributes, an open span and the search for secrets");
+        return NULL;
+    }
+    PyObject *kind = arguments[0], *name = arguments[1], *attributes = arguments[2], *known = arguments[3];
+    PyObject *served = PyTuple_GET_ITEM(known, SERVED), *urls[URLS];
+    int is_client = kind == client, has_url[URLS], is_there[URLS];
+    int is_outermost = PyUnicode_Compare(PyTuple_GET_ITEM(known, TRANSACTION), PyTuple_GET_ITEM(known, SPAN_ID)) == 0;
+    served = is_outermost && served != Py_None ? served : NULL;
+    if (!is_client && !(kind == server && served != NULL))
+        return PyTuple_New(0);
+    for (int i = 0; i < URLS; i++) {
+        urls[i] = PyDict_GetItemWithError(attributes, url_names[i]);
+        if (urls[i] == NULL && PyErr_Occurred())
+            return NULL;
+        has_url[i] = urls[i] != NULL;
+        if (has_url[i] && !(PyUnicode_CheckExact(urls[i]) && PyUnicode_GET_LENGTH(urls[i]) <= MAX_URL_CHARACTERS))
+            return PyTuple_New(0);
+        is_there[i] = has_url[i] && PyUnicode_GET_LENGTH(urls[i]) > 0;
+    }
+    Py_ssize_t others = count_attributes(attributes, has_url);
+    int is_alike = others < 0 ? 0 : served == NULL ? 1 : is_usual(served, is_there);
+    if (PyErr_Occurred())
+        return NULL;
+    if (is_alike != 1)
+        return PyTuple_New(0);
+    PyObject *key = PyTuple_New(HEAD + 2 * others);
+    if (key == NULL)
+        return NULL;
+    Py_ssize_t at = 0;
+    PyTuple_SET_ITEM(key, at++, PyBool_FromLong(is_client));
+    PyTuple_SET_ITEM(key, at++, Py_NewRef(name));
+    PyTuple_SET_ITEM(key, at++, PyBool_FromLong(PyUnicode_GET_LENGTH(PyTuple_GET_ITEM(known, PARENT_ID)) > 0));
+    PyTuple_SET_ITEM(key, at++, PyBool_FromLong(PyUnicode_GET_LENGTH(PyTuple_GET_ITEM(known, REQUEST_ID)) > 0));
+    PyTuple_SET_ITEM(key, at++, PyBool_FromLong(is_outermost));
+    PyTuple_SET_ITEM(key, at++, Py_NewRef(arguments[4]));
+    for (int i = 0; i < URLS; i++)
+        PyTuple_SET_ITEM(key, at++, Py_NewRef(is_there[i] ? Py_True : has_url[i] ? urls[i] : Py_None));
+    if (!put_request(key, at, served) || !put_attributes(key, HEAD, attributes)) {
+        Py_DECREF(key);
+        return PyErr_Occurred() ? NULL : PyTuple_New(0);
+    }
+    return key;
+}
+
+/* One value of a line: its bytes, and room for those of a number. */
+typedef struct {
+    const char *bytes;
+    Py_ssize_t length;
+    char digits[20];
+    int is_quoted;
+} Value;
+
+static int
+set_number(Value *value, PyObject *number, unsigned long long divisor)
+{
+    unsigned long long left = number != NULL && PyLong_CheckExact(number) ? PyLong_AsUnsignedLongLong(number) : 0;
+    if (number == NULL || !PyLong_CheckExact(number) || PyErr_Occurred()) {
+        PyErr_Clear();
+        return 0;
+    }
+    left /= divisor;
+    int at = sizeof value->digits;
+    do
+        value->digits[--at] = (char)('0' + left % 10);
+    while (left /= 10);
+    value->bytes = value->digits + at;
+    value->length = (Py_ssize_t)sizeof value->digits - at;
+    return 1;
+}
+
+/* A text; a quoted one is JSON only if no character of it is to be written in another way. */
+static int
+set_text(Value *value, PyObject *text, int is_quoted)
+{
+    if (text == NULL || !PyUnicode_CheckExact(text) || (is_quoted && !PyUnicode_IS_COMPACT_ASCII(text)))
+        return 0;
+    value->bytes = PyUnicode_AsUTF8AndSize(text, &value->length);
+    if (value->bytes == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    value->is_quoted = is_quoted;
+    for (Py_ssize_t i = 0; is_quoted && i < value->length; i++) {
+        unsigned char each = (unsigned char)value->bytes[i];
+        if (each < ' ' || each == '"' || each == '\\' || each == 0x7f)
+            return 0;
+    }
+    return 1;
+}
+
+static int
+set_size(Value *value, PyObject *served, PyObject *name)
+{
+    PyObject *size = served == Py_None ? NULL : PyObject_GetAttr(served, name);
+    int is_set = set_number(value, size, 1);
+    PyErr_Clear();
+    Py_XDECREF(size);
+    return is_set;
+}
+
+/* The value of one place; 0 if it cannot stand there as it is. */
+static int
+set_value(Value *value, long place, PyObject *attributes, PyObject *known, PyObject *start_ns, PyObject *duration_ns)
+{
+    value->is_quoted = 0;
+    if (place < 0 || place >= PLACES)
+        return 0;
+    if (place < IDS)
+        return set_text(value, PyTuple_GET_ITEM(known, place), 0);
+    if (place < TIME)
+        return set_text(value, PyDict_GetItemWithError(attributes, url_names[place - FIRST_URL]), 1);
+    if (place >= FIRST_SIZE)
+        return set_size(value, PyTuple_GET_ITEM(known, SERVED), size_names[place - FIRST_SIZE]);
+    int is_us = place == TIME_US || place == DURATION_US;
+    return set_number(value, place <= TIME_US ? start_ns : duration_ns, is_us ? 1000 : 1);
+}
+
+static char *
+put(char *to, const char *bytes, Py_ssize_t count)
+{
+    memcpy(to, bytes, (size_t)count);
+    return to + count;
+}
+
+static PyObject *
+join(PyObject *pieces, const Value *values, Py_ssize_t count)
+{
+    Py_ssize_t length = 0;
+    for (Py_ssize_t i = 0; i <= count; i++) {
+        if (!PyBytes_Check(PyTuple_GET_ITEM(pieces, i))) {
+            PyErr_SetString(PyExc_TypeError, "the pieces of a template are bytes");
+            return NULL;
+        }
+        length += PyBytes_GET_SIZE(PyTuple_GET_ITEM(pieces, i));
+        length += i < count ? values[i].length + 2 * values[i].is_quoted : 0;
+    }
+    PyObject *line = PyBytes_FromStringAndSize(NULL, length);
+    if (line == NULL)
+        return NULL;
+    char *to = PyBytes_AS_STRING(line);
+    for (Py_ssize_t i = 0; i <= count; i++) {
+        PyObject *piece = PyTuple_GET_ITEM(pieces, i);
+        to = put(to, PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece));
+        if (i == count)
+            break;
+        to = values[i].is_quoted ? put(to, "\"", 1) : to;
+        to = put(to, values[i].bytes, values[i].length);
+        to = values[i].is_quoted ? put(to, "\"", 1) : to;
+    }
+    return line;
+}
+
+enum { MAX_PLACES = 32 };
+
+static PyObject *
+fill(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count != 6 || !PyTuple_Check(arguments[0]) || !PyTuple_Check(arguments[1]) || !PyDict_CheckExact(arguments[2])
+        || !is_open_span(arguments[3]) || PyTuple_GET_SIZE(arguments[0]) != PyTuple_GET_SIZE(arguments[1]) + 1) {
+        PyErr_SetString(PyExc_TypeError, "fill takes pieces, places, attributes, an open span and two times");
+        return NULL;
+    }
+    PyObject *places = arguments[1];
+    Value values[MAX_PLACES];
+    if (PyTuple_GET_SIZE(places) > MAX_PLACES)
+        return PyBytes_FromStringAndSize("", 0);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(places); i++) {
+        long place = PyLong_AsLong(PyTuple_GET_ITEM(places, i));
+        if (!set_value(&values[i], place, arguments[2], arguments[3], arguments[4], arguments[5]))
+            return PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize("", 0);
+    }
+    return join(arguments[0], values, PyTuple_GET_SIZE(places));
+}
+
+static PyMethodDef methods[] = {
+    {"fill", (PyCFunction)(void (*)(void))fill, METH_FASTCALL, NULL},
+    {"key_of", (PyCFunction)(void (*)(void))key_of, METH_FASTCALL, NULL},
+    {"use", use, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static int
+prepare(PyObject *Py_UNUSED(module))
+{
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if ((*names[i].object = PyUnicode_InternFromString(names[i].text)) == NULL)
+            return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, prepare}, {0, NULL}};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_template", .m_methods = methods, .m_slots = slots};
+
+PyMODINIT_FUNC
+PyInit__template(void)
+{
+    return PyModuleDef_Init(&module);
+}

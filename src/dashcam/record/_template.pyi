@@ -1,0 +1,20 @@
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry.trace import SpanKind
+
+from dashcam.record.correlation import OpenSpan
+
+def use(client: SpanKind, server: SpanKind, left_out: frozenset[str], /) -> None: ...
+def key_of(
+    kind: SpanKind, name: str, attributes: dict[str, Any], known: OpenSpan, has_word: Callable[[bytes], bool], /
+) -> tuple[object, ...]: ...
+def fill(
+    pieces: tuple[bytes, ...],
+    places: tuple[int, ...],
+    attributes: dict[str, Any],
+    known: OpenSpan,
+    start_ns: int,
+    duration_ns: int,
+    /,
+) -> bytes: ...
