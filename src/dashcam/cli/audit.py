@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.cli.period import check_period, moment
+from dashcam.cli.period import add_period, check_period
 from dashcam.destinations import registry
 from dashcam.destinations.registry import load_settings, open_store
 from dashcam.event import format_time
@@ -41,8 +41,7 @@ KINDS = ("missing", "double", "changed", "invented")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--since", type=moment, default="24h", metavar="WHEN", help="an age as 1h, or a time (24h)")
-    parser.add_argument("--until", type=moment, metavar="WHEN", help="likewise; now unless given")
+    add_period(parser, "24h")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

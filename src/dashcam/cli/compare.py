@@ -15,10 +15,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 
-import orjson
-
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.cli.output import print_lines
+from dashcam.cli.output import print_rows
 from dashcam.destinations.registry import load_settings, open_store
 from dashcam.errors import QueryError
 from dashcam.find.query import Store
@@ -44,11 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         return NOT_FOUND
     first, second = stories
     pairs = compare(first, second)
-    if arguments.json:
-        for pair in pairs:
-            print(orjson.dumps(as_json(pair)).decode())
-    else:
-        print_lines(draw_comparison(first, second, pairs))
+    print_rows(map(as_json, pairs), draw_comparison(first, second, pairs), is_json=arguments.json)
     return OK
 
 

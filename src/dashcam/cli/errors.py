@@ -12,15 +12,12 @@ it. Errors are log lines of level error and above, and warnings with an exceptio
 """
 
 import argparse
-import sys
 import time
 from contextlib import closing
 
-import orjson
-
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.cli.output import print_lines, terminal_style
-from dashcam.cli.period import add_period, read_period, since_phrase
+from dashcam.cli.output import print_rows, terminal_style
+from dashcam.cli.period import add_period, read_period, report_nothing
 from dashcam.cli.query import add_query, parse_words
 from dashcam.destinations.registry import load_settings, open_store
 from dashcam.show.errors import as_json, draw_errors, find_errors
@@ -39,13 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     since_ns, until_ns = read_period(arguments)
     with closing(open_store(settings.routes[0])) as store:
         groups = find_errors(store, parse_words(arguments.query), since_ns, until_ns)
-    if arguments.json:
-        for group in groups:
-            print(orjson.dumps(as_json(group)).decode())
-    else:
-        print_lines(draw_errors(groups, time.time_ns(), ascii_only=terminal_style().ascii_only))
+    drawing = draw_errors(groups, time.time_ns(), ascii_only=terminal_style().ascii_only)
+    print_rows(map(as_json, groups), drawing, is_json=arguments.json)
     if not groups:
-        print(
-            f"dashcam: no error {since_phrase(arguments.since)}{' matches' if arguments.query else ''}", file=sys.stderr
-        )
+        report_nothing("error", arguments)
     return OK if groups else NOT_FOUND

@@ -10,14 +10,11 @@ the service that served it, and where none did to the host that was asked.
 """
 
 import argparse
-import sys
 from contextlib import closing
 
-import orjson
-
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.cli.output import print_lines, terminal_style
-from dashcam.cli.period import add_period, read_period, since_phrase
+from dashcam.cli.output import print_rows, terminal_style
+from dashcam.cli.period import add_period, read_period, report_nothing
 from dashcam.cli.query import add_query, parse_words
 from dashcam.destinations.registry import load_settings, open_store
 from dashcam.show.service_map import as_json, build_map, draw_map
@@ -36,14 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     since_ns, until_ns = read_period(arguments)
     with closing(open_store(settings.routes[0])) as store:
         found = build_map(store, parse_words(arguments.query), since_ns, until_ns)
-    if arguments.json:
-        for edge in found.calls:
-            print(orjson.dumps(as_json(edge)).decode())
-    else:
-        print_lines(draw_map(found, ascii_only=terminal_style().ascii_only))
+    drawing = draw_map(found, ascii_only=terminal_style().ascii_only)
+    print_rows(map(as_json, found.calls), drawing, is_json=arguments.json)
     if not found.places:
-        print(
-            f"dashcam: no request and no call {since_phrase(arguments.since)}{' matches' if arguments.query else ''}",
-            file=sys.stderr,
-        )
+        report_nothing("request and no call", arguments)
     return OK if found.places else NOT_FOUND

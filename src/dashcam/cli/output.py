@@ -3,6 +3,9 @@
 import shutil
 import sys
 from collections.abc import Iterable
+from typing import Any
+
+import orjson
 
 from dashcam.cli.door import Door
 from dashcam.event import Event
@@ -31,6 +34,15 @@ def print_lines(lines: Iterable[str]) -> None:
     """Print lines of plain text, made harmless, in the characters that standard output has."""
     style = terminal_style()
     print_drawn(style.write([StyledText(line)]) for line in lines)
+
+
+def print_rows(rows: Iterable[dict[str, Any]], drawing: Iterable[str], *, is_json: bool) -> None:
+    """Print rows as JSON Lines, or what is drawn of them for a person."""
+    if is_json:
+        for row in rows:
+            print(orjson.dumps(row).decode())
+    else:
+        print_lines(drawing)
 
 
 def print_events(events: Iterable[Event], *, is_json: bool, local_time: bool = False) -> int:

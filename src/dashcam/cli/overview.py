@@ -13,14 +13,11 @@ answered.
 """
 
 import argparse
-import sys
 from contextlib import closing
 
-import orjson
-
 from dashcam.cli import NOT_FOUND, OK
-from dashcam.cli.output import print_lines
-from dashcam.cli.period import add_period, read_period, since_phrase
+from dashcam.cli.output import print_rows
+from dashcam.cli.period import add_period, read_period, report_nothing
 from dashcam.cli.query import add_query, parse_words
 from dashcam.destinations.registry import load_settings, open_store
 from dashcam.show.overview import as_json, build_overview, draw_overview
@@ -40,14 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = parse_words(arguments.query)
     with closing(open_store(settings.routes[0])) as store:
         overview = build_overview(store, wanted, since_ns, until_ns)
-    if arguments.json:
-        for row in overview.rows:
-            print(orjson.dumps(as_json(row)).decode())
-    else:
-        print_lines(draw_overview(overview))
+    print_rows(map(as_json, overview.rows), draw_overview(overview), is_json=arguments.json)
     if not overview.rows:
-        print(
-            f"dashcam: no request {since_phrase(arguments.since)}{' matches' if arguments.query else ''}",
-            file=sys.stderr,
-        )
+        report_nothing("request", arguments)
     return OK if overview.rows else NOT_FOUND

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 import time
 
 from dashcam.errors import QueryError
@@ -46,6 +47,12 @@ def read_period(arguments: argparse.Namespace) -> tuple[int, int]:
 def since_phrase(since: Moment) -> str:
     """Return the start of a period in words: `in the last 24h`, or `since 2026-11-24T01:35:00Z`."""
     return f"in the last {since.text}" if re.fullmatch(r"\d+[smhdw]", since.text) else f"since {since.text}"
+
+
+def report_nothing(what: str, arguments: argparse.Namespace) -> None:
+    """Print that a period has none of what was asked for."""
+    matches = " matches" if arguments.query else ""
+    print(f"dashcam: no {what} {since_phrase(arguments.since)}{matches}", file=sys.stderr)
 
 
 def check_period(since: Moment, until: Moment | None) -> None:

@@ -16,7 +16,7 @@ from contextlib import closing
 
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.output import print_events
-from dashcam.cli.period import check_period, moment
+from dashcam.cli.period import add_period, check_period
 from dashcam.cli.quantities import count
 from dashcam.cli.query import add_query, explain_nothing, parse_words
 from dashcam.cli.spool_store import SpoolStore
@@ -27,8 +27,7 @@ from dashcam.find.query import Query
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_query(parser, "what to look for; everything when left out")
-    parser.add_argument("--since", type=moment, default="24h", metavar="WHEN", help="an age as 1h, or a time (24h)")
-    parser.add_argument("--until", type=moment, metavar="WHEN", help="likewise; now unless given")
+    add_period(parser, "24h")
     parser.add_argument("-n", "--limit", type=count, default=100, metavar="N", help="the newest N, 0 for all (100)")
     parser.add_argument("--held", action="store_true", help="look into the spool of this machine, held lines too")
     parser.add_argument("--local-time", action="store_true", help="print times of this time zone instead of UTC")

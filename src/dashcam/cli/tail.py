@@ -5,7 +5,6 @@ import time
 from contextlib import closing
 from functools import partial
 
-from dashcam.cli import OK
 from dashcam.cli.output import print_events
 from dashcam.cli.quantities import count
 from dashcam.cli.query import add_query, parse_words
@@ -42,4 +41,3 @@ def run(arguments: argparse.Namespace) -> int:
             shown |= {event.id: event.time_ns for event in fresh}
             shown = {name: time_ns for name, time_ns in shown.items() if time_ns >= since_ns}
             time.sleep(POLL_S)
-    return OK
