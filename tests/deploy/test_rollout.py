@@ -10,7 +10,7 @@ from http.client import HTTPConnection
 
 from ruamel.yaml import YAML
 
-from cars.supplier import Supplier
+from cars.parts_client import PartsClient
 
 from ..processes import until
 from .namespaces import NEEDED, ROOT, command_of, stop
@@ -56,10 +56,10 @@ class Service:
                 self.answers[request_id] = str(fault)
 
     def _supply(self, over):
-        with closing(Supplier(f"http://127.0.0.1:{PORT}", call_s=3)) as supplier:
+        with closing(PartsClient(f"http://127.0.0.1:{PORT}", call_s=3)) as parts:
             while not over.wait(0.005):
                 random.choice(self.pods).enter()
-                supplier.make_parts(uuid.uuid4(), "VW Golf")
+                parts.make_parts(uuid.uuid4(), "VW Golf")
 
 
 def ask(method, path, request_id=""):

@@ -20,7 +20,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 import cars.api
 import cars.app
 import cars.ledger
-import cars.supplier
+import cars.parts_client
 import cars.workshop
 import dashcam
 import parts.api
@@ -144,7 +144,7 @@ STOCK, INSERT, SHOWN = (
     (parts.api, "_shown"),
 )
 MAKE = (parts.warehouse.Warehouse, "make")
-ATTEMPT = (cars.supplier.Supplier, "_attempt")
+ATTEMPT = (cars.parts_client.PartsClient, "_attempt")
 FINISH = (cars.ledger.Ledger, "finish_order")
 
 FAULTS = {

@@ -62,7 +62,7 @@ def client_of(cars_database_url):
     yield make
     for app in apps:
         app.extensions["database"].close()
-        app.extensions["supplier"].close()
+        app.extensions["parts"].close()
 
 
 @pytest.fixture

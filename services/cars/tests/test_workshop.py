@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cars.ledger import Ledger
-from cars.supplier import Supplier
+from cars.parts_client import PartsClient
 from cars.workshop import Workshop, new_id
 from chassis.database import Database
 
@@ -24,7 +24,7 @@ def tidy(cars_database_url, parts_app):
     """A function that tidies up, with the real parts."""
     database = Database(cars_database_url)
     with served(parts_app) as url:
-        yield Workshop(Ledger(database), Supplier(url, call_s=1.0), build_s=1.0).tidy
+        yield Workshop(Ledger(database), PartsClient(url, call_s=1.0), build_s=1.0).tidy
     database.close()
 
 
@@ -154,7 +154,7 @@ def test_what_cannot_be_tidied_up_is_left(cars_database_url, client_of, sql):
     client_of(NOBODY).post("/cars", json=GOLF)
     database = Database(cars_database_url)
 
-    assert Workshop(Ledger(database), Supplier(NOBODY, call_s=0.2), build_s=1.0).tidy() == (0, 1)
+    assert Workshop(Ledger(database), PartsClient(NOBODY, call_s=0.2), build_s=1.0).tidy() == (0, 1)
     assert sql("cars", "SELECT state FROM orders") == [("discarded",)]
     database.close()
 

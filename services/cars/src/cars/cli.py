@@ -4,8 +4,8 @@ import sys
 
 import dashcam
 from cars.ledger import Ledger
+from cars.parts_client import PartsClient
 from cars.settings import Settings
-from cars.supplier import Supplier
 from cars.workshop import Workshop
 from chassis.command import run
 from chassis.database import Database
@@ -34,9 +34,9 @@ def tidy() -> str:
     """Have parts removed whose car never came to be, or is deleted; to be run every few minutes."""
     settings = Settings.load()
     dashcam.init()
-    ledger, supplier = Ledger(Database(settings.database_url)), Supplier(settings.parts_url, settings.call_s)
+    ledger, parts = Ledger(Database(settings.database_url)), PartsClient(settings.parts_url, settings.call_s)
     with within(TIDY_S):
-        cleared, left = Workshop(ledger, supplier, settings.deadline_s).tidy()
+        cleared, left = Workshop(ledger, parts, settings.deadline_s).tidy()
     return f"{cleared} cleared, {left} left."
 
 

@@ -8,18 +8,18 @@ from werkzeug.exceptions import HTTPException
 
 import dashcam
 from cars.ledger import BuiltCar, Ledger
-from cars.supplier import Supplier
+from cars.parts_client import PartsClient
 from chassis.deadline import within
 
 log = dashcam.get_logger(__name__)
 
 
 class Workshop:
-    """Builds cars from the supplier's parts, each within `build_s` seconds."""
+    """Builds cars from what the parts service makes, each within `build_s` seconds."""
 
-    def __init__(self, ledger: Ledger, supplier: Supplier, build_s: float) -> None:
+    def __init__(self, ledger: Ledger, parts: PartsClient, build_s: float) -> None:
         self._ledger = ledger
-        self._supplier = supplier
+        self._parts = parts
         self._build_s = build_s
 
     def build(self, name: str, key: str | None) -> BuiltCar:
@@ -52,7 +52,7 @@ class Workshop:
         return cleared, len(stale) - cleared
 
     def _finish(self, car_id: UUID, name: str) -> BuiltCar:
-        car = self._ledger.finish_order(car_id, self._supplier.make_parts(car_id, name))
+        car = self._ledger.finish_order(car_id, self._parts.make_parts(car_id, name))
         log.info("car created", car_id=str(car_id), name=name, parts=len(car.parts))
         return car
 
@@ -65,7 +65,7 @@ class Workshop:
 
     def _clear(self, car_id: UUID) -> bool:
         try:
-            self._supplier.remove_parts(car_id)
+            self._parts.remove_parts(car_id)
             self._ledger.close_order(car_id)
         except HTTPException as fault:
             log.warning("parts left to tidy", car_id=str(car_id), reason=fault.description)

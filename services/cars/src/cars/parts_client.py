@@ -34,11 +34,11 @@ class Answer(NamedTuple):
     @property
     def detail(self) -> str:
         """The reason in words, if parts gave one."""
-        told = self.body.get("detail") if isinstance(self.body, dict) else None
-        return told if isinstance(told, str) else f"status {self.status}"
+        detail = self.body.get("detail") if isinstance(self.body, dict) else None
+        return detail if isinstance(detail, str) else f"status {self.status}"
 
 
-class Supplier:
+class PartsClient:
     """Has parts made and removed, one attempt at it taking up to `call_s` seconds.
 
     Every call may be repeated, as parts does the work for one car id once; so a call that fails, but for a reason
