@@ -213,6 +213,9 @@ def main():
     if reason := why_not(options.disk):
         print(f"{options.disk}: not run, {reason}")
         return 0
+    if Path("/proc/self/ns/mnt").readlink() == Path("/proc/1/ns/mnt").readlink():
+        # A copy of our mount in another container's namespace would keep the file system alive behind a cut.
+        os.execvp("unshare", ["unshare", "--mount", *sys.orig_argv])
     wrong, dice, began_s = [], random.Random(options.seed), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cuts-") as name:
         disk, witness = FileSystem(options.disk, Path(name)), Witness(Path(name))
