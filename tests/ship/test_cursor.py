@@ -300,6 +300,22 @@ def test_a_damaged_place_is_counted(tmp_path, cursor):
     assert sum(batch.damaged for batch in batches) == 1
 
 
+def test_very_many_files_that_are_no_segments(tmp_path, cursor, monkeypatch):
+    """No other event waits for them; and the folder, which each of them changes, is seldom listed."""
+    _spool(tmp_path, ["cars"])
+    for number in range(4000):
+        (tmp_path / "here" / "cars" / f"{number:024x}.segment").touch()
+    listed, list_folder = [], os.listdir
+    monkeypatch.setattr(os, "listdir", lambda folder: listed.append(list_folder(folder)) or listed[-1])
+
+    first, *others = _batches(cursor)
+
+    assert len(first.events) == 400
+    assert first.damaged < 200
+    assert first.damaged + sum(batch.damaged for batch in others) == 4000
+    assert sum(map(len, listed)) < 10 * 4000
+
+
 def test_a_segment_that_goes_away(tmp_path, cursor):
     """Whoever removed it, the others go on."""
     _spool(tmp_path, ["cars"])

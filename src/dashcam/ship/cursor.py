@@ -4,7 +4,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ from dashcam.statement import Tally
 MAX_OPEN = 256  # segments; others are opened for each look at them
 FINAL_CHECK_S = 0.5  # between two questions whether the writer of a quiet segment is gone
 MAX_FINAL_CHECK_S = 5.0  # likewise, when it has been quiet for long
+MAX_SET_ASIDE = 100  # files at once: the next events do not wait for them
+LISTED_SHARE = 8  # a listing is due when one in so many has been set aside
 
 _log = logging.getLogger("dashcam.ship")
 
@@ -190,6 +192,8 @@ class SpoolCursor:
         self._weight = 0
         self._damaged = 0
         self._done: set[str] = set()
+        self._malformed: dict[str, tuple[_Segment, str]] = {}  # with the reason, to be set aside
+        self._set_aside = 0  # since the last listing
         self.obstacles: dict[Path, str] = {}
 
     def close(self) -> None:
@@ -249,8 +253,11 @@ class SpoolCursor:
         self._wait(_Run.of(segment, events, [Position(number)] * len(events), mark))
 
     def _read(self, events: int) -> None:
-        if self._listing.refresh():
-            self._take_listing()
+        # Each file that is set aside changes its folder: of very many, most of the time would go into listing it.
+        if LISTED_SHARE * self._set_aside >= len(self._malformed):
+            self._set_aside = 0
+            if self._listing.refresh():
+                self._take_listing()
         for key, path in self._ended.grown():
             _log.warning("%s: lines came after its process had gone, as it seemed; they are read", path)
             self._marks[key] = self._marks[key]._replace(is_done=False)
@@ -265,12 +272,15 @@ class SpoolCursor:
                 continue
             while self._weight < events and self._read_on(segment):
                 pass
+        self._set_some_aside()
 
     def _take_listing(self) -> None:
         known = self._segments
         self._segments = {}
         for key, path in self._listing.paths.items():
             mark = self._marks.get(key, START)
+            if key in self._malformed:
+                continue
             if not mark.is_done:
                 self._segments[key] = known.get(key) or self._begun(key, path)
             elif key not in self._done:
@@ -391,13 +401,28 @@ class SpoolCursor:
         return events, [place for _, place in lines]
 
     def _give_up(self, segment: _Segment, reason: str) -> None:
-        """Leave out a file that is not a segment: nothing of it can be shipped. One of another version stays."""
-        self._damaged += 1
-        if is_of_another_version(segment.path):
-            _log.error("%s: %s; it stays, and is left out", segment.path, reason)
-        else:
-            _log.error("%s: %s", segment.path, quarantine(self._spool, segment.path, reason))
-        self._end(segment)
+        """Leave out a file that is not a segment: nothing of it can be shipped."""
+        self._malformed[segment.key] = segment, reason
+        self._segments.pop(segment.key, None)
+        self._readers.close(segment.key)
+
+    def _set_some_aside(self) -> None:
+        """Set some of the files aside that are not segments, and report the first. One of another version stays."""
+        said: list[str] = []
+        for key in list(islice(self._malformed, MAX_SET_ASIDE)):
+            segment, reason = self._malformed.pop(key)
+            self._set_aside += 1
+            try:
+                is_foreign = is_of_another_version(segment.path)
+                done = "it stays, and is left out" if is_foreign else quarantine(self._spool, segment.path, reason)
+            except FileNotFoundError:  # another route was first
+                continue
+            self._damaged += 1
+            said.append(f"{segment.path}: {reason}; {done}")
+            self._end(segment)
+        if said:
+            others = f" (and {len(said) - 1} more files)" if said[1:] else ""
+            _log.error("%s%s", said[0], others)
 
     def _end(self, segment: _Segment) -> None:
         done = segment.mark._replace(is_done=True)

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,9 +61,14 @@ class SpoolListing:
         ]
         if len(former) == len(self._folders) and all(former.get(path) is it for path, it in self._folders.items()):
             return False
-        found = [path for service in services for path in service.paths if path.name.endswith(SUFFIX)]
+        found = [
+            (name, path)
+            for service in services
+            for name, path in zip(service.names, service.paths, strict=True)
+            if name.endswith(SUFFIX)
+        ]
         begin = len(str(self._spool)) + 1  # as `key_of`, for very many
-        self.paths = {str(path)[begin : -len(SUFFIX)]: path for path in sorted(found, key=lambda path: path.name)}
+        self.paths = {str(path)[begin : -len(SUFFIX)]: path for _, path in sorted(found, key=itemgetter(0))}
         return True
 
     def is_hidden(self, key: str) -> bool:
@@ -78,7 +84,9 @@ class SpoolListing:
                 names = tuple(sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(".")))
                 if known is _NOTHING or known.names != names:
                     is_sure = abs(machine.time_ns() - changed_ns) > COARSE_NS
-                    known = _Folder(names, tuple(path / name for name in names), changed_ns if is_sure else 0)
+                    made = dict(zip(known.names, known.paths, strict=True))  # to make one takes a while
+                    paths = tuple(made.get(name) or path / name for name in names)
+                    known = _Folder(names, paths, changed_ns if is_sure else 0)
                 elif abs(machine.time_ns() - changed_ns) > COARSE_NS:
                     known.changed_ns = changed_ns
         except (FileNotFoundError, NotADirectoryError):

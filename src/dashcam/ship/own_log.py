@@ -12,15 +12,17 @@ class RateLimitFilter(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: dict[str, float] = {}
+        self._last: dict[str, float] = {}  # the one that was let through longest ago comes first
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to log it now."""
         now = machine.monotonic()
         text = record.msg % tuple(0.0 if isinstance(arg, float) else arg for arg in record.args or ())
-        is_due = now - self._last.get(text, -QUIET_S) >= QUIET_S
+        while self._last and now - self._last[first := next(iter(self._last))] >= QUIET_S:
+            del self._last[first]
+        is_due = text not in self._last
         if is_due:
-            self._last = {said: at for said, at in self._last.items() if now - at < QUIET_S} | {text: now}
+            self._last[text] = now
         return is_due
 
 

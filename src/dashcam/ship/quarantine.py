@@ -11,11 +11,12 @@ FOLDER = "quarantine"
 
 
 def quarantine(spool: Path, path: Path, reason: str) -> str:
-    """Move a file of the spool aside, with the reason beside it; return a sentence on what was done.
+    """Move a file of the spool aside, with the reason beside it; return what was done.
 
-    A file that cannot be moved stays where it is.
+    A file that cannot be moved stays where it is. Raises `FileNotFoundError` when it is gone.
     """
     aside = spool.parent / FOLDER / path.relative_to(spool)
+    path.lstat()
     try:
         aside.parent.mkdir(parents=True, exist_ok=True)
         path.rename(aside)
@@ -25,8 +26,8 @@ def quarantine(spool: Path, path: Path, reason: str) -> str:
         finally:
             os.close(file)
     except OSError as fault:
-        return f"{reason}; it stays, and is left out ({fault.strerror})"
-    return f"{reason}; moved to {aside}"
+        return f"it stays, and is left out ({fault.strerror})"
+    return f"moved to {aside}"
 
 
 def set_aside(folder: Path, path: Path) -> Path:

@@ -90,7 +90,8 @@ class SegmentSync:
             if has_grown:
                 size_bytes = os.fstat(file).st_size
                 end = _end_of_data(file, max(segment.end, 0), size_bytes)
-                os.fsync(file)
+                if size_bytes:  # else it is not a segment, and there may be very many
+                    os.fsync(file)
                 segment.size_bytes, segment.end, segment.rounds, segment.check_at = size_bytes, end, 0, 1
         finally:
             if file != segment.file:
