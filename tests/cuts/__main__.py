@@ -213,9 +213,9 @@ def main():
     if reason := why_not(options.disk):
         print(f"{options.disk}: not run, {reason}")
         return 0
-    if Path("/proc/self/ns/mnt").readlink() == Path("/proc/1/ns/mnt").readlink():
-        # A copy of our mount in another container's namespace would keep the file system alive behind a cut.
-        os.execvp("unshare", ["unshare", "--mount", *sys.orig_argv])
+    if not os.environ.get("HAS_OWN_MOUNTS"):
+        # A container that starts meanwhile has a copy of each mount, which keeps the file system alive behind a cut.
+        os.execvpe("unshare", ["unshare", "--mount", *sys.orig_argv], os.environ | {"HAS_OWN_MOUNTS": "yes"})
     wrong, dice, began_s = [], random.Random(options.seed), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cuts-") as name:
         disk, witness = FileSystem(options.disk, Path(name)), Witness(Path(name))
