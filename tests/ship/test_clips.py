@@ -362,6 +362,27 @@ def test_the_lines_before_an_error_outside_of_any_request(tmp_path):
     assert "lines before an error outside of any request kept: error" in messages
 
 
+@pytest.mark.parametrize(
+    ("request_id", "last"), [("golf-1", served_line(9, "golf-1", 500)), ("", call_line(9, "error"))]
+)
+@pytest.mark.parametrize("damage", [(b"2nd", b"2\0d"), (b'"time_ns":', b'"time_ns":x'), (b"}}\n", b"}?\n")])
+def test_damage_among_held_lines_costs_itself_alone(tmp_path, request_id, last, damage):
+    """It is no line that is held, so it comes with no clip; those before and behind it do."""
+    writer = write_to(tmp_path / "spool")
+    for number, message in enumerate(("1st", "2nd", "3rd")):
+        line = call_line(number, "debug", request_id, message)
+        writer.append(line.replace(*damage) if message == "2nd" else line)
+    writer.append(last)
+    writer.close()
+    backend = Kept()
+
+    drain(tmp_path, backend)
+
+    assert sorted(message for message in _calls(backend) if message[1:] in {"st", "nd", "rd"}) == ["1st", "3rd"]
+    (route,) = collect_stats(tmp_path).routes.values()
+    assert (route.held, route.delivered, route.waiting) == (0, 3, 0)
+
+
 def test_an_outage_has_a_bound(tmp_path, caplog):
     """So many clips a minute, and the rest is counted; the spans of all are shipped."""
     writer = write_to(tmp_path / "spool")

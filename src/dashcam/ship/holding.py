@@ -16,7 +16,7 @@ from dashcam.ship.checkpoint import CheckpointFile
 from dashcam.ship.gone import Gone, hash_of, lines_in, record_of
 from dashcam.ship.listing import open_segment
 from dashcam.spool.held import is_below, leave_all, level_of, parse_above, request_of
-from dashcam.spool.line import time_of
+from dashcam.spool.line import is_line, time_of
 from dashcam.spool.reader import Held, Parse, Position, ReadResult, SegmentReader
 
 PART_BYTES = 256 << 10
@@ -127,15 +127,12 @@ class Holding:
 
     def claim_in(self, segment: str, text: Held, request: bytes, since_ns: int = 0) -> Iterator[HeldLine]:
         """Claim and yield the lines of a request in a text of a segment."""
-        needle, offset = b'"id":"%b"' % request, text.offset
-        for line in text.text.split(b"\n")[:-1]:
-            number = offset + len(line) + 1
-            if needle in line if request else time_of(line) >= since_ns:
-                level = level_of(line)
-                is_held = level and is_below(level, self._file.level_at(segment, number))
-                if is_held and request_of(line) == request and self._file.claim(segment, number):
-                    yield HeldLine(offset, number, line)
-            offset = number
+        for at, line in _lines_with(b'"id":"%b"' % request if request else b'{"time_ns":', text.text):
+            offset, number = text.offset + at, text.offset + at + len(line) + 1
+            level = level_of(line) if is_line(line) else ""
+            is_held = level and is_below(level, self._file.level_at(segment, number)) and request_of(line) == request
+            if is_held and time_of(line) >= since_ns and self._file.claim(segment, number):
+                yield HeldLine(offset, number, line)
 
     def expired(self, request: bytes) -> int:
         """Return how many lines of a request are known to have gone with their segments."""
@@ -150,6 +147,15 @@ class Holding:
         for segment in [each for each in self._parts if each not in paths]:
             self.pids.pop(segment, None)
             self._gone.add(part.freeze() for part in self._parts.pop(segment))
+
+
+def _lines_with(needle: bytes, text: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a text that contain something, each with where it begins."""
+    at = text.find(needle)
+    while at >= 0:
+        begin, end = text.rfind(b"\n", 0, at) + 1, text.find(b"\n", at)
+        yield begin, text[begin:end]
+        at = text.find(needle, end)
 
 
 def _index(parts: list[_Part], held: Held) -> None:
