@@ -383,6 +383,33 @@ def test_damage_among_held_lines_costs_itself_alone(tmp_path, request_id, last, 
     assert (route.held, route.delivered, route.waiting) == (0, 3, 0)
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        call_line(2, "error", "golf-1").replace(b'"message":"', b'"message":"an "unquoted" part '),
+        call_line(2, "error", "golf-\xff").replace("\xff".encode(), b"\xff"),
+        served_line(2, "golf-1", 500).replace(b'"http":{', b'"http":['),
+        served_line(2, "golf-1", 500).replace(b'"id":"golf-1"', b'"id":["golf-1"]'),
+        served_line(2, "golf-1", 500).replace(b'"trace":{"id":"ab"}', b'"trace":7'),
+    ],
+)
+def test_a_damaged_line_is_no_verdict(tmp_path, damaged):
+    """And holds up nothing: what cannot be read of it is no reason to end."""
+    writer = write_to(tmp_path / "spool")
+    writer.append(call_line(1, "debug", "golf-1", "held"))
+    writer.append(damaged)
+    writer.append(call_line(3, "info", "golf-1", "behind it"))
+    backend = Kept()
+    backend.ship = lambda batch: backend.attempts.append([event.data for event in batch])
+
+    drain(tmp_path, backend)
+
+    sent = b"".join(data for batch in backend.attempts for data in batch)
+    assert b'"behind it"' in sent
+    assert b'"held"' not in sent
+    assert _account(tmp_path)["held"] == 1
+
+
 def test_an_outage_has_a_bound(tmp_path, caplog):
     """So many clips a minute, and the rest is counted; the spans of all are shipped."""
     writer = write_to(tmp_path / "spool")

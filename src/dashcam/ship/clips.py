@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
-
 from dashcam import machine
 from dashcam.event import NS_PER_S, EncodedEvent
 from dashcam.settings import Settings
@@ -23,7 +21,7 @@ from dashcam.ship.holding import HeldLine, Holding, Place
 from dashcam.ship.kept_events import announce, history, with_reason
 from dashcam.ship.listing import open_segment
 from dashcam.ship.usual import load_usual, save_usual
-from dashcam.ship.verdicts import TELLING, Rules, Verdicts
+from dashcam.ship.verdicts import TELLING, Rules, Verdict, Verdicts
 from dashcam.spool.held import parse_above
 from dashcam.spool.line import LineExpander, time_of
 from dashcam.spool.reader import Held, Position, headed
@@ -108,20 +106,19 @@ class Clips:
         service, judge = segment.rpartition("/")[0], self._verdicts.judge
         for line, after in headed(lines, TELLING):  # most lines say nothing
             if verdict := judge(service, line):
-                trace = str(orjson.loads(line).get("trace", {}).get("id", ""))
                 since_ns = 0 if verdict.request else time_of(line) - self._before_ns
-                self._begin_clip(verdict.request, verdict.reason, segment, (after.offset, since_ns, trace))
+                self._begin_clip(verdict, segment, after.offset, since_ns)
 
     def look_at_end(self, segment: str, events: Iterable[EncodedEvent]) -> None:
         """Look for verdicts at the events of a segment's end."""
         for event in events:
             if verdict := self._verdicts.judge_end(event):
-                self._begin_clip(verdict.request, verdict.reason, segment)
+                self._begin_clip(verdict, segment)
 
-    def _begin_clip(self, request: bytes, reason: str, segment: str, place: tuple[int, int, str] = (0, 0, "")) -> None:
-        text, (offset, since_ns, trace) = request.decode(), place
-        id_ = text or f"{segment}@{offset}"
-        clip = Clip(id_, text, reason, machine.time_ns(), segment, offset, since_ns, trace)
+    def _begin_clip(self, verdict: Verdict, segment: str, offset: int = 0, since_ns: int = 0) -> None:
+        request = verdict.request.decode()
+        id_ = request or f"{segment}@{offset}"
+        clip = Clip(id_, request, verdict.reason, machine.time_ns(), segment, offset, since_ns, verdict.trace)
         self._journal.state.clips[id_] = clip
         self._opening.append(clip)
 

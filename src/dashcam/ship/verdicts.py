@@ -33,6 +33,7 @@ class Verdict(NamedTuple):
 
     request: bytes
     reason: str
+    trace: str = ""
 
 
 class Kept(NamedTuple):
@@ -83,20 +84,29 @@ class Verdicts:
             self.refused += _REFUSED in line
             if not (self._looks_at_all or line.startswith(_FAILED, at)):
                 return None
-        elif not line.startswith(KEEP_HEAD, at):
-            return self._decide(request_of(line), "exception" if _UNHANDLED in line else "error")
+        elif request_of(line) in self.kept:
+            return None
         try:
-            return self._judge_fields(service, orjson.loads(line))
+            fields = orjson.loads(line)
+            trace = str(fields.get("trace", {}).get("id", ""))
+            if line.startswith(_ERRORS, at):
+                verdict = self._decide(request_of(line), "exception" if _UNHANDLED in line else "error")
+            else:
+                verdict = self._judge_fields(service, fields)
         except (ValueError, KeyError, TypeError, AttributeError):  # damaged, or of another version
             return None
+        return verdict and verdict._replace(trace=trace)
 
     def judge_end(self, event: EncodedEvent) -> Verdict | None:
         """Return the verdict that an event of a segment's end gives rise to: a request that was aborted is kept."""
         fields = orjson.loads(event.data)
         if fields["event"].get("action") != "request-aborted":
             return None
-        request = fields.get("http", {}).get("request", {}).get("id", "")
-        return self._decide(request.encode(), "aborted") if request else None
+        try:
+            request = fields["http"]["request"]["id"].encode()
+        except (KeyError, TypeError, AttributeError):  # it has none, or its mark is damaged
+            return None
+        return self._decide(request, "aborted") if request else None
 
     def keep(self, request: bytes, reason: str) -> bool:
         """Keep a request whatever the budget is; false if it is kept already."""
