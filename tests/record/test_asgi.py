@@ -367,6 +367,24 @@ def test_a_server_that_says_that_the_client_has_gone(cars):
     assert not [event for event in cars.events() if event.get("error.type")]
 
 
+def test_an_exception_after_the_client_has_gone(cars):
+    """What is no consequence of that is recorded with the request."""
+
+    async def broken(scope, receive, send):
+        try:
+            await _plain(scope, receive, send)
+        except OSError:
+            raise ValueError("no wheel") from None
+
+    with pytest.raises(ValueError, match="no wheel"):
+        _drive(dashcam.asgi(broken), fail_send=BrokenPipeError())
+
+    span = _span(cars)
+    assert span.get("event.action") == "client-disconnected"
+    told = [(event.get("error.type"), event.get("span.id")) for event in cars.events() if event.get("error.type")]
+    assert told == [("ValueError", span.get("span.id"))]
+
+
 def test_the_body_that_we_came_across_is_the_applications(cars):
     """Looking for the client takes a message from the server; the application gets it all the same."""
     heard = []

@@ -44,6 +44,30 @@ def test_a_fault_in_the_environment_stops_no_service(recording, variable, value,
     assert printed.count(expected) == 1
 
 
+def test_no_variable_of_opentelemetry_stops_a_service(recording):
+    """OpenTelemetry raises for these when it is imported, set up, or serves; each is left out with a warning."""
+    values = {
+        "OTEL_PROPAGATORS": "b3,tracecontext",
+        "OTEL_PYTHON_TRACER_PROVIDER": "vendor",
+        "OTEL_PYTHON_METER_PROVIDER": "vendor",
+        "OTEL_PYTHON_CONTEXT": "vendor",
+        "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "cloud",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "-1",
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "long",
+        "OTEL_PYTHON_EXCLUDED_URLS": "(",
+        "OTEL_PYTHON_FLASK_EXCLUDED_URLS": "health,[",
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE": "*",
+    }
+    usable = {"OTEL_SPAN_EVENT_COUNT_LIMIT": "", "OTEL_PYTHON_WSGI_EXCLUDED_URLS": "a,b.*"}
+    code = SERVICE + "print(app.test_client().get('/', headers={'X-Request-ID': 'r-1'}).status)\n"
+    printed = _run(code, recording.environment | values | usable)
+
+    warnings = [e.get("message").partition("=")[0] for e in recording.events() if e.get("log.level") == "warning"]
+    assert warnings == sorted(values)
+    assert recording.story("r-1")
+    assert "Traceback" not in printed
+
+
 @pytest.mark.parametrize("variable", ["FLUENTD_CA", "LOG_BACKEND", "DASHCAM_RETENTION"])
 def test_what_only_the_shipper_needs_is_not_looked_at(recording, variable):
     """An unreadable file of a backend is nothing to a service."""

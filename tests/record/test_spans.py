@@ -419,7 +419,7 @@ def test_a_sampler_that_drops_everything(recording):
 
 
 DEATHS = """
-import sys, threading
+import atexit, sys, threading
 import dashcam
 dashcam.init("cars")
 if "thread" in sys.argv:
@@ -428,6 +428,12 @@ if "thread" in sys.argv:
     thread.join()
 elif "exit" in sys.argv:
     sys.exit("the end")
+elif "nowhere" in sys.argv:
+    class Car:
+        def __del__(self):
+            1 / 0
+    Car()
+    atexit.register(lambda: 1 / 0)
 elif "interrupt" in sys.argv:
     raise KeyboardInterrupt
 else:
@@ -435,11 +441,15 @@ else:
 """
 
 
+IGNORED = ("exception ignored in Car.__del__", "Exception ignored in atexit callback <lambda>")
+
+
 @pytest.mark.parametrize(
     ("way", "expected"),
     [
         ("main", [("critical", "unhandled exception", "ZeroDivisionError")]),
         ("thread", [("error", "unhandled exception in a thread", "ZeroDivisionError")]),
+        ("nowhere", [("error", message, "ZeroDivisionError") for message in IGNORED]),
         ("exit", []),
         ("interrupt", []),
     ],
@@ -454,6 +464,7 @@ def test_what_ends_a_process(recording, way, expected):
     told = [(event.get("log.level"), event.get("message"), event.get("error.type")) for event in recording.events()]
     assert told == expected
     assert ("ZeroDivisionError" in printed) == bool(expected)
+    assert "opentelemetry" not in printed
 
 
 KILLED = """

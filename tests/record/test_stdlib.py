@@ -4,6 +4,7 @@ import io
 import logging
 import logging.handlers
 import queue
+import sys
 import time
 
 import orjson
@@ -85,7 +86,47 @@ def test_arguments_that_have_no_text(cars):
 
     _hand_over("%s", (Mute(),))
 
-    assert _only(cars).get("message") == "<tuple whose text fails with KeyError>"
+    assert _only(cars).get("message") == "(%s, (<Mute whose text fails with KeyError>))"
+
+
+def test_a_record_of_a_programs_own_class(cars):
+    """Its message is what the class says; attributes that it sets before Python's own are labels."""
+
+    class Braces(logging.LogRecord):
+        def __init__(self, *args, **kwargs):
+            self.tenant = "acme"
+            super().__init__(*args, **kwargs)
+
+        def getMessage(self):  # noqa: N802 — the name is the standard library's
+            return self.msg.format(*self.args)
+
+    record = Braces("library", logging.WARNING, "part.py", 1, "{} cars of {:>4}", (7, "VW"), None)
+    record_log(record, recorder.current())
+
+    assert (_only(cars).get("message"), _only(cars).labels) == ("7 cars of   VW", {"tenant": "acme"})
+
+
+def test_a_handler_finds_its_caller_as_without_us(cars):
+    """Handlers such as loguru's count frames, or leave out those of `logging`: there are as many, and all look so."""
+    frames = []
+
+    class Walker(logging.Handler):
+        def emit(self, record):
+            frame = sys._getframe(1)
+            while frame.f_code is not here.__code__:
+                frames.append((frame.f_code.co_filename, frame.f_globals["__name__"], frame.f_code.co_name))
+                frame = frame.f_back
+
+    def here(logger):
+        logger.warning("who calls?")
+
+    logger = logging.Logger("walked")  # noqa: LOG001 — pytest's handlers are not its
+    logger.addHandler(Walker())
+    here(logger)
+
+    assert [name for *_, name in frames] == ["handle", "callHandlers", "handle", "_log", "warning"]
+    assert {(file, module) for file, module, _ in frames} == {(logging.__file__, "logging")}
+    assert _only(cars).get("message") == "who calls?"
 
 
 def test_an_exception(cars):

@@ -131,6 +131,41 @@ def test_a_body_that_raises(recording, serve):
     assert error.get("span.id") == span.get("span.id")
 
 
+def test_an_exception_before_the_first_part(recording, serve):
+    """The server has sent no status yet, and sends one of its own: the record does not say what nobody got."""
+
+    def never():
+        raise KeyError("wheel")
+        yield b""
+
+    with pytest.raises(KeyError):
+        serve(plain(never))
+
+    span = span_of(recording)
+    assert (span.get("http.response.status_code"), span.get("event.outcome")) == (None, "failure")
+
+
+def test_an_exception_without_a_text(recording, serve, capfd):
+    """It goes on to the caller as it is, and is recorded by its type, from a request and from a span."""
+
+    class Mute(Exception):
+        def __str__(self):
+            raise KeyError("no text")
+
+    def silent():
+        yield b"part"
+        with tracer.start_as_current_span("a part"):
+            raise Mute
+
+    with pytest.raises(Mute):
+        serve(plain(silent))
+
+    spans = [event for event in recording.events() if event.is_span]
+    assert [span.get("event.outcome") for span in spans] == ["failure", "failure"]
+    assert [error.get("error.type") for error in errors_of(recording)] == ["Mute"]
+    assert "could not be recorded" not in capfd.readouterr().err
+
+
 def test_a_body_whose_close_raises(recording, serve):
     """Is a failure too: the request was not over."""
 

@@ -36,6 +36,7 @@ SWITCHING_PROTOCOLS, FORBIDDEN = 101, 403
 
 _NAMES = (("url.scheme", "scheme"), ("network.protocol.version", "http_version"), ("url.path", "path"))
 _normalize = lru_cache(maxsize=64)(sanitize_method)  # which asks the environment each time
+_DISCONNECTS = ("Disconnect", "ConnectionClosed", "RequestAborted", "Cancelled")  # in names of exceptions
 _HEADER = HEADER.lower().encode()
 _CARRIED = {
     b"traceparent": "traceparent",
@@ -119,7 +120,7 @@ class RecordedApp:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except BaseException as error:
-            exchange.fail(error)
+            _fail(server, error)
             raise
         finally:
             exchange.end()
@@ -289,15 +290,6 @@ class _Exchange:
         finally:
             step.close()
 
-    def fail(self, error: BaseException) -> None:
-        """Record the exception that ended the request: on its span, or behind it if the response was complete."""
-        if self._server.request.is_disconnected:
-            return
-        if self._server.is_open:
-            self._server.fail(error)
-        else:
-            unhandled.record(error)
-
     def end(self) -> None:
         """End the span."""
         if not self._server.is_open:
@@ -339,15 +331,25 @@ class _Conversation:
                 request.status = FORBIDDEN
         await self._send(_with_id(message, self._request_id))
 
-    def fail(self, error: BaseException) -> None:
-        """Record the exception that ended the conversation, unless the client did."""
-        if not self._server.request.is_disconnected:
-            self._server.fail(error)
-
     def end(self) -> None:
         """End the span."""
         self._server.request.is_incomplete = not self._server.request.status
         self._server.end()
+
+
+def _fail(server: ServerSpan, error: BaseException) -> None:
+    """Record an exception on the span; beside it if the response was complete, or the client has gone."""
+    if server.is_open and not server.request.is_disconnected:
+        server.fail(error)
+    elif not (server.request.is_disconnected and _is_of_disconnect(error)):
+        unhandled.record(error)
+
+
+def _is_of_disconnect(error: BaseException) -> bool:
+    """Return true for what servers and frameworks raise because the client has gone."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_of_disconnect(each) for each in error.exceptions)
+    return isinstance(error, OSError | GeneratorExit) or any(word in type(error).__name__ for word in _DISCONNECTS)
 
 
 def _is_asyncio() -> bool:

@@ -1,6 +1,7 @@
 """Stories of what is not a request, `with job("nightly import"):`, and parts of any story, `with span("parse"):`."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
@@ -19,6 +20,7 @@ from dashcam.record.correlation import HEADER, JOB, PROPAGATORS, REQUEST_ID, SER
 from dashcam.record.line import CONTEXT_FIELDS
 from dashcam.record.sanitizer import Sanitizer
 from dashcam.record.setup import init
+from dashcam.record.traces import describe
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -181,9 +183,7 @@ def _fail(span: Span, error: BaseException) -> None:
     if is_job and open_span and open_span.served:
         open_span.served.error = error
         unhandled.record(error)
-    try:
-        span.set_attribute("error.type", type(error).__qualname__)
+    span.set_attribute("error.type", type(error).__qualname__)
+    span.set_status(Status(StatusCode.ERROR, describe(error)))
+    with suppress(Exception):  # the SDK asks for the exception's text, and that may raise
         span.record_exception(error)
-        span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-    except Exception:  # noqa: BLE001 — an exception's own `__str__` may raise
-        recorder.drop("error")

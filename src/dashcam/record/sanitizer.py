@@ -131,9 +131,11 @@ class Sanitizer:
         self.tags.add("mended")
         return self.text(value, MAX_LABEL_BYTES)
 
-    def _described(self, value: object) -> str:
+    def _described(self, value: object, depth: int = 0) -> str:
         try:
             return str(value)
         except Exception as fault:  # noqa: BLE001 — a caller's __str__ can raise anything
             self.tags.add("mended")
+            if type(value) is tuple and depth < MAX_DEPTH:  # such as a message and its arguments
+                return f"({', '.join(self._described(each, depth + 1) for each in value)})"
             return f"<{type(value).__name__} whose text fails with {type(fault).__name__}>"

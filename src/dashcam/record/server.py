@@ -16,6 +16,7 @@ finally:
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -31,7 +32,7 @@ from opentelemetry.semconv.attributes.http_attributes import HTTP_ROUTE
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
-from dashcam.record import keep, recorder, unhandled
+from dashcam.record import keep, unhandled
 from dashcam.record.correlation import (
     PROPAGATORS,
     REQUEST_ID,
@@ -46,6 +47,7 @@ from dashcam.record.logger import spool_call
 from dashcam.record.recorder import Service
 from dashcam.record.spans import RecordableSpan, mark_request
 from dashcam.record.tracer import LightSpan
+from dashcam.record.traces import describe
 
 _CarrierT = TypeVar("_CarrierT")
 _warn = spool_call(logging.WARNING, "dashcam.requests")
@@ -156,11 +158,9 @@ class ServerSpan:
         token = attach(self.context)
         unhandled.record(error)
         detach(token)
-        try:
+        self.span.set_status(Status(StatusCode.ERROR, describe(error)))
+        with suppress(Exception):  # the SDK asks for the exception's text, and that may raise
             self.span.record_exception(error)
-            self.span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-        except Exception:  # noqa: BLE001 — an exception's own `__str__` may raise
-            recorder.drop("error")
 
     def end(self) -> None:
         """End the span; a second call changes nothing."""

@@ -13,7 +13,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from dashcam.extras import missing_extra
-from dashcam.record import instrument, keep, log_record, recorder, stdlib, unhandled
+from dashcam.record import instrument, keep, log_record, otel_variables, recorder, stdlib, unhandled
 from dashcam.record.console import Console
 from dashcam.record.correlation import PROPAGATORS, current_request
 from dashcam.record.logger import get_logger
@@ -52,7 +52,7 @@ def init(service: str = "", version: str = "", settings: RecordSettings | None =
     stdlib.hook(used.level, used.levels)
     _record_spans(identity)
     unhandled.hook()
-    for fault in faults:
+    for fault in [*faults, *otel_variables.left_out()]:
         _warn_once(fault)
     if is_first:
         stdlib.warn_of_gunicorns_master(identity.name)

@@ -3,10 +3,11 @@
 import logging
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache, wraps
 from itertools import islice
 from time import time_ns
+from types import FunctionType
 from typing import Any
 
 from dashcam.record import recorder
@@ -16,7 +17,8 @@ from dashcam.record.unhandled import is_recorded
 from dashcam.spool.line import MAX_TIME_NS
 
 # A record's own attributes come first in its dictionary, in an order that never changes; what follows is `extra`.
-_OWN = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+_OWN_NAMES = logging.LogRecord("", 0, "", 0, "", (), None).__dict__.keys()
+_OWN = len(_OWN_NAMES)
 _OF_FORMATTERS = ("message", "asctime", "color_message")  # what formatters keep on a record; the last is uvicorn's
 _ROOT_DEFAULT = logging.WARNING
 
@@ -49,9 +51,24 @@ def _level_and_suffix(level: int, logger: str) -> tuple[str, bytes]:
 def encode_record(record: logging.LogRecord, fields: dict[str, Any] | None = None) -> bytes:
     """Return the line of a record; `fields` are its labels if they are not its `extra`."""
     values = record.__dict__
+    if type(record) is not logging.LogRecord:
+        values, fields = _values_of_own_kind(record, fields)
     level, suffix = _level_and_suffix(values["levelno"], values["name"])
     line = _encode_straight(values, _OWN, level, suffix) if fields is None else None
     return _encode_any(values, fields, level, suffix) if line is None else line
+
+
+def _values_of_own_kind(
+    record: logging.LogRecord, fields: dict[str, Any] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the attributes and labels of a record of a program's own class: its message is what its class says."""
+    values = record.__dict__
+    if fields is None:
+        fields = {name: value for name, value in values.items() if name not in _OWN_NAMES | set(_OF_FORMATTERS)}
+    if type(record).getMessage is not logging.LogRecord.getMessage:
+        with suppress(Exception):  # recorded as any other
+            values = values | {"msg": record.getMessage(), "args": None}
+    return values, fields
 
 
 def _encode_any(values: dict[str, Any], fields: dict[str, Any] | None, level: str, suffix: bytes) -> bytes:
@@ -106,22 +123,44 @@ def hook(level: str, levels: Iterable[tuple[str, str]] = ()) -> None:
         return
     _is_hooked = True
     call_handlers = logging.Logger.callHandlers
+    is_for_handlers, is_pythons_own = _record_and_print, call_handlers.__module__ == "logging"
 
-    def record_and_call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
-        active, fields = recorder.current(), record.__dict__.pop(FIELDS, None)
-        record_log(record, active, fields)
-        if active.min_level == recorder.OFF:
-            call_handlers(logger, record)
-        elif active.console is None and fields is None:
-            if not _is_let_through_by_us(logger, record):  # Python prints warnings, as it would without us
-                call_handlers(logger, record)
-        elif _has_handlers(logger):
-            if not _is_let_through_by_us(logger, record):
-                call_handlers(logger, record)
-        elif active.console:
-            active.console.write(record, fields)
+    # A handler may find who logged by counting frames, or by leaving out those of `logging`. There are no more of them
+    # than without us, and ours looks like theirs.
+    def call(self: logging.Logger, record: logging.LogRecord) -> None:
+        if not is_for_handlers(self, record):
+            return
+        above, has_handlers = self if is_pythons_own else None, False
+        while above:
+            for handler in above.handlers:
+                has_handlers = True
+                if record.levelno >= handler.level:
+                    handler.handle(record)
+            above = above.parent if above.propagate else None
+        if not has_handlers:
+            call_handlers(self, record)
 
-    logging.Logger.callHandlers = record_and_call_handlers  # type: ignore[assignment, method-assign]
+    logging.Logger.callHandlers = _as_part_of_logging(call, call_handlers.__name__)  # type: ignore[method-assign]
+
+
+def _as_part_of_logging(function: Any, name: str) -> Any:
+    """Return a function whose frame looks like one of the `logging` module's."""
+    code = function.__code__.replace(co_filename=logging.addLevelName.__code__.co_filename, co_name=name)
+    return FunctionType(code, vars(logging), name, function.__defaults__, function.__closure__)
+
+
+def _record_and_print(logger: logging.Logger, record: logging.LogRecord) -> bool:
+    """Record a log call, and print it if no handler does; returns true if it is for the handlers."""
+    active, fields = recorder.current(), record.__dict__.pop(FIELDS, None)
+    record_log(record, active, fields)
+    if active.min_level == recorder.OFF:
+        return True
+    # Without a console Python prints warnings, as it would without us.
+    if (active.console is None and fields is None) or _has_handlers(logger):
+        return not _is_let_through_by_us(logger, record)
+    if active.console:
+        active.console.write(record, fields)
+    return False
 
 
 def _set_levels(level: str, levels: Iterable[tuple[str, str]]) -> None:

@@ -30,6 +30,7 @@ from opentelemetry.util.types import Attributes, AttributeValue
 from dashcam.record.correlation import HEADER, PROPAGATORS, REQUEST_ID, open_spans
 from dashcam.record.current import SPAN, attach, detach, get_current
 from dashcam.record.spans import close_span, open_span, processors_of
+from dashcam.record.traces import describe
 
 _log = getLogger("opentelemetry.sdk.trace")
 _FLAGS = [TraceFlags(bits) for bits in range(4)]
@@ -204,7 +205,7 @@ class LightSpan(trace.Span):
     ) -> None:
         if error is not None and self.is_recording():
             self.record_exception(error, escaped=True)
-            self.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            self.set_status(Status(StatusCode.ERROR, describe(error)))
         self.end()
 
     def _is_open(self, call: str) -> bool:
@@ -346,7 +347,7 @@ class _CurrentSpan:
             if records_exception:
                 span.record_exception(error)
             if sets_status:
-                span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+                span.set_status(Status(StatusCode.ERROR, describe(error)))
         if self._ends:
             span.end()
 

@@ -12,6 +12,18 @@ _SPECIAL = (NameError, AttributeError, ImportError, SyntaxError, BaseExceptionGr
 _frames: dict[tuple[int, int], tuple[CodeType, str]] = {}  # with its code, so that no other one gets its id
 
 
+def describe(error: BaseException) -> str:
+    """Return an exception as one line of text, its type alone if its own text fails.
+
+    >>> describe(ValueError("no wheel"))
+    'ValueError: no wheel'
+    """
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 — an exception's own text can fail in any way
+        return type(error).__name__
+
+
 def format_exception(error: BaseException) -> str:
     """Return what `traceback.format_exception` returns, as one text; each line of code is read once."""
     frames = _frames_of(error.__traceback__)

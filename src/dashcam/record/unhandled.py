@@ -4,14 +4,17 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from inspect import getfile
 from types import TracebackType
 from typing import Any
 
 from opentelemetry.context import Context, attach, detach
+from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
 from dashcam.record.correlation import current_transaction
 from dashcam.record.logger import spool_call
 
+_CARRIER = getfile(ThreadingInstrumentor)
 _MARK = "_is_recorded_by_dashcam"
 _is_hooked = False
 # Only recorded: the framework, or Python itself, prints it.
@@ -47,12 +50,12 @@ def _attributes_of(error: BaseException) -> dict[str, Any]:
 
 
 def hook() -> None:
-    """Record what ends the process or a thread, then let the hook that was there before say so too."""
+    """Record what ends the process or a thread, or ends in no caller, then let the hook that was there say so too."""
     global _is_hooked
     if _is_hooked:
         return
     _is_hooked = True
-    former, former_threading = sys.excepthook, threading.excepthook
+    former, former_threading, former_unraisable = sys.excepthook, threading.excepthook, sys.unraisablehook
 
     def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if not isinstance(error, KeyboardInterrupt):
@@ -66,6 +69,21 @@ def hook() -> None:
             token = attach(context or Context())
             record(args.exc_value, "unhandled exception in a thread")
             detach(token)
+        _leave_out_frame(args.exc_traceback)
         former_threading(args)
 
-    sys.excepthook, threading.excepthook = on_exception, on_thread_exception
+    def on_unraisable(args: "sys.UnraisableHookArgs") -> None:
+        if args.exc_value is not None:
+            where = getattr(args.object, "__qualname__", None) or type(args.object).__qualname__
+            record(args.exc_value, f"{args.err_msg or 'exception ignored in'} {where}")
+        former_unraisable(args)
+
+    sys.excepthook, threading.excepthook, sys.unraisablehook = on_exception, on_thread_exception, on_unraisable
+
+
+def _leave_out_frame(trace: TracebackType | None) -> None:
+    """Take the frame that carries the context into a thread out of its stack trace, which Python prints."""
+    while trace and (inner := trace.tb_next):
+        if inner.tb_frame.f_code.co_filename == _CARRIER:
+            trace.tb_next = inner.tb_next
+        trace = trace.tb_next

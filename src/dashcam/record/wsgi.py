@@ -26,7 +26,7 @@ from opentelemetry.util.http import (
     parse_excluded_urls,
 )
 
-from dashcam.record import recorder
+from dashcam.record import recorder, unhandled
 from dashcam.record.correlation import HEADER, REQUEST_ID
 from dashcam.record.current import attach, detach, get_current
 from dashcam.record.recorder import Service
@@ -180,7 +180,7 @@ class _Response:
         self._length: int | None = None
         self._sent = 0  # bytes that the server has sent: it asked for more
         self._pending = 0  # bytes that it may be sending
-        self._is_complete = False
+        self._is_begun = self._is_complete = False
 
     def start(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
         """Pass status and headers on, with the request ID among them, as `start_response` of PEP 3333."""
@@ -194,7 +194,7 @@ class _Response:
 
         def counted(data: bytes) -> object:
             written = write(data)
-            self._sent += len(data)
+            self._sent, self._is_begun = self._sent + len(data), True
             return written
 
         return counted
@@ -246,6 +246,7 @@ class _Response:
             finally:
                 context = get_current()
                 detach(token)
+            self._is_begun = True
             self._pending = len(part) if isinstance(part, bytes | bytearray) else 0
             if self._sent + self._pending == self._length:
                 self._end_for_test_client()
@@ -271,9 +272,17 @@ class _Response:
             self.end()
 
     def fail(self, error: BaseException) -> None:
-        """End the span with an exception of the application."""
+        """End the span with an exception of the application.
+
+        A server sends the status with the first part of the body: without one, it answers by itself (PEP 3333).
+        """
+        if not self._server.is_open:  # closing the body failed for a test client, whose span has ended
+            unhandled.record(error)
+            return
         self._server.fail(error)
         self._server.request.is_incomplete = True
+        if not self._is_begun:
+            self._server.request.status = 0
         self._end_span()
 
     def end(self, problem: BaseException | None = None, *, is_closed: bool = True) -> None:
