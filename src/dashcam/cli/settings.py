@@ -27,8 +27,8 @@ and a warning in its record says so. Names that Kubernetes and Docker make for a
 _OTHERS = """
 Read as OpenTelemetry defines them: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` (`service.version`,
 `service.instance.id`, `deployment.environment.name`), `OTEL_TRACES_SAMPLER`, `OTEL_PYTHON_FLASK_EXCLUDED_URLS`. One
-that OpenTelemetry would stop the service for, such as a propagator that is not installed, is left out with a warning. The
-services have settings of their own: [cars](../services/cars/README.md), [parts](../services/parts/README.md)."""
+that OpenTelemetry would stop the service for, such as a propagator that is not installed, is left out with a warning.
+The services have settings of their own: [cars](../services/cars/README.md), [parts](../services/parts/README.md)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
