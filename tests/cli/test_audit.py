@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 import sqlite3
+import time
 import zlib
 from contextlib import closing, suppress
 
@@ -11,8 +12,9 @@ import orjson
 import pytest
 import requests
 
+from dashcam.destinations.local.backend import Bounds, Local
 from dashcam.destinations.local.file import pack, unpack
-from dashcam.event import Event
+from dashcam.event import Event, parse_time
 from dashcam.testing.fake_loggly import StandIn
 
 from ..engines.streams import documents, set_up, settings_for
@@ -461,6 +463,28 @@ def test_what_the_store_lets_go_is_no_alarm(tmp_path):
     rewrite(tmp_path, lambda event: [] if event["event"]["id"] == gone else [event])
     status, found = audit(tmp_path, **environment)
     assert (status, found["local"]["missing"]) == (1, [gone])
+
+
+def test_what_is_too_old_for_the_store_is_no_alarm(tmp_path):
+    """Also where its age ends in the middle of a segment; what is younger is looked for."""
+    environment = {"LOG_BACKEND": "local"}
+    for count in (60, 3):
+        service(tmp_path, count)
+        ship(tmp_path, environment)
+    times = sorted(parse_time(event["@timestamp"]) for event in events_of(tmp_path))
+    now_ns = time.time_ns()
+    age = Bounds(bytes=1 << 30, age_ns=now_ns - times[20], partition_events=500)
+    with closing(Local(tmp_path / "events.db", age, clock=lambda: now_ns)) as local:
+        local.ship([])
+    kept = sorted(event["event"]["id"] for event in events_of(tmp_path))
+
+    status, found = audit(tmp_path, **environment)
+
+    assert 20 < len(kept) < 67
+    assert (status, faults(found["local"])) == (0, {})
+    gone = next(id_ for id_ in reversed(kept) if "-sealed-" not in id_)
+    rewrite(tmp_path, lambda event: [] if event["event"]["id"] == gone else [event])
+    assert audit(tmp_path, **environment)[1]["local"]["missing"] == [gone]
 
 
 LARGE = """

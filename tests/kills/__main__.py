@@ -4,7 +4,8 @@ Three services and a shipper are forked from this process, so that a kill costs 
 every second service records without mapped memory. Each says before and after each log call what it does, to a file
 that the kernel keeps. At random moments one of them is killed and another takes its place. In the end what waits is
 shipped, and each event is counted: lost if its call returned and it is neither in the store nor counted as dropped,
-double if it is there twice, invented if no call began for it. Exit status 1 if there is one of these.
+double if it is there twice, invented if no call began for it. And `dashcam audit` must find the store well. Exit
+status 1 if there is one of these.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import dashcam
 from dashcam.destinations.registry import connect, load_settings, open_store
+from dashcam.find.audit import audit
 from dashcam.find.query import Query
 from dashcam.record import recorder
 from dashcam.ship.shipper import ship
@@ -67,7 +69,7 @@ def deliver(*, is_drain=False):
     """Ship, as the command does."""
     recorder.stop()  # it is no service
     logging.disable()
-    ship(load_settings(), connect, is_drain=is_drain)
+    ship(load_settings(), connect, is_drain=is_drain, audited=["local"])
 
 
 class Run:
@@ -104,6 +106,13 @@ class Run:
         os.waitpid(self._pids[slot], 0)
 
 
+def alarms_of(store):
+    """Return what an audit finds amiss in a store that has whole segments."""
+    found = audit(store, Query())
+    assert found.segments, "no segment is stated"
+    return [*found.missing, *found.double, *found.changed, *found.invented, *found.gaps]
+
+
 def judge(folder):
     """Count what became of the events."""
     told = [line.split() for line in (folder / "witness").read_text().splitlines()]
@@ -111,6 +120,7 @@ def judge(folder):
     logged = {name for what, name in told if what == "logged"}
     with contextlib.closing(open_store("local", os.environ)) as store:
         found = Counter(event.labels["step"] for event in store.find(Query()) if event.get("message") == "step")
+        alarms = alarms_of(store)
     stats = collect_stats(folder / "state")
     dropped = sum(stats.dropped.values())
     return {
@@ -121,6 +131,7 @@ def judge(folder):
         "double": sum(times > 1 for times in found.values()),
         "invented": len(found.keys() - began),
         "delivered by the account": stats.routes["local"].delivered,
+        "alarms of an audit": len(alarms),
     }
 
 
@@ -139,7 +150,7 @@ def main():
         run.settle()
         result = {"kills": options.kills, "of": dict(run.killed)} | judge(folder)
     publish(result | {"seconds": round(time.monotonic() - began_s), "machine": machine()}, options.report)
-    return 1 if result["lost"] or result["double"] or result["invented"] else 0
+    return 1 if any(result[each] for each in ("lost", "double", "invented", "alarms of an audit")) else 0
 
 
 if __name__ == "__main__":

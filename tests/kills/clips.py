@@ -18,6 +18,7 @@ from ..processes import dashcam
 from .clip_traffic import STEPS, Traffic, fails
 
 EVERY_S = 10  # a line of progress
+ALARMS = ("missing", "double", "changed", "invented", "gaps")
 
 
 def judge(traffic):
@@ -35,6 +36,9 @@ def judge(traffic):
     account = json.loads(status.stdout)
     route = account["routes"]["local"]
     parts = sum(route[name] for name in ("earlier", "delivered", "held", "expired", "waiting", "dead"))
+    audit = dashcam("audit", "--json", "--since", "7d", folder=traffic.folder / "state", LOG_BACKEND="local")
+    audited = json.loads(audit.stdout)["local"]
+    assert audited["segments"], "no segment is stated"
     return {
         "lines of failed requests": len(wanted),
         "of these missing": len(wanted - found.keys()),
@@ -43,13 +47,21 @@ def judge(traffic):
         "events recorded": account["recorded"],
         "of these in no place": account["recorded"] - parts,
         "waiting": route["waiting"],
+        "stated": audited["expected"],
+        "alarms of an audit": sum(len(audited[kind]) for kind in ALARMS),
     }
 
 
 def is_well(result):
     """Return whether nothing is missing, too much, double, or in no place."""
-    faults = ("of these missing", "lines of other requests", "lines that are there twice", "of these in no place")
-    return not any(result[name] for name in (*faults, "waiting"))
+    faults = (
+        "of these missing",
+        "lines of other requests",
+        "lines that are there twice",
+        "of these in no place",
+        "waiting",
+    )
+    return not any(result[name] for name in (*faults, "alarms of an audit"))
 
 
 def show_progress(traffic):
