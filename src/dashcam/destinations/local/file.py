@@ -147,7 +147,8 @@ def pack(times_us: Sequence[int], lines: Sequence[bytes]) -> bytes:
     """Return the body of a block; its times are in order, and none is more than `MAX_SPAN_US` after the first."""
     first = times_us[0]
     since = struct.pack(f"<{len(times_us)}I", *[time_us - first for time_us in times_us])
-    press = zlib.compressobj(2, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_DEFAULT_STRATEGY, ZLIB_DICTIONARY)
+    # A greater memory level makes each block wait for fresh pages, for three times as long as it takes to compress it.
+    press = zlib.compressobj(3, zlib.DEFLATED, zlib.MAX_WBITS, 7, zlib.Z_DEFAULT_STRATEGY, ZLIB_DICTIONARY)
     return press.compress(since + b"\n".join(lines)) + press.flush()
 
 
