@@ -20,7 +20,7 @@ from dashcam.destinations.local.terms import (
     value_term,
 )
 from dashcam.event import Event
-from dashcam.find.values import SEARCHED, SHOWN
+from dashcam.find.values import SEARCHED, SHOWN, values_of
 from dashcam.testing.sample import lines
 
 from ..odd_json import almost_json, cut_or_changed
@@ -82,11 +82,15 @@ def compiled():
 
 
 def both(compiled, data):
-    """The terms and the key of a line by the compiled part and by Python; `None` where it leaves the line."""
-    text, left, (key,) = compiled([data], terms._number)
+    """The terms and the key of a line by the compiled part and by Python; `None` where it leaves the line.
+
+    Where the compiled part has its duration, that is what Python finds, too.
+    """
+    text, left, (key,), (duration,) = compiled([data], terms._number)
     try:
         event = Event.from_json(data)
         wanted = set(event_terms(event)), key_of(event)
+        assert left or duration is None or values_of(event, "event.duration") == [duration]
     except (ValueError, RecursionError):
         wanted = None
     return (None if left else (set(text.split()), key)), wanted
@@ -127,6 +131,31 @@ def test_what_a_line_is_counted_by():
         {"log.logger": ["a", "b"]},
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "duration"),
+    [
+        (b'{"event":{"kind":"event","duration":4250000}}', 4_250_000),
+        (b'{"event.duration":-7}', -7),
+        (b'{"event":{"duration":[12]}}', 12),
+        (b'{"event":{"duration":999999999999999999}}', 10**18 - 1),
+        (b'{"event":{"duration":1000000000000000000}}', None),
+        (b'{"event":{"duration":[1,2]}}', None),
+        (b'{"event":{"duration":[1,"2"]}}', None),
+        (b'{"event":{"duration":1},"event.duration":2}', None),
+        (b'{"event":{"duration":1,"duration":{}}}', None),
+        (b'{"event":{"duration":1.5}}', None),
+        (b'{"event":{"duration":-0}}', None),
+        (b'{"event":{"duration":null}}', None),
+        (b'{"duration":7,"labels":{"event.duration":7}}', None),
+    ],
+)
+def test_a_duration_is_one_whole_number(compiled, line, duration):
+    """Python looks for any other one; none is left over from the line before."""
+    *_, durations = compiled([b'{"event":{"duration":3}}', line], terms._number)
+
+    assert durations == [3, duration]
 
 
 NAMES = st.sampled_from(

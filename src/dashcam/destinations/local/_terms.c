@@ -7,7 +7,8 @@
 
 #include "../_json.h"
 
-enum { INDEXED = 1, MEASURED = 2, SHOWN = 4, ID = 8, LABEL = 16, COLUMN = 32, ALONE = 64, PLACE = 128 };
+enum { INDEXED = 1, MEASURED = 2, SHOWN = 4, ID = 8, LABEL = 16, COLUMN = 32, ALONE = 64, DURATION = 128 };
+enum { PLACE = 256 }; /* the places are what is above */
 enum { MAX_DEPTH = 60, MAX_PATH = 1000, MAX_WORD = 64, MAX_WORD_BYTES = 4 * MAX_WORD, MAX_SIZE = 64, MAX_ID = 28 };
 enum { MAX_KEY = 500, MAX_EXPONENT = 2, MAX_NUMBER = 200 }; /* digits: Python says what is too great to be a number */
 
@@ -19,7 +20,7 @@ typedef struct {
 /* A `COLUMN`, and each object that has columns, stands `ALONE`: in a line that has it twice, only the last one counts. */
 static const Field FIELDS[] = {
     {"tags", INDEXED}, {"span.id", INDEXED}, {"event.id", INDEXED | ID}, {"trace.id", INDEXED}, {"url.path", INDEXED},
-    {"parent.id", INDEXED}, {"http.request.id", INDEXED}, {"event.duration", MEASURED}, {"message", SHOWN},
+    {"parent.id", INDEXED}, {"http.request.id", INDEXED}, {"event.duration", MEASURED | DURATION | ALONE | 23 * PLACE}, {"message", SHOWN},
     {"url.full", SHOWN}, {"error.type", SHOWN}, {"db.statement", SHOWN}, {"error.message", SHOWN},
     {"error.stack_trace", SHOWN}, {"service.name", INDEXED | COLUMN | 0 * PLACE},
     {"service.version", COLUMN | 1 * PLACE}, {"service.environment", COLUMN | 2 * PLACE},
@@ -33,6 +34,20 @@ static const Field FIELDS[] = {
     {"http.response", ALONE | 18 * PLACE}, {"event", ALONE | 19 * PLACE}, {"processor", ALONE | 20 * PLACE},
     {"span", ALONE | 21 * PLACE}, {"transaction", ALONE | 22 * PLACE},
 };
+
+enum { FIELD_COUNT = sizeof FIELDS / sizeof *FIELDS, MAX_FIELD = 63 };
+
+static size_t lengths[FIELD_COUNT];
+static uint64_t lengths_by_letter[32]; /* as bits, by the last five bits of a first letter: most names are no field */
+
+static void
+make_field_lengths(void)
+{
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        lengths[i] = strlen(FIELDS[i].name);
+        lengths_by_letter[FIELDS[i].name[0] & 31] |= (uint64_t)1 << lengths[i];
+    }
+}
 
 /* A set of numbers, never 0. */
 typedef struct {
@@ -52,6 +67,9 @@ typedef struct {
     Buffer plain;   /* a string without its escapes */
     Buffer key;     /* of a line: for each value of a column its letter, the JSON and a newline */
     uint32_t alone; /* the places of what the line has had */
+    int durations;  /* that a line has, and the last of them, where it is a whole number */
+    int is_whole;
+    int64_t duration_ns;
     Numbers hashes; /* of fields, and of words that follow each other */
     Numbers words;  /* where in `text` each word begins, and how long it is */
     PyObject *number;
@@ -137,6 +155,21 @@ same(const Collector *collector, uint64_t number)
     return number;
 }
 
+/* Writes the term of a hash: its hexadecimal digits, as `%x` has them. */
+static size_t
+put_hash(char *out, uint32_t crc)
+{
+    char *begin = out;
+    int shift = 28;
+    while (shift > 0 && crc >> shift == 0)
+        shift -= 4;
+    *out++ = '=';
+    for (; shift >= 0; shift -= 4)
+        *out++ = "0123456789abcdef"[crc >> shift & 15];
+    *out++ = ' ';
+    return (size_t)(out - begin);
+}
+
 static int
 add_hash(Collector *collector, uint32_t crc)
 {
@@ -152,7 +185,7 @@ add_hash(Collector *collector, uint32_t crc)
     set->used++;
     if (reserve(&collector->text, 16) < 0)
         return FAILED;
-    collector->text.length += (size_t)sprintf(collector->text.data + collector->text.length, "=%x ", (unsigned)crc);
+    collector->text.length += put_hash(collector->text.data + collector->text.length, crc);
     return READ;
 }
 
@@ -274,9 +307,10 @@ uses_of(const byte *path, size_t length)
 {
     if (length >= 7 && memcmp(path, "labels.", 7) == 0)
         return LABEL | INDEXED | MEASURED | SHOWN;
-    for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++)
-        if (FIELDS[i].name[0] == (char)path[0] && strlen(FIELDS[i].name) == length
-            && memcmp(FIELDS[i].name, path, length) == 0)
+    if (length == 0 || length > MAX_FIELD || !(lengths_by_letter[path[0] & 31] >> length & 1))
+        return 0;
+    for (int i = 0; i < FIELD_COUNT; i++)
+        if (lengths[i] == length && memcmp(FIELDS[i].name, path, length) == 0)
             return FIELDS[i].uses;
     return 0;
 }
@@ -342,6 +376,16 @@ add_other_number(Collector *collector, size_t path, int uses, const byte *begin,
     return result;
 }
 
+static void
+note_duration(Collector *collector, const Number *number)
+{
+    int is_negative = number->digits > number->begin;
+    collector->is_whole = number->end == number->whole && number->whole - number->digits <= 18
+        && !(is_negative && *number->digits == '0');
+    if (collector->is_whole)
+        collector->duration_ns = is_negative ? -(int64_t)whole_of(number) : (int64_t)whole_of(number);
+}
+
 static int
 read_size(Collector *collector, size_t path, int uses)
 {
@@ -351,6 +395,8 @@ read_size(Collector *collector, size_t path, int uses)
         return UNREAD;
     if (!uses)
         return READ;
+    if (uses & DURATION)
+        note_duration(collector, &number);
     if (number.end != number.whole || number.whole - number.digits > 18
         || (*number.digits == '0' && number.digits > number.begin))
         return add_other_number(collector, path, uses, number.begin, number.end);
@@ -463,6 +509,7 @@ read_value(Collector *collector, size_t path, int uses, int depth)
         return UNREAD;
     if (*begin == '{' || *begin == '[')
         return read_parts(collector, path, uses, depth);
+    collector->durations += (uses & DURATION) != 0;
     int result = read_leaf(collector, path, uses);
     return result == READ && uses & COLUMN && *begin != 'n' ? add_to_key(collector, uses, begin) : result;
 }
@@ -474,6 +521,7 @@ read_line(Collector *collector, PyObject *line)
     collector->in.end = collector->in.at + PyBytes_GET_SIZE(line);
     collector->key.length = 0;
     collector->alone = 0;
+    collector->durations = collector->is_whole = 0;
     skip_blanks(&collector->in);
     if (collector->in.at == collector->in.end || *collector->in.at != '{')
         return UNREAD;
@@ -484,21 +532,32 @@ read_line(Collector *collector, PyObject *line)
     return collector->in.at == collector->in.end ? READ : UNREAD;
 }
 
+/* Adds to a list, and takes what it adds. */
 static int
-append_key(const Collector *collector, PyObject *keys)
+append(PyObject *list, PyObject *one)
 {
-    const Buffer *key = &collector->key;
-    PyObject *one = key->length > MAX_KEY
-        ? Py_NewRef(Py_None)
-        : PyBytes_FromStringAndSize(key->data, (Py_ssize_t)key->length);
-    int result = one ? PyList_Append(keys, one) : FAILED;
+    int result = one ? PyList_Append(list, one) : FAILED;
     Py_XDECREF(one);
     return result;
 }
 
+static PyObject *
+make_key(const Collector *collector)
+{
+    const Buffer *key = &collector->key;
+    return key->length > MAX_KEY ? Py_NewRef(Py_None) : PyBytes_FromStringAndSize(key->data, (Py_ssize_t)key->length);
+}
+
+static PyObject *
+make_duration(const Collector *collector)
+{
+    int is_known = collector->durations == 1 && collector->is_whole;
+    return is_known ? PyLong_FromLongLong(collector->duration_ns) : Py_NewRef(Py_None);
+}
+
 /* The lines that are left are in a list, by their index. */
 static int
-read_lines(Collector *collector, PyObject *lines, PyObject *left, PyObject *keys)
+read_lines(Collector *collector, PyObject *lines, PyObject *left, PyObject *keys, PyObject *durations)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(lines); i++) {
         PyObject *line = PyList_GET_ITEM(lines, i);
@@ -510,11 +569,10 @@ read_lines(Collector *collector, PyObject *lines, PyObject *left, PyObject *keys
         int result = read_line(collector, line);
         Py_DECREF(line);
         if (result == UNREAD) {
-            PyObject *index = PyLong_FromSsize_t(i);
-            result = index ? PyList_Append(left, index) : FAILED;
-            Py_XDECREF(index);
+            collector->durations = 0;
+            result = append(left, PyLong_FromSsize_t(i));
         }
-        if (result < 0 || append_key(collector, keys) < 0)
+        if (result < 0 || append(keys, make_key(collector)) < 0 || append(durations, make_duration(collector)) < 0)
             return FAILED;
     }
     return READ;
@@ -527,16 +585,16 @@ collect(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "O!O", &PyList_Type, &lines, &number))
         return NULL;
-    PyObject *left = PyList_New(0), *keys = PyList_New(0);
+    PyObject *left = PyList_New(0), *keys = PyList_New(0), *durations = PyList_New(0);
     Collector *collector = PyMem_Calloc(1, sizeof *collector);
     if (collector == NULL)
         PyErr_NoMemory();
-    if (left != NULL && keys != NULL && collector != NULL) {
+    if (left != NULL && keys != NULL && durations != NULL && collector != NULL) {
         collector->number = number;
-        if (read_lines(collector, lines, left, keys) == READ) {
+        if (read_lines(collector, lines, left, keys, durations) == READ) {
             Py_ssize_t length = (Py_ssize_t)collector->text.length;
-            found = Py_BuildValue("s#OO", collector->text.data ? collector->text.data : "",
-                                  length ? length - 1 : 0, left, keys);
+            found = Py_BuildValue("s#OOO", collector->text.data ? collector->text.data : "",
+                                  length ? length - 1 : 0, left, keys, durations);
         }
         PyMem_Free(collector->text.data);
         PyMem_Free(collector->plain.data);
@@ -547,13 +605,15 @@ collect(PyObject *module, PyObject *args)
     PyMem_Free(collector);
     Py_XDECREF(left);
     Py_XDECREF(keys);
+    Py_XDECREF(durations);
     return found;
 }
 
 static PyMethodDef methods[] = {
     {"collect", collect, METH_VARARGS,
-     "Return the terms of a list of lines, with a blank between two, the indexes of the lines that were not read, and\n"
-     "the key of each line, None for one that is too long."},
+     "Return the terms of a list of lines, with a blank between two, the indexes of the lines that were not read,\n"
+     "the key of each line, None for one that is too long, and the `event.duration` of each, None where it is not one\n"
+     "whole number."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -564,5 +624,6 @@ PyInit__terms(void)
 {
     make_json_table();
     make_crc_tables();
+    make_field_lengths();
     return PyModule_Create(&definition);
 }

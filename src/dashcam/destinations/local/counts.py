@@ -10,7 +10,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -58,19 +58,32 @@ def has_counts(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'requests'").fetchone() is not None
 
 
-def note(db: sqlite3.Connection, blocks: Iterable[tuple[int, int, Sequence[bytes], Sequence[bytes | None]]]) -> None:
-    """Note the requests of some blocks, each with its number, its first time, its lines and their keys in `tallies`."""
+class Block(NamedTuple):
+    """A block's number, its first time, and of each event its line, its key in `tallies`, and how long it took.
+
+    The duration is `None` where it has to be looked for in the line.
+    """
+
+    rowid: int
+    first_us: int
+    lines: Sequence[bytes]
+    keys: Sequence[bytes | None]
+    durations: Sequence[int | None]
+
+
+def note(db: sqlite3.Connection, blocks: Iterable[Block]) -> None:
+    """Note the requests of some blocks."""
     numbers: dict[bytes, int] = {}
     rows = []
-    for rowid, first_us, lines, keys in blocks:
+    for block in blocks:
         counted: list[tuple[bytes, Any]] = []
-        for line, key in zip(lines, keys, strict=True):
+        for line, key, duration in zip(block.lines, block.keys, block.durations, strict=True):
             if key is None:
                 counted += _counted(line) if _MARK in line or b"\\u" in line else ()
             elif request := _request_key(key):  # most lines need not be read
-                counted.append((request, _duration(line)))
+                counted.append((request, _duration(line) if duration is None else duration))
         if counted:
-            rows.append((rowid, first_us, _records(db, counted, numbers)))
+            rows.append((block.rowid, block.first_us, _records(db, counted, numbers)))
     db.executemany("INSERT INTO requests VALUES (?, ?, ?)", rows)
 
 

@@ -29,11 +29,12 @@ class _Timed(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Events that are kept together, what they are found by, and the key of each."""
+    """Events that are kept together, what they are found by, and the key and the duration of each."""
 
     events: Sequence[_Timed]
     terms: str
     keys: Sequence[bytes | None]
+    durations: Sequence[int | None]
 
     @property
     def last_us(self) -> int:
@@ -60,15 +61,17 @@ def keep(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], par
     db.execute("UPDATE meta SET longest_span = ? WHERE longest_span < ?", (span, span))
     rows = sorted(zip(rowids, (block.terms for block in blocks), strict=True))
     db.executemany(f"INSERT INTO {partition_name(partition)} (rowid, terms) VALUES (?, ?)", rows)  # noqa: S608 - a number
-    counts.note(db, map(_lines_of, rowids, blocks))
+    counts.note(db, map(_counted_of, rowids, blocks))
     tallies.note(db, zip(rowids, (block.keys for block in blocks), strict=True))
     grown = "UPDATE partitions SET events = events + ?, newest = max(newest, ?) WHERE number = ?"
     db.execute(grown, (sum(len(block.events) for block in blocks), newest, partition))
     return refused
 
 
-def _lines_of(rowid: int, block: _Block) -> tuple[int, int, list[bytes], Sequence[bytes | None]]:
-    return rowid, block.events[0].time_us, [event.line for event in block.events], block.keys
+def _counted_of(rowid: int, block: _Block) -> counts.Block:
+    return counts.Block(
+        rowid, block.events[0].time_us, [event.line for event in block.events], block.keys, block.durations
+    )
 
 
 def _timed(batch: Batch, indexes: Sequence[int], refused: dict[int, str]) -> Iterator[_Timed]:
@@ -101,9 +104,12 @@ def _blocks(events: Sequence[_Timed], refused: dict[int, str]) -> Iterator[_Bloc
     for some in _cut(events):
         terms = terms_of([event.line for event in some])
         refused |= {some[number].number: reason for number, reason in terms.faults.items()}
-        whole = [number for number in range(len(some)) if number not in terms.faults]
-        if whole:
-            yield _Block([some[number] for number in whole], terms.text, [terms.keys[number] for number in whole])
+        if not terms.faults:
+            yield _Block(some, terms.text, terms.keys, terms.durations)
+        elif whole := [number for number in range(len(some)) if number not in terms.faults]:
+            of_whole = [(some[at], terms.keys[at], terms.durations[at]) for at in whole]
+            events, keys, durations = zip(*of_whole, strict=True)
+            yield _Block(events, terms.text, keys, durations)
 
 
 def _cut(events: Sequence[_Timed]) -> Iterator[Sequence[_Timed]]:

@@ -20,9 +20,11 @@ import orjson
 from dashcam.event import Event
 from dashcam.find.values import is_shown, leaves_of, number_of, text_of, words_of
 
+_Collected = tuple[str, list[int], list[bytes | None], list[int | None]]
 
-def _leave(lines: list[bytes], number: object) -> tuple[str, list[int], list[bytes | None]]:  # noqa: ARG001 - as the compiled one has it
-    return "", list(range(len(lines))), [None] * len(lines)
+
+def _leave(lines: list[bytes], number: object) -> _Collected:  # noqa: ARG001 - as the compiled one has it
+    return "", list(range(len(lines))), [None] * len(lines), [None] * len(lines)
 
 
 try:
@@ -82,19 +84,21 @@ _MAX_ID = 28  # characters of an `event.id`: its segment, and its offset in step
 class Terms(NamedTuple):
     """The terms of some lines, with a blank between two, and the reasons why some are not events, by their index.
 
-    `keys` has the key of each line, `None` for one that has none.
+    `keys` has the key of each line, `None` for one that has none, `durations` its `event.duration` in nanoseconds,
+    `None` where it has to be looked for in the line.
     """
 
     text: str
     faults: dict[int, str]
     keys: list[bytes | None]
+    durations: list[int | None]
 
 
 def terms_of(lines: list[bytes]) -> Terms:
     """Return all that the events of some lines are found by."""
-    text, left, keys = collect(lines, _number)
+    text, left, keys, durations = collect(lines, _number)
     if not left:
-        return Terms(text, {}, keys)
+        return Terms(text, {}, keys, durations)
     found, faults = dict.fromkeys(text.split()), {}
     for index in left:
         try:
@@ -103,8 +107,8 @@ def terms_of(lines: list[bytes]) -> Terms:
         except (ValueError, RecursionError) as fault:
             faults[index] = f"not an event: {fault}"
         else:
-            keys[index] = key_of(event)
-    return Terms(" ".join(found), faults, keys)
+            keys[index], durations[index] = key_of(event), None
+    return Terms(" ".join(found), faults, keys, durations)
 
 
 def key_of(event: Event) -> bytes | None:
