@@ -67,6 +67,27 @@ def test_a_drain_ships_what_there_is(tmp_path):
     assert (recorded, share.delivered, share.waiting, share.dead) == (1000, 1000, 0, 0)
 
 
+class Slow(Route):
+    """Takes so long after it has asked for a batch that what is under way is answered meanwhile."""
+
+    def _note_obstacles(self, obstacles):
+        until(lambda: not self._under_way, "everything is answered")
+        super()._note_obstacles(obstacles)
+
+
+@pytest.mark.parametrize("limits", [SMALL, SEVERAL])
+def test_a_drain_does_not_end_at_an_answer(tmp_path, limits):
+    """While as many batches are under way as may be, none is asked for: that there is none does not mean it is over."""
+    _fill(tmp_path, 100)
+    backend = Accepting(lambda _: None, limits)
+    route = _route(tmp_path, backend)
+    route.__class__ = Slow
+
+    route.run(is_drain=True)
+
+    assert len(backend.accepted) == 100
+
+
 def test_a_second_run_ships_only_what_is_new(tmp_path):
     """Also when nothing is."""
     _fill(tmp_path, 15)

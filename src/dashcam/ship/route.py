@@ -111,7 +111,8 @@ class Route:
                 raise self._fault
             try:
                 self.file.save()
-                batch = cursor.next_batch(limits) if len(self._under_way) < limits.in_flight else None
+                is_asked = len(self._under_way) < limits.in_flight
+                batch = cursor.next_batch(limits) if is_asked else None
             except OSError as fault:
                 # Nothing more is sent until what was answered for can be kept.
                 pause_s = disk.next_s()
@@ -130,10 +131,10 @@ class Route:
             if batch:
                 quiet_s = 0.0
                 self._send(batch, pool)
-            elif self._clips and self._clips.is_busy and not self._under_way:
-                continue
             elif futures := [entry.future for entry in list(self._under_way) if not entry.future.done()]:
                 machine.wait(futures, POLL_S, "FIRST_COMPLETED")
+            elif not is_asked or (self._clips and self._clips.is_busy):
+                continue  # the answer came just now, or clips are looked for
             elif is_drain:
                 break
             else:
