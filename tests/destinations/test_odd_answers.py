@@ -7,13 +7,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dashcam.destinations.checks import examine
+from dashcam.destinations.destination import KeyFile
+from dashcam.destinations.elasticsearch import keys, kibana, streams
 from dashcam.destinations.elasticsearch.backend import Elasticsearch
+from dashcam.destinations.elasticsearch.checks import engine_checks
 from dashcam.destinations.elasticsearch.client import Client
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.destinations.elasticsearch.store import ElasticsearchStore
 from dashcam.destinations.loggly.backend import Loggly
 from dashcam.destinations.loggly.store import LogglyStore, Timeouts
-from dashcam.errors import BackendUnavailable, BatchRejected, StoreUnreachable
+from dashcam.errors import BackendUnavailable, BatchRejected, DashcamError, StoreUnreachable
 from dashcam.find.query import Query
 from dashcam.settings import Secret, load
 from dashcam.testing.backend_contract import line
@@ -88,6 +92,45 @@ def server():
     answers = []
     with scripted(lambda _: answers.pop(0) if len(answers) > 1 else answers[0]) as (url, _):
         yield url, answers
+
+
+def _look(url, _folder):
+    options = load(Options, {"ELASTICSEARCH_URL": url})
+    assert [finding.seen for finding in examine(engine_checks("finding", options))]
+
+
+def _set_up_streams(url, _folder):
+    with closing(_engine(url)) as client:
+        assert list(streams.set_up(client, "default", 14))
+
+
+def _set_up_keys(url, folder):
+    with closing(_engine(url)) as client:
+        assert keys.set_up(client, KeyFile(folder / "keys.env")).done
+
+
+def _set_up_kibana(url, _folder):
+    with closing(Client(load(Options, {"KIBANA_URL": url}), "KIBANA_URL", answer_timeout_s=5)) as client:
+        assert kibana.set_up(client, b"{}").done
+        assert kibana.add_log_source(client, "default").done
+        assert kibana.check_log_sources(client, "default")
+
+
+BANNER = {"version": {"number": "9.5.3"}}
+ODD = [b"[]", b"{}", b"7", b'"text"', b"[7]", b'[{"epoch":"soon"}]', b'{"data_streams":[7]}', b'{"data_streams":[{}]}']
+ODD += [b'{".ds":7}', b'{".ds":{"settings":7}}', b'{".ds":{"mappings":7}}', b'{"api_keys":[7]}', b'{"api_keys":7}']
+ODD += [b'{"settings":{"observability:logSources":{"userValue":7}}}', b'{"success":true}', b'{"errors":[7]}']
+
+
+@pytest.mark.parametrize("act", [_look, _set_up_streams, _set_up_keys, _set_up_kibana])
+def test_an_odd_answer_is_a_finding_or_an_error(act, tmp_path):
+    """Also where it says that it is Elasticsearch."""
+    odd = list(ODD)
+    with scripted(lambda asked: (200, BANNER if asked.path == "/" else odd[-1])) as (url, _):
+        while odd:
+            with suppress(DashcamError):
+                act(url, tmp_path)
+            odd.pop()
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -132,7 +132,7 @@ def test_our_stream_is_added_to_log_sources_of_others(sources):
 def test_a_kibana_without_log_sources_is_left_alone():
     """OpenSearch Dashboards has none, and an older Kibana has them elsewhere."""
     assert with_kibana(Kibana(status=404), add_log_source).done == "need no setting"
-    assert with_kibana(Kibana(status=403), check_log_sources) == "may not be asked for"
+    assert with_kibana(Kibana(status=403), check_log_sources) == "Kibana's settings may not be read"
 
 
 def test_a_kibana_that_cannot_be_asked_is_not_in_the_way():

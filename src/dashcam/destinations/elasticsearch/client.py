@@ -8,7 +8,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import orjson
@@ -20,6 +20,8 @@ from dashcam.destinations.exchange import AnswerTooLargeError, new_session, read
 from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.event import read_json
 from dashcam.settings import Secret
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 30  # a busy engine takes seconds for a large request
@@ -204,6 +206,16 @@ class Client:
         if answer.body is None:
             return f"{seen} with something that is not JSON: check {self._variable}, or the proxy at that address."
         return f"{seen}: {answer.reason}"
+
+    def part(self, body: Any, *names: str, kind: type[T]) -> T:
+        """Return the part of an answer's body by these names; raises `StoreUnreachable` when it has another form."""
+        value = body
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        if not isinstance(value, kind):
+            missing = f" without {'.'.join(names)}" if names else " of another form"
+            raise StoreUnreachable(f"{self.address} gave an answer{missing}: check {self._variable}.")
+        return value
 
     def close(self) -> None:
         """Give back the connections of all threads."""

@@ -84,9 +84,10 @@ def _end_ms(client: Client, id_: str) -> float:
         return 0
     if not answer.is_ok:
         raise StoreUnreachable(_explain(client, answer))
-    known = answer.body["api_keys"]
-    is_valid = bool(known) and not known[0].get("invalidated")
-    return float(known[0].get("expiration", 0)) if is_valid else 0  # one without an end is replaced too
+    known = client.part(answer.body, "api_keys", kind=list)
+    key = client.part(known[0], kind=dict) if known else {}
+    end_ms = 0 if key.get("invalidated") else key.get("expiration")
+    return end_ms if isinstance(end_ms, int | float) else 0  # one without an end is replaced too
 
 
 def _make(client: Client, role: str, life_days: int) -> Secret:
@@ -104,7 +105,7 @@ def _make(client: Client, role: str, life_days: int) -> Secret:
         )
     if not answer.is_ok:
         raise StoreUnreachable(_explain(client, answer))
-    return Secret(answer.body["encoded"])
+    return Secret(client.part(answer.body, "encoded", kind=str))
 
 
 def _explain(client: Client, answer: Response) -> str:

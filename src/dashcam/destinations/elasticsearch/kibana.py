@@ -6,12 +6,13 @@ written as the page Advanced Settings does it, and has no public API.
 """
 
 from fnmatch import fnmatchcase
+from typing import Any
 
 from urllib3.filepost import encode_multipart_formdata
 
 from dashcam.destinations.checks import Broken, Note
 from dashcam.destinations.destination import Step
-from dashcam.destinations.elasticsearch.client import Client, Response, logs_stream
+from dashcam.destinations.elasticsearch.client import Client, logs_stream
 from dashcam.errors import DashcamError, StoreUnreachable
 
 _PATH = "/api/saved_objects/_import"
@@ -29,16 +30,17 @@ def set_up(client: Client, pack: bytes) -> Step:
     answer = client.ask("POST", _PATH, body, {"overwrite": "true"}, {**_HEADERS, "Content-Type": kind})
     if not answer.is_ok:
         raise StoreUnreachable(client.explain(answer, "the Kibana privilege Saved Objects Management"))
-    if answer.body.get("success") is not True:
-        raise DashcamError(f"{client.address} did not accept all objects: {_faults(answer.body)}")
-    return Step("Kibana objects", f"imported {answer.body.get('successCount')}")
+    result = client.part(answer.body, kind=dict)
+    if result.get("success") is not True:
+        raise DashcamError(f"{client.address} did not accept all objects: {_faults(client, result)}")
+    return Step("Kibana objects", f"imported {result.get('successCount')}")
 
 
-def _faults(body: dict[str, object]) -> str:
-    errors = body.get("errors")
-    if not isinstance(errors, list):
+def _faults(client: Client, result: dict[str, Any]) -> str:
+    if "errors" not in result:
         return "without a reason"
-    shown = [f"{error.get('type')} {error.get('id')}: {error.get('error', {}).get('type')}" for error in errors]
+    errors = [client.part(error, kind=dict) for error in client.part(result, "errors", kind=list)]
+    shown = [f"{one.get('type')} {one.get('id')}: {client.part(one, 'error', 'type', kind=str)}" for one in errors]
     more = f" and {len(shown) - _SHOWN_ERRORS} more" if len(shown) > _SHOWN_ERRORS else ""
     return ", ".join(shown[:_SHOWN_ERRORS]) + more
 
@@ -65,7 +67,7 @@ def check_log_sources(client: Client, namespace: str) -> str | Note:
     except StoreUnreachable as fault:
         return Note(str(fault), "Open KIBANA_URL in a browser: in a container it may be for browsers alone.")
     if sources is None:
-        return "may not be asked for"
+        return "Kibana's settings may not be read"
     if not _covers(sources, stream):
         raise Broken(
             f"{LOG_SOURCES} is {', '.join(sources)}: Kibana shows no log lines of {stream} beside a trace",
@@ -81,14 +83,11 @@ def _log_sources(client: Client) -> list[str] | None:
         return None
     if not answer.is_ok:
         raise StoreUnreachable(client.explain(answer))
-    return _chosen(answer) or DEFAULT_SOURCES
-
-
-def _chosen(answer: Response) -> list[str]:
-    settings = answer.body.get("settings")
-    chosen = settings.get(LOG_SOURCES) if isinstance(settings, dict) else None
-    sources = chosen.get("userValue") if isinstance(chosen, dict) else None
-    return [str(source) for source in sources] if isinstance(sources, list) else []
+    settings = client.part(answer.body, "settings", kind=dict)
+    chosen = client.part(settings.get(LOG_SOURCES, {}), kind=dict)
+    if "userValue" not in chosen:
+        return DEFAULT_SOURCES
+    return [str(pattern) for pattern in client.part(chosen, "userValue", kind=list)]
 
 
 def _covers(sources: list[str], stream: str) -> bool:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby, islice
-from typing import Any as Json
 from typing import TypeVar
 
 import orjson
@@ -94,10 +93,10 @@ class ElasticsearchStore:
         search = exact_search(query, kinds)
         if search is None or not can_group(grouping, kinds):
             return None
-        if self._part(self._search(ignored_search(query, grouping)), "hits", "total", "value", kind=int):
+        if self._client.part(self._search(ignored_search(query, grouping)), "hits", "total", "value", kind=int):
             return None
         try:
-            outline = self._part(self._search(outline_search(search, grouping)), "aggregations", kind=dict)
+            outline = self._client.part(self._search(outline_search(search, grouping)), "aggregations", kind=dict)
             search = self._without_copies(search, outline)
             return None if search is None else self._groups(search, grouping, span_of(outline))
         except (KeyError, TypeError, ValueError, AttributeError) as fault:
@@ -122,7 +121,7 @@ class ElasticsearchStore:
         return exact
 
     def _ids(self, search: Dsl) -> list[str]:
-        hits = self._part(self._search(search), "hits", "hits", kind=list)
+        hits = self._client.part(self._search(search), "hits", "hits", kind=list)
         return [Event(hit["_source"]).id for hit in hits]
 
     def _groups(self, search: Dsl, grouping: Grouping, span: Span | None) -> Groups:
@@ -141,7 +140,7 @@ class ElasticsearchStore:
         return self._whole(self._ask("POST", f"/{self._streams}/_search", body, given))
 
     def _whole(self, answer: Dsl) -> Dsl:
-        shards = self._part(answer, "_shards", kind=dict)
+        shards = self._client.part(answer, "_shards", kind=dict)
         if answer.get("timed_out") or shards.get("failed") != 0:
             raise StoreUnreachable(
                 f"{self._client.address} answered in part only: {shards.get('failed')} of {shards.get('total')} "
@@ -197,10 +196,10 @@ class ElasticsearchStore:
         # The next page belongs to the point in time of this answer, which may have another name by now.
         if "pit" in search:
             search["pit"]["id"] = answer.get("pit_id", search["pit"]["id"])
-        hits: list[Dsl] = self._part(answer, "hits", "hits", kind=list)
+        hits: list[Dsl] = self._client.part(answer, "hits", "hits", kind=list)
         for hit in hits:
-            self._part(hit, "_source", kind=dict)
-            self._part(hit, "sort", kind=list)
+            self._client.part(hit, "_source", kind=dict)
+            self._client.part(hit, "sort", kind=list)
         return hits
 
     @contextmanager
@@ -222,9 +221,9 @@ class ElasticsearchStore:
             opened = self._client.ask("POST", f"/{self._streams}/_pit", params=params)
             self._speaks_opensearch = opened.has_no_handler
             if not self._speaks_opensearch:
-                return self._part(self._checked(opened), "id", kind=str)
+                return self._client.part(self._checked(opened), "id", kind=str)
         answer = self._ask("POST", f"/{self._streams}/_search/point_in_time", None, params)
-        return self._part(answer, "pit_id", kind=str)
+        return self._client.part(answer, "pit_id", kind=str)
 
     def _kinds(self, fields: Iterable[str]) -> Kinds | None:
         """Return the type of each field that has one type everywhere; `None` without any stream."""
@@ -232,9 +231,9 @@ class ElasticsearchStore:
         names = names if len(names) <= _MAX_NAMES_CHARACTERS else "*"
         params = {"fields": names, "include_unmapped": "true", "ignore_unavailable": "true"}
         answer = self._ask("GET", f"/{self._streams}/_field_caps", None, params)
-        if not self._part(answer, "indices", kind=list):
+        if not self._client.part(answer, "indices", kind=list):
             return None
-        held = self._part(answer, "fields", kind=dict)
+        held = self._client.part(answer, "fields", kind=dict)
         return {name: next(iter(types)) for name, types in held.items() if len(types) == 1}
 
     def _ask(self, method: str, path: str, body: Dsl | None, params: Mapping[str, str]) -> Dsl:
@@ -250,18 +249,7 @@ class ElasticsearchStore:
         if not answer.is_ok:
             right = f"read and view_index_metadata on {self._streams}"
             raise StoreUnreachable(self._client.explain(answer, right))
-        return self._part({"answer": answer.body}, "answer", kind=dict)
-
-    def _part(self, answer: Dsl, *names: str, kind: type[T]) -> T:
-        """Return the part of an answer by these names; an answer of another form is not from a known engine."""
-        value: Json = answer
-        for name in names:
-            value = value.get(name) if isinstance(value, dict) else None
-        if not isinstance(value, kind):
-            raise StoreUnreachable(
-                f"{self._client.address} gave an answer without {'.'.join(names)}: is it Elasticsearch or OpenSearch?"
-            )
-        return value
+        return self._client.part(answer.body, kind=dict)
 
 
 def _between_times(query: Query) -> Dsl:

@@ -88,7 +88,9 @@ def _set_up_policy(client: Client, product: Product, retention: str) -> Iterator
         else:
             # A policy is replaced only for one who names the state it was seen in.
             params = {"if_seq_no": "_seq_no", "if_primary_term": "_primary_term"} if seen.is_ok else {}
-            yield _put(client, path, policy, {name: str(seen.body[key]) for name, key in params.items()})
+            yield _put(
+                client, path, policy, {name: str(client.part(seen.body, key, kind=int)) for name, key in params.items()}
+            )
     elif _has_ilm(product):
         policy = read_json("lifecycle/ilm.json")
         policy["policy"]["phases"]["delete"]["min_age"] = retention
@@ -111,9 +113,9 @@ def _set_up_stream(client: Client, product: Product, stream: str, retention: str
             yield _put(client, f"/_data_stream/{stream}/_lifecycle", {"data_retention": retention})
     answer = client.ask("GET", f"/{stream}/_mapping")
     version = read_json("templates/fields.json")["template"]["mappings"]["_meta"]
-    indices = answer.body.values() if answer.is_ok else []
+    indices = client.part(answer.body, kind=dict).values() if answer.is_ok else []
     # None of them has the present fields, not even the one that is written to.
-    if indices and all(index["mappings"].get("_meta") != version for index in indices):
+    if indices and all(client.part(index, "mappings", kind=dict).get("_meta") != version for index in indices):
         _must(client, "POST", f"/{stream}/_rollover")
         yield Step(what, "continues in a new index with the current fields")
 
