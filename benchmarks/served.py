@@ -70,7 +70,9 @@ class Client:
 
 
 def cpu_s(pid):
-    """Seconds of processor that a process has used."""
+    """Seconds of processor that a process has used: on Linux by its own clock, as ticks are ten milliseconds."""
+    if sys.platform == "linux":
+        return time.clock_gettime(~pid << 3 | 2)  # what clock_getcpuclockid(3) gives
     used = psutil.Process(pid).cpu_times()
     return used.user + used.system
 
