@@ -7,13 +7,13 @@
 #include <Python.h>
 #include <string.h>
 
-enum { MAX_URL_CHARACTERS = 2000, URLS = 3, SIZES = 2, FLAGS = 2, HEAD = 12 };
+enum { MAX_TEXT_CHARACTERS = 2000, URLS = 3, SIZES = 2, FLAGS = 2, HEAD = 11 };
 
 /* Where an `OpenSpan` has what is asked for; the five ids come first. */
 enum { REQUEST_ID, TRACE_ID, SPAN_ID, TRANSACTION, PARENT_ID, IDS, SERVED = IDS, OPEN_SPAN_ITEMS = 9 };
 
-/* The places of a template, in the order of `_PLACEHOLDERS`: ids, URLs, times, sizes. */
-enum { FIRST_URL = IDS, TIME = FIRST_URL + URLS, TIME_US, DURATION, DURATION_US, FIRST_SIZE, PLACES = FIRST_SIZE + SIZES };
+/* The places of a template, in the order of `_PLACEHOLDERS`: ids, the span's name, URLs, times, sizes. */
+enum { NAME = IDS, FIRST_URL, TIME = FIRST_URL + URLS, TIME_US, DURATION, DURATION_US, FIRST_SIZE, PLACES = FIRST_SIZE + SIZES };
 
 static PyObject *client, *server, *left_out; /* two kinds of spans, and the attributes that no line has */
 static PyObject *url_names[URLS], *size_names[SIZES], *flag_names[FLAGS];
@@ -51,6 +51,12 @@ is_open_span(PyObject *known)
         if (!PyUnicode_CheckExact(PyTuple_GET_ITEM(known, id)))
             return 0;
     return 1;
+}
+
+static int
+is_short(PyObject *text)
+{
+    return PyUnicode_CheckExact(text) && PyUnicode_GET_LENGTH(text) <= MAX_TEXT_CHARACTERS;
 }
 
 /* Whether an attribute of an object is true; -1 with an error. */
@@ -167,7 +173,7 @@ put_attributes(PyObject *key, Py_ssize_t to, PyObject *attributes)
 static PyObject *
 key_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
 {
-    if (count != 5 || !PyDict_CheckExact(arguments[2]) || !is_open_span(arguments[3]) || client == NULL) {
+    if (count != 5 || !PyDict_Check(arguments[2]) || !is_open_span(arguments[3]) || client == NULL) {
         PyErr_SetString(PyExc_TypeError, "key_of takes a kind, a name, attributes, an open span and the search for secrets");
         return NULL;
     }
@@ -176,14 +182,14 @@ key_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count
     int is_client = kind == client, has_url[URLS], is_there[URLS];
     int is_outermost = PyUnicode_Compare(PyTuple_GET_ITEM(known, TRANSACTION), PyTuple_GET_ITEM(known, SPAN_ID)) == 0;
     served = is_outermost && served != Py_None ? served : NULL;
-    if (!is_client && !(kind == server && served != NULL))
+    if ((!is_client && !(kind == server && served != NULL)) || !is_short(name))
         return PyTuple_New(0);
     for (int i = 0; i < URLS; i++) {
         urls[i] = PyDict_GetItemWithError(attributes, url_names[i]);
         if (urls[i] == NULL && PyErr_Occurred())
             return NULL;
         has_url[i] = urls[i] != NULL;
-        if (has_url[i] && !(PyUnicode_CheckExact(urls[i]) && PyUnicode_GET_LENGTH(urls[i]) <= MAX_URL_CHARACTERS))
+        if (has_url[i] && !is_short(urls[i]))
             return PyTuple_New(0);
         is_there[i] = has_url[i] && PyUnicode_GET_LENGTH(urls[i]) > 0;
     }
@@ -198,7 +204,6 @@ key_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count
         return NULL;
     Py_ssize_t at = 0;
     PyTuple_SET_ITEM(key, at++, PyBool_FromLong(is_client));
-    PyTuple_SET_ITEM(key, at++, Py_NewRef(name));
     PyTuple_SET_ITEM(key, at++, PyBool_FromLong(PyUnicode_GET_LENGTH(PyTuple_GET_ITEM(known, PARENT_ID)) > 0));
     PyTuple_SET_ITEM(key, at++, PyBool_FromLong(PyUnicode_GET_LENGTH(PyTuple_GET_ITEM(known, REQUEST_ID)) > 0));
     PyTuple_SET_ITEM(key, at++, PyBool_FromLong(is_outermost));
@@ -268,21 +273,24 @@ set_size(Value *value, PyObject *served, PyObject *name)
     return is_set;
 }
 
-/* The value of one place; 0 if it cannot stand there as it is. */
+/* The value of one place, with the arguments of `fill`; 0 if it cannot stand there as it is. */
 static int
-set_value(Value *value, long place, PyObject *attributes, PyObject *known, PyObject *start_ns, PyObject *duration_ns)
+set_value(Value *value, long place, PyObject *const *arguments)
 {
+    PyObject *name = arguments[2], *attributes = arguments[3], *known = arguments[4];
     value->is_quoted = 0;
     if (place < 0 || place >= PLACES)
         return 0;
     if (place < IDS)
         return set_text(value, PyTuple_GET_ITEM(known, place), 0);
+    if (place == NAME)
+        return set_text(value, name, 1);
     if (place < TIME)
         return set_text(value, PyDict_GetItemWithError(attributes, url_names[place - FIRST_URL]), 1);
     if (place >= FIRST_SIZE)
         return set_size(value, PyTuple_GET_ITEM(known, SERVED), size_names[place - FIRST_SIZE]);
     int is_us = place == TIME_US || place == DURATION_US;
-    return set_number(value, place <= TIME_US ? start_ns : duration_ns, is_us ? 1000 : 1);
+    return set_number(value, arguments[place <= TIME_US ? 5 : 6], is_us ? 1000 : 1);
 }
 
 static char *
@@ -290,6 +298,14 @@ put(char *to, const char *bytes, Py_ssize_t count)
 {
     memcpy(to, bytes, (size_t)count);
     return to + count;
+}
+
+static char *
+put_value(char *to, const Value *value)
+{
+    to = value->is_quoted ? put(to, "\"", 1) : to;
+    to = put(to, value->bytes, value->length);
+    return value->is_quoted ? put(to, "\"", 1) : to;
 }
 
 static PyObject *
@@ -311,13 +327,25 @@ join(PyObject *pieces, const Value *values, Py_ssize_t count)
     for (Py_ssize_t i = 0; i <= count; i++) {
         PyObject *piece = PyTuple_GET_ITEM(pieces, i);
         to = put(to, PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece));
-        if (i == count)
-            break;
-        to = values[i].is_quoted ? put(to, "\"", 1) : to;
-        to = put(to, values[i].bytes, values[i].length);
-        to = values[i].is_quoted ? put(to, "\"", 1) : to;
+        if (i < count)
+            to = put_value(to, &values[i]);
     }
     return line;
+}
+
+/* The texts among the values, each in quotation marks: what may hold a secret that the template has not seen. */
+static PyObject *
+texts_of(const Value *values, Py_ssize_t count)
+{
+    Py_ssize_t length = 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        length += values[i].is_quoted ? values[i].length + 2 : 0;
+    PyObject *texts = PyBytes_FromStringAndSize(NULL, length);
+    char *to = texts == NULL ? NULL : PyBytes_AS_STRING(texts);
+    for (Py_ssize_t i = 0; texts != NULL && i < count; i++)
+        if (values[i].is_quoted)
+            to = put_value(to, &values[i]);
+    return texts;
 }
 
 enum { MAX_PLACES = 32 };
@@ -325,21 +353,29 @@ enum { MAX_PLACES = 32 };
 static PyObject *
 fill(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
 {
-    if (count != 6 || !PyTuple_Check(arguments[0]) || !PyTuple_Check(arguments[1]) || !PyDict_CheckExact(arguments[2])
-        || !is_open_span(arguments[3]) || PyTuple_GET_SIZE(arguments[0]) != PyTuple_GET_SIZE(arguments[1]) + 1) {
-        PyErr_SetString(PyExc_TypeError, "fill takes pieces, places, attributes, an open span and two times");
+    if (count != 8 || !PyTuple_Check(arguments[0]) || !PyTuple_Check(arguments[1]) || !PyDict_Check(arguments[3])
+        || !is_open_span(arguments[4]) || PyTuple_GET_SIZE(arguments[0]) != PyTuple_GET_SIZE(arguments[1]) + 1) {
+        PyErr_SetString(PyExc_TypeError, "fill takes pieces, places, a name, attributes, an open span, times, a search");
         return NULL;
     }
-    PyObject *places = arguments[1];
+    Py_ssize_t place_count = PyTuple_GET_SIZE(arguments[1]);
     Value values[MAX_PLACES];
-    if (PyTuple_GET_SIZE(places) > MAX_PLACES)
+    if (place_count > MAX_PLACES)
         return PyBytes_FromStringAndSize("", 0);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(places); i++) {
-        long place = PyLong_AsLong(PyTuple_GET_ITEM(places, i));
-        if (!set_value(&values[i], place, arguments[2], arguments[3], arguments[4], arguments[5]))
+    for (Py_ssize_t i = 0; i < place_count; i++) {
+        long place = PyLong_AsLong(PyTuple_GET_ITEM(arguments[1], i));
+        if (!set_value(&values[i], place, arguments))
             return PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize("", 0);
     }
-    return join(arguments[0], values, PyTuple_GET_SIZE(places));
+    PyObject *line = join(arguments[0], values, place_count), *texts = line ? texts_of(values, place_count) : NULL;
+    PyObject *answer = texts == NULL ? NULL : PyObject_CallOneArg(arguments[7], texts);
+    int has_word = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(texts);
+    Py_XDECREF(answer);
+    if (has_word == 0)
+        return line;
+    Py_XDECREF(line);
+    return has_word < 0 ? NULL : PyBytes_FromStringAndSize("", 0);
 }
 
 static PyMethodDef methods[] = {

@@ -12,9 +12,11 @@ def key_of(
 def fill(
     pieces: tuple[bytes, ...],
     places: tuple[int, ...],
+    name: str,
     attributes: dict[str, Any],
     known: OpenSpan,
     start_ns: int,
     duration_ns: int,
+    has_word: Callable[[bytes], bool],
     /,
 ) -> bytes: ...

@@ -15,7 +15,8 @@ from dashcam.record import masking
 from dashcam.record.correlation import OpenSpan, ServerRequest
 
 MAX_TEMPLATES: Final = 512
-MAX_URL_CHARACTERS = 2_000
+MAX_TEMPLATE_BYTES = 16_000  # below which no text of a line takes room from another one
+MAX_TEXT_CHARACTERS = 2_000  # of a name or an address that is filled in
 _URLS = ("url.full", "url.path", "url.query")
 _SCALARS = frozenset({str, int})  # of which no two are equal and have other JSON, as 1 and True have
 _CLIENT, _SERVER, _UNSET = SpanKind.CLIENT, SpanKind.SERVER, StatusCode.UNSET
@@ -28,18 +29,19 @@ _SPAN, _TRACE, _TRANSACTION, _PARENT = (
     0x27D4EB2F165667C5,
 )
 _REQUEST = "9f4a7c15-85eb-ca77"
+_NAME = "9f4a7c15 ca77"
 _ADDRESSES = ("http://9f4a7c15.ca77/", "/9f4a7c15/ca77", "9f4a7c15=ca77")
 _TIME_NS, _DURATION_NS = 1618033988749894848, 27182818284590452
 _RESPONSE_BYTES, _REQUEST_BYTES = 577215664901532, 693147180559945
-# In the order of a template's places: ids as an `OpenSpan` has them, URLs, times, sizes. The longer of two numbers that
-# begin alike comes first.
+# In the order of a template's places: ids as an `OpenSpan` has them, name, URLs, times, sizes. The longer of two
+# numbers that begin alike comes first.
 _PLACEHOLDERS = (
     _REQUEST,
     f"{_TRACE:032x}",
     f"{_SPAN:016x}",
     f"{_TRANSACTION:016x}",
     f"{_PARENT:016x}",
-    *(f'"{address}"' for address in _ADDRESSES),
+    *(f'"{text}"' for text in (_NAME, *_ADDRESSES)),
     str(_TIME_NS),
     str(_TIME_NS // 1000),
     str(_DURATION_NS),
@@ -68,6 +70,14 @@ class Span(Protocol):
     def status(self) -> Status: ...
 
 
+class _Sample(NamedTuple):
+    """A span with another name."""
+
+    name: str
+    kind: SpanKind
+    status: Status
+
+
 Encode = Callable[[Span, Mapping[str, Any], OpenSpan, int, int], bytes]
 """Returns the line of a span, given its attributes and ids, and its start and duration in nanoseconds."""
 
@@ -88,27 +98,32 @@ class _Template(NamedTuple):
 def python_fill(  # noqa: PLR0913, PLR0917 — one call for each span
     pieces: tuple[bytes, ...],
     places: tuple[int, ...],
+    name: str,
     attributes: dict[str, Any],
     known: OpenSpan,
     start_ns: int,
     duration_ns: int,
+    has_word: Callable[[bytes], bool],
     /,
 ) -> bytes:
-    """Return the line of a template; empty if a value cannot stand there as it is."""
+    """Return the line of a template; empty if a value cannot stand there as it is, or may hold a secret."""
     served = known.served
-    texts = [f'"{url}"' if _is_as_in_json(url) else None for url in map(attributes.get, _URLS)]
+    given = name, *map(attributes.get, _URLS)
+    texts = [f'"{text}"' if _is_as_in_json(text) else None for text in given]
     times = [
         None if each is None else each // unit for each in map(_number, (start_ns, duration_ns)) for unit in (1, 1000)
     ]
     sizes = [_number(served.response_bytes), _number(served.request_bytes)] if served else [None, None]
     values = [*known[:_IDS], *texts, *times, *sizes]
     picked = [values[place] for place in places]
+    inserted = "".join(texts[place - _IDS] or "" for place in places if 0 <= place - _IDS < len(texts))
+    if None in picked or has_word(inserted.encode()):
+        return b""
     try:
-        filled = [b"" if value is None else str(value).encode() for value in picked]
+        filled = [str(value).encode() for value in picked]
     except UnicodeEncodeError:  # half a character
         return b""
-    joined = zip(pieces, [*filled, b""], strict=True)
-    return b"" if None in picked else b"".join(part for pair in joined for part in pair)
+    return b"".join(part for pair in zip(pieces, [*filled, b""], strict=True) for part in pair)
 
 
 def _number(value: object) -> int | None:
@@ -132,15 +147,14 @@ class SpanTemplates:
         is_usual = span.status.status_code is _UNSET
         key = key_of(span.kind, span.name, attributes, known, masking.has_word) if is_usual else ()
         template = self._templates.get(key)
-        filled = fill(*template, attributes, known, start_ns, duration_ns) if template else b""
-        if filled and not masking.has_word(filled):  # an address may hold a secret
+        values = span.name, attributes, known, start_ns, duration_ns, masking.has_word
+        if template and (filled := fill(template.pieces, template.places, *values)):
             return filled
         line = self._encode(span, attributes, known, start_ns, duration_ns)
-        if key and key not in self._templates:
+        if key and key not in self._templates and len(line) <= MAX_TEMPLATE_BYTES:
             if key in self._seen:
                 made = self._made(span, attributes, known)
-                is_like = fill(*made, attributes, known, start_ns, duration_ns) == line
-                self._templates[key] = made if is_like else None
+                self._templates[key] = made if fill(made.pieces, made.places, *values) == line else None
             self._remember(key)
         return line
 
@@ -161,7 +175,8 @@ class SpanTemplates:
             parent_id=f"{_PARENT:016x}" if known.parent_id else "",
             served=_with_sizes(known.served) if known.served else None,
         )
-        return _Template.of(self._encode(span, attributes | addresses, open_sample, _TIME_NS, _DURATION_NS).decode())
+        sample = _Sample(_NAME, span.kind, span.status)
+        return _Template.of(self._encode(sample, attributes | addresses, open_sample, _TIME_NS, _DURATION_NS).decode())
 
 
 def _with_sizes(served: ServerRequest) -> ServerRequest:
@@ -181,11 +196,11 @@ def python_key_of(
     """
     is_outermost = known.transaction == known.span_id
     served = known.served if is_outermost else None
-    if not (kind is _CLIENT or (kind is _SERVER and served)):
+    if not (kind is _CLIENT or (kind is _SERVER and served)) or not _is_short(name):
         return ()
     urls = [attributes.get(name) for name in _URLS if name in attributes]
     others = {name: value for name, value in attributes.items() if name not in LEFT_OUT and name not in _URLS}
-    if not all(type(url) is str and len(url) <= MAX_URL_CHARACTERS for url in urls):
+    if not all(map(_is_short, urls)):
         return ()
     if not _SCALARS.issuperset(map(type, others.values())) or not all(type(name) is str for name in attributes):
         return ()
@@ -193,7 +208,6 @@ def python_key_of(
         return ()
     shape: tuple[object, ...] = (
         kind is _CLIENT,
-        name,
         bool(known.parent_id),
         bool(known.request_id),
         is_outermost,
@@ -202,6 +216,10 @@ def python_key_of(
     shape += tuple(attributes.get(name) and True for name in _URLS)
     end = served and (served.status, served.response_bytes and True, served.request_bytes and True)
     return (*shape, *(end or (None, None, None)), *(part for item in others.items() for part in item))
+
+
+def _is_short(text: object) -> bool:
+    return type(text) is str and len(text) <= MAX_TEXT_CHARACTERS
 
 
 def _is_usual(served: ServerRequest, attributes: dict[str, Any]) -> bool:
