@@ -136,6 +136,16 @@ def test_a_glance_is_not_mistaken(line, expression):
         assert not is_found or glance.needle in line.lower()
 
 
+@given(st.lists(st.sampled_from(LINES), min_size=1, max_size=4), EXPRESSIONS | st.sampled_from(SEARCHES))
+def test_a_glance_at_several_lines_is_not_mistaken(some, expression):
+    """Where it decides, it decides so for each of them."""
+    text = b"\n".join(some)
+    found = {expression.matches(Event.from_json(line)) for line in some}
+
+    if is_plain(text) and (decided := glance_for(expression).decide(text)) is not None:
+        assert found == {decided}
+
+
 @pytest.mark.parametrize(
     ("line", "text"),
     [
@@ -161,6 +171,7 @@ def test_a_glance_spares_most_lines():
     decided = [glance.decide(line) for line in LINES if is_plain(line)]
 
     assert decided.count(False) > 0.8 * len(LINES)
+    assert glance_for(parse("-trace:nosuch")).decide(b"\n".join(filter(is_plain, LINES))) is True
     assert None in decided
     assert glance.needle == trace_id.encode()
 

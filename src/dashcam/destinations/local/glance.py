@@ -23,8 +23,8 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 class Glance(NamedTuple):
     """A first look at a line's bytes: whether a search can match it at all.
 
-    `decide` gives whether it finds the line, or `None` where the line has to be read. `needle`, if there is one, is in
-    every line that is found, in small letters.
+    `decide` gives whether it finds the line, or `None` where the line has to be read; of several lines, whether all of
+    them are found, or none. `needle`, if there is one, is in every line that is found, in small letters.
     """
 
     decide: Decision

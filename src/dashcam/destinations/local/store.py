@@ -254,16 +254,19 @@ class _Look:
 
     def through(self, block: Block, *, newest_first: bool = False) -> Iterator[_Found]:
         """Yield the hits of a block; a damaged event costs itself alone."""
-        is_plain_block = is_plain(block.text)
+        is_plain_block, of_all = is_plain(block.text), None
         if is_plain_block and self._glance.needle:
             lines = lines_with(block.text, self._glance.needle)
         else:
-            lines = enumerate(block.text.split(b"\n"))
+            of_all = self._glance.decide(block.text) if is_plain_block else None
+            lines = iter(()) if of_all is False else enumerate(block.text.split(b"\n"))
         for number, line in reversed([*lines]) if newest_first else lines:
             time_us = block.first_us + block.since[number]
             if not self.bounds[0] <= time_us <= self.bounds[1]:
                 continue
-            seen = self._glance.decide(line) if is_plain_block or is_plain(line) else None
+            seen = of_all
+            if seen is None and (is_plain_block or is_plain(line)):
+                seen = self._glance.decide(line)
             if seen is not False and (event := _event(line)) and (seen or self._matches(event)):
                 yield time_us, _ById(event)
 
