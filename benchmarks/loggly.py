@@ -54,7 +54,7 @@ def ship(events: int) -> dict[str, float]:
 
 def hand_over(events: int) -> dict[str, float]:
     with StandIn() as stand_in:
-        url = f"{stand_in.url}/inputs/{stand_in.habits.token}/tag/python"
+        url = f"{stand_in.url}/inputs/{stand_in.behaviour.token}/tag/python"
         command = [sys.executable, "-m", "benchmarks.loggly", "handler", str(events), url]
         return measure(stand_in, events, command, dict(os.environ))
 

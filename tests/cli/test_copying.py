@@ -11,7 +11,7 @@ from dashcam.cli import main
 from dashcam.destinations.registry import connect, open_store
 from dashcam.find.query import Query
 from dashcam.testing.backend_contract import line
-from dashcam.testing.fake_loggly import Habits, StandIn
+from dashcam.testing.fake_loggly import Behaviour, StandIn
 from dashcam.testing.sample import events, lines
 
 from ..hosted.processes import DASHCAM, numbers_in
@@ -96,7 +96,7 @@ def test_a_refused_event_goes_to_the_dead_letters(environment, loggly, capsys):
     assert found_in("loggly") == EVENTS[:40]
 
 
-@pytest.mark.parametrize("loggly", [Habits(delay_s=3600)], ids=["not searchable yet"], indirect=True)
+@pytest.mark.parametrize("loggly", [Behaviour(delay_s=3600)], ids=["not searchable yet"], indirect=True)
 def test_a_stopped_copy_goes_on_where_it_was(environment, loggly, tmp_path, monkeypatch):
     """Told to stop while Loggly is busy: the same command sends the rest, though a search finds none of it yet."""
     monkeypatch.setenv("DASHCAM_DIR", str(tmp_path / "other"))

@@ -25,7 +25,7 @@ from dashcam.show.story import build_story
 from dashcam.show.summary import summarize
 from dashcam.show.terminal import draw
 from dashcam.testing import sample
-from dashcam.testing.fake_loggly import Habits, StandIn
+from dashcam.testing.fake_loggly import Behaviour, StandIn
 
 from ..engines.streams import documents, set_up, settings_for
 
@@ -51,7 +51,7 @@ def engine_store(url, namespace, lines):
 
 @contextmanager
 def loggly_store(lines):
-    with StandIn(Habits(drift_s=60)) as stand_in:
+    with StandIn(Behaviour(drift_s=60)) as stand_in:
         settings = load(LogglyOptions, stand_in.environment())
         backend = loggly_backend.connect(settings)
         for batch in batches(lines, backend.limits):

@@ -70,4 +70,4 @@ def test_a_wrong_token_stops_one_backend_until_it_is_right(stage):
     until(lambda: len(in_loggly(stage)) == 500, "arrival in Loggly", deadline_s=30)
     stage.stop_shipper()
 
-    assert stage.loggly.habits.token not in stage.log()
+    assert stage.loggly.behaviour.token not in stage.log()

@@ -15,7 +15,7 @@ import orjson
 from dashcam.cli import OK
 from dashcam.cli.quantities import port
 from dashcam.errors import DashcamError
-from dashcam.testing.fake_loggly import Habits, StandIn
+from dashcam.testing.fake_loggly import Behaviour, StandIn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: stopping.set())
     try:
         stand_in = StandIn(
-            Habits(
+            Behaviour(
                 delay_s=arguments.delay,
                 drift_s=arguments.drift,
                 queries_per_s=arguments.queries_per_s,

@@ -16,7 +16,7 @@ from dashcam.event import EncodedEvent
 from dashcam.settings import Secret, load
 from dashcam.ship.batch import PartialResult
 from dashcam.testing.backend_contract import BackendContract
-from dashcam.testing.fake_loggly import Habits, StandIn
+from dashcam.testing.fake_loggly import Behaviour, StandIn
 
 TOKEN = "0a1b2c3d-token-that-nobody-may-see"
 LOG = b'{"@timestamp":"2026-11-24T01:35:46.123456Z","message":"car created","event":{"id":"seg-00000001"}}'
@@ -29,7 +29,7 @@ def line(data, number=1):
 
 @pytest.fixture
 def stand_in():
-    with StandIn(Habits(token=TOKEN)) as stand_in:
+    with StandIn(Behaviour(token=TOKEN)) as stand_in:
         yield stand_in
 
 
@@ -285,8 +285,8 @@ def test_the_token_is_never_seen(stand_in, caplog, fault):
 @pytest.mark.parametrize(("is_read", "compress"), [(True, True), (True, False), (False, False)])
 def test_bodies_may_be_compressed(is_read, compress):
     """Where Loggly reads them; not unless it is asked for."""
-    with StandIn(Habits(gzip=is_read)) as stand_in:
-        backend = Loggly(stand_in.url, Secret(stand_in.habits.token), compress=compress)
+    with StandIn(Behaviour(gzip=is_read)) as stand_in:
+        backend = Loggly(stand_in.url, Secret(stand_in.behaviour.token), compress=compress)
 
         backend.ship([line(LOG)])
         backend.close()

@@ -5,7 +5,7 @@ import time
 import pytest
 import trustme
 
-from dashcam.testing.fake_loggly import Habits, StandIn
+from dashcam.testing.fake_loggly import Behaviour, StandIn
 
 from ...ports import free_port
 from ..fluentd.server import Server, certified, closes
@@ -124,7 +124,7 @@ def test_a_clock_is_wrong(broken, loggly):
     assert "3,600 s ahead of" in seen or "3,599 s ahead of" in seen or "3,601 s ahead of" in seen
 
 
-@pytest.mark.parametrize("loggly", [{"habits": Habits(delay_s=1000)}], ids=["late"], indirect=True)
+@pytest.mark.parametrize("loggly", [{"behaviour": Behaviour(delay_s=1000)}], ids=["late"], indirect=True)
 def test_the_canary_is_not_found(broken, loggly):
     """It was taken, and does not come out."""
     found, seen = broken(loggly.environment(), "--wait", "0.3")

@@ -12,7 +12,7 @@ from dashcam.event import Event
 from dashcam.show.accessors import text
 from dashcam.show.overview import collect
 from dashcam.show.story import build_story
-from dashcam.testing.fake_loggly import Habits
+from dashcam.testing.fake_loggly import Behaviour
 from dashcam.testing.fake_loggly.archive import Archive, Body
 from dashcam.testing.fake_loggly.query import read_query
 from dashcam.testing.sample import lines
@@ -70,21 +70,21 @@ def test_each_search_to_copy_has_its_link(name):
 @pytest.mark.parametrize("name", SEARCHES)
 def test_each_search_to_copy_finds_events(name):
     """In the forms that clients were seen to use, over events of every kind."""
-    archive = Archive(Habits())
+    archive = Archive(Behaviour())
     archive.accept(Body(0, ("dashcam",), "text/plain", "", (*(line.data for line in lines()), *RARE)))
 
-    assert archive.search(read_query(SEARCHES[name], Habits()), 0, 2**62)
+    assert archive.search(read_query(SEARCHES[name], Behaviour()), 0, 2**62)
 
 
 @pytest.mark.parametrize("kept", [lines(), traffic.lines()], ids=["sample", "half an hour"])
 def test_the_dashboards_numbers_are_those_of_the_overview(kept):
     """Requests and failures of each service and route, aborted requests among them."""
-    archive = Archive(Habits())
+    archive = Archive(Behaviour())
     archive.accept(Body(0, ("dashcam",), "text/plain", "", tuple(line.data for line in kept)))
     rows = collect(Event.from_json(line.data) for line in kept)
 
     found = [
-        Counter(_route(hit.line) for hit in archive.search(read_query(SEARCHES[name], Habits()), 0, 2**62))
+        Counter(_route(hit.line) for hit in archive.search(read_query(SEARCHES[name], Behaviour()), 0, 2**62))
         for name in ("Requests", "Failed requests")
     ]
 

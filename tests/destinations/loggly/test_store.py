@@ -14,7 +14,7 @@ from dashcam.errors import SettingsError, StoreUnreachable
 from dashcam.event import EncodedEvent, Event, format_time, parse_time
 from dashcam.find.query import And, Exists, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
 from dashcam.settings import Secret, load
-from dashcam.testing.fake_loggly import Habits, StandIn
+from dashcam.testing.fake_loggly import Behaviour, StandIn
 from dashcam.testing.store_contract import StoreContract
 
 from ...scripted import scripted
@@ -34,7 +34,7 @@ def line(fields):
     return EncodedEvent(made.id, made.is_span, made.to_json())
 
 
-class SpoolStats:
+class Account:
     """A stand-in whose clock moves a second with each batch, its backend and its store."""
 
     def __init__(self, **options):
@@ -43,8 +43,8 @@ class SpoolStats:
 
     def __enter__(self):
         quick = self.options.pop("quick", False)
-        self.stand_in = StandIn(Habits(api_token=API_TOKEN, **self.options), clock=self.clock).start()
-        self.backend = Backend(self.stand_in.url, Secret(self.stand_in.habits.token))
+        self.stand_in = StandIn(Behaviour(api_token=API_TOKEN, **self.options), clock=self.clock).start()
+        self.backend = Backend(self.stand_in.url, Secret(self.stand_in.behaviour.token))
         self.store = LogglyStore(
             self.stand_in.url, Secret(API_TOKEN), quick=quick, timeouts=Timeouts(busy_s=1.5), clock=self.clock
         )
@@ -73,7 +73,7 @@ ODD = {"most_fields": 100, "one_type": True, "drift_s": 60, "whole_values": True
 
 
 @pytest.mark.parametrize(
-    "habits",
+    "behaviour",
     [pytest.param(ODD, id="at its oddest"), pytest.param({}, id="as seen", marks=pytest.mark.long)],
     scope="class",
 )
@@ -87,9 +87,9 @@ class TestLoggly(StoreContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def fill(cls, habits, accounts):
+    def fill(cls, behaviour, accounts):
         def fill(lines):
-            account = accounts.enter_context(SpoolStats(**habits))
+            account = accounts.enter_context(Account(**behaviour))
             account.backend.ship(lines)
             account.now_ns += 10**9
             list(account.store.find(Query(limit=1)))  # its connection is there before the test begins
@@ -108,7 +108,7 @@ class TestLoggly(StoreContract):
 
 @pytest.fixture
 def account():
-    with SpoolStats() as account:
+    with Account() as account:
         yield account
 
 
@@ -161,12 +161,12 @@ def test_quick_asks_for_more_forms(expression, query):
     assert loggly_query(expression, quick=True) == query
 
 
-@pytest.mark.parametrize("habits", [{}, {"most_fields": 0}, {"whole_values": True}, {"indexes_values": False}])
-def test_an_event_reads_back_as_it_was_shipped(habits):
+@pytest.mark.parametrize("behaviour", [{}, {"most_fields": 0}, {"whole_values": True}, {"indexes_values": False}])
+def test_an_event_reads_back_as_it_was_shipped(behaviour):
     """Byte for byte, keys in their order, whether or not Loggly took up its fields."""
     sent = event(1, timestamp={"us": 1795484146123456}, labels={"timestamp": 1, "timestamp_ecs": None}, ae="ä\u2028\n")
 
-    with SpoolStats(**habits) as account:
+    with Account(**behaviour) as account:
         account.ship(sent)
         found = list(account.store.find(Query(Term("event.id", sent["event"]["id"]))))
 
@@ -176,7 +176,7 @@ def test_an_event_reads_back_as_it_was_shipped(habits):
 def test_many_labels_leave_the_fields_to_be_found():
     """They go as one text, so that Loggly takes up the others; they come back as they were."""
     sent = event(1, labels={f"label {number}": number for number in range(200)} | {"car_id": "x-7"}, process={"pid": 7})
-    with SpoolStats(most_fields=100) as account:
+    with Account(most_fields=100) as account:
         account.ship(sent)
 
         assert account.find(Term("labels.car_id", "x-7")) == [sent]
@@ -205,7 +205,9 @@ def test_what_others_sent_is_left_out(account):
         ("dashcam", b'{"a":1}'),
         ("other", line(event(2)).data),
     ):
-        requests.post(f"{account.stand_in.url}/bulk/{account.stand_in.habits.token}/tag/{tags}/", data=body, timeout=5)
+        requests.post(
+            f"{account.stand_in.url}/bulk/{account.stand_in.behaviour.token}/tag/{tags}/", data=body, timeout=5
+        )
 
     assert account.sequences() == [1]
 
@@ -260,7 +262,7 @@ def test_a_span_of_time_has_its_ends(account):
 def test_events_that_loggly_stamped_anew_are_found(drift_s):
     """They came a day late, or from a host whose clock runs ahead; their own time decides."""
     late, ahead = "2026-11-23T01:00:00.000000Z", "2026-11-24T02:05:00.000000Z"
-    with SpoolStats(drift_s=drift_s) as account:
+    with Account(drift_s=drift_s) as account:
         account.ship(event(1, late), event(2, ahead))
 
         around_late = {"since_ns": parse_time(late) - 10**9, "until_ns": parse_time(late) + 10**9}
@@ -271,7 +273,7 @@ def test_events_that_loggly_stamped_anew_are_found(drift_s):
 
 def test_an_unparsed_event_is_found_by_its_id():
     """Its words are, though its fields are not."""
-    with SpoolStats(most_fields=1) as account:
+    with Account(most_fields=1) as account:
         account.ship(event(1, trace={"id": "abc-1"}))
 
         assert account.sequences(Term("trace.id", "abc-1")) == [1]
@@ -280,7 +282,7 @@ def test_an_unparsed_event_is_found_by_its_id():
 @pytest.mark.parametrize("lucene", [True, False])
 def test_quick_needs_lucenes_forms(lucene):
     """Where Loggly does not know them it says so, and the error what to do."""
-    with SpoolStats(lucene=lucene, quick=True) as account:
+    with Account(lucene=lucene, quick=True) as account:
         account.ship(event(1, labels={"x": "abc"}), event(2))
 
         if lucene:

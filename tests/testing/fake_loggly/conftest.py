@@ -6,7 +6,7 @@ import orjson
 import pytest
 import requests
 
-from dashcam.testing.fake_loggly import Habits, StandIn
+from dashcam.testing.fake_loggly import Behaviour, StandIn
 
 
 class Client:
@@ -16,7 +16,7 @@ class Client:
         self.stand_in = stand_in
         self.session = session
         self.url = stand_in.url
-        self.token = stand_in.habits.token
+        self.token = stand_in.behaviour.token
 
     def send(self, *events, path="bulk", tags="/tag/cars/", **options):
         body = b"\n".join(event if isinstance(event, bytes) else orjson.dumps(event) for event in events)
@@ -24,7 +24,7 @@ class Client:
 
     def get(self, path, **parameters):
         span = {} if "next" in parameters else {"from": "-52w", "until": "now"}
-        headers = {"Authorization": f"bearer {self.stand_in.habits.api_token}"}
+        headers = {"Authorization": f"bearer {self.stand_in.behaviour.api_token}"}
         return self.session.get(f"{self.url}/apiv2/{path}", params=span | parameters, headers=headers, timeout=5)
 
     def find(self, query, **parameters):
@@ -38,11 +38,11 @@ class Client:
 
 @pytest.fixture
 def start():
-    """Start a stand-in with these habits; gives its client."""
+    """Start a stand-in with these behaviour; gives its client."""
     with ExitStack() as stack:
 
-        def start(**habits):
-            stand_in = stack.enter_context(StandIn(Habits(**habits)))
+        def start(**behaviour):
+            stand_in = stack.enter_context(StandIn(Behaviour(**behaviour)))
             return Client(stand_in, stack.enter_context(requests.Session()))
 
         yield start

@@ -223,7 +223,7 @@ def test_pages_follow_each_other(client):
     client.send(*({"n": n} for n in range(120)))
 
     first = client.get("events/iterate", q="*", size=50, order="asc").json()
-    headers = {"Authorization": f"bearer {client.stand_in.habits.api_token}"}
+    headers = {"Authorization": f"bearer {client.stand_in.behaviour.api_token}"}
     spoilt = requests.get(first["next"] + "&size=60", headers=headers, timeout=5)
     second = requests.get(first["next"], headers=headers, timeout=5).json()
     third = requests.get(second["next"], headers=headers, timeout=5).json()

@@ -5,7 +5,7 @@ import gzip
 import pytest
 import requests
 
-from dashcam.testing.fake_loggly import Habits, StandIn
+from dashcam.testing.fake_loggly import Behaviour, StandIn
 
 
 def test_bulk_takes_one_event_a_line(client):
@@ -43,7 +43,7 @@ def test_an_empty_tag_header_is_malformed(client):
 
 def test_a_wrong_token_is_forbidden(client):
     """An API token cannot send either."""
-    client.token = client.stand_in.habits.api_token
+    client.token = client.stand_in.behaviour.api_token
 
     assert client.send(b"x").status_code == 403
 
@@ -163,9 +163,9 @@ def test_a_journal_outlives_the_process(tmp_path):
     """A body whose writing was cut short was never acknowledged, and is not there."""
     journal = tmp_path / "journal"
     with StandIn(journal=journal) as stand_in:
-        requests.post(f"{stand_in.url}/bulk/{stand_in.habits.token}", data=b"a\nb", timeout=5)
+        requests.post(f"{stand_in.url}/bulk/{stand_in.behaviour.token}", data=b"a\nb", timeout=5)
     with journal.open("ab") as file:
         file.write(b'{"received_ns": 1, "lines": ["half')
 
-    with StandIn(Habits(), journal=journal) as again:
+    with StandIn(Behaviour(), journal=journal) as again:
         assert again.lines() == [b"a", b"b"]

@@ -149,13 +149,13 @@ class ElasticsearchStore:
         return answer
 
     def _matching(self, query: Query, order: str) -> Iterator[Event]:
-        told: set[str] = set()
+        found_ids: set[str] = set()
         for _, together in groupby(self._hits(query, order), key=lambda hit: hit["sort"][0]):
             # Copies of an event stand together: its id says its place in a segment, and so its time. One that was
             # derived, as that a request was aborted, may have been derived twice.
             events = {event.id or hit["_id"]: event for hit in together for event in [Event(hit["_source"])]}
-            found = [event for event_id, event in events.items() if event_id not in told and query.matches(event)]
-            told.update(event.id for event in found if len(event.id) != _ID_CHARACTERS)
+            found = [event for event_id, event in events.items() if event_id not in found_ids and query.matches(event)]
+            found_ids.update(event.id for event in found if len(event.id) != _ID_CHARACTERS)
             yield from sorted(found, key=lambda event: (event.time_ns, event.id), reverse=order == "desc")
 
     def _hits(self, query: Query, order: str) -> Iterator[Dsl]:

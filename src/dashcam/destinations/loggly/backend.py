@@ -114,7 +114,7 @@ class Loggly:
             )
             answer = read_answer(response, _ANSWER_BYTES)
         except (requests.RequestException, HTTPError, OSError) as error:
-            fault = _told(error)
+            fault = _reason_of(error)
             release(error)
         else:
             return self._judge(response, answer)
@@ -174,7 +174,7 @@ def _is_ok(content: bytes) -> bool:
         return False
 
 
-def _told(error: Exception) -> str:
+def _reason_of(error: Exception) -> str:
     known = {
         requests.exceptions.SSLError: "its certificate is not trusted, or TLS failed",
         requests.exceptions.ProxyError: "the proxy does not lead to it",

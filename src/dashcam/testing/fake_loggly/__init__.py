@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Self
 
 from dashcam.testing.fake_loggly.archive import Archive
-from dashcam.testing.fake_loggly.behaviour import Habits
+from dashcam.testing.fake_loggly.behaviour import Behaviour
 from dashcam.testing.fake_loggly.faults import FAULTS, Faults
 from dashcam.testing.fake_loggly.server import Server
 from dashcam.testing.fake_loggly.service import Service
 
-__all__ = ["FAULTS", "Faults", "Habits", "StandIn"]
+__all__ = ["FAULTS", "Behaviour", "Faults", "StandIn"]
 
 
 class StandIn:
@@ -27,18 +27,18 @@ class StandIn:
 
     def __init__(
         self,
-        habits: Habits | None = None,
+        behaviour: Behaviour | None = None,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
         journal: Path | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.habits = habits or Habits()
+        self.behaviour = behaviour or Behaviour()
         self.sending = Faults()
         self.searching = Faults()
-        self.archive = Archive(self.habits, journal, clock)
-        self._service = Service(self.archive, self.habits, {"send": self.sending, "search": self.searching})
+        self.archive = Archive(self.behaviour, journal, clock)
+        self._service = Service(self.archive, self.behaviour, {"send": self.sending, "search": self.searching})
         self._host = host
         self._port = port
         self._server: Server | None = None
@@ -55,9 +55,9 @@ class StandIn:
         return {
             "LOG_BACKEND": "loggly",
             "LOGGLY_URL": self.url,
-            "LOGGLY_TOKEN": self.habits.token,
+            "LOGGLY_TOKEN": self.behaviour.token,
             "LOGGLY_API_URL": self.url,
-            "LOGGLY_API_TOKEN": self.habits.api_token,
+            "LOGGLY_API_TOKEN": self.behaviour.api_token,
         }
 
     def start(self) -> Self:

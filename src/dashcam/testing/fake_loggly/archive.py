@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from dashcam.testing.fake_loggly.behaviour import Habits
+from dashcam.testing.fake_loggly.behaviour import Behaviour
 
 _WORD = re.compile(r"\w+")
 
@@ -64,8 +64,10 @@ def words_of(text: str) -> str:
 class Archive:
     """Every accepted body; with a journal they outlive the process, however it ends."""
 
-    def __init__(self, habits: Habits, journal: Path | None = None, clock: Callable[[], int] = time.time_ns) -> None:
-        self._habits = habits
+    def __init__(
+        self, behaviour: Behaviour, journal: Path | None = None, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._behaviour = behaviour
         self._clock = clock
         self._lock = threading.Lock()
         self._bodies: list[Body] = []
@@ -104,7 +106,7 @@ class Archive:
 
     def search(self, wanted: Callable[[Stored], bool], from_ms: int, until_ms: int) -> list[Stored]:
         """The events of a time span that are wanted and old enough to be found, oldest first."""
-        ready_ns = self._clock() - int(self._habits.delay_s * 1e9)
+        ready_ns = self._clock() - int(self._behaviour.delay_s * 1e9)
         with self._lock:
             fresh = len(self._unparsed)
             while self._unparsed:
@@ -122,18 +124,18 @@ class Archive:
             document["json"] = parsed
         found: dict[str, list[Any]] = {}
         for name, value in _leaves("", document):
-            if not self._habits.one_type or self._types.setdefault(name, type(value)) is type(value):
+            if not self._behaviour.one_type or self._types.setdefault(name, type(value)) is type(value):
                 found.setdefault(name, []).append(value)
         texts = [line, *(str(value) for values in found.values() for value in values)]
         return Stored(
             id=str(uuid.uuid4()),
-            time_ms=_time_ms(parsed, body.received_ns, self._habits.drift_s),
+            time_ms=_time_ms(parsed, body.received_ns, self._behaviour.drift_s),
             received_ns=body.received_ns,
             tags=body.tags,
             line=line,
             document=document,
             fields=found,
-            words=" | ".join(map(words_of, texts if self._habits.indexes_values else texts[:1])),
+            words=" | ".join(map(words_of, texts if self._behaviour.indexes_values else texts[:1])),
         )
 
     def _parsed(self, line: str) -> dict[str, Any] | None:
@@ -143,7 +145,7 @@ class Archive:
             return None
         if not isinstance(value, dict):
             return None
-        most = self._habits.most_fields
+        most = self._behaviour.most_fields
         return _without_nulls(value) if most is None or sum(1 for _ in _leaves("", value)) <= most else None
 
     def close(self) -> None:

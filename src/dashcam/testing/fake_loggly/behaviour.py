@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class Behaviour:
     """The behaviour of one stand-in, from its start to its end."""
 
     token: str = "11111111-2222-3333-4444-555555555555"  # noqa: S105  # only the stand-in knows this customer token

@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from typing import Any, NoReturn
 
 from dashcam.testing.fake_loggly.archive import Stored, words_of
-from dashcam.testing.fake_loggly.behaviour import Habits
+from dashcam.testing.fake_loggly.behaviour import Behaviour
 
 Wanted = Callable[[Stored], bool]
 
@@ -33,19 +33,19 @@ class BadQuery(ValueError):
     """A query that is answered with status 400."""
 
 
-def read_query(text: str, habits: Habits) -> Wanted:
+def read_query(text: str, behaviour: Behaviour) -> Wanted:
     """Return the predicate of a query; raises `BadQuery` for what this behaviour does not understand."""
     if text.strip() == "*":
         return partial(_all, [])
-    return _Reader(text, habits).read()
+    return _Reader(text, behaviour).read()
 
 
 class _Reader:
     """One query, read from left to right; the next part of it is `_kind` and `_value`."""
 
-    def __init__(self, text: str, habits: Habits) -> None:
+    def __init__(self, text: str, behaviour: Behaviour) -> None:
         self._text = text
-        self._habits = habits
+        self._behaviour = behaviour
         self._depth = 0
         self._kind, self._value, self._end = "", "", 0
         self._take()
@@ -94,7 +94,7 @@ class _Reader:
         is_seen = self._value == "-"  # and a phrase after it: nothing else was
         if not self._accept("-") and not self._accept("NOT"):
             return None
-        if not self._habits.lucene and not (is_seen and self._kind == "phrase"):
+        if not self._behaviour.lucene and not (is_seen and self._kind == "phrase"):
             self._refuse()
         part = self._read_part()
         return lambda event: not part(event)
@@ -109,10 +109,10 @@ class _Reader:
         return lambda event: not words.isspace() and words in event.words
 
     def _read_value(self) -> Callable[[Any], bool]:
-        if self._habits.lucene and self._kind == "word":
+        if self._behaviour.lucene and self._kind == "word":
             pattern = re.compile(translate(self._take().lower()), re.DOTALL)
             return lambda value: pattern.fullmatch(str(value).lower()) is not None
-        return partial(_is_text, self._read_text(), self._habits.whole_values)
+        return partial(_is_text, self._read_text(), self._behaviour.whole_values)
 
     def _read_range(self) -> Callable[[Any], bool] | None:
         includes_low = self._accept("[")
@@ -124,13 +124,13 @@ class _Reader:
         includes_high = self._accept("]")
         if not includes_high:
             self._expect("}")
-        if not (self._habits.lucene or (includes_low and includes_high)):
+        if not (self._behaviour.lucene or (includes_low and includes_high)):
             self._refuse()
         return partial(_is_between, low, high, includes_low, includes_high)
 
     def _read_bound(self) -> float | None:
         sign = "-" if self._accept("-") else ""
-        if self._habits.lucene and self._value == "*":
+        if self._behaviour.lucene and self._value == "*":
             return _number(self._take())
         return _number(sign + self._read_text())
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from dashcam.testing.fake_loggly.archive import Archive, Body, Stored, parse_iso, split_lines
-from dashcam.testing.fake_loggly.behaviour import Habits
+from dashcam.testing.fake_loggly.behaviour import Behaviour
 from dashcam.testing.fake_loggly.faults import STATUSES, Faults
 from dashcam.testing.fake_loggly.query import BadQuery, read_query
 
@@ -66,9 +66,9 @@ class _Cursor:
 class Service:
     """The requests of one stand-in and what it remembers between them."""
 
-    def __init__(self, archive: Archive, habits: Habits, faults: Mapping[str, Faults]) -> None:
+    def __init__(self, archive: Archive, behaviour: Behaviour, faults: Mapping[str, Faults]) -> None:
         self.archive = archive
-        self.habits = habits
+        self.behaviour = behaviour
         self.faults = faults
         self.answers: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -104,14 +104,14 @@ class Service:
         return self._take(request, [self._readable(request)])
 
     def _readable(self, request: Request) -> bytes:
-        if request.place["token"] != self.habits.token:
+        if request.place["token"] != self.behaviour.token:
             raise Answer(403, "Forbidden")
-        if len(request.body) > self.habits.body_bytes:
+        if len(request.body) > self.behaviour.body_bytes:
             raise Answer(413, "Request Entity Too Large")
         if request.headers.get("content-type") == "application/x-www-form-urlencoded":
             return orjson.dumps(dict(parse_qsl(request.body.decode(errors="replace"))))
         if request.headers.get("content-encoding") == "gzip":
-            if not self.habits.gzip:
+            if not self.behaviour.gzip:
                 raise Answer(400, "unreadable body")
             return gzip.decompress(request.body)
         return request.body
@@ -119,7 +119,7 @@ class Service:
     def _take(self, request: Request, lines: Sequence[bytes]) -> Response:
         if not all(lines):
             raise Answer(400, "an empty event")
-        if max(map(len, lines)) > self.habits.event_bytes:
+        if max(map(len, lines)) > self.behaviour.event_bytes:
             raise Answer(413, "Request Entity Too Large")
         kind = request.headers.get("content-type", "text/plain")
         in_header = request.headers.get("x-loggly-tag")
@@ -135,13 +135,13 @@ class Service:
     def iterate(self, request: Request) -> Response:
         """A page of events, and where the next one is."""
         kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or token != self.habits.api_token:
+        if kind.lower() != "bearer" or token != self.behaviour.api_token:
             raise Answer(401, "invalid token")
-        if self.habits.queries_per_s is not None:
+        if self.behaviour.queries_per_s is not None:
             with self._lock:
                 if time.monotonic() < self._next_search_s:
                     raise Answer(503, "too many queries")
-                self._next_search_s = time.monotonic() + 1 / self.habits.queries_per_s
+                self._next_search_s = time.monotonic() + 1 / self.behaviour.queries_per_s
         if key := request.args.get("next"):
             if len(request.args) > 1:
                 raise Answer(400, "next takes no other parameter")
@@ -158,7 +158,7 @@ class Service:
     def _page(self, request: Request, key: str) -> Response:
         with self._lock:
             cursor = self._cursors.pop(key, None)
-            if cursor is None or time.monotonic() - cursor.used_s > self.habits.cursor_life_s:
+            if cursor is None or time.monotonic() - cursor.used_s > self.behaviour.cursor_life_s:
                 raise Answer(404, "no such cursor")
             end = cursor.place + cursor.size
             page: dict[str, Any] = {"events": [event.answer() for event in cursor.events[cursor.place : end]]}
@@ -170,7 +170,7 @@ class Service:
 
     def _found(self, request: Request) -> list[Stored]:
         try:
-            wanted = read_query(request.args.get("q", "*"), self.habits)
+            wanted = read_query(request.args.get("q", "*"), self.behaviour)
         except BadQuery as error:
             raise Answer(400, str(error)) from error
         now_ms = self.archive.now() // 1_000_000
