@@ -23,9 +23,9 @@ from dashcam.destinations.registry import links, load_settings, open_store
 from dashcam.errors import DashcamError, QueryError
 from dashcam.find.query import Query
 from dashcam.find.related import find_related_events, find_stories
+from dashcam.show.recent import SERVED, story_id
 from dashcam.show.story import as_json, build_story
 from dashcam.show.terminal import draw
-from dashcam.show.web.recent import SERVED, story_id
 
 if TYPE_CHECKING:
     from dashcam.event import Event

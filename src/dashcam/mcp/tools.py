@@ -22,8 +22,8 @@ from dashcam.show.findings import rank_causes
 from dashcam.show.fingerprint import place_of
 from dashcam.show.node import Node
 from dashcam.show.overview import Overview, build_overview, draw_overview
+from dashcam.show.recent import story_id
 from dashcam.show.story import Story, build_story
-from dashcam.show.web.recent import story_id
 
 INSTRUCTIONS = (
     "Dashcam holds what services logged: lines and spans of each request. Begin with overview (what fails or is slow"

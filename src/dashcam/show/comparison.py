@@ -12,8 +12,8 @@ from dashcam.show import accessors
 from dashcam.show.accessors import format_duration
 from dashcam.show.fingerprint import pattern_of
 from dashcam.show.node import Node
+from dashcam.show.recent import story_id
 from dashcam.show.story import Story
-from dashcam.show.web.recent import story_id
 
 SLOWER = 1.5  # times the duration of the other one
 MIN_SLOWER_NS = 1_000_000  # a difference below is no difference

@@ -13,7 +13,7 @@ from dashcam.find.requests import FINISHED
 from dashcam.show import accessors
 from dashcam.show.accessors import format_duration
 from dashcam.show.fingerprint import message_of, pattern_of, place_of, type_of
-from dashcam.show.web.recent import story_id
+from dashcam.show.recent import story_id
 
 ERROR_LINES = And(
     (

@@ -9,7 +9,7 @@ from dashcam.find.query import And, Expression, Or, Query, Store, Term
 from dashcam.find.requests import ABORTED, FINISHED
 from dashcam.show import accessors
 from dashcam.show.accessors import format_duration
-from dashcam.show.web.recent import SERVED
+from dashcam.show.recent import SERVED
 
 MIN_FAILURES = 3  # fewer are no trend
 MIN_REQUESTS = 20  # in both periods, before percentiles are compared

@@ -8,7 +8,7 @@ from dashcam.event import Event
 from dashcam.find.aggregation import Durations
 from dashcam.find.query import And, Query, Store
 from dashcam.show.overview import each_request, has_failed, request_ns
-from dashcam.show.web.recent import SERVED
+from dashcam.show.recent import SERVED
 from dashcam.watch.rules import Rule
 
 

@@ -20,9 +20,9 @@ from dashcam.find.related import find_related_events
 from dashcam.record.masking import mask_event
 from dashcam.ship.journal import replace_file
 from dashcam.show.ansi import Style
+from dashcam.show.recent import story_id
 from dashcam.show.story import build_story
 from dashcam.show.terminal import draw
-from dashcam.show.web.recent import story_id
 from dashcam.watch.measure import Measured, measure
 from dashcam.watch.notice import FIRING, RESOLVED, Change, Notice, make_notice
 from dashcam.watch.rules import Notifier, Rule, Rules

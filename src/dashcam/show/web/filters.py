@@ -10,10 +10,10 @@ from markupsafe import Markup, escape
 from dashcam.event import NS_PER_S, Event, format_time
 from dashcam.show import accessors, ansi
 from dashcam.show.accessors import format_duration
+from dashcam.show.recent import story_id
 from dashcam.show.story import Story
 from dashcam.show.web import histogram
 from dashcam.show.web.address import spell_moment
-from dashcam.show.web.recent import story_id
 from dashcam.show.web.waterfall import MAX_LABELS, anchor, bar, classes, row_id, shorten
 
 

@@ -11,12 +11,12 @@ from dashcam.event import Event
 from dashcam.find.query import And, Expression, Query, Store, Term, without_own
 from dashcam.find.values import IDS
 from dashcam.show import accessors
+from dashcam.show.recent import ERRORS, SERVED, Request
+from dashcam.show.recent import summarize as summarize_requests
 from dashcam.show.summary import FACETS, label_names, summarize
 from dashcam.show.web import page
 from dashcam.show.web.address import Address
 from dashcam.show.web.finder import current_finder, now_ns
-from dashcam.show.web.recent import ERRORS, SERVED, Request
-from dashcam.show.web.recent import summarize as summarize_requests
 
 MAX_SPANS = 300  # of served requests on a page; a request has one for each service that took part
 

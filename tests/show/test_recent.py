@@ -1,8 +1,8 @@
-"""Requests, told from the spans that served them."""
+"""Requests, by the spans that served them."""
 
-from dashcam.show.web.recent import ERRORS, SERVED, summarize
+from dashcam.show.recent import ERRORS, SERVED, summarize
 
-from .. import events
+from . import events
 
 
 def summary(some):
