@@ -10,6 +10,7 @@ import pytest
 
 from dashcam.spool.drops import read_drops
 
+from ..processes import run
 from .spools import dropped, numbers_in, run_writer
 
 IMAGE_BYTES = {"ext4": 64 << 20, "xfs": 320 << 20, "btrfs": 120 << 20}
@@ -98,6 +99,48 @@ def test_a_full_disk(disk, left, is_mapped):
     assert len(kept) + counts.total() == end
     assert counts.keys() == {"disk"}
     assert kept[-100:] == list(range(full, end))
+
+
+def test_a_local_store_on_a_full_disk(tmp_path):
+    """Its writer survives that a full btrfs has no room for the copy of a page that SQLite has in mapped memory."""
+    with mounted(tmp_path, "btrfs") as disk:
+        assert run(STORE_FULL, disk) == "is full, and goes on\n"
+
+
+STORE_FULL = """
+import os, sys
+from pathlib import Path
+from dashcam.destinations.local.backend import connect
+from dashcam.destinations.local.options import Options
+from dashcam.errors import BackendUnavailable
+from dashcam.event import EncodedEvent
+local, number, is_full = connect(Options(dir=Path(sys.argv[1]) / "state")), 0, False
+def ship():
+    global number
+    events = []
+    for _ in range(200):
+        number += 1
+        data = b'{"@timestamp":"2026-11-25T00:00:00.000000Z","message":"%b"}' % os.urandom(40).hex().encode()
+        events.append(EncodedEvent(f"0193a1b2c3d4e5f601020304-{number:08d}", is_span=False, data=data))
+    local.ship(events)
+ship()
+filler = os.open(Path(sys.argv[1]) / "filler", os.O_WRONLY | os.O_CREAT)
+for size in (1 << 20, 1 << 12):
+    try:
+        while True: os.write(filler, bytes(size))
+    except OSError: pass
+    os.fsync(filler)
+for _ in range(150):
+    try:
+        ship()
+    except BackendUnavailable:
+        is_full = True
+os.ftruncate(filler, 0)
+os.fsync(filler)
+ship()
+local.close()
+print("is full, and goes on" if is_full else "never full")
+"""
 
 
 CUT_OFF = (

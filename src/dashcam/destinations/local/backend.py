@@ -5,9 +5,11 @@ nor a power cut takes what was answered for. Readers go on meanwhile. Events tha
 steps, in the same transactions.
 """
 
+import fcntl
 import logging
 import os
 import sqlite3
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +34,9 @@ MAX_STEPS = 10  # a batch: more goes than comes, and a limit that was lowered is
 FREED_AT_ONCE = 500  # pages
 
 DAY_NS = 86_400 * NS_PER_S
+
+# FS_IOC_GETFLAGS, FS_IOC_SETFLAGS and FS_NOCOW_FL of linux/fs.h
+GET_FLAGS, SET_FLAGS, IS_WRITTEN_IN_PLACE = 0x80086601, 0x40086602, 0x800000
 
 _log = logging.getLogger("dashcam.ship")
 
@@ -108,6 +113,7 @@ class Local:
             now = self._path.stat()
             if self._db is None or self._file is None or not os.path.samestat(self._file, now):
                 self.close()
+                _make_shared_memory(self._path)
                 # `ship` is called from another thread than `connect`, but from one at a time.
                 self._db = sqlite3.connect(
                     self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False
@@ -126,6 +132,21 @@ class Local:
             raise BackendUnavailable(local_file.reason_of(self._path, fault)) from fault
         except OSError as fault:
             raise BackendUnavailable(f"{self._path} cannot be made: {fault.strerror}.") from fault
+
+
+def _make_shared_memory(path: Path) -> None:
+    """Make the file that SQLite's connections share in memory, written in place on a disk that copies what is written.
+
+    On a full btrfs there is no room for the copy of a page, and whoever writes to one in memory would end by SIGBUS.
+    """
+    with suppress(OSError):  # it is there, or the disk is full, or of another kind
+        if os.statvfs(path.parent).f_files == 0:  # as on btrfs
+            file = os.open(f"{path}-shm", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+            try:
+                (flags,) = struct.unpack("l", fcntl.ioctl(file, GET_FLAGS, bytes(8)))
+                fcntl.ioctl(file, SET_FLAGS, struct.pack("l", flags | IS_WRITTEN_IN_PLACE))
+            finally:
+                os.close(file)
 
 
 @contextmanager
