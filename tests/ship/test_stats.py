@@ -233,6 +233,22 @@ def test_there_is_an_answer_in_time(tmp_path, spool):
     assert (account.recorded, account.is_complete) == (0, False)
 
 
+def test_a_segment_that_goes_while_it_is_counted(tmp_path, spool):
+    """It was removed as it should be, and nothing is said to be unreadable."""
+    _fill(spool, 10)
+    looks = []
+
+    def clock_s():
+        looks.append(1)
+        for path in segment_files(spool) if looks[1:] else ():  # behind the listing
+            path.unlink()
+        return 0.0
+
+    account = collect_stats(tmp_path, clock_s=clock_s)
+
+    assert (account.recorded, account.unreadable, account.is_complete) == (0, {}, True)
+
+
 def _victim(spool, path):
     count = count_segment(path)
     return Victim(key_of(spool, path), path, count.recorded, count.dropped)

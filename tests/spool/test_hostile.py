@@ -10,8 +10,9 @@ import pytest
 
 from dashcam.spool.file import Mapping
 from dashcam.spool.reader import SegmentReader, segment_files
+from dashcam.spool.segment import MAX_SEGMENT_BYTES
 
-from .spools import numbers_in, read_spool, run_writer, running_writer
+from .spools import log_line, numbers_in, read_spool, run_writer, running_writer, start_line, write_to
 
 needs_c = pytest.mark.skipif(Mapping is None, reason="_mapping.c was not compiled; `make venv` with a C compiler does")
 WAYS = pytest.mark.parametrize("is_mapped", [pytest.param(True, marks=needs_c), False], ids=["mapped", "appended"])
@@ -165,6 +166,33 @@ def test_many_open_requests(tmp_path):
     assert used_bytes < 4 * lines_bytes
     for path in segment_files(tmp_path):
         assert path.read_bytes().count(b'"start"') == 6000
+
+
+def test_very_long_marks_leave_room_for_events(tmp_path):
+    """Also where a third of the longest segment is too little for all of them."""
+    start = start_line(1, f"{1:016x}").replace(b"}\n", b',"filling":"%b"}\n' % (b"x" * (250 << 10)))
+    writer = write_to(tmp_path, limit_bytes=1 << 30, carry_over=lambda: [start] * 200)
+
+    writer.append(log_line(1))
+
+    (segment,) = segment_files(tmp_path)
+    assert 20 << 20 < segment.stat().st_blocks * 512 <= MAX_SEGMENT_BYTES // 2
+    assert numbers_in(tmp_path) == [1]
+
+
+@WAYS
+def test_a_file_in_the_place_of_a_segment_stays_as_it_is(tmp_path, is_mapped):
+    """The seal neither writes to it nor cuts it."""
+    writer = write_to(tmp_path, is_mapped=is_mapped)
+    writer.append(log_line(1))
+    (segment,) = segment_files(tmp_path)
+    theirs = b"theirs" * 100_000
+    segment.rename(tmp_path / "aside")
+    segment.write_bytes(theirs)
+
+    writer.close()
+
+    assert segment.read_bytes() == theirs
 
 
 FOREIGN = """

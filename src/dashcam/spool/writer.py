@@ -216,8 +216,11 @@ class Writer:
         room = new.capacity // 3
         for line in carried:
             room -= len(line)
-            if room < 0 or not (self._is_written(line) or (self._has_grown() and self._is_written(line))):
+            if room < 0:
                 return
+            while not self._is_written(line):
+                if not self._has_grown():
+                    return
 
     def _seal(self, current: SegmentFile | None = None) -> None:
         """Seal the current segment, and those before it whose seals the disk did not take.
