@@ -18,7 +18,7 @@ def test_each_command_tells_of_itself(tmp_path, command):
 
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: dashcam {command}")
-    assert "exit status: 0 found or done" in done.stdout
+    assert "Exit status: 0 found or done" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert list(tmp_path.iterdir()) == []
 

@@ -62,8 +62,8 @@ _LISTED = "commands (dashcam help COMMAND describes one):\n" + "\n".join(
 
 _EPILOG = """\
 Settings come from the environment (docs/settings.md); LOG_BACKEND chooses where
-events go and are found. exit status: 0 found or done, 1 not found or not well,
-2 usage or settings, 3 unreachable."""
+events go and are found. Exit status: 0 found or done, 1 not found or not in
+order, 2 usage or settings, 3 unreachable."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

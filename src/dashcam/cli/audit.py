@@ -1,13 +1,13 @@
 """Compare a store with what was recorded: it must hold each stated event once, unchanged.
 
-When a segment of the spool is finished and sent, the shipper sends a statement of it, an event like any other: the IDs
-and checksums of its events, and the statement before. The audit reads these from the store, and names the events that
-are missing, double, changed, or that nobody recorded, and the statements that are missing or changed. It needs no file
-of the machine that recorded them.
+When a segment of the spool is finished and sent, the shipper sends a statement of it, which is an event like any other:
+the IDs and checksums of the segment's events, and the statement before. The audit reads the statements from the store.
+It names events that are missing, double or changed, or that nobody recorded, and statements that are missing or
+changed. It needs no file of the machine that recorded them.
 
-Segments count whose last event is within the period. An event of a segment that is not finished is not stated yet.
-Exit status 1 when something is not well, or nothing was stated. Allow for the time that a store takes to find what it
-was sent (--until 2m).
+A segment counts if its last event is within the period. Events of a segment that is not finished are not stated yet.
+Exit status 1 when something is wrong, or nothing was stated. Allow for the time that a store needs until it finds what
+it was sent (--until 2m).
 
 Examples:
   dashcam audit --since 24h

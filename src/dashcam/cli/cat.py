@@ -1,6 +1,6 @@
-"""Print the events of the spool, one JSON object a line, oldest segment first; delivered or not.
+"""Print the events of the spool, delivered or not: one JSON object a line, oldest segment first.
 
-With --raw the lines as they stand in the files, marks of open requests included.
+With --raw, print the lines as they are in the files, start marks included.
 """
 
 import argparse

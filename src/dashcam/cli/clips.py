@@ -1,8 +1,8 @@
 """List the requests that were kept lately: why, and what came with them.
 
 With DASHCAM_SHIP_LEVEL, log lines below it are held on this machine. A request that failed, was slow, or was asked for
-is kept: its held lines are shipped, as a clip. docs/clips.md has the rules. Below the list stands what all clips
-brought, by rule, and what was not shipped. Exit status 1 when nothing was kept.
+is kept: its held lines are shipped, as a clip. docs/clips.md has the rules. Totals follow the list: what the clips of
+each rule brought, and what was not shipped. Exit status 1 when nothing was kept.
 """
 
 import argparse

@@ -4,9 +4,9 @@ Examples:
   dashcam compare 0193a1b2-c3d4-7e5f-8601-020304050607
   dashcam compare ID_OF_A_GOOD_ONE ID_OF_A_FAILED_ONE --json
 
-With one ID the other story is chosen: the nearest of the same route that ended well, where the given one failed, and
-one that failed, where it ended well; the good one stands on the left. A minus begins a row that only the left story
-has, a plus one that only the right story has, an exclamation mark one that differs.
+With one ID, the other story is the nearest of the same route with the opposite outcome; the good one is on the left. A
+row that only the left story has begins with a minus, one that only the right story has with a plus, and one that
+differs with an exclamation mark.
 
 """
 

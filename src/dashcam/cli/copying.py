@@ -1,11 +1,11 @@
-"""Move history: send the events of a store to a backend, oldest first.
+"""Copy history: send the events of a store to a backend, oldest first.
 
 Examples:
   dashcam copy --from local --to loggly --since 7d
   dashcam copy --from loggly --to elasticsearch --since 30d --query service:cars
 
-What the backend's own store has already is left out, so nothing is doubled. Stopped or killed, the same command goes on
-where it was. An event that is refused goes to the dead letters, for `dashcam replay`.
+Events that the backend's own store has already are left out, so nothing is doubled. After a stop or a kill, the same
+command continues where it was. Rejected events go to the dead letters, for `dashcam replay`.
 
 """
 

@@ -1,7 +1,7 @@
 """Check each hop to the backends of LOG_BACKEND and back, and name the first that is broken, with the fix.
 
-Last a canary event is sent and found again. Exit status 1 when something is broken. A note says what the services that
-run here do not record: no requests, calls without their IDs, client libraries without their packages.
+The last check sends a canary event and finds it again. Exit status 1 when a hop is broken. Notes name what the services
+on this machine do not record: requests, calls without their IDs, client libraries without their packages.
 """
 
 import argparse

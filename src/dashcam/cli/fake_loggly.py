@@ -1,7 +1,7 @@
 """Run a fake Loggly on this machine: print the settings that send to it and search it, and serve until Ctrl-C.
 
-It is written from Loggly's documentation. Where that leaves something open there is an option, so that the worst can be
-tried (docs/loggly.md).
+It is written from Loggly's documentation. Options choose its behaviour where the documentation leaves it open
+(docs/loggly.md).
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Ship what is held of a request now, by any ID that dashcam trace takes: of a request, a trace, a span, or a label.
+"""Ship what is held of a request now, by any ID that dashcam trace accepts: of a request, a trace, a span, or a label.
 
-The ID is looked for in the spool of this machine, then in the store of LOG_BACKEND. The shipper keeps the request for
-DASHCAM_HOLD: lines that come later are shipped at once, and other hosts ship what they hold of it. With --header, print
-the header that asks a service to keep its request, signed with DASHCAM_CLIP_KEY.
+The ID is looked up in the spool of this machine, then in the store of LOG_BACKEND. For DASHCAM_HOLD, later lines of the
+request are shipped at once, and other hosts ship what they hold of it. With --header, print the header that asks a
+service to keep its request, signed with DASHCAM_CLIP_KEY.
 
 Examples:
   dashcam keep car_id=7

@@ -4,8 +4,8 @@ Examples:
   dashcam map
   dashcam map --since 24h --json
 
-The drawing has each call under its caller; a call that got no answer at all is drawn broken. An outgoing call leads to
-the service that served it, and where none did to the host that was asked.
+The drawing has each call under its caller, and a call that got no answer as a broken arrow. An outgoing call leads to
+the service that served it, or else to the host that was called.
 
 """
 

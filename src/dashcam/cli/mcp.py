@@ -5,9 +5,9 @@ Examples:
   claude mcp add dashcam -- dashcam mcp
   LOG_BACKEND=elasticsearch ELASTICSEARCH_URL=http://127.0.0.1:9200 dashcam mcp
 
-An agent starts it and stops it. It has five tools over the store of LOG_BACKEND: overview, errors, story, search and
-doctor. Each answer has at most 8,000 tokens, most have 2,000, and ends with how to get more. What services logged comes
-between marks, without characters that show nothing, and is called data.
+The agent starts it and stops it. It has five tools over the store of LOG_BACKEND: overview, errors, story, search and
+doctor. An answer has at most 8,000 tokens, most have 2,000; it ends with how to get more. Text that services logged is
+marked as data, without invisible characters.
 
 """
 

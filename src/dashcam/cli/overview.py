@@ -6,9 +6,9 @@ Examples:
   dashcam overview --since 15m --json
   dashcam overview level:error
 
-A search chooses requests by their own fields and labels, not by the lines within: level:error those that failed.
-The period before is as long and ends where this one begins. Times are within which 50, 95 and 99 % of the requests were
-answered.
+A search selects requests by their own fields and labels, not by their log lines: level:error selects those that failed.
+The period before is as long and ends where this one begins. p50, p95 and p99 are the times within which 50, 95 and 99 %
+of the requests were answered.
 
 """
 

@@ -1,8 +1,8 @@
-"""Repair the spool, its state and the local store after damage, as of a disk or a power cut.
+"""Repair the spool, its state and the local store after damage, for example of a disk or by a power cut.
 
-Moves what cannot be read to DASHCAM_DIR/quarantine, with the reason or as a copy, writes anew what can be saved, and
-prints what it did and what could not be saved. Runs only while no shipper works there. Repeat it as often as you like:
-what is in order stays as it is. Exit status 1 when something could not be saved.
+It moves what cannot be read to DASHCAM_DIR/quarantine, saves what can be read into new files, and prints what it did
+and what could not be saved. It runs only while no shipper works there, may be repeated, and leaves alone what is in
+order. Exit status 1 when something could not be saved.
 """
 
 import argparse

@@ -1,6 +1,7 @@
-"""Send dead letters once more to the backend that rejected them, after the cause was fixed.
+"""Send dead letters again to the backend that rejected them, after the cause was fixed.
 
-Accepted events leave the dead letters; what is rejected again stays, with the new reason. The shipper may run on.
+Accepted events leave the dead letters; those that are rejected again stay, with the new reason. The shipper may keep
+running.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Run a command with a shipper beside it: `dashcam run -- gunicorn 'cars.app:create_app()'`.
 
-The shipper is started again if it dies. It goes on until the command has ended and everything it recorded is delivered,
-or for 15 s after that. Where another shipper works already, that one delivers, and none is started. The command gets
-the signals; its exit status is that of `dashcam run`.
+A shipper that dies is started again. It runs until the command has ended and everything it recorded is delivered, or
+for 15 s after that. Where another shipper works already, that one delivers. Signals go to the command, whose exit
+status is that of `dashcam run`.
 """
 
 import argparse

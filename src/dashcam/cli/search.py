@@ -5,8 +5,9 @@ Examples:
   dashcam search 'duration:>250ms path:/cars' --since 1h --json
   dashcam search -level:info created --since 30d --limit 0
 
-Words look in messages, errors, labels and IDs; field:value in a field; a name that is not a field is a label. AND, OR,
-NOT, ( ), wildcards * and ?, ranges [a TO b], >, >=, <, <=. docs/search.md has it all.
+Words are searched for in messages, errors, labels and IDs; field:value in one field; a name that is not a field is a
+label. The language has AND, OR, NOT, ( ), the wildcards * and ?, and ranges: [a TO b], >, >=, <, <=. docs/search.md
+describes it.
 
 """
 

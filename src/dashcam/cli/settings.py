@@ -1,6 +1,6 @@
 """Show every setting: its value here, its default, and what it means. Secrets are masked.
 
-With --markdown the page docs/settings.md, which has no values.
+With --markdown, print the page docs/settings.md, which has no values.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Set up a self-hosted stack: `dashcam setup elk` brings Elasticsearch or OpenSearch, and Kibana, to where events fit.
+"""Prepare a self-hosted stack: `dashcam setup elk` sets up Elasticsearch or OpenSearch, and Kibana.
 
-It needs the rights of logging/elk/roles/installer.json, says each thing it did, and may be run again at any time.
-Keys that are about to end are made anew; with --rotate they all are, and those before stay valid until the next time.
-With KIBANA_URL it imports searches and dashboards there; `dashcam setup kibana-pack` prints them for an import by hand.
+It needs the rights of logging/elk/roles/installer.json, prints each step, and may be run again at any time. Keys that
+expire soon are replaced, with --rotate all of them; the former ones stay valid until the next replacement. With
+KIBANA_URL it imports searches and dashboards there; `dashcam setup kibana-pack` prints them for an import by hand.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Bring what the services recorded to the backends that LOG_BACKEND names.
+"""Send what the services recorded to the backends of LOG_BACKEND.
 
-Runs until SIGTERM or Ctrl-C, then settles what is under way; started again, it goes on where it was. Nothing is lost
-while a backend is down: events wait in the spool.
+Runs until SIGTERM or Ctrl-C, then waits for the answers under way. Started again, it continues where it stopped.
+Nothing is lost while a backend is down: events wait in the spool.
 """
 
 import argparse

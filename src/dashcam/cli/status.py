@@ -1,11 +1,10 @@
-"""Show what was recorded, and what became of it.
+"""Show what was recorded, and what happened to it.
 
-For each backend, recorded = earlier + delivered + held + expired + waiting + dead-lettered, where earlier events were
-dealt with before it was set, and held ones are below DASHCAM_SHIP_LEVEL. Exit status 1 when something is in a backend's
-way, an event was dropped or is in the dead letters, a file cannot be read, or events wait and no shipper works here.
-With --health it is 1 only when the shipper is not at work: one that waits for a backend that is down is well, and says
-so. An answer takes less than a second; where that is not enough to count everything, it says so, and --full takes the
-time.
+For each backend, recorded = earlier + delivered + held + expired + waiting + dead-lettered. Earlier events were handled
+before the backend was set; held ones are below DASHCAM_SHIP_LEVEL. Exit status 1 when a backend has trouble, an event
+was dropped or is in the dead letters, a file cannot be read, or events wait and no shipper works here. With --health it
+is 1 only when the shipper does not work; one that waits for a backend that is down does. An answer takes less than a
+second. Where that is not enough to count everything, it says so; --full counts everything.
 """
 
 import argparse

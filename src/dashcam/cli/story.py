@@ -1,10 +1,9 @@
 """Show one request's whole story, by any ID: of a request, a trace, a span, or by a label such as car_id=7.
 
-The first characters of an ID do where they are enough. A request ID that several requests had gives all of them. The
-story is looked up in the store of LOG_BACKEND, with --held in the spool of this machine as if all of it had been
-shipped. Below it are the addresses that show it in Kibana or in Loggly, where KIBANA_URL or LOGGLY_SUBDOMAIN is set.
-With --html it is one page that needs nothing else, for a bug report; what looks like a secret is masked in it once
-more.
+The first characters of an ID are enough where no other ID begins with them. A request ID that several requests had
+shows all of them. The story is looked up in the store of LOG_BACKEND, or, with --held, in the spool of this machine,
+held lines included. Below it are links to Kibana or Loggly, where KIBANA_URL or LOGGLY_SUBDOMAIN is set. --html writes
+one page that needs nothing else, for a bug report; what looks like a secret is masked in it once more.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Show requests, searches and stories in a browser, over the store of LOG_BACKEND, until Ctrl-C.
 
-The address is printed. Whoever reaches it can read every event: it is this machine's own unless --host says otherwise.
+It prints its address, and listens on this machine only unless --host says otherwise: everybody who reaches the address
+can read every event.
 """
 
 import argparse

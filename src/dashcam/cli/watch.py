@@ -13,9 +13,9 @@ Examples:
   [notify.team]
   slack = "env:SLACK_URL"
 
-A rule counts the events of a query, or has a figure: requests, failures, failed_share, p50, p95 or p99. With below it
-is a dead man's switch. A notice goes to a webhook, to Slack, to a command or by e-mail, and brings the newest story
-along. While the backend is down, the events that wait in the spool are looked at. docs/alerts.md has it all.
+A rule counts the events of a query, or measures requests, failures, failed_share, p50, p95 or p99. With `below` it
+fires when something stops. A notice goes to a webhook, to Slack, to a command or by e-mail, with the newest story.
+While the backend is down, the rules are evaluated over the events that wait in the spool. docs/alerts.md describes it.
 
 """
 
