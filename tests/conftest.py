@@ -1,5 +1,7 @@
 """What every test may ask for, and what all are held to."""
 
+import gc
+
 import hypothesis
 import pytest
 
@@ -19,6 +21,11 @@ def pytest_configure(config):
         from . import workers
 
         config.pluginmanager.register(workers, "workers")
+
+
+def pytest_collection_finish():
+    # What was collected stays to the end: 8,600 tests and all modules, which each collection of garbage would look at.
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 import gc
 import os
 import stat
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -14,31 +15,42 @@ from dashcam.record import recorder
 
 PATIENCE_S = 20  # for what is just about to end, on a machine that several workers keep busy
 
-_before = pytest.StashKey[set[str]]()
+_before = pytest.StashKey[set[tuple[str, int, str]]]()
 
 
 def _running():
-    """The threads, child processes and open files and sockets of this process, in words."""
-    threads = {f"thread {thread.name} ({thread.ident})" for thread in threading.enumerate()}
-    return threads | set(_children()) | set(_files())
+    """The threads, child processes and open files and sockets of this process, each by its number."""
+    # Asked before and after every test, so the words for them are left to the few that are shown.
+    threads = {("thread", thread.ident, thread.name) for thread in threading.enumerate()}
+    return threads.union(_children(), _files())
 
 
 def _children():
     # Only Linux says so without help.
-    for task in Path("/proc/self/task").glob("*/children"):
-        with suppress(FileNotFoundError, ProcessLookupError):  # a thread, or a process, that ends just now
-            for pid in task.read_text().split():
-                yield f"process {pid} ({Path(f'/proc/{pid}/cmdline').read_text()})"
+    for task in os.scandir("/proc/self/task") if sys.platform == "linux" else ():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ends just now
+            for pid in Path(task, "children").read_text().split():
+                yield "process", int(pid), ""
 
 
 def _files():
-    for number in os.listdir("/dev/fd"):  # noqa: PTH208 — numbers, not paths
+    for entry in os.scandir("/dev/fd"):
         try:
-            mode = os.fstat(int(number)).st_mode
+            found = os.fstat(number := int(entry.name))
         except OSError:
             continue  # the listing's own
-        if stat.S_ISREG(mode) or stat.S_ISSOCK(mode):
-            yield f"file {number} ({Path('/dev/fd', number).resolve()})"
+        if stat.S_ISREG(found.st_mode) or stat.S_ISSOCK(found.st_mode):
+            yield "file", number, f"{found.st_dev}:{found.st_ino}"
+
+
+def _in_words(kind, number, name):
+    with suppress(OSError):  # a process that ends just now
+        match kind:
+            case "process":
+                name = Path(f"/proc/{number}/cmdline").read_text().replace("\0", " ")
+            case "file":
+                name = Path("/dev/fd", str(number)).resolve()
+    return f"{kind} {number} ({name})"
 
 
 def _recorders():
@@ -72,7 +84,7 @@ def pytest_runtest_teardown(item):
         while left := _running() - item.stash[_before]:
             gc.collect()
             if time.monotonic() > deadline:
-                pytest.fail("left behind: " + ", ".join(sorted(left)), pytrace=False)
+                pytest.fail("left behind: " + ", ".join(sorted(_in_words(*each) for each in left)), pytrace=False)
             threading.Event().wait(0.02)
     if names := _recorders():
         pytest.fail(f"left recording as {', '.join(names)}: ask for the fixture `recording`", pytrace=False)

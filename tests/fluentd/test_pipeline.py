@@ -266,10 +266,10 @@ def test_the_shared_key_is_asked_for_and_kept_secret(stack):
     assert SHARED_KEY not in stack.fluentd.log.read_text()
 
 
-def test_the_writer_s_key_is_enough(tmp_path, elasticsearch_with_users_url, namespace):
+def test_the_writer_s_key_is_enough(tmp_path, request, namespace):
     """As the set-up writes it to its file."""
-    Fluentd.require()
-    settings = settings_for(elasticsearch_with_users_url, namespace)
+    Fluentd.require()  # before an engine is started for it
+    settings = settings_for(request.getfixturevalue("elasticsearch_with_users_url"), namespace)
     set_up(settings)
     client, keys = Client(settings), tmp_path / "keys.env"
     make_keys(client, KeyFile(keys))

@@ -5,8 +5,6 @@ import os
 import sys
 
 import pytest
-from mcp import Client
-from mcp.client.stdio import StdioServerParameters
 
 from ..cli.recorded import record
 from ..processes import run
@@ -17,6 +15,8 @@ DRAIN = "import sys; from dashcam.cli import main; sys.exit(main(['ship', '--dra
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """The command over a local store with three events."""
+    from mcp.client.stdio import StdioServerParameters  # here: every worker would import it, for 0.9 s
+
     folder = tmp_path_factory.mktemp("mcp")
     record(folder, 3)
     run(DRAIN, env={"DASHCAM_DIR": str(folder)})
@@ -25,6 +25,8 @@ def server(tmp_path_factory):
 
 
 async def talk(server, mode):
+    from mcp import Client
+
     async with Client(server, mode=mode, read_timeout_seconds=100) as client:
         tools = await client.list_tools()
         found = await client.call_tool("search", {"query": "created", "limit": 2})

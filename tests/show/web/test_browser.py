@@ -5,8 +5,6 @@ import os
 import shutil
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 from dashcam.record.masking import mask_event
 from dashcam.show.story import build_story
@@ -41,6 +39,8 @@ PAGES = ["/", "/requests", "/events?q=level:error", "/errors", "/map", STORY, CO
 def chromium():
     if CHROMIUM is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(MISSING)
+    from playwright.sync_api import sync_playwright  # here: every worker would import it, for 0.3 s
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         yield browser
@@ -335,6 +335,8 @@ def test_axe_finds_nothing_serious(open_page, good, path, scheme):
         values.click()
     if path == STORY:
         page.get_by_text("parts could not be made").click()
+    from axe_playwright_python.sync_playwright import Axe  # imports playwright
+
     found = Axe().run(page).response["violations"]
 
     assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
