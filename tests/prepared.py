@@ -1,4 +1,4 @@
-"""A Python that has imported what the package depends on, and forks for each program that a test runs to its end.
+"""A Python that has imported what the package depends on, and forks for each program that a test starts.
 
 Most of what a short program costs are the imports of the standard library and of OpenTelemetry. The package itself is
 not among them: each program imports it, as always, in its own environment.
@@ -10,13 +10,14 @@ import json
 import os
 import runpy
 import select
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 import types
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 # With these comes most of what a program imports; not what `dashcam.init()` waits to see imported, as urllib.request.
@@ -62,35 +63,93 @@ def serving():
 
 def run(command, environment, timeout_s):
     """Run `-c CODE` or `-m MODULE` with its arguments to the end, by a fork where one will do."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        with start(command, environment, stdin=subprocess.DEVNULL, stdout=out, stderr=errors) as program:
+            try:
+                program.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                program.kill()
+                raise
+        texts = [(stream.seek(0), stream.read().decode())[1] for stream in (out, errors)]
+    return subprocess.CompletedProcess(command, program.returncode, *texts)
+
+
+def start(command, environment, *, stdin=None, stdout=None, stderr=None):
+    """Start such a program; what `subprocess.Popen` gives, or as much of it as tests ask for."""
     if not _servers or any(os.environ.get(name) != environment[name] for name in environment if _is_early(name)):
         command = [sys.executable, "-X", "faulthandler", *command]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False)
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors, Path(os.devnull).open() as nothing:
-        status = _fork(_servers[-1], command, environment, (nothing, out, errors), timeout_s)
-        texts = [(stream.seek(0), stream.read().decode())[1] for stream in (out, errors)]
-    return subprocess.CompletedProcess(command, status, *texts)
+        return subprocess.Popen(command, env=environment, stdin=stdin, stdout=stdout, stderr=stderr, text=True)
+    return Program(command, environment, stdin, stdout, stderr)
 
 
 def _is_early(name):
     return name.startswith(READ_EARLY) and name not in {"OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"}
 
 
-def _fork(server, command, environment, streams, timeout_s):
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb", buffering=0) as report:
-        asked = json.dumps({"command": command, "environment": dict(environment), "folder": str(Path.cwd())}).encode()
-        with os.fdopen(writing, "wb") as ended:
-            socket.send_fds(server, [asked], [stream.fileno() for stream in (*streams, ended)])
-        pid = int(report.read(20))
-        is_over = False
-        try:
-            is_over = bool(select.select([report], [], [], timeout_s)[0])
-        finally:
-            if not is_over:
-                os.kill(pid, 9)
-        if not is_over:
-            raise subprocess.TimeoutExpired(command, timeout_s)
-        return int(report.read(20))
+class Program:
+    """A program that a fork of the prepared Python runs, with the names of `subprocess.Popen`."""
+
+    def __init__(self, command, environment, stdin, stdout, stderr):
+        self._command, self.returncode = command, None
+        self._report, ended = socket.socketpair()
+        with ended, ExitStack() as theirs:
+            given, self.stdin = self._stream(stdin, 0, theirs)
+            out, self.stdout = self._stream(stdout, 1, theirs)
+            errors, self.stderr = (out, None) if stderr == subprocess.STDOUT else self._stream(stderr, 2, theirs)
+            asked = {"command": command, "environment": dict(environment), "folder": str(Path.cwd())}
+            socket.send_fds(_servers[-1], [json.dumps(asked).encode()], [given, out, errors, ended.fileno()])
+        self.pid = int(self._report.recv(20))
+
+    @staticmethod
+    def _stream(stream, number, theirs):
+        """The file descriptor of a program's stream, and our end of it."""
+        if stream is None:
+            return number, None
+        if stream == subprocess.DEVNULL:
+            return theirs.enter_context(open(os.devnull, "rb" if number == 0 else "wb")).fileno(), None  # noqa: PTH123
+        if stream != subprocess.PIPE:
+            return stream.fileno(), None
+        reading, writing = os.pipe()
+        if number == 0:
+            return theirs.enter_context(os.fdopen(reading)).fileno(), os.fdopen(writing, "w")
+        return theirs.enter_context(os.fdopen(writing, "w")).fileno(), os.fdopen(reading)
+
+    def poll(self):
+        """Its status, if it has ended."""
+        with suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+
+    def wait(self, timeout=None):
+        """Its status, once it has ended."""
+        if self.returncode is None:
+            if not select.select([self._report], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self._command, timeout)
+            self.returncode = int(self._report.recv(20))
+            self._report.close()
+        return self.returncode
+
+    def send_signal(self, number):
+        """Signal it, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self):
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for stream in (self.stdin, self.stdout, self.stderr):
+            if stream:
+                with suppress(BrokenPipeError):
+                    stream.close()
+        self.wait()
 
 
 def _next_program(control):
@@ -106,6 +165,8 @@ def _next_program(control):
                 control.detach()
                 os.closerange(3, 256)
                 return json.loads(asked)
+            for number in received[:3]:
+                os.close(number)
             with suppress(BrokenPipeError):  # of a test that waited no longer
                 os.write(received[3], b"%20d" % pid)
                 os.write(received[3], b"%20d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))

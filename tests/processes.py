@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -25,10 +24,12 @@ def run(code, *arguments, env=None):
 
 
 @contextmanager
-def running(code, *arguments, **options):
+def running(code, *arguments, env=None, stderr=None):
     """A program that runs meanwhile, with pipes to and from it; killed at the end."""
-    command = [sys.executable, "-X", "faulthandler", "-c", code, *map(str, arguments)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options) as process:
+    command = ["-c", code, *map(str, arguments)]
+    environment = os.environ if env is None else env
+    pipe = subprocess.PIPE
+    with prepared.start(command, environment, stdin=pipe, stdout=pipe, stderr=stderr) as process:
         try:
             yield process
         finally:
@@ -60,10 +61,9 @@ def running_dashcam(*arguments, folder, **environment):
     """A `dashcam` command that runs meanwhile; what it prints goes to a file, `output`. Killed at the end."""
     output = folder / f"output-{len(list(folder.glob('output-*')))}"
     with output.open("wb") as file:
-        command = [sys.executable, "-m", "dashcam", *map(str, arguments)]
-        process = subprocess.Popen(
-            command, env=dashcam_environment(folder, **environment), stdout=file, stderr=subprocess.STDOUT
-        )
+        command = ["-m", "dashcam", *map(str, arguments)]
+        given = dashcam_environment(folder, **environment)
+        process = prepared.start(command, given, stdout=file, stderr=subprocess.STDOUT)
     process.output = output
     try:
         yield process

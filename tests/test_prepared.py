@@ -48,3 +48,34 @@ def test_a_program_that_takes_too_long(tmp_path):
         prepared.run(["-c", program, str(tmp_path / "pid")], os.environ, 3)
 
     until(lambda: not psutil.pid_exists(int((tmp_path / "pid").read_text())), "end of it")
+
+
+ECHO = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+for line in sys.stdin:
+    print(line.upper(), end="", flush=True)
+    print("seen", file=sys.stderr, flush=True)
+signal.pause()
+"""
+
+
+def test_a_program_that_runs_meanwhile(tmp_path):
+    """It is written to, read from, asked to end and killed as one of `subprocess.Popen`."""
+    pipe = subprocess.PIPE
+    with (tmp_path / "errors").open("w+") as errors:
+        with prepared.start(["-c", ECHO], os.environ, stdin=pipe, stdout=pipe, stderr=errors) as program:
+            print("golf", file=program.stdin, flush=True)
+            assert program.stdout.readline() == "GOLF\n"
+            assert program.poll() is None
+            with pytest.raises(subprocess.TimeoutExpired):
+                program.wait(0.01)
+            program.terminate()
+            assert program.wait(100) == program.returncode == 7
+            program.kill()  # to no effect: who has its number now is somebody else
+        errors.seek(0)
+        assert errors.read() == "seen\n"
+
+    with prepared.start(["-c", ECHO], os.environ, stdin=pipe, stdout=pipe) as program:
+        program.kill()
+    assert program.poll() == -9

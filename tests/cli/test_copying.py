@@ -1,8 +1,10 @@
 """History moves between stores and backends: whole, once, and on from where it was stopped."""
 
 import json
+import os
 import signal
 import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -14,7 +16,8 @@ from dashcam.testing.backend_contract import line
 from dashcam.testing.fake_loggly import Behaviour, StandIn
 from dashcam.testing.sample import events, lines
 
-from ..hosted.processes import DASHCAM, numbers_in
+from .. import prepared
+from ..hosted.processes import numbers_in
 from ..processes import until
 
 SINCE = "2026-11-23T00:00:00Z"
@@ -101,7 +104,7 @@ def test_a_stopped_copy_goes_on_where_it_was(environment, loggly, tmp_path, monk
     """Told to stop while Loggly is busy: the same command sends the rest, though a search finds none of it yet."""
     monkeypatch.setenv("DASHCAM_DIR", str(tmp_path / "other"))
     fill("local", [line(number) for number in range(12_000)])
-    command = [*DASHCAM, "copy", "--from", "local", "--to", "loggly", "--since", SINCE]
+    command = [sys.executable, "-m", "dashcam", "copy", "--from", "local", "--to", "loggly", "--since", SINCE]
     loggly.sending.plan("ok", "503", retry_after="100")
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     until(lambda: loggly.answers().get("503"), "busy answer")
@@ -112,7 +115,7 @@ def test_a_stopped_copy_goes_on_where_it_was(environment, loggly, tmp_path, monk
     assert "the same command goes on from here" in told
     assert len(loggly.lines()) == 5000
 
-    second = subprocess.run([*command, "--json"], capture_output=True, check=True)
+    second = prepared.run([*command[1:], "--json"], os.environ, 100)
 
     assert json.loads(second.stdout)["copied"] == 7000
     assert sorted(numbers_in(loggly.lines())) == list(range(12_000))
@@ -141,7 +144,7 @@ def test_what_cannot_be_meant_is_told(environment, options, capsys):
 def test_a_copy_ends_with_its_reader(environment, tmp_path):
     """`dashcam copy --to stdout | head -1`: nobody reads what is left."""
     with subprocess.Popen(
-        [*DASHCAM, "copy", "--from", "local", "--to", "stdout", "--since", SINCE, "--json"],
+        [sys.executable, "-m", "dashcam", "copy", "--from", "local", "--to", "stdout", "--since", SINCE, "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:

@@ -4,13 +4,10 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
+from .. import prepared
 from ..processes import until
 
-DASHCAM = [sys.executable, "-m", "dashcam"]
 NUMBER = re.compile(rb'"number":(\d+)')
 
 
@@ -41,14 +38,14 @@ class Stage:
 
     def record(self, events, per_s):
         """Start a service that logs numbered events at a pace."""
-        script = str(Path(__file__).with_name("recorder.py"))
-        self.recorder = subprocess.Popen([sys.executable, script, str(events), str(per_s)], env=self.environment)
+        command = ["-m", "tests.hosted.recorder", str(events), str(per_s)]
+        self.recorder = prepared.start(command, self.environment)
 
     def start_shipper(self, routes):
         """Start a shipper for these routes; its standard output is added to a file."""
         with self.output.open("ab") as output, (self.folder / "shipper.log").open("ab") as log:
             environment = self.environment | {"LOG_BACKEND": routes}
-            self.shipper = subprocess.Popen([*DASHCAM, "ship"], env=environment, stdout=output, stderr=log)
+            self.shipper = prepared.start(["-m", "dashcam", "ship"], environment, stdout=output, stderr=log)
 
         said = self.log().count("ships to")
         until(lambda: self.log().count("ships to") > said or self.shipper.poll() is not None, "shipper at work")
@@ -65,14 +62,13 @@ class Stage:
 
     def drain(self, routes):
         """Have a shipper send what waits."""
-        with self.output.open("ab") as output:
-            environment = self.environment | {"LOG_BACKEND": routes}
-            subprocess.run([*DASHCAM, "ship", "--drain"], env=environment, stdout=output, check=True, timeout=120)
+        command, environment = ["-m", "dashcam", "ship", "--drain"], self.environment | {"LOG_BACKEND": routes}
+        with self.output.open("ab") as output, prepared.start(command, environment, stdout=output) as shipper:
+            assert shipper.wait(120) == 0
 
     def status(self):
         """The account of the spool."""
-        ran = subprocess.run([*DASHCAM, "status", "--json"], env=self.environment, capture_output=True, check=False)
-        return json.loads(ran.stdout)
+        return json.loads(prepared.run(["-m", "dashcam", "status", "--json"], self.environment, 100).stdout)
 
     def log(self):
         """What the shippers said."""

@@ -17,6 +17,7 @@ import requests
 from dashcam.destinations.registry import open_store
 from dashcam.find.query import Query
 
+from .. import prepared
 from ..ports import free_port
 from ..processes import DEADLINE_S, until
 
@@ -44,8 +45,8 @@ class Stage:
         return subprocess.Popen([*command, "witness:create_app()"], env=self.environment, cwd=self.folder)
 
     def start_shipper(self):
-        command = [sys.executable, "-m", "dashcam", "ship"]
-        return subprocess.Popen(command, env=self.environment, stderr=subprocess.DEVNULL)
+        environment = {name: value for name, value in self.environment.items() if name != "PYTHONPATH"}
+        return prepared.start(["-m", "dashcam", "ship"], environment, stderr=subprocess.DEVNULL)
 
     def is_ready(self):
         with contextlib.suppress(requests.RequestException):

@@ -6,6 +6,7 @@ at any time. `relay.py FOLDER PORT STORE_URL NAMESPACE CHANCE` runs until its st
 messages meets a reset, half of them after they were kept: their acknowledgement is lost.
 """
 
+import os
 import random
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 import orjson
 import requests
 
+from .. import prepared
 from ..destinations.fluentd.server import Guarded, Server, abort, entries, read, say
 from ..processes import until
 
@@ -111,9 +113,10 @@ class RelayProcess:
         return self
 
     def _is_started(self):
-        command = [sys.executable, "-m", __name__, str(self.folder), str(self._port), *self._arguments]
+        command = ["-m", __name__, str(self.folder), str(self._port), *self._arguments]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+            pipe = subprocess.PIPE
+            self._process = prepared.start(command, os.environ, stdin=pipe, stdout=pipe, stderr=log)
         if not (port := self._process.stdout.readline()):
             self.kill()
             return False
@@ -121,8 +124,8 @@ class RelayProcess:
         return True
 
     def kill(self):
-        self._process.kill()
-        self._process.communicate()
+        with self._process:
+            self._process.kill()
 
     def __enter__(self):
         return self.start()

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
+from .. import prepared
 from ..engines.streams import new_namespace, set_up, settings_for
-from ..hosted.processes import DASHCAM, Stage
+from ..hosted.processes import Stage
 from ..ports import free_port
 from ..processes import run, until
 from .relay import RelayProcess
@@ -45,7 +46,7 @@ class Stack(NamedTuple):
     def ask(self, *command, **environment):
         """A command's exit status, output, and words on standard error."""
         given = self.stage.environment | {"LOG_BACKEND": self.route} | environment
-        done = subprocess.run([*DASHCAM, *command], env=given, capture_output=True, text=True, check=False, timeout=60)
+        done = prepared.run(["-m", "dashcam", *command], given, 60)
         return done.returncode, done.stdout, done.stderr
 
 
@@ -120,7 +121,8 @@ def test_what_is_not_there_is_told(stack, command):
 def test_tail_prints_what_comes(stack):
     """A line recorded after it began, soon after it was shipped."""
     given = stack.stage.environment | {"LOG_BACKEND": stack.route}
-    with subprocess.Popen([*DASHCAM, "tail", "message:created", "--json"], env=given, stdout=subprocess.PIPE) as tail:
+    command = ["-m", "dashcam", "tail", "message:created", "--json"]
+    with prepared.start(command, given, stdout=subprocess.PIPE) as tail:
         stack.request("tail-1")
         came = [json.loads(tail.stdout.readline())["http"]["request"]["id"]]
         tail.terminate()

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 
@@ -17,6 +16,7 @@ from dashcam.spool.drops import read_drops
 from dashcam.spool.reader import segment_files
 from dashcam.testing.fake_loggly import StandIn
 
+from .. import prepared
 from ..cli.recorded import numbers, record
 from ..hosted.processes import Stage, numbers_in
 from ..processes import dashcam, running_dashcam, until
@@ -75,8 +75,7 @@ def test_a_shipper_waits_for_a_disk_that_is_full_of_other_things(tmp_path, small
     output = tmp_path / "output"
     with output.open("wb") as file:
         environment = os.environ | {"DASHCAM_DIR": str(small_disk), "LOG_BACKEND": "stdout"}
-        command = [sys.executable, "-m", "dashcam", "ship"]
-        shipper = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        shipper = prepared.start(["-m", "dashcam", "ship"], environment, stdout=file, stderr=subprocess.STDOUT)
     try:
         until(lambda: "No space left on device; next try in" in output.read_text(), "word of the full disk")
         (small_disk / "filling").unlink()
@@ -176,7 +175,7 @@ def test_state_that_is_removed_under_a_running_shipper(tmp_path):
     log = tmp_path / "log"
     with log.open("wb") as file:
         environment = os.environ | {"DASHCAM_DIR": str(folder), "LOG_BACKEND": "stdout", "DASHCAM_SYNC_INTERVAL": "0.1"}
-        shipper = subprocess.Popen([sys.executable, "-m", "dashcam", "ship"], env=environment, stdout=file, stderr=file)
+        shipper = prepared.start(["-m", "dashcam", "ship"], environment, stdout=file, stderr=file)
     until(lambda: read_heartbeat(folder).pid, "shipper at work, not only at its start")
     shutil.rmtree(folder)
 

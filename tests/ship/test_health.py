@@ -3,12 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 
 from dashcam.ship import health
 
+from .. import prepared
 from ..processes import until
 from ..spool.spools import log_line, write_to
 
@@ -23,21 +23,20 @@ def start(tmp_path):
 
     def run(**environment):
         folder = {"DASHCAM_DIR": str(tmp_path), "DASHCAM_SYNC_INTERVAL": "0.1"}
-        command = [sys.executable, "-m", "dashcam", "ship"]
-        started.append(subprocess.Popen(command, env={**os.environ, **folder, **environment}, stderr=subprocess.PIPE))
+        given = {**os.environ, **folder, **environment}
+        started.append(prepared.start(["-m", "dashcam", "ship"], given, stderr=subprocess.DEVNULL))
         return started[-1]
 
     yield run
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def ask(tmp_path):
     """The exit status of the check, and what it says."""
     environment = {**os.environ, "DASHCAM_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "dashcam", "status", "--health"]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    ran = prepared.run(["-m", "dashcam", "status", "--health"], environment, 100)
     return ran.returncode, ran.stdout
 
 
