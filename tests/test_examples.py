@@ -138,8 +138,8 @@ def test_a_destination_of_ones_own_ships_and_finds(tmp_path, json_lines):
 @pytest.mark.parametrize(
     ("options", "at_least"),
     [
-        (["-k", "not test_hits_are_what_matches or created"], 100),
-        pytest.param([], 400, marks=pytest.mark.long, id="every search"),
+        (["-k", "not test_hits_are_what_matches or created"], 30),
+        pytest.param([], 50, marks=pytest.mark.long, id="every search"),
     ],
 )
 def test_a_destination_of_ones_own_fulfils_the_contracts(tmp_path, options, at_least):

@@ -73,14 +73,15 @@ def _raw(recording):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("text", [*TEXTS, DSN])
-def test_no_byte_of_a_secret(cars, way, text):
-    """The line is there, the secret is not."""
-    WAYS[way](text)
+def test_no_byte_of_a_secret(cars, way):
+    """The line of each text is there, the secret is not."""
+    texts = [*TEXTS, DSN]
+    for text in texts:
+        WAYS[way](text)
 
     raw = _raw(cars)
-    assert raw.count(b"\n") > 1
-    assert PLANTED.encode() not in raw
+    assert raw.count(b"\n") > len(texts)
+    assert [line for line in raw.splitlines() if PLANTED.encode() in line] == []
 
 
 NAMED = {

@@ -89,7 +89,16 @@ def count(settings):
 
 
 @pytest.mark.timeout(400)  # most take 10 s; an account that settles late is waited for
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    ("engine_url", "route"),
+    [
+        ("opensearch", "elasticsearch"),
+        ("elasticsearch", "elk"),
+        pytest.param("elasticsearch", "elasticsearch", marks=pytest.mark.long),
+        pytest.param("opensearch", "elk", marks=pytest.mark.long),
+    ],
+    indirect=["engine_url"],
+)
 def test_refusals_kills_and_lost_answers(engine_url, namespace, tmp_path, route):
     """Every event is indexed once, and none is in the dead letters."""
     settings = settings_for(engine_url, namespace)

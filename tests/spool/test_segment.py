@@ -1,6 +1,7 @@
 """The bytes of a segment, and what they mean."""
 
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -76,14 +77,17 @@ def test_sealing_changes_in_place(digit, flags):
     assert (header.is_sealed, header.is_given_up, header.lines) == (*flags, 123)
 
 
-@pytest.mark.parametrize("offset", range(STATIC_AT, len(HEADER) - 1))
-def test_a_changed_byte_in_a_header_is_noticed(offset):
+def test_a_changed_byte_in_a_header_is_noticed():
     """Else events would appear under another service, or another id."""
-    changed = bytearray(HEADER)
-    changed[offset] ^= 1
+    unnoticed = []
+    for offset in range(STATIC_AT, len(HEADER) - 1):
+        changed = bytearray(HEADER)
+        changed[offset] ^= 1
+        with suppress(ValueError):
+            decode_header(bytes(changed))
+            unnoticed.append(offset)
 
-    with pytest.raises(ValueError):  # noqa: PT011 — the sentence is the JSON parser's or ours
-        decode_header(bytes(changed))
+    assert unnoticed == []
 
 
 def _with_check(header):
