@@ -74,12 +74,13 @@ def run(command, environment, timeout_s):
     return subprocess.CompletedProcess(command, program.returncode, *texts)
 
 
-def start(command, environment, *, stdin=None, stdout=None, stderr=None):
+def start(command, environment, *, stdin=None, stdout=None, stderr=None, cwd=None):
     """Start such a program; what `subprocess.Popen` gives, or as much of it as tests ask for."""
     if not _servers or any(os.environ.get(name) != environment[name] for name in environment if _is_early(name)):
         command = [sys.executable, "-X", "faulthandler", *command]
-        return subprocess.Popen(command, env=environment, stdin=stdin, stdout=stdout, stderr=stderr, text=True)
-    return Program(command, environment, stdin, stdout, stderr)
+        streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+        return subprocess.Popen(command, env=environment, cwd=cwd, text=True, **streams)
+    return Program(command, environment, cwd or Path.cwd(), (stdin, stdout, stderr))
 
 
 def _is_early(name):
@@ -89,14 +90,15 @@ def _is_early(name):
 class Program:
     """A program that a fork of the prepared Python runs, with the names of `subprocess.Popen`."""
 
-    def __init__(self, command, environment, stdin, stdout, stderr):
+    def __init__(self, command, environment, folder, streams):
+        stdin, stdout, stderr = streams
         self._command, self.returncode = command, None
         self._report, ended = socket.socketpair()
         with ended, ExitStack() as theirs:
             given, self.stdin = self._stream(stdin, 0, theirs)
             out, self.stdout = self._stream(stdout, 1, theirs)
             errors, self.stderr = (out, None) if stderr == subprocess.STDOUT else self._stream(stderr, 2, theirs)
-            asked = {"command": command, "environment": dict(environment), "folder": str(Path.cwd())}
+            asked = {"command": command, "environment": dict(environment), "folder": str(folder)}
             socket.send_fds(_servers[-1], [json.dumps(asked).encode()], [given, out, errors, ended.fileno()])
         self.pid = int(self._report.recv(20))
 

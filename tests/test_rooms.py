@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -75,8 +76,13 @@ def modules():
     return [(path, path.relative_to(PACKAGE).with_suffix("").parts) for path in sorted(PACKAGE.rglob("*.py"))]
 
 
+@cache
 def imports_of(path):
     """The dotted names a file imports, wherever in it, those that a string names too."""
+    return tuple(_imports(path))
+
+
+def _imports(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield from ([f"dashcam.{name.name}" for name in node.names] if node.module == "dashcam" else [node.module])

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import socket
-import subprocess
-import sys
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -17,6 +15,7 @@ from websockets.sync.client import connect
 import dashcam
 from dashcam.record.asgi import RecordedApp, attributes_of
 
+from .. import prepared
 from ..ports import free_port
 from ..processes import until
 
@@ -29,12 +28,8 @@ def _served(recording, *options, app="garage_asgi:app", **environment):
     port = free_port()
     errors = recording.folder.parent / "errors"
     with errors.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", app, "--port", str(port), *options],
-            env=recording.environment | {"PYTHONPATH": str(HERE)} | environment,
-            stderr=file,
-            stdout=file,
-        )
+        command = ["-m", "uvicorn", app, "--port", str(port), *options]
+        process = prepared.start(command, recording.environment | environment, stdout=file, stderr=file, cwd=HERE)
     try:
         until(lambda: _is_open(port), "server")
         process.errors = errors
