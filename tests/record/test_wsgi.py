@@ -85,7 +85,7 @@ def errors_of(recording):
 
 def slow(count=3, pause_s=0.02):
     for number in range(count):
-        time.sleep(pause_s)
+        time.sleep(pause_s)  # the span has to take as long as the body
         log.info("sends", number=number)
         yield b"part"
 

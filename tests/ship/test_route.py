@@ -231,7 +231,7 @@ LOAD = """
 for number in range(int(sys.argv[3]) if len(sys.argv) > 3 else 5000):
     writer.append(log_line(number))
     if number % 50 == 0:
-        time.sleep(0.002)
+        time.sleep(0.002)  # so that the route reads and sends while lines are added
 print("done", flush=True)
 input()
 """

@@ -77,7 +77,7 @@ for _ in range(60):
 print(appended)
 os.ftruncate(filler, 0)
 os.fsync(filler)
-time.sleep(0.3)
+time.sleep(0.3)  # longer than the RETRY_S of a writer without room
 append(100)
 print(appended)
 writer.close()

@@ -138,7 +138,7 @@ try:
 except OSError: pass
 for number in range(10): writer.append(log_line(number))
 for file in taken: os.close(file)
-time.sleep(0.3)
+time.sleep(0.3)  # longer than the RETRY_S of a writer without room
 writer.append(log_line(10))
 print(dropped(Path(sys.argv[1])))
 """

@@ -88,7 +88,7 @@ def test_none_is_missed_and_none_twice(tmp_path, monkeypatch, restarts, alerts):
                     time.sleep(chance.uniform(0, 0.6))
         with watching(tmp_path):
             until(lambda: len({key for key, _ in received(file)}) >= alerts, "notice of each alert")
-            time.sleep(1)
+            time.sleep(1)  # for one that would come twice
 
     keys = [key for key, _ in received(file)]
     assert len(set(keys)) == alerts
