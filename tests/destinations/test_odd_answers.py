@@ -70,7 +70,9 @@ VALUES = st.recursive(
 BODIES = VALUES.map(orjson.dumps) | st.binary(max_size=60)
 STATUSES = st.sampled_from([200, 200, 200, 201, 204, 301, 400, 401, 403, 404, 405, 409, 410, 413, 500, 502])
 HEADERS = st.dictionaries(
-    st.sampled_from(["Content-Type", "Location"]), st.text("abc /:;,-=1", max_size=9).map(str.strip), max_size=2
+    st.sampled_from(["Content-Type", "Location", "Retry-After"]),
+    st.text("abc /:;,-=1", max_size=9).map(str.strip),
+    max_size=2,
 )
 ANSWERS = st.tuples(STATUSES, BODIES, HEADERS)
 

@@ -22,6 +22,6 @@ def test_a_destination_that_cannot_be_used_is_a_fault_of_the_settings(tmp_path, 
     (info / "entry_points.txt").write_text(f"[dashcam.destinations]\nbroken = {target}\n")
     monkeypatch.syspath_prepend(tmp_path)
 
-    with pytest.raises(SettingsError, match=f"^LOG_BACKEND='broken' cannot be used: {target}.*{reason}"):
+    with pytest.raises(SettingsError, match=f"^The destination 'broken' cannot be used: {target}.*{reason}"):
         registry.get("broken")
     assert registry.get("local").name == "local"

@@ -48,11 +48,11 @@ def get(route: str) -> Destination:
         try:
             offered = point.load()
         except Exception as fault:  # the module is somebody else's, and may raise anything
-            raise SettingsError(f"LOG_BACKEND={route!r} cannot be used: {point.value}: {fault!r}") from fault
+            raise SettingsError(f"The destination {route!r} cannot be used: {point.value}: {fault!r}") from fault
         if not isinstance(offered, Destination):
             kind = type(offered).__name__
             raise SettingsError(
-                f"LOG_BACKEND={route!r} cannot be used: {point.value}: it is not a Destination, but a {kind}."
+                f"The destination {route!r} cannot be used: {point.value}: it is not a Destination, but a {kind}."
             )
         return offered
     raise SettingsError(f"LOG_BACKEND={route!r} is not a backend. Known: {', '.join(known())}.")
