@@ -64,13 +64,17 @@ def _segments(folder: Path) -> Iterator[Repair]:
         except ValueError as fault:
             if not is_of_another_version(path):
                 size = path.lstat().st_size
-                yield Repair(path, quarantine(folder / "spool", path, str(fault)), f"its events ({size:,} bytes)")
+                yield Repair(path, _moved(folder, path, str(fault)), f"its events ({size:,} bytes)")
+
+
+def _moved(folder: Path, path: Path, reason: str) -> str:
+    return f"{reason}; {quarantine(folder / 'spool', path, reason)}"
 
 
 def _drops(folder: Path) -> Iterator[Repair]:
     for path in sorted((folder / "spool").glob(f"*/*/{DROPS}")):
         if not is_readable(path):
-            yield Repair(path, quarantine(folder / "spool", path, "these are not counts"), "counts of dropped events")
+            yield Repair(path, _moved(folder, path, "these are not counts"), "counts of dropped events")
 
 
 def _checkpoints(folder: Path) -> Iterator[Repair]:
