@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.record.line import _sanitized, encode_call
+from dashcam.record.line import _sanitized, encode_call, python_encode_call
 from dashcam.record.sanitizer import MAX_DEPTH, MAX_ITEMS, MAX_LABEL_BYTES, MAX_TEXT_BYTES
 from dashcam.spool.segment import LINE_BYTES
 
@@ -290,3 +290,19 @@ def test_a_line():
     assert line == (
         b'{"time_ns":1795484146123456789,"log.level":"info","message":"car created","labels":{"car":7},"event":{}}\n'
     )
+
+
+@pytest.mark.parametrize("encode", [encode_call, python_encode_call])
+def test_what_a_signal_handler_raises_goes_on(encode):
+    """Ctrl-C, or a time-out of gunicorn, while a value is asked for its text: orjson makes a `TypeError` of it."""
+    asked = []
+
+    class Interrupted:
+        def __str__(self):
+            asked.append(self)
+            if len(asked) == 1:
+                raise KeyboardInterrupt
+            return "text"
+
+    with pytest.raises(KeyboardInterrupt):
+        encode(0, "info", "a car", {"parts": [Interrupted()]}, b"}\n")

@@ -426,6 +426,10 @@ if "thread" in sys.argv:
     thread = threading.Thread(target=lambda: 1 / 0)
     thread.start()
     thread.join()
+elif "greenlet" in sys.argv:
+    import gevent
+    gevent.spawn(lambda: 1 / 0).join()
+    gevent.spawn(sys.exit).join()
 elif "exit" in sys.argv:
     sys.exit("the end")
 elif "nowhere" in sys.argv:
@@ -449,6 +453,7 @@ IGNORED = ("exception ignored in Car.__del__", "Exception ignored in atexit call
     [
         ("main", [("critical", "unhandled exception", "ZeroDivisionError")]),
         ("thread", [("error", "unhandled exception in a thread", "ZeroDivisionError")]),
+        ("greenlet", [("error", "unhandled exception in a greenlet", "ZeroDivisionError")]),
         ("nowhere", [("error", message, "ZeroDivisionError") for message in IGNORED]),
         ("exit", []),
         ("interrupt", []),

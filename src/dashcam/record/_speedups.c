@@ -154,12 +154,35 @@ bytes_of(PyObject *answer)
     return answer;
 }
 
+/* orjson makes a TypeError of what a signal handler raises while it asks for a value: raise that again.
+   Returns whether the error is not for us to handle. */
+static int
+is_interrupted(void)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return 1;
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_NormalizeException(&type, &error, &trace);
+    PyObject *cause = PyException_GetCause(error);
+    int is_another = cause != NULL && !PyErr_GivenExceptionMatches(cause, PyExc_Exception);
+    if (is_another) {
+        PyErr_SetObject((PyObject *)Py_TYPE(cause), cause);
+        Py_XDECREF(type);
+        Py_XDECREF(error);
+        Py_XDECREF(trace);
+    } else
+        PyErr_Restore(type, error, trace);
+    Py_XDECREF(cause);
+    return is_another;
+}
+
 static PyObject *
 written_by_orjson(PyObject *head)
 {
     PyObject *arguments[] = {head, convert, options};
     PyObject *body = PyObject_Vectorcall(dumps, arguments, 3, NULL);
-    if (body == NULL && PyErr_ExceptionMatches(PyExc_Exception)) { /* a value can raise anything when it is asked */
+    if (body == NULL && !is_interrupted()) { /* a value can raise anything when it is asked */
         PyErr_Clear();
         return PyBytes_FromStringAndSize("", 0);
     }

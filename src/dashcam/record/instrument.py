@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import wrapt
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
-from dashcam.record import recorder, stdlib
+from dashcam.record import recorder, stdlib, unhandled
 from dashcam.record.logger import spool_call
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def start() -> None:
         wrapt.register_post_import_hook(partial(_never_raise, partial(_name_uncovered, name, uncovered)), name)
     wrapt.register_post_import_hook(partial(_never_raise, _carry_into_processes), "concurrent.futures.process")
     wrapt.register_post_import_hook(partial(_never_raise, stdlib.warn_of_disabled_loggers), "logging.config")
+    wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_greenlets), "gevent.hub")
 
 
 def _carry_into_processes(module: ModuleType) -> None:

@@ -47,7 +47,7 @@ def python_encode_call(time_ns: int, level: str, message: object, fields: dict[s
 
 def _encode_labels(head: dict[str, Any], message: object, fields: dict[str, Any]) -> bytes:
     try:
-        body = _dumps(head, convert, OPTIONS)
+        body = dumps(head)
     except Exception:  # noqa: BLE001 — a caller's value can raise anything when its text is asked for
         body = b""
     if not is_plain(body, message, fields):

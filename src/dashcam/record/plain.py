@@ -53,8 +53,16 @@ def _converter_of(kind: type) -> Callable[[Any], object]:
 
 
 def dumps(document: object) -> bytes:
-    """Return a document as JSON, `MENDED` before each value that became a text; raises what orjson raises."""
-    return orjson.dumps(document, convert, OPTIONS)
+    """Return a document as JSON, `MENDED` before each value that became a text; raises what orjson raises.
+
+    It makes a `TypeError` of what a signal handler raises while `convert` runs: that is raised again.
+    """
+    try:
+        return orjson.dumps(document, convert, OPTIONS)
+    except TypeError as error:
+        if error.__cause__ and not isinstance(error.__cause__, Exception):
+            raise error.__cause__ from None
+        raise
 
 
 def python_is_plain(body: bytes, message: object, fields: dict[str, Any], /) -> bool:

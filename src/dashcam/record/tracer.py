@@ -157,7 +157,7 @@ class LightSpan(trace.Span):
     def fail(self, error: Exception) -> None:
         """Record an exception that ends the span, as the SDK does."""
         self.record_exception(error)
-        self.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+        self.set_status(Status(StatusCode.ERROR, describe(error)))
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
         """Set an attribute."""

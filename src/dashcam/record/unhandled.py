@@ -81,6 +81,18 @@ def hook() -> None:
     sys.excepthook, threading.excepthook, sys.unraisablehook = on_exception, on_thread_exception, on_unraisable
 
 
+def hook_greenlets(hub: Any) -> None:
+    """Record what ends a greenlet of gevent, whose hub prints it; `hub` is the module."""
+    former = hub.Hub.handle_error
+
+    def handle_error(self: Any, context: Any, kind: Any, error: Any, trace: Any) -> Any:
+        if isinstance(error, BaseException) and not isinstance(error, self.NOT_ERROR):
+            record(error, "unhandled exception in a greenlet")
+        return former(self, context, kind, error, trace)
+
+    hub.Hub.handle_error = handle_error
+
+
 def _leave_out_frame(trace: TracebackType | None) -> None:
     """Take the frame that carries the context into a thread out of its stack trace, which Python prints."""
     while trace and (inner := trace.tb_next):
