@@ -72,6 +72,7 @@ def test_what_works(typed, line, expected):
 MISTAKES = [
     # not found
     *[(1, "trace nothing", "no event has the id 'nothing' in local"), (1, "trace *", "no event has the id")],
+    *[(1, "trace \udcff", "no event has the id"), (1, "compare \udcff", "no event has the id")],
     *[(1, "trace car_id:7", "a label is written car_id=7"), (1, "trace car_id=8", "no event has the id")],
     *[(1, "search nothing", "no event matches"), (1, "search color:red", "has the label color")],
     *[

@@ -16,6 +16,7 @@ MAX_ROUNDS = 3  # an id leads to a trace, the trace to a request ID that was los
 MIN_PREFIX = 4  # characters of an ID
 
 _MAX_TERMS = 100
+_SURROGATES = re.compile("[\ud800-\udfff]")  # of an argument whose bytes are no UTF-8: in no event
 
 
 def find_related_events(store: Store, any_id: str) -> list[Event]:
@@ -25,6 +26,8 @@ def find_related_events(store: Store, any_id: str) -> list[Event]:
     field's full name, `labels.car_id=7`, it is never an ID. A request ID that several requests had, or a label's value,
     gives all of them. Raises `StoreUnreachable` as the store does.
     """
+    if _SURROGATES.search(any_id):
+        return []
     first, limit, fresh = tuple(Term(name, normalize(name, any_id)) for name in IDS), FEW_HITS, list[Event]()
     name, is_field, value = any_id.partition("=")
     term = Term(field_of(name), normalize(field_of(name), value)) if is_field and name else None
@@ -52,7 +55,7 @@ def find_related_events(store: Store, any_id: str) -> list[Event]:
 
 def find_stories(store: Store, prefix: str) -> list[str]:
     """Return the request, trace or event IDs of the newest stories with an ID that begins with some characters."""
-    if len(prefix) < MIN_PREFIX:
+    if len(prefix) < MIN_PREFIX or _SURROGATES.search(prefix):
         return []
     begins = re.sub(r"([*?\\])", r"\\\1", prefix)
     wanted = Or(tuple(Wildcard(field, f"{normalize(field, begins)}*") for field in IDS))
