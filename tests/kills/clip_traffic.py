@@ -56,7 +56,7 @@ def serve(spool, service, first, last, notes):
         open_marks.clear()
         writer.append(re.sub(rb'"span":\{"id":"cd"\}', b'"span":{"id":"%d"}' % number, end, count=1))
         os.write(file, b"-%d\n" % number)
-        if number % 10 == 0:
+        if number % 20 == 0:
             time.sleep(0.02)  # so that it lasts for a while
         if number % 500 == 0:
             while spool_bytes(folder) > MAX_SPOOL_BYTES:
@@ -97,7 +97,8 @@ class Traffic:
             return "-0"
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 40))
-            return (file.read().split() or [b"-0"])[-1].decode()
+            whole = file.read().rpartition(b"\n")[0]  # the last line may be half written
+            return (whole.split() or [b"-0"])[-1].decode()
 
     def _begun(self, name):
         note = self._note(name)
