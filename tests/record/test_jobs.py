@@ -196,6 +196,29 @@ def test_a_forked_process(cars):
     assert [entry.title for entry in cars.story(request_id).entries] == ["nightly", "in a process"]
 
 
+FORKS = """
+import os, sys
+import dashcam
+dashcam.init("cars")
+with dashcam.job("nightly"):
+    for end in (lambda: sys.exit(4), lambda: 1 / 0):
+        if (child := os.fork()) == 0:
+            end()
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_that_leaves_the_block(recording):
+    """Its end is not the job's, which goes on; an exception of it is there once, with the ids."""
+    done = finished(FORKS, env=recording.environment)
+
+    assert done.stdout.split() == ["4", "1"]
+    job = _only_span(recording, "nightly")
+    assert job.get("event.outcome") == "success"
+    errors = [(event.get("error.type"), event.get("trace.id")) for event in recording.events() if event.get("error")]
+    assert errors == [("ZeroDivisionError", job.get("trace.id"))]
+
+
 def test_a_message_of_a_queue(cars):
     """Who sends the headers along, and who takes the message with them, tell one story."""
     with dashcam.job("order"):

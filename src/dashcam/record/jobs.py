@@ -1,5 +1,6 @@
 """Stories of what is not a request, `with job("nightly import"):`, and parts of any story, `with span("parse"):`."""
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Block:
     `job` and `span` return it. An exception that leaves it is a failure, but for `sys.exit(0)`.
     """
 
-    __slots__ = ("_arguments", "_span", "_start", "_token")
+    __slots__ = ("_arguments", "_pid", "_span", "_start", "_token")
 
     def __init__(self, start: Callable[..., tuple[Span, Context]], *arguments: Any) -> None:
         self._start = start
@@ -42,9 +43,15 @@ class Block:
     def __enter__(self) -> Self:
         self._span, context = self._start(*self._arguments)
         self._token = attach(context)
+        self._pid = os.getpid()
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if error is not None and os.getpid() != self._pid:  # a forked child ends; the block goes on in its parent
+            if not isinstance(error, SystemExit):
+                unhandled.record(error)
+            detach(self._token)
+            return
         try:
             if error is not None and not (isinstance(error, SystemExit) and not error.code):
                 _fail(self._span, error)
