@@ -6,6 +6,7 @@ Each round makes a new file. Every batch is on disk before the next one is sent.
 """
 
 import argparse
+import gc
 import itertools
 import shutil
 import sqlite3
@@ -82,6 +83,8 @@ def main() -> int:
         given.events, given.rounds, given.sustained = 20_000, 2, 5
     print_machine("orjson")
     lines = [line for request in requests(given.events // EVENTS_A_REQUEST, time.time_ns()) for line in request.lines]
+    gc.set_threshold(100_000)  # as `dashcam ship` has it
+    gc.freeze()
     raw = sum(len(line.data) for line in lines) / len(lines)
     print(f"SQLite {sqlite3.sqlite_version}, {len(lines):,} events of {raw:.0f} bytes, {given.rounds} rounds")
     print_table(interleave(given.rounds, {f"batches of {batch}": partial(ship_all, lines, batch) for batch in BATCHES}))

@@ -3,7 +3,7 @@
 Each round is a whole process that writes into a pipe which is read and counted. The memory of a search over a tenth of
 the events is measured beside it: what grows with the events would show.
 
-    python -m benchmarks.search_all [--events 5000000] [--rounds 3] [--folder DIR]
+    python -m benchmarks.search_all [--events 5000000] [--rounds 2] [--folder DIR]
 """
 
 import argparse
@@ -46,7 +46,7 @@ def search(folder: Path, events: int) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=5_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where the files are made, and stay")
     parser.add_argument("--quick", action="store_true", help="200,000 events, 2 rounds")
     given = parser.parse_args()
