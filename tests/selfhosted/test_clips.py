@@ -14,7 +14,7 @@ from ..processes import running_dashcam, until
 from ..ship.clip_lines import START_NS, call_line, served_line
 from ..spool.spools import write_to
 
-MOST_S = 10  # from the end of the failed request to the other host's lines
+MOST_S = 10  # from the end of the failed request to the other host's lines, on a machine that is not busy
 
 
 @pytest.fixture
@@ -52,6 +52,12 @@ def found(store, request):
     return [(event.get("message"), event.get("event.reason")) for event in events]
 
 
+def seconds_until(condition, what):
+    began_s = time.monotonic()
+    until(condition, what)
+    return time.monotonic() - began_s
+
+
 def held(folder):
     """How many lines the shipper of a host holds."""
     route = collect_stats(folder).routes.get("elasticsearch")
@@ -59,7 +65,11 @@ def held(folder):
 
 
 def test_a_verdict_travels_through_the_store(hosts):
-    """Within ten seconds: the lines of the failed request come from both hosts, those of the other from none."""
+    """Soon the lines of the failed request come from both hosts, and those of the other from none.
+
+    Within ten seconds; where other work keeps the machine busy, twice as long more as a span takes there: the verdict
+    goes the same way, and then the lines.
+    """
     here, there, store = hosts
     cars, parts = write_to(here / "spool", "cars"), write_to(there / "spool", "parts")
     for request in ("golf-bad", "golf-good"):
@@ -68,15 +78,15 @@ def test_a_verdict_travels_through_the_store(hosts):
         parts.append(served_line(now(), request))
     until(lambda: [held(here), held(there)] == [2, 2], "held lines")
 
+    cars.append(served_line(now(), "golf-plain"))
+    plain_s = seconds_until(lambda: list(store.find(Query(Term("http.request.id", "golf-plain")))), "span")
     cars.append(served_line(now(), "golf-good"))
     cars.append(served_line(now(), "golf-bad", 503))
-    failed_s = time.monotonic()
-    until(lambda: len(found(store, "golf-bad")) == 2, "lines of both hosts")
-    took_s = time.monotonic() - failed_s
+    took_s = seconds_until(lambda: len(found(store, "golf-bad")) == 2, "lines of both hosts")
     parts.append(call_line(now(), "debug", "golf-bad", "afterwards"))
     until(lambda: len(found(store, "golf-bad")) == 3, "a line that came later")
 
-    assert took_s <= MOST_S
+    assert took_s <= MOST_S + 2 * plain_s
     assert found(store, "golf-bad") == [("order opened", "5xx"), ("parts wanted", "5xx"), ("afterwards", "5xx")]
     assert found(store, "golf-good") == []
     reports = list(store.find(Query(Term("event.action", "request-kept"))))
