@@ -1,6 +1,7 @@
 """The span of a request is the one that OpenTelemetry's own instrumentation makes of it."""
 
 import threading
+from wsgiref.util import setup_testing_defaults
 
 import flask
 import pytest
@@ -202,3 +203,20 @@ def test_headers_of_an_answer_that_name_the_trace(onlooker):
 
     (span,) = onlooker.get_finished_spans()
     assert f"{span.context.trace_id:032x}" in answer.headers["traceresponse"]
+
+
+def test_a_status_that_nobody_got(onlooker, recording):
+    """An application that fails before its first part: the SDK's span has its status, the server answers by itself."""
+    environ = {}
+    setup_testing_defaults(environ)
+
+    def app(_, start_response):
+        start_response("200 OK", [])
+        yield 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        b"".join(dashcam.wsgi(app, "garage")(environ, lambda *_: None))
+
+    (span,) = [event for event in recording.events() if event.is_span]
+    assert (span.get("http.response"), span.get("event.outcome")) == (None, "failure")
+    assert [each.attributes["http.response.status_code"] for each in onlooker.get_finished_spans()] == [200]

@@ -225,15 +225,15 @@ def _open(
     above = open_spans.get(parent.span_id) if parent and not parent.is_remote else None
     span_id = f"{identity.span_id:016x}"
     return OpenSpan(
-        request_id=str(context.get(REQUEST_ID) or (above.request_id if above else "")),
-        trace_id=above.trace_id if above else f"{identity.trace_id:032x}",
-        span_id=span_id,
-        transaction=above.transaction if above and not is_root else span_id,
-        parent_id=above.span_id if above else f"{parent.span_id:016x}" if parent else "",
-        served=ServerRequest() if is_root else (above.served if above else None),
-        monotonic_start_ns=_monotonic_start(span.start_time) if monotonic_start_ns is None else monotonic_start_ns,
-        service=cast("recorder.Service | None", context.get(SERVICE)) or (above.service if above else None),
-        outer_error=sys.exception(),
+        str(context.get(REQUEST_ID) or (above.request_id if above else "")),
+        above.trace_id if above else f"{identity.trace_id:032x}",
+        span_id,
+        above.transaction if above and not is_root else span_id,
+        above.span_id if above else f"{parent.span_id:016x}" if parent else "",
+        ServerRequest() if is_root else (above.served if above else None),
+        _monotonic_start(span.start_time) if monotonic_start_ns is None else monotonic_start_ns,
+        cast("recorder.Service | None", context.get(SERVICE)) or (above.service if above else None),
+        sys.exception(),
     )
 
 
@@ -250,7 +250,9 @@ def _is_root(open_span: OpenSpan) -> bool:
 
 def _start_ns(span: RecordableSpan) -> int:
     """Return when a span began, as a line can have it: anybody may give a span any time, even a fraction."""
-    return max(0, min(int(span.start_time or 0), MAX_TIME_NS))
+    start_ns = span.start_time or 0
+    is_usual = type(start_ns) is int and 0 <= start_ns <= MAX_TIME_NS
+    return start_ns if is_usual else max(0, min(int(start_ns), MAX_TIME_NS))
 
 
 def _duration_of(span: RecordableSpan, monotonic_start_ns: int) -> int:
@@ -358,6 +360,8 @@ def _add_request(fields: dict[str, Any], served: ServerRequest) -> None:
     http, url = fields.setdefault("http", {}), fields.setdefault("url", {})
     if served.status:
         http["response"] = {"status_code": served.status}
+    elif served.is_incomplete:  # the SDK's span has the status that the application gave, and nobody got
+        http.pop("response", None)
     if served.response_bytes is not None:
         http.setdefault("response", {})["body"] = {"bytes": served.response_bytes}
     if served.request_bytes is not None:

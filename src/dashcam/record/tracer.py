@@ -20,7 +20,7 @@ from opentelemetry import metrics, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.environment_variables import OTEL_PYTHON_METER_PROVIDER
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Event, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -231,12 +231,11 @@ class Provider(TracerProvider):
         super().__init__(resource=resource)
         is_random = type(self.id_generator) is RandomIdGenerator
         self._is_plain = is_random and not any(name.startswith(_SETTINGS) for name in os.environ)
-        self.is_light = False  # true while nothing but the spool is to be served
 
-    def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        """Add a processor; beside that of the spool, all spans are the SDK's from now on."""
-        super().add_span_processor(span_processor)
-        self.is_light = self._is_plain and len(processors_of(self)) == 1
+    @property
+    def is_light(self) -> bool:
+        """True while nothing but the spool is to be served."""
+        return self._is_plain and len(processors_of(self)) == 1
 
     def get_tracer(
         self,

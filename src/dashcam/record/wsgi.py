@@ -118,7 +118,7 @@ class RecordedApp:
         service, is_trusted = self.options.service, self.options.is_caller_trusted
         context = extract(environ, otel_wsgi.wsgi_getter, request_id, service, is_trusted=is_trusted)
         attributes = _attributes_of(environ, self.conventions)
-        server = ServerSpan(self._tracer, otel_wsgi.get_default_span_name(environ), attributes, context, start_ns)
+        server = ServerSpan(self._tracer, _span_name(environ), attributes, context, start_ns)
         if self._captures_request and server.is_outermost:
             server.span.set_attributes(otel_wsgi.collect_custom_request_headers_attributes(environ))
         request = server.request
@@ -147,7 +147,7 @@ def _attributes_of(environ: "WSGIEnvironment", conventions: Any) -> dict[str, An
     get = environ.get
     if getattr(conventions, "value", "") != "http" or "REMOTE_HOST" in environ:
         return cast("dict[str, Any]", otel_wsgi.collect_request_attributes(environ, conventions))
-    attributes = _shared_attributes(conventions, *map(get, _SHARED)).copy()
+    attributes = _shared_attributes(*map(get, _SHARED)).copy()
     if get("RAW_URI", get("REQUEST_URI")):
         if path := get("PATH_INFO"):
             attributes[URL_PATH] = path
@@ -161,9 +161,21 @@ def _attributes_of(environ: "WSGIEnvironment", conventions: Any) -> dict[str, An
 
 
 @lru_cache(MAX_SHARED)
-def _shared_attributes(conventions: Any, *values: Any) -> dict[str, Any]:
+def _shared_attributes(*values: Any) -> dict[str, Any]:
     environ = {name: value for name, value in zip(_SHARED, values, strict=True) if value is not None}
-    return cast("dict[str, Any]", otel_wsgi.collect_request_attributes(environ, conventions))
+    return cast("dict[str, Any]", otel_wsgi.collect_request_attributes(environ, http_conventions()))
+
+
+def _span_name(environ: "WSGIEnvironment") -> str:
+    """Return the name that OpenTelemetry's package gives to the span of a request."""
+    name, has_path = _name_of_method(environ.get("REQUEST_METHOD", ""))
+    return f"{name} {environ.get('PATH_INFO', '').strip()}".rstrip() if has_path else name
+
+
+@lru_cache(MAX_SHARED)
+def _name_of_method(method: str) -> tuple[str, bool]:
+    names = [otel_wsgi.get_default_span_name({"REQUEST_METHOD": method, "PATH_INFO": path}) for path in ("", "/")]
+    return names[0], names[0] != names[1]
 
 
 class _Response:
