@@ -194,9 +194,18 @@ def test_three_replicas_share_the_work(complete):
         complete.compose("up", "--detach", "--wait", "--scale", "cars=1")
 
 
+def check_health(stack, service):
+    """Run the check of a service's image: whether it is well, and what it says."""
+    name, found = next(iter(stack.containers(service).items()))
+    ran = stack.engine.run("exec", name, *found["Config"]["Healthcheck"]["Test"][1:], check=False)
+    return ran.returncode == 0, ran.stdout
+
+
 def test_switching_the_backend_under_load(complete):
-    """To the stand-in and back: only the shipper is made anew, and each event is in one of them."""
-    complete.compose("--profile", "loggly-stand-in", "up", "--detach", "loggly-stand-in")
+    """To the stand-in and back: only the shipper is made anew, and each event is in one of them.
+
+    Until the stand-in is there the shipper waits for it, which is healthy, and says so.
+    """
     complete.make("up")  # an image that another test built anew is in use from here on
     others = {name: each["Id"] for name, each in complete.containers().items() if "-shipper-" not in name}
     complete.change(
@@ -206,15 +215,20 @@ def test_switching_the_backend_under_load(complete):
         LOGGLY_TOKEN="11111111-2222-3333-4444-555555555555",
         LOGGLY_API_TOKEN="stand-in-api-token",
     )
+    complete.make("secrets")
     with complete.load(1):  # the stand-in keeps all of it in memory
         load_of(complete, 20)
+        complete.compose("up", "--detach", "--wait")
+        until(lambda: "loggly: waits since" in check_health(complete, "shipper")[1], "shipper that waits")
+        assert complete.is_healthy()
+        complete.compose("--profile", "loggly-stand-in", "up", "--detach", "loggly-stand-in")
         complete.make("up")
         load_of(complete, 20)
         complete.change(LOG_BACKEND="local")
         complete.make("up")
         load_of(complete, 20)
 
-    assert others == {name: each["Id"] for name, each in complete.containers().items() if "-shipper-" not in name}
+    assert others.items() <= {name: each["Id"] for name, each in complete.containers().items()}.items()
 
 
 def test_a_hung_shipper_is_not_healthy(complete):
@@ -235,6 +249,20 @@ def test_a_hung_shipper_is_not_healthy(complete):
         os.kill(shipper, signal.SIGCONT)
     until(lambda: health()["Status"] == "healthy", "healthy shipper")
     assert "local: ships" in health()["Log"][-1]["Output"]
+
+
+def test_a_lost_database_is_noticed_and_made_again(complete):
+    """Health asks for it, a start of `prepare` makes it, and the service its tables."""
+    psql = ("exec", "-T", "postgres", "psql", "-U", "dashcam", "-d", "postgres", "-c")
+    complete.compose(*psql, "DROP DATABASE parts WITH (FORCE)")
+    is_well, said = check_health(complete, "parts")
+    assert not is_well
+    assert "database" in said
+
+    complete.compose("up", "--detach")
+    complete.compose("restart", "parts")
+    until(lambda: complete.order() == 201, "a car")
+    assert check_health(complete, "parts")[0]
 
 
 def test_slow_clients_are_not_felt(stack):
@@ -264,7 +292,10 @@ def other(docker, tmp_path):
 
 @pytest.mark.long
 def test_a_small_volume_is_enough(other, table):
-    """Delivered segments make room: more is recorded than fits, and nothing is dropped."""
+    """Delivered segments make room: more is recorded than fits, and nothing is dropped.
+
+    When something else fills the volume, cars are built and the shipper stays; afterwards events arrive again.
+    """
     small = other(DASHCAM_SPOOL_LIMIT="4MB", DASHCAM_LOCAL_LIMIT="32MB")
     options = {"type": "tmpfs", "device": "tmpfs", "o": "size=64m,uid=10001,gid=10001,mode=0750"}
     override = {"volumes": {"spool": {"driver_opts": options}}}
@@ -282,6 +313,15 @@ def test_a_small_volume_is_enough(other, table):
         f"{found['recorded']:,} events through spools of 4 MB, dropped {sum(found['dropped'].values())}"
     )
     assert sum(found["dropped"].values()) == 0
+    assert all(each["RestartCount"] == 0 for each in small.containers().values())
+
+    fill = "dd if=/dev/zero of=/var/lib/dashcam/fill bs=64k; test -s /var/lib/dashcam/fill"
+    small.compose("exec", "-T", "cars", "sh", "-c", fill)
+    with small.load(2):
+        load_of(small, 20)
+        assert check_health(small, "shipper")[0]
+    small.compose("exec", "-T", "cars", "rm", "/var/lib/dashcam/fill")
+    until(lambda: small.order() == 201 and small.ordered[-1] in small.request_ids("parts"), "a request after all")
     assert all(each["RestartCount"] == 0 for each in small.containers().values())
 
 
