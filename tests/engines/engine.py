@@ -168,7 +168,7 @@ class Engine:
         _end(self.process)
 
 
-def start(command: list[str], home: Path) -> Engine:
+def start(command: list[str], home: Path, timeout_s: float = START_TIMEOUT_S) -> Engine:
     """A node that answers; raises `RuntimeError` with what it printed when it ends or is silent for too long.
 
     The node ends with the process that started it, however that one ends: it watches its standard input.
@@ -177,7 +177,7 @@ def start(command: list[str], home: Path) -> Engine:
     port.unlink(missing_ok=True)
     with (home / "output").open("ab") as output:
         process = subprocess.Popen(command, cwd=home, stdin=subprocess.PIPE, stdout=output, stderr=output)
-    deadline = time.monotonic() + START_TIMEOUT_S
+    deadline = time.monotonic() + timeout_s
     while not port.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             _end(process)

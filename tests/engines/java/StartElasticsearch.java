@@ -15,6 +15,7 @@ import org.elasticsearch.plugins.PluginsLoader;
 /**
  * One Elasticsearch node in the folder HOME, on a free port of 127.0.0.1 that it writes to HOME/port once it answers.
  * Where the modules of users are below HOME/modules it asks who one is.
+ * HOME/config/elasticsearch.yml, where there is one, goes before the settings here.
  * It ends on SIGTERM, and with the process that holds its standard input.
  */
 public final class StartElasticsearch {
@@ -45,6 +46,8 @@ public final class StartElasticsearch {
             .put("network.host", "127.0.0.1")
             .put("http.port", 0)
             .put("cluster.routing.allocation.disk.threshold_enabled", false);
+        Path file = home.resolve("config/elasticsearch.yml");
+        if (Files.exists(file)) settings.loadFromPath(file);
         Environment environment = new Environment(settings.build(), home.resolve("config"));
         var modules = PluginsLoader.loadModulesBundles(environment.modulesDir(), false);
         var plugins = PluginsLoader.loadPluginsBundles(environment.pluginsDir(), false);
