@@ -6,6 +6,7 @@ import struct
 import threading
 import urllib.request
 import uuid
+from contextlib import suppress
 from itertools import zip_longest
 from urllib.error import HTTPError
 
@@ -30,6 +31,7 @@ from dashcam.errors import BackendUnavailable
 from dashcam.event import EncodedEvent
 from dashcam.settings import Secret, load
 
+from ..balancer import balanced
 from ..engines.streams import documents, set_up, settings_for
 from ..processes import until
 from .runner import SHARED_KEY, Fluentd
@@ -364,19 +366,30 @@ def test_killed_in_mid_stream_it_loses_nothing_and_doubles_nothing(make_stack):
     assert stack.found("logs-dashcam-{}.dead") == {}
 
 
-def test_two_take_turns_and_one_goes_on_alone(make_stack, tmp_path):
+def is_shipped(backend, batch):
+    """Send a batch as the shipper does, which tries again when there is no answer."""
+    with suppress(BackendUnavailable):
+        backend.ship(batch)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("are_balanced", [False, True], ids=["a list", "one address"])
+def test_two_take_turns_and_one_goes_on_alone(make_stack, tmp_path, *, are_balanced):
     """Two before one engine; what the killed one had acknowledged is delivered when it is back, and nothing twice."""
     stack = make_stack()
     (tmp_path / "second").mkdir()
     second = Fluentd(tmp_path / "second", stack.url, stack.namespace).start()
     batches = [[line(10 * number + step) for step in range(10)] for number in range(40)]
     try:
-        backend = stack.connect(FLUENTD_URL=f"{stack.address},forward://127.0.0.1:{second.port}")
-        for number, batch in enumerate(batches):
-            if number == 20:
-                stack.fluentd.kill()
-            backend.ship(batch)
-        backend.close()
+        with balanced(lambda: [stack.fluentd.port, second.port]) as address:
+            urls = f"forward://{address}" if are_balanced else f"{stack.address},forward://127.0.0.1:{second.port}"
+            backend = stack.connect(FLUENTD_URL=urls)
+            for number, batch in enumerate(batches):
+                if number == 20:
+                    stack.fluentd.kill()
+                until(lambda batch=batch: is_shipped(backend, batch), "acknowledgement")
+            backend.close()
         stack.fluentd.start()
         stack.wait_for(*(each.id for batch in batches for each in batch))
     finally:
