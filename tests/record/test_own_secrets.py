@@ -7,7 +7,7 @@ import pytest
 import dashcam
 from dashcam.patterns import OwnSecrets, read_own_secrets, takes_long
 from dashcam.record import masking
-from dashcam.record.masking import configure, is_secret, mask_text
+from dashcam.record.masking import configure, is_secret, mask_repeated, mask_text
 from dashcam.settings import RecordSettings, load
 
 from .bodies import encoded
@@ -119,3 +119,12 @@ def test_init_reads_them(recording, monkeypatch):
 
     assert [event.labels for event in recording.events()] == [{"vin": "***"}]
     assert masking.has_word(b'{"vin":"WVWZZZ"}') is False
+
+
+def test_what_comes_again_is_masked_by_the_settings_of_now(own):
+    """A text that was seen before them is looked at anew: an application may set up recording twice."""
+    assert mask_repeated("SELECT vin 1234") == "SELECT vin 1234"
+
+    own(DASHCAM_MASK=r"/vin \d+/")
+
+    assert mask_repeated("SELECT vin 1234") == "SELECT ***"

@@ -39,6 +39,7 @@ from dashcam.record.secret_words import (
 MASK: Final = "***"
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _MAX_DEPTH = 10
+MAX_CACHED_CHARACTERS = 1_000
 _ENCODINGS = 2  # of a URL within a URL within a URL
 
 WORDS: Final = (
@@ -64,6 +65,7 @@ def configure(mask: OwnSecrets, allow: OwnSecrets, key: str = "") -> None:
     has_word = (lambda _: True) if is_everywhere else _search.in_json
     _named.cache_clear()
     mask_name.cache_clear()
+    _mask_cached.cache_clear()
 
 
 def replacement_of(value: object) -> str:
@@ -86,6 +88,14 @@ def mask_text(text: str) -> str:
         return text if masked == data else masked.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:  # what was percent-encoded is no UTF-8
         return masked.decode("utf-8", "replace")
+
+
+def mask_repeated(text: str) -> str:
+    """Return as `mask_text` a text that comes again and again; a long one is not worth the memory."""
+    return _mask_cached(text) if len(text) < MAX_CACHED_CHARACTERS else mask_text(text)
+
+
+_mask_cached = lru_cache(maxsize=1024)(mask_text)
 
 
 def _masked_encodings(data: bytes) -> bytes:

@@ -7,7 +7,6 @@ the fields that the Elastic Common Schema, and its convention for traces, have f
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final, Protocol, cast
 
 import orjson
@@ -23,7 +22,7 @@ from dashcam.record import recorder
 from dashcam.record.correlation import JOB, REQUEST_ID, SERVICE, OpenSpan, ServerRequest, open_spans
 from dashcam.record.current import get_current
 from dashcam.record.line import encode_plain
-from dashcam.record.masking import mask_text
+from dashcam.record.masking import mask_repeated, mask_text
 from dashcam.record.sanitizer import Sanitizer
 from dashcam.record.span_template import LEFT_OUT, SpanTemplates
 from dashcam.record.span_template import Span as NamedSpan
@@ -60,20 +59,11 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "server.port": ("server", "port"),
     "net.peer.port": ("server", "port"),
 }
-MAX_CACHED_CHARACTERS = 1_000
-_mask_cached = lru_cache(maxsize=1024)(mask_text)
-
-
-def _mask_repeated(text: str) -> str:
-    """Mask a text that comes again and again; a long one is not worth the memory."""
-    return _mask_cached(text) if len(text) < MAX_CACHED_CHARACTERS else mask_text(text)
-
-
 # A caller writes these freely, so they may hold a secret; what comes again and again is searched once.
 FREE_TEXT: Final[Mapping[str, Callable[[str], str]]] = {
     **dict.fromkeys(("url.path", "url.query", "url.full", "http.url"), mask_text),
-    **dict.fromkeys(("user_agent.original", "http.user_agent", "db.query.text", "db.statement"), _mask_repeated),
-    "error.type": _mask_repeated,
+    **dict.fromkeys(("user_agent.original", "http.user_agent", "db.query.text", "db.statement"), mask_repeated),
+    "error.type": mask_repeated,
 }
 # The same for look-up: the field's first name, those between, its last one, and the function that masks it.
 _FIELD_PATHS = {name: (path[0], path[1:-1], path[-1], FREE_TEXT.get(name)) for name, path in FIELDS.items()}
@@ -327,7 +317,7 @@ def _outcome(fields: Mapping[str, Any], served: ServerRequest | None, *, is_fail
 
 def _ids_of(span: NamedSpan, open_span: OpenSpan) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "message": _mask_repeated(span.name),
+        "message": mask_repeated(span.name),
         "span": {"id": open_span.span_id},
         "trace": {"id": open_span.trace_id},
         "transaction": {"id": open_span.transaction},

@@ -192,6 +192,8 @@ def _margin(page: _Page, node: Node) -> Iterator[StyledText]:
     offset = "?" if node.start_ns is None else format_duration(node.start_ns - page.start_ns)
     mark = "~" if node.shift_ns else ""
     took = "" if node.duration_ns is None else format_duration(node.duration_ns)
+    if node.state in {ABORTED, UNKNOWN} and took:
+        took = page.style.pick("≥", ">") + took  # how much longer it was open is unknown
     yield StyledText(f"{mark + offset:>{TIME_COLUMNS}}  ", DIM)
     yield StyledText(f"{took:>{TIME_COLUMNS}}  ")
     paint = page.paints.get(node.service, "")
