@@ -151,6 +151,25 @@ def test_a_verdict_after_a_restart(tmp_path):
     assert sorted(map(int, _calls(backend))) == list(range(3, 300, 10))
 
 
+def test_a_verdict_is_kept_before_anything_of_it_is_sent(tmp_path):
+    """A shipper that is killed right then goes on with it: the line that says so is behind the offset."""
+    writer, known = write_to(tmp_path / "spool"), {}
+
+    def look(batch):
+        for event in map(orjson.loads, (event.data for event in batch)):
+            if "processor" in event:
+                request = event["http"]["request"]["id"]
+                known[request] = request in load_clips(tmp_path, "played").clips
+        if "golf-2" not in known:  # sums are noted each second, and a clip with them: not the second one
+            _story(writer, "golf-2", 500)
+
+    _story(writer, "golf-1", 500)
+
+    drain(tmp_path, Kept(look, look, look, look))
+
+    assert known == {"golf-1": True, "golf-2": True}
+
+
 def test_nothing_comes_twice(tmp_path):
     """A second shipper has nothing to do."""
     _story(write_to(tmp_path / "spool"), "golf-1", 500)

@@ -111,17 +111,14 @@ class _Run(NamedTuple):
     def until(self, count: int) -> "_Run":
         """Return the first events alone."""
         after, left, mark = self.places[count - 1], len(self.events) - count, self.mark
-        held = [each for each in self.held if each[1] <= after.offset]
-        left_held = sum(lines for _, _, lines in self.held[len(held) :])
+        left_held = sum(lines for _, end, lines in self.held if end > after.offset)
         if mark:
             mark = mark.moved(*after, -left - left_held, -left_held)
-        return self.of(self.segment, self.events[:count], self.places[:count], mark, held)
+        return self.of(self.segment, self.events[:count], self.places[:count], mark)
 
     def behind(self, count: int) -> "_Run":
         """Return the events behind the first ones."""
-        after = self.places[count - 1].offset if count else 0
-        held = [each for each in self.held if each[1] > after]
-        return self.of(self.segment, self.events[count:], self.places[count:], self.mark, held)
+        return self.of(self.segment, self.events[count:], self.places[count:], self.mark, self.held)
 
 
 class _Readers:
