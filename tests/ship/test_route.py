@@ -256,7 +256,9 @@ def test_the_account_holds_at_every_moment(tmp_path, in_flight):
         finally:
             stopping.set()
             thread.join()
-        process.communicate("\n")
+        process.stdin.write("\n")
+        process.stdin.close()
+        process.wait(60)
 
     buried = [letter.event.id for letter in DeadLetters(tmp_path / "dead-letters", "played").read()]
     share = account.routes["played"]
