@@ -582,6 +582,19 @@ def test_nobody_can_write_lines_into_another_request(tmp_path, text):
     assert _calls(backend) == ["golf-1 step 0"]
 
 
+def test_a_header_that_was_refused_is_counted(tmp_path):
+    """And keeps nothing: the span that says so went well."""
+    writer = write_to(tmp_path / "spool")
+    writer.append(call_line(1, "debug", "golf-1"))
+    writer.append(served_line(2, "golf-1").replace(b'"event":{', b'"labels":{"keep_refused":true},"event":{', 1))
+    writer.append(served_line(3, "golf-2"))
+
+    drain(tmp_path, Kept())
+
+    found = load_clips(tmp_path, "played")
+    assert (found.totals.refused, found.clips) == (1, {})
+
+
 def test_a_spool_of_the_version_before_is_shipped_whole(tmp_path):
     """Its lines go by their number: none is held."""
     writer = write_to(tmp_path / "spool")
