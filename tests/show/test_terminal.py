@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashcam.event import Event
 from dashcam.show.ansi import Style, columns, style_for
 from dashcam.show.story import build_story
 from dashcam.show.terminal import draw, draw_event
@@ -136,3 +137,15 @@ def test_a_404_is_not_a_success():
     (head, *_) = draw(build_story(cars.events), Style())
 
     assert head.startswith("! GET /cars/7 → 404")
+
+
+def test_a_line_that_came_with_a_clip_is_marked():
+    """In the story, and as a single event; no other line is."""
+    cars = events.Service("cars", [])
+    cars.line(0, "held", events.ROOT)
+    plain = cars.events[0]
+    kept = Event({**plain.fields, "event": {**plain.fields["event"], "reason": "5xx"}})
+
+    assert [line for line in draw(build_story([kept]), Style()) if line.endswith("  [clip]")]
+    assert not [line for line in draw(build_story([plain]), Style()) if "[clip]" in line]
+    assert "[clip]" in draw_event(kept, Style())
