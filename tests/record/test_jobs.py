@@ -204,7 +204,7 @@ with dashcam.job("nightly"):
     for end in (lambda: sys.exit(4), lambda: 1 / 0):
         if (child := os.fork()) == 0:
             end()
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
