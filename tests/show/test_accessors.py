@@ -4,7 +4,7 @@ import pytest
 
 from dashcam.event import Event
 from dashcam.show import accessors
-from dashcam.show.accessors import format_duration
+from dashcam.show.accessors import format_duration, format_rate, format_share
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,18 @@ def test_a_duration_is_found_under_each_of_its_names():
 def test_an_error_is_said_in_one_line(error, said):
     """OpenTelemetry gives an HTTP status as a type: it is shown already."""
     assert accessors.error(Event({"error": error})) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "spelled"), [(0, 60, "0.00"), (1, 3600, "<0.01"), (1, 200, "0.01"), (90, 60, "1.50")]
+)
+def test_what_is_rare_has_a_rate(count, seconds, spelled):
+    assert format_rate(count, seconds) == spelled
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "spelled"),
+    [(0, 9, "0.0%"), (1, 9_999, "<0.1%"), (1, 3, "33.3%"), (9_998, 9_999, ">99.9%"), (9, 9, "100.0%")],
+)
+def test_a_share_says_none_and_all_of_none_and_all(part, whole, spelled):
+    assert format_share(part, whole) == spelled

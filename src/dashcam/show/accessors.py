@@ -173,3 +173,17 @@ def format_duration(duration_ns: int) -> str:
 
 def _round(value: float) -> str:
     return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def format_rate(count: int, seconds: float) -> str:
+    """Return how often a second, with two decimals: `0.25`; `<0.01` for what is rare, as `0.00` would say never."""
+    spelled = f"{count / seconds:.2f}"
+    return "<0.01" if count and spelled == "0.00" else spelled
+
+
+def format_share(part: int, whole: int) -> str:
+    """Return a part as a percentage: `33.3%`; `0.0%` is said of nothing alone, and `100.0%` of all alone."""
+    spelled = f"{part / whole:.1%}"
+    if part and spelled == "0.0%":
+        return "<0.1%"
+    return ">99.9%" if part < whole and spelled == "100.0%" else spelled

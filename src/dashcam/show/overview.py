@@ -8,7 +8,7 @@ from dashcam.find.aggregation import DURATION, Durations, Grouping, counted_by
 from dashcam.find.query import And, Expression, Or, Query, Store, Term
 from dashcam.find.requests import ABORTED, FINISHED
 from dashcam.show import accessors
-from dashcam.show.accessors import format_duration
+from dashcam.show.accessors import format_duration, format_rate, format_share
 from dashcam.show.recent import SERVED
 
 MIN_FAILURES = 3  # fewer are no trend
@@ -178,7 +178,8 @@ def _compare(row: RouteStats, former: RouteStats | None) -> Iterator[Change]:
         yield Change("new", row.service, row.route, f"{row.name} is new: {_count(row.requests)}{failed}")
         return
     if row.failures >= MIN_FAILURES and row.failed_share > MORE_FAILURES * former.failed_share:
-        text = f"{row.name} fails more: {row.failed_share:.1%}, before {former.failed_share:.1%}"
+        shares = [format_share(stats.failures, stats.requests) for stats in (row, former)]
+        text = f"{row.name} fails more: {shares[0]}, before {shares[1]}"
         yield Change("fails", row.service, row.route, text)
     latest_ns, former_ns = row.percentile_ns(95), former.percentile_ns(95)
     enough = min(row.durations.count, former.durations.count) >= MIN_REQUESTS
@@ -201,10 +202,10 @@ def draw_overview(overview: Overview) -> Iterator[str]:
         for row in overview.rows:
             took = [row.percentile_ns(percent) for percent in (50, 95, 99)]
             spelled = "  ".join(f"{'?' if ns is None else format_duration(ns):>7}" for ns in took)
-            rate = row.requests / overview.period_s
+            rate = format_rate(row.requests, overview.period_s)
             yield (
-                f"{row.service:{names}}  {row.route or '(no route)':{width}}  {row.requests:8,}  {rate:6.2f}  "
-                f"{row.failed_share:6.1%}  {spelled}"
+                f"{row.service:{names}}  {row.route or '(no route)':{width}}  {row.requests:8,}  {rate:>6}  "
+                f"{format_share(row.failures, row.requests):>6}  {spelled}"
             )
 
 

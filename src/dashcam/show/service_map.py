@@ -12,7 +12,7 @@ from dashcam.find.newest import find_newest
 from dashcam.find.query import And, Expression, Or, Query, Store, Term
 from dashcam.find.requests import FINISHED
 from dashcam.show import accessors
-from dashcam.show.accessors import format_duration
+from dashcam.show.accessors import format_duration, format_rate, format_share
 
 CALLING_KINDS = ("client", "producer")
 
@@ -180,7 +180,8 @@ def draw_map(found: ServiceMap, *, ascii_only: bool = False) -> Iterator[str]:
             p95_ns = edge.durations.percentile_ns(95)
             yield (
                 f"{edge.source.name:{names}}  {edge.target.name:{targets}}  {edge.calls:8,}  "
-                f"{edge.calls / found.period_s:7.2f}  {edge.failures / edge.calls:6.1%}  {edge.unanswered:9,}  "
+                f"{format_rate(edge.calls, found.period_s):>7}  {format_share(edge.failures, edge.calls):>6}  "
+                f"{edge.unanswered:9,}  "
                 f"{'?' if p95_ns is None else format_duration(p95_ns):>7}"
             )
 

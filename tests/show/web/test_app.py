@@ -413,7 +413,7 @@ def test_the_map_has_each_place_and_each_way(client):
         ("service", "parts"),
         ("database", "postgresql parts"),
     ]
-    assert re.search(r"cars\s*parts\s*1\s*0.00\s*0\s*0", text_of(answer))
+    assert re.search(r"cars\s*parts\s*1\s*<0.01\s*0\s*0", text_of(answer))
 
 
 def test_a_call_without_an_answer_is_drawn_broken(shelf, client):

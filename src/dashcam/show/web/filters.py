@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from dashcam.event import NS_PER_S, Event, format_time
 from dashcam.show import accessors, ansi
-from dashcam.show.accessors import format_duration
+from dashcam.show.accessors import format_duration, format_rate, format_share
 from dashcam.show.recent import story_id
 from dashcam.show.story import Story
 from dashcam.show.web import histogram
@@ -55,9 +55,9 @@ def label(event: Event, name: str) -> str:
     return next((value for label, value in accessors.labels(event) if label == name), "")
 
 
-def share(part: float, whole: float) -> str:
+def share(part: int, whole: int) -> str:
     """Return a part as a percentage; empty where there is no whole."""
-    return f"{part / whole:.1%}" if whole else ""
+    return format_share(part, whole) if whole else ""
 
 
 def spark(counts: list[int]) -> list[tuple[int, int, int]]:
@@ -111,6 +111,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "other_labels": other_labels,
     "parts": histogram.parts,
     "share": share,
+    "rate": format_rate,
     "spark": spark,
     "histogram_ticks": histogram.ticks,
     "counts": histogram.counts,
