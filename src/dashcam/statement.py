@@ -21,10 +21,10 @@ import hashlib
 import zlib
 from array import array
 from base64 import b64decode, b64encode
-from bisect import bisect_right
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from struct import pack, unpack
 from typing import Any, NamedTuple
 
@@ -161,10 +161,11 @@ def _unpacked(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement as a store gives it: the events by ID, in the order of `digest`, each with its CRC-32.
+    """A statement as a store gives it: its events in the order of `digest`, eight bytes each.
 
-    `is_partial` says that the store may have more events of the segment, and `held` where they may stand in any case,
-    as bounds. `link` is what the next statement says of it.
+    First those that are lines, by their sequence in the segment (ascending), then those of `others`, by the rest of
+    their ID; `checksums` has the CRC-32 of each. `is_partial` says that the store may have more events of the segment,
+    and `held` where they may stand in any case, as bounds. `link` is what the next statement says of it.
     """
 
     link: Link
@@ -172,10 +173,30 @@ class Statement:
     start_ns: int
     end_ns: int
     digest: str
-    events: dict[str, int]
+    sequences: "array[int]"
+    others: tuple[str, ...]
+    checksums: "array[int]"
     held: tuple[int, ...]
     is_partial: bool
     before: Link | None
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.checksums)
+
+    def ids(self) -> Iterator[str]:
+        """Yield the ID of each event."""
+        for rest in chain((f"{at:08d}" for at in self.sequences), self.others):
+            yield f"{self.segment}-{rest}"
+
+    def find(self, id_: str) -> int | None:
+        """Return which of the events has an ID, from 0; `None` if none of them."""
+        rest = id_[_ID_BYTES + 1 :]
+        if rest.isdecimal():
+            at = bisect_left(self.sequences, int(rest))
+            if at < len(self.sequences) and rest == f"{self.sequences[at]:08d}":
+                return at
+        return len(self.sequences) + self.others.index(rest) if rest in self.others else None
 
     def may_be_there(self, id_: str) -> bool:
         """Return whether the store may have an event of the segment that is not stated."""
@@ -190,16 +211,16 @@ class Statement:
             segment = fields["segment"]
             numbers = _unpacked(fields["lines"])
             half = len(numbers) // 2
-            gaps, checksums = numbers[:half], numbers[half:]
-            events = {f"{segment}-{at:08d}": sum_ for at, sum_ in zip(accumulate(gaps), checksums, strict=True)}
-            events |= {f"{segment}-{rest}": int(sum_) for rest, sum_ in fields["others"].items()}
+            lines, others = list(zip(accumulate(numbers[:half]), numbers[half:], strict=True)), fields["others"]
             return cls(
                 Link(event.id, hashlib.sha256(event.to_json()).hexdigest()),
                 str(segment),
                 parse_time(fields["start"]),
                 parse_time(fields["end"]),
                 str(fields["digest"]),
-                events,
+                array("I", [at for at, _ in lines]),
+                tuple(map(str, others)),
+                array("I", [*(checksum for _, checksum in lines), *map(int, others.values())]),
                 tuple(accumulate(_unpacked(fields["held"]))),
                 bool(fields["is_partial"]),
                 Link(*map(str, fields["before"])) if fields["before"] else None,

@@ -3,11 +3,14 @@
 import hashlib
 import math
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import not_
 from typing import Protocol
 
-from dashcam.event import Event
+from dashcam.event import NS_PER_S, Event
 from dashcam.find.query import STATEMENT, Query, Store
 from dashcam.statement import Link, Statement, is_statement
 
@@ -66,25 +69,33 @@ class _Audit:
         self._let_go_ns = let_go_ns
         self._since_ns, self._until_ns = period.since_ns or 0, period.until_ns
         self._findings = Findings()
-        self._seen: set[str] = set()
 
     def run(self, dead: Collection[str], head: Link | None) -> Findings:
         known = self._statements()
         until_ns = math.inf if self._until_ns is None else self._until_ns
         stated = [each for each in known.values() if self._since_ns <= each.end_ns < until_ns]
+        segments = defaultdict[str, list[_Stated]](list)
+        for each in stated:
+            segments[each.segment].append(_Stated(each))
         findings = self._findings
-        findings.segments = len({each.segment for each in stated})
+        findings.segments = len(segments)
         findings.end_ns = max((each.end_ns for each in stated), default=0)
-        wanted = {id_: each for each in stated for id_ in each.events}
-        findings.expected = len(wanted)
-        self._compare(wanted, known.values(), stated)
-        for id_ in sorted(wanted.keys() - self._seen - set(dead)):
-            if wanted[id_].start_ns <= self._let_go_ns:
-                findings.let_go += 1
-            else:
-                findings.missing.append(id_)
+        self._compare(segments, known.values(), stated)
+        for parts in segments.values():
+            self._count(parts, dead)
+        findings.missing.sort()
         self._check_links(known, stated, head)
         return findings
+
+    def _count(self, parts: "Sequence[_Stated]", dead: Collection[str]) -> None:
+        """Count what one segment has, and which of its events were not seen; a part may be stated twice."""
+        missing = {id_: part.statement for part in parts for id_ in part.unseen() if id_ not in dead}
+        self._findings.expected += len({id_ for part in parts for id_ in part.statement.ids()})
+        for id_, statement in missing.items():
+            if statement.start_ns <= self._let_go_ns:
+                self._findings.let_go += 1
+            else:
+                self._findings.missing.append(id_)
 
     def _statements(self) -> dict[str, Statement]:
         """Return all statements by ID, for any may stand before one of the period."""
@@ -100,35 +111,45 @@ class _Audit:
         return known
 
     def _compare(
-        self, wanted: Mapping[str, Statement], known: Iterable[Statement], stated: Collection[Statement]
+        self, segments: Mapping[str, "Sequence[_Stated]"], known: Iterable[Statement], stated: Collection[Statement]
     ) -> None:
-        segments = {each.segment for each in stated}
-        others = {id_ for each in known if each.segment in segments for id_ in each.events}
-        by_segment = {each.segment: each for each in stated}
+        of_segment = defaultdict[str, list[Statement]](list)
+        for each in known:
+            if each.segment in segments:
+                of_segment[each.segment].append(each)
         whole = _Whole(self._findings)
         for event in self._events(stated):
-            id_ = event.id
-            if id_ in wanted:
-                line, statement = event.to_json(), wanted[id_]
-                if id_ in self._seen:
+            id_, parts = event.id, segments.get(event.id[:_ID_BYTES], ())
+            found = [(part, at) for part in parts if (at := part.statement.find(id_)) is not None]
+            if found:
+                part, at = found[-1]
+                line = event.to_json()
+                if part.seen[at]:
                     self._findings.double.append(id_)
-                self._seen.add(id_)
-                if zlib.crc32(line) == statement.events[id_]:
-                    whole.add(id_, line, statement)
+                for each_part, place in found:
+                    each_part.seen[place] = True
+                if zlib.crc32(line) == part.statement.checksums[at]:
+                    whole.add(at, line, part.statement)
                 else:
                     self._findings.changed.append(id_)
-            elif id_[:_ID_BYTES] in segments and not (
-                is_statement(id_) or id_ in others or by_segment[id_[:_ID_BYTES]].may_be_there(id_)
+            elif parts and not (
+                is_statement(id_)
+                or any(each.find(id_) is not None for each in of_segment[id_[:_ID_BYTES]])
+                or parts[-1].statement.may_be_there(id_)
             ):
                 self._findings.invented.append(id_)
 
     def _events(self, stated: Iterable[Statement]) -> Iterator[Event]:
-        """Yield the events of the times that the statements speak of."""
-        end_ns = -1
+        """Yield the events of the times that the statements speak of, and of what lies shortly between them."""
+        periods: list[tuple[int, int]] = []
         for begin, end in sorted((each.start_ns, each.end_ns) for each in stated):
-            if end > end_ns:
-                yield from self._copies(Query(since_ns=max(begin, end_ns + _US_NS), until_ns=end + _US_NS))
-                end_ns = end
+            if periods and begin <= periods[-1][1] + NS_PER_S:
+                first, last = periods.pop()
+                periods.append((first, max(last, end)))
+            else:
+                periods.append((begin, end))
+        for begin, end in periods:
+            yield from self._copies(Query(since_ns=begin, until_ns=end + _US_NS))
 
     def _check_links(self, known: Mapping[str, Statement], stated: Iterable[Statement], head: Link | None) -> None:
         links = {each.before: f"before {each.link.id}" for each in stated if each.before}
@@ -142,18 +163,29 @@ class _Audit:
                 self._findings.gaps.append(f"the statement {link.id}, {place}, is missing")
 
 
+class _Stated:
+    """A statement, and for each of its events whether the store has it."""
+
+    def __init__(self, statement: Statement) -> None:
+        self.statement = statement
+        self.seen = bytearray(len(statement))
+
+    def unseen(self) -> Iterator[str]:
+        return compress(self.statement.ids(), map(not_, self.seen))
+
+
 class _Whole:
     """Segments of which each event has the right CRC-32, held against the SHA-256 of all: a CRC-32 can be forged."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._lines: dict[str, dict[str, bytes]] = {}
+        self._lines: dict[str, dict[int, bytes]] = {}
 
-    def add(self, id_: str, line: bytes, statement: Statement) -> None:
+    def add(self, at: int, line: bytes, statement: Statement) -> None:
         lines = self._lines.setdefault(statement.link.id, {})
-        lines[id_] = line
-        if len(lines) == len(statement.events):
+        lines[at] = line
+        if len(lines) == len(statement):
             del self._lines[statement.link.id]
-            text = b"".join(lines[each] + b"\n" for each in statement.events)
+            text = b"".join(lines[each] + b"\n" for each in range(len(statement)))
             if hashlib.sha256(text).hexdigest() != statement.digest:
                 self._findings.gaps.append(f"{statement.link.id}: an event of the segment was forged")
