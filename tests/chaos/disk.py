@@ -9,15 +9,18 @@ SIZES_MB = {"ext4": 96, "xfs": 320, "btrfs": 160}  # the least that each of them
 
 
 @contextmanager
-def mounted(kind, folder):
-    """The folder of a new file system of one kind, or a plain folder for `none`; needs root and its mkfs."""
+def mounted(kind, folder, times=1):
+    """The folder of a new file system of one kind, or a plain folder for `none`; needs root and its mkfs.
+
+    It has `times` the least room that such a file system can have.
+    """
     mount, image = folder / "disk", folder / f"{kind}.img"
     mount.mkdir()
     if kind == "none":
         yield Disk(mount, is_real=False)
         return
     with image.open("wb") as file:
-        file.truncate(SIZES_MB[kind] << 20)
+        file.truncate(times * SIZES_MB[kind] << 20)
     _run(f"mkfs.{kind}", "-q", image)
     _run("mount", "-o", "loop", image, mount)
     try:
