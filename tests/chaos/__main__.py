@@ -34,8 +34,8 @@ WRITERS = 3
 ROUTES = ("local", "loggly")
 DRAIN_S = 180
 SOAK_FAULT_S = 60.0  # between two faults
-PAUSE_S, SOAK_ROOM = 8  # times the smallest disk: the local store of two hours has room
-SOAK_PAUSE_S = 0.002, 0.05  # the disk has to hold the events of hours
+PAUSE_S, SOAK_PAUSE_S = 0.002, 0.05
+SOAK_ROOM = 8  # times the smallest disk, which has to hold the events of hours
 ROOT = Path(__file__).parents[2]
 
 
