@@ -1,7 +1,7 @@
 """The Elasticsearch store: the suite of all stores on both real engines, and answers no engine gives on demand."""
 
 import socket
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import hypothesis
 import orjson
@@ -145,6 +145,18 @@ def test_more_than_a_page(settings):
     assert [event.id for event in found(settings, limit=1500)] == ids[-1500:]
 
 
+@pytest.mark.parametrize("alike", [2, 1000])
+def test_copies_where_a_page_ends(settings, alike):
+    """Documents of one time and one `event.id` are all found, though a page has room for a part of them."""
+    sent = [_identified(line(number)) for number in range(999)]
+    copied = _identified(line(999))
+    ship(settings, *sent, *(copied._replace(id=f"copy-{number}") for number in range(alike)), _identified(line(1001)))
+    with closing(open_store(settings)) as store:
+        copies = list(store.find_copies(Query()))
+
+    assert [event.id for event in copies] == [one.id for one in sent] + [copied.id] * alike + [line(1001).id]
+
+
 def test_fields_of_an_older_index_are_found_too(settings):
     """A field that one of the indices does not map is looked for in every event."""
     ship(settings, line(1))
@@ -246,9 +258,9 @@ FULL = [line(number) for number in range(1000)]
 
 
 def test_pages_behind_the_first_are_of_one_point_in_time():
-    """It may change its name from answer to answer, and is given back at the end; no event is asked for twice."""
-    more = [line(number) for number in range(1000, 2000)]
-    pages = [page(*FULL), page(*more, pit_id="point-2"), page(line(2000))]
+    """It may change its name from answer to answer, and is given back at the end; each begins with the last before."""
+    more = [line(number) for number in range(999, 1999)]
+    pages = [page(*FULL), page(*more, pit_id="point-2"), page(line(1998), line(1999), line(2000))]
 
     with playing(lambda _: (200, pages.pop(0))) as (store, asked):
         assert len(list(store.find(Query()))) == 2001
@@ -257,15 +269,15 @@ def test_pages_behind_the_first_are_of_one_point_in_time():
     assert point.path == "/logs-dashcam-default,traces-apm.dashcam-default/_pit"
     assert second.path == "/_search"
     assert second.json["pit"] == {"id": "point-1", "keep_alive": "2m"}
-    assert second.json["search_after"] == [1, line(999).id]
+    assert second.json["search_after"] == [1, line(998).id]
     assert third.json["pit"]["id"] == "point-2"
-    assert third.json["search_after"] == [1, line(1999).id]
+    assert third.json["search_after"] == [1, line(1997).id]
     assert (end.method, end.path, end.json) == ("DELETE", "/_pit", {"id": "point-2"})
 
 
 def test_a_limit_within_a_page_needs_no_second():
     """However many more there are."""
-    newest = page(*FULL[:101])
+    newest = page(*FULL[:102])
     for age, hit in enumerate(newest["hits"]["hits"]):
         hit["sort"][0] = -age
 

@@ -169,19 +169,23 @@ class ElasticsearchStore:
                 {"@timestamp": {"order": order, "numeric_type": "date_nanos"}},
                 {"event.id": {"order": order, "unmapped_type": "keyword"}},
             ],
-            "size": min(query.limit + 1, _PAGE) if query.limit else _PAGE,
+            "size": min(query.limit + 2, _PAGE) if query.limit else _PAGE,
             "track_total_hits": False,
         }
         # One page is one moment by itself, and most stories fit into it; only those behind it need a point in time.
         page = self._page(search, f"/{self._streams}/_search", {"ignore_unavailable": "true"})
-        yield from page
         if len(page) < search["size"]:
+            yield from page
             return
+        yield from (whole := _without_last(page))
         with self._point_in_time() as search["pit"]:
             while len(page) == search["size"]:
-                search["search_after"] = page[-1]["sort"]
+                if whole:
+                    search["search_after"] = whole[-1]["sort"]
                 page = self._page(search, "/_search", {})
-                yield from page
+                # In a point in time, the engine breaks ties where a whole page is of one moment and one `event.id`.
+                whole = (_without_last(page) or page) if len(page) == search["size"] else page
+                yield from whole
 
     def _page(self, search: Dsl, path: str, params: Mapping[str, str]) -> list[Dsl]:
         params = {**params, "allow_partial_search_results": "false"}
@@ -250,6 +254,12 @@ class ElasticsearchStore:
             right = f"read and view_index_metadata on {self._streams}"
             raise StoreUnreachable(self._client.explain(answer, right))
         return self._client.part(answer.body, kind=dict)
+
+
+def _without_last(page: Sequence[Dsl]) -> list[Dsl]:
+    """Return the hits of a page but the last, and those of its time and `event.id`: of these, more may follow."""
+    last = page[-1]["sort"][:2]
+    return [hit for hit in page if hit["sort"][:2] != last]
 
 
 def _between_times(query: Query) -> Dsl:
