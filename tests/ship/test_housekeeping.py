@@ -12,6 +12,7 @@ from dashcam.ship.housekeeping import MIN_FREE_WANTED_BYTES, Housekeeping
 from dashcam.ship.listing import key_of
 from dashcam.ship.pruned import load_pruned
 from dashcam.ship.stats import collect_stats, count_before, count_segment
+from dashcam.spool.drops import DropCounts
 from dashcam.spool.reader import segment_files
 from dashcam.spool.segment import OPEN, SEALED_AT
 
@@ -137,6 +138,23 @@ def _syncs(monkeypatch):
         os, "fsync", lambda file: synced.append(str(Path(f"/proc/self/fd/{file}").readlink())) or real(file)
     )
     return synced
+
+
+def test_counts_that_a_header_took_do_not_come_back(tmp_path, spool, monkeypatch):
+    """That they left the file is on the disk before the header goes: a power cut would bring them back otherwise."""
+    folder = spool / "here" / "cars"
+    folder.mkdir(parents=True)
+    DropCounts(folder).add("limit")
+    paths = _fill(spool, 260)
+    synced = _syncs(monkeypatch)
+    keeper = _keeper(tmp_path, paths, limit_bytes=1)
+    unlink, at_removal = Path.unlink, []
+    monkeypatch.setattr(Path, "unlink", lambda path, **how: at_removal.append(list(synced)) or unlink(path, **how))
+
+    _round(keeper)
+
+    assert not segment_files(spool)
+    assert str(folder / "drops") in at_removal[0]
 
 
 def test_what_has_not_grown_is_not_synced_again(tmp_path, spool, monkeypatch):

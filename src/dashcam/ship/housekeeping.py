@@ -13,6 +13,7 @@ from dashcam.ship.ended import has_grown
 from dashcam.ship.listing import SpoolListing, read_header
 from dashcam.ship.pruned import Victim, load_pruned, remove
 from dashcam.ship.syncing import MAX_OPEN, SegmentSync
+from dashcam.spool.drops import sync_counts
 from dashcam.spool.reader import orphaned_files
 from dashcam.spool.segment import SEGMENT_BYTES
 
@@ -168,6 +169,8 @@ class Housekeeping:
             header = read_header(path).header
             if not header.is_sealed and has_grown(path, max(mark.offset for mark in marks)):
                 return None
+            if header.took:
+                sync_counts(path.parent)
         except (OSError, ValueError):
             return None
         held = {file.route: file.retire(key) for file in self._files}

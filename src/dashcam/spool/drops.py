@@ -153,6 +153,20 @@ def read_drops(spool: Path) -> Mapping[str, int]:
     return total
 
 
+def sync_counts(folder: Path) -> None:
+    """Put on the disk that counts were taken over, before the header that says so goes.
+
+    Otherwise a power cut could bring back counts that no header names any more. Raises `OSError` when the disk fails.
+    """
+    for path in (folder / NAME, _path_elsewhere(folder)):
+        with suppress(FileNotFoundError, PermissionError):
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+
+
 def _read(path: Path) -> _Counts | None:
     """Return the content of a file; `None` where there is none, or it is not such a file."""
     with suppress(OSError, ValueError):
