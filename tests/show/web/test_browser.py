@@ -103,8 +103,9 @@ def test_a_whole_row_is_the_link(open_page):
     """Wherever it is clicked; and its text is one of the story's."""
     page = open_page("/requests")
 
-    box = page.locator(".requests tbody tr").bounding_box()
-    page.mouse.click(box["x"] + box["width"] - 20, box["y"] + box["height"] / 2)
+    row = page.locator(".requests tbody tr")
+    box = row.bounding_box()
+    row.click(position={"x": box["width"] - 20, "y": box["height"] / 2})  # once it stands where it stays
 
     page.wait_for_url("**/story?id=*")
 
