@@ -1,15 +1,19 @@
 """A light span is to its maker what the SDK's is, and gives way to it as soon as somebody else looks."""
 
 import asyncio
+import os
+import random
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from dashcam.record.correlation import new_request_id, random_bits
 from dashcam.record.spans import SpoolProcessor
 from dashcam.record.tracer import LightSpan, Provider
 
@@ -26,6 +30,32 @@ def light(cars):
 @pytest.fixture
 def providers(light):
     return light, TracerProvider(resource=Resource.create({"service.name": "cars"}))
+
+
+def test_a_program_that_seeds_its_random_numbers(light):
+    """It gets its own numbers as without us, and seeding them twice gives no two requests or spans the same ID."""
+    tracer, ids = light.get_tracer("cars"), []
+    random.seed(7)
+    expected = random.random()
+    for _ in range(2):
+        random.seed(7)
+        span = tracer.start_span("step", Context())
+        span.end()
+        ids += [new_request_id()[14:], span.context.trace_id, span.context.span_id]
+        assert random.random() == expected
+
+    assert len(set(ids)) == 6
+
+
+def test_a_forked_child_has_ids_of_its_own():
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(write, f"{random_bits(128)}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        assert file.read() not in {"", str(random_bits(128))}
 
 
 def use(tracer):

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from random import getrandbits
+from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry import context as otel_context
@@ -35,6 +35,11 @@ REQUEST_ID: Final = otel_context.create_key("dashcam-request-id")
 JOB: Final = otel_context.create_key("dashcam-job")  # marks the root span of a job while it is begun
 SERVICE: Final = otel_context.create_key("dashcam-service")  # the service that a request is served for
 
+# Not those of the `random` module: a program may seed them, and count on what they give.
+_numbers = Random()  # noqa: S311 — nobody need be kept from guessing an ID
+random_bits: Final = _numbers.getrandbits
+os.register_at_fork(after_in_child=_numbers.seed)
+
 _VALID = re.compile(r"[A-Za-z0-9._+/=-]{1,200}")
 
 
@@ -46,7 +51,7 @@ def is_request_id(text: str) -> bool:
 def new_request_id() -> str:
     """Return a new UUID of version 7 (RFC 9562, section 5.7), which sorts by time."""
     time_ms = time.time_ns() // 1_000_000 & (1 << 48) - 1
-    chance = getrandbits(74)  # seeded anew in a forked child; nobody need be kept from guessing it
+    chance = random_bits(74)
     version_and_variant = 7 << 76 | 2 << 62
     digits = f"{time_ms << 80 | version_and_variant | chance >> 62 << 64 | chance & (1 << 62) - 1:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

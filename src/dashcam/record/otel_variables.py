@@ -51,7 +51,7 @@ def _fault_of(name: str, value: str) -> str:
         try:
             re.compile("|".join(words))
         except re.error as error:
-            return f"it takes regular expressions, and this is none: {error}"
+            return f"it takes regular expressions, and this is not one: {error}"
     if _LIMITS.fullmatch(name) and value.strip() and not value.strip().isdecimal():
         return "it takes a number from 0 on"
     return ""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from functools import wraps
 from inspect import iscoroutinefunction
 from logging import getLogger
-from random import getrandbits
 from time import monotonic_ns, time_ns
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, cast
@@ -27,7 +26,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 from opentelemetry.util.types import Attributes, AttributeValue
 
-from dashcam.record.correlation import HEADER, PROPAGATORS, REQUEST_ID, open_spans
+from dashcam.record.correlation import HEADER, PROPAGATORS, REQUEST_ID, open_spans, random_bits
 from dashcam.record.current import SPAN, attach, detach, get_current
 from dashcam.record.spans import close_span, open_span, processors_of
 from dashcam.record.traces import describe
@@ -77,7 +76,7 @@ class LightSpan(trace.Span):
     ) -> None:
         self.name = name
         self.kind = kind
-        self.span_id = getrandbits(64) or 1
+        self.span_id = random_bits(64) or 1
         self.start_time: int | None = time_ns() if start_time is None else start_time
         self.events: list[Event] = []
         self._tracer = tracer
@@ -90,7 +89,7 @@ class LightSpan(trace.Span):
             self.trace_flags, self.trace_state = above.trace_flags, above.trace_state
         else:
             parent = self._parent = _valid(above)
-            self.trace_id = parent.trace_id if parent else getrandbits(128) or 1
+            self.trace_id = parent.trace_id if parent else random_bits(128) or 1
             # Parent-based, as the SDK's default sampler: the flag goes on as it came.
             self.trace_flags = _FLAGS[parent.trace_flags & 3] if parent else _ROOT_FLAGS
             self.trace_state = parent.trace_state if parent else None
