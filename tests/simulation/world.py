@@ -123,6 +123,10 @@ class World:
 
     def _await_end(self, process):
         self.machine.block(process.is_gone)
+        self._release(process)
+
+    def _release(self, process):
+        """Close what a process that is gone had open, as the kernel does before anybody sees that it is gone."""
         if any(writer._unsealed for writer in process.writers):
             self.oracle.seal_has_failed()
         self.disk.release(process)
@@ -317,7 +321,7 @@ class World:
             self.machine.block(lambda: not self.is_powered)
             self.machine.block(lambda: all(process.is_gone() for process in self._processes))
             for process in self._processes:
-                self.disk.release(process)
+                self._release(process)
             self.oracle.power_is_lost()
             self.machine.boot += 1
             self.disk.lose_power()
@@ -407,6 +411,9 @@ class World:
         self._stop()
 
     def _waiting(self):
+        for process in self._processes:
+            if process.is_gone():
+                self._release(process)
         at_work = [each.name for each in self._processes if not each.is_gone() and each is not self.shipper]
         return at_work or self.oracle.waiting()
 
