@@ -22,7 +22,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 import dashcam
-from dashcam.settings import RecordSettings, prefer_stable_conventions
+from dashcam.record.server import prefer_stable_conventions
+from dashcam.settings import RecordSettings
 
 CPU = "CPU µs a request"
 # What uvicorn hands over for a GET of httpx.

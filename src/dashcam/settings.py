@@ -434,11 +434,6 @@ def wants_no_colour() -> bool:
     return bool(os.environ.get("NO_COLOR"))
 
 
-def prefer_stable_conventions() -> None:
-    """Ask OpenTelemetry's instrumentations for the stable attribute names, unless the environment says otherwise."""
-    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
-
-
 def service_identity(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """The service's name, version, environment and node, from OpenTelemetry's own variables.
 

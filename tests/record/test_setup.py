@@ -44,28 +44,52 @@ def test_a_fault_in_the_environment_stops_no_service(recording, variable, value,
     assert printed.count(expected) == 1
 
 
-def test_no_variable_of_opentelemetry_stops_a_service(recording):
+UNUSABLE = {
+    "OTEL_PROPAGATORS": "b3,tracecontext",
+    "OTEL_PYTHON_TRACER_PROVIDER": "vendor",
+    "OTEL_PYTHON_METER_PROVIDER": "vendor",
+    "OTEL_PYTHON_CONTEXT": "vendor",
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "cloud",
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "-1",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "long",
+    "OTEL_PYTHON_EXCLUDED_URLS": "(",
+    "OTEL_PYTHON_FLASK_EXCLUDED_URLS": "health,[",
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS": "(",
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE": "*",
+}
+METER = "from opentelemetry import metrics; metrics.get_meter('as each connection to a database does')\n"
+REQUEST = "print(app.test_client().get('/', headers={'X-Request-ID': 'r-1'}).status)\n"
+
+
+@pytest.mark.parametrize("imported_before", ["", "import opentelemetry.metrics, opentelemetry.util.http\n"])
+def test_no_variable_of_opentelemetry_stops_a_service(recording, imported_before):
     """OpenTelemetry raises for these when it is imported, set up, or serves; each is left out with a warning."""
-    values = {
-        "OTEL_PROPAGATORS": "b3,tracecontext",
-        "OTEL_PYTHON_TRACER_PROVIDER": "vendor",
-        "OTEL_PYTHON_METER_PROVIDER": "vendor",
-        "OTEL_PYTHON_CONTEXT": "vendor",
-        "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "cloud",
-        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "-1",
-        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "long",
-        "OTEL_PYTHON_EXCLUDED_URLS": "(",
-        "OTEL_PYTHON_FLASK_EXCLUDED_URLS": "health,[",
-        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE": "*",
+    too_late = {"OTEL_PROPAGATORS", "OTEL_PYTHON_CONTEXT"} if imported_before else set()  # it raises without us as well
+    unusable = {name: value for name, value in UNUSABLE.items() if name not in too_late}
+    usable = {
+        "OTEL_SPAN_EVENT_COUNT_LIMIT": "",
+        "OTEL_PYTHON_WSGI_EXCLUDED_URLS": "a,b.*",
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST": "x-request-id",
     }
-    usable = {"OTEL_SPAN_EVENT_COUNT_LIMIT": "", "OTEL_PYTHON_WSGI_EXCLUDED_URLS": "a,b.*"}
-    code = SERVICE + "print(app.test_client().get('/', headers={'X-Request-ID': 'r-1'}).status)\n"
-    printed = _run(code, recording.environment | values | usable)
+    printed = _run(imported_before + SERVICE + METER + REQUEST, recording.environment | unusable | usable)
 
     warnings = [e.get("message").partition("=")[0] for e in recording.events() if e.get("log.level") == "warning"]
-    assert warnings == sorted(values)
+    assert warnings == sorted(unusable)
     assert recording.story("r-1")
     assert "Traceback" not in printed
+
+
+def test_the_environment_stays_as_it_is(recording):
+    """Child processes get what the program was started with, whatever OpenTelemetry makes of it."""
+    code = f"""
+import os, subprocess, sys
+before = dict(os.environ)
+{SERVICE}
+seen = subprocess.run([sys.executable, "-c", "import os; print(dict(os.environ))"], stdout=subprocess.PIPE).stdout
+assert dict(os.environ) == before == eval(seen), "other"
+assert type(os.environ).__name__ == "_Environ"
+"""
+    _run(code, recording.environment | UNUSABLE)
 
 
 @pytest.mark.parametrize("variable", ["FLUENTD_CA", "LOG_BACKEND", "DASHCAM_RETENTION"])

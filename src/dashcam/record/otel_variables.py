@@ -2,8 +2,15 @@
 
 import os
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from importlib import import_module
 from importlib.metadata import entry_points
+from typing import Any
+
+import wrapt
 
 _PLUGINS = {
     "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "opentelemetry_resource_detector",
@@ -17,14 +24,52 @@ _COMES_WITH_IT = {"", "*", "baggage", "none", "tracecontext"}
 _LISTS_OF_PATTERNS = re.compile(r"OTEL_\w+_EXCLUDED_URLS|OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_\w+")
 _LIMITS = re.compile(r"OTEL_\w+_LIMIT")
 
+# They read variables with `from os import environ`: some at once, some with each request.
+_READERS = ("context", "propagate", "metrics", "trace", "sdk.resources", "sdk.trace", "util.http")
+
 _left_out: list[str] = []
 
 
+class _Usable(wrapt.ObjectProxy[Any]):
+    """The environment, in which a look for a variable that cannot be used finds nothing."""
+
+    def __contains__(self, name: object) -> bool:
+        return self.get(name) is not None
+
+    def get(self, name: Any, default: Any = None) -> Any:
+        """Return the value of a variable that can be used."""
+        value = self.__wrapped__.get(name)
+        is_unusable = value is not None and name.startswith("OTEL_") and _fault_of(name, value)
+        return default if value is None or is_unusable else value
+
+
 def leave_out() -> None:
-    """Take what OpenTelemetry would raise for out of the environment: no variable stops a service."""
-    faults = faults_of(os.environ)
-    for name, fault in faults.items():
-        _left_out.append(f"{name}={os.environ.pop(name)!r} cannot be used: {fault}. OpenTelemetry goes on without it.")
+    """Hide from OpenTelemetry, and from nobody else, what it would raise for: no variable stops a service."""
+    for name, fault in faults_of(os.environ).items():
+        _left_out.append(f"{name}={os.environ[name]!r} cannot be used: {fault}. OpenTelemetry goes on without it.")
+    with hidden():
+        if _left_out:
+            for reader in _READERS:
+                with suppress(ModuleNotFoundError):
+                    import_module(f"opentelemetry.{reader}")
+
+
+@contextmanager
+def hidden() -> Iterator[None]:
+    """Hide them within from what reads `os.environ` itself, and from then on from what is imported by then."""
+    if not _left_out:
+        yield
+        return
+    environment = os.environ
+    usable: Any = environment if isinstance(environment, _Usable) else _Usable(environment)
+    os.environ = usable  # noqa: B003 — nothing is taken out of it: child processes see what they would without us
+    try:
+        yield
+    finally:
+        os.environ = environment  # noqa: B003
+    for name, module in list(sys.modules.items()):
+        if name.startswith("opentelemetry.") and vars(module).get("environ") is environment:
+            vars(module)["environ"] = usable
 
 
 def left_out() -> list[str]:
@@ -42,6 +87,7 @@ def faults_of(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: fault for name, value in sorted(given.items()) if (fault := _fault_of(name, value))}
 
 
+@lru_cache
 def _fault_of(name: str, value: str) -> str:
     words = [word.strip() for word in value.split(",")]
     if group := _PLUGINS.get(name):

@@ -15,6 +15,7 @@ finally:
 """
 
 import logging
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from types import ModuleType
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation._semconv import (
+    OTEL_SEMCONV_STABILITY_OPT_IN,
     _get_schema_url,
     _OpenTelemetrySemanticConventionStability,
     _OpenTelemetryStabilitySignalType,
@@ -67,6 +69,16 @@ def accept_request_id(header: str | None, *, is_trusted: bool) -> RequestId:
     if is_trusted and is_request_id(header):
         return RequestId(header, None)
     return RequestId(new_request_id(), len(header))
+
+
+def prefer_stable_conventions() -> None:
+    """Have OpenTelemetry's packages use the stable attribute names, unless the environment says otherwise."""
+    if OTEL_SEMCONV_STABILITY_OPT_IN not in os.environ:
+        os.environ[OTEL_SEMCONV_STABILITY_OPT_IN] = "http,database"
+        try:
+            http_conventions()  # the packages read the variable once
+        finally:
+            del os.environ[OTEL_SEMCONV_STABILITY_OPT_IN]
 
 
 def http_conventions() -> Any:

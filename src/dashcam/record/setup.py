@@ -19,9 +19,10 @@ from dashcam.record.correlation import PROPAGATORS, current_request
 from dashcam.record.logger import get_logger
 from dashcam.record.masking import configure
 from dashcam.record.recorder import Recorder, Service
+from dashcam.record.server import prefer_stable_conventions
 from dashcam.record.spans import SpoolProcessor, processors_of, record_unsampled
 from dashcam.record.tracer import Provider
-from dashcam.settings import RecordSettings, load_or_default, prefer_stable_conventions
+from dashcam.settings import RecordSettings, load_or_default
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -170,7 +171,8 @@ def add(**fields: Any) -> None:
 def _record_spans(service: Service) -> None:
     prefer_stable_conventions()
     global _is_alone
-    provider = trace.get_tracer_provider()
+    with otel_variables.hidden():
+        provider = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider):
         provider = Provider(resource=Resource.create({"service.name": service.name}))
         trace.set_tracer_provider(provider)
