@@ -4,10 +4,13 @@ import dataclasses
 import datetime as dt
 import enum
 import math
+import signal
+import sys
 import uuid
 from collections import OrderedDict, UserDict
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashcam.record.line import _sanitized, encode_call, python_encode_call
+from dashcam.record.logger import message_of
 from dashcam.record.sanitizer import MAX_DEPTH, MAX_ITEMS, MAX_LABEL_BYTES, MAX_TEXT_BYTES
 from dashcam.spool.segment import LINE_BYTES
 
@@ -306,3 +310,44 @@ def test_what_a_signal_handler_raises_goes_on(encode):
 
     with pytest.raises(KeyboardInterrupt):
         encode(0, "info", "a car", {"parts": [Interrupted()]}, b"}\n")
+
+
+class _Exits:
+    def __str__(self):
+        return sys.exit(3)
+
+
+@pytest.mark.parametrize("encode", [encode_call, python_encode_call])
+def test_a_value_whose_text_would_end_the_program(encode):
+    """`logging` does not ask an `extra` for its text: the program goes on, and the line says what happened."""
+    for fields in ({"car": _Exits()}, {"parts": [_Exits()]}, {"exc_info": ValueError(_Exits())}):
+        assert b"fails with SystemExit" in encode(0, "info", "a car", fields, b"}\n")
+    arguments = (_Exits(),)
+    assert message_of("a %s", arguments) == ("a %s", arguments)
+
+
+def test_an_exit_by_a_signal_handler_goes_on():
+    """As that of gunicorn's workers: a function, a method, a partial, an object."""
+
+    def leave(*_):
+        sys.exit(3)
+
+    class Worker:
+        def stop(self, *_):
+            sys.exit(3)
+
+        __call__ = stop
+
+    class Killed:
+        def __str__(self):
+            signal.raise_signal(signal.SIGUSR1)
+            return "text"
+
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        for handler in (leave, Worker().stop, partial(leave), Worker()):
+            signal.signal(signal.SIGUSR1, handler)
+            with pytest.raises(SystemExit):
+                encode_call(0, "info", "a car", {"car": Killed()}, b"}\n")
+    finally:
+        signal.signal(signal.SIGUSR1, before)

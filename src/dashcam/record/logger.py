@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self, cast
 from opentelemetry import context as otel_context
 
 from dashcam.record import recorder
+from dashcam.record.interruption import is_interruption
 from dashcam.record.line import CONTEXT_FIELDS, encode_call, error_of
 from dashcam.record.sanitizer import MAX_NAME_BYTES, Sanitizer
 from dashcam.spool.line import encode_suffix
@@ -77,7 +78,9 @@ def message_of(message: object, args: Any) -> object:
     try:
         is_named = isinstance(args, tuple) and len(args) == 1 and isinstance(args[0], Mapping) and args[0]
         return str(message) % (args[0] if is_named else args)
-    except Exception:  # noqa: BLE001 — arguments that do not fit are no reason to lose them
+    except BaseException as error:  # arguments that do not fit are no reason to lose them
+        if is_interruption(error):
+            raise
         return message, args
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 
+from dashcam.record.interruption import is_interruption
 from dashcam.record.sanitizer import MAX_DEPTH, MAX_ITEMS, MAX_LABEL_BYTES, MAX_NAME_BYTES
 
 MAX_PLAIN_BYTES: Final = 2 * MAX_LABEL_BYTES  # no text in it can be longer than its share of a line
@@ -24,7 +25,12 @@ def convert(value: object) -> object:
 
 
 def _as_text(value: object) -> orjson.Fragment:
-    text = str(value)
+    try:
+        text = str(value)
+    except SystemExit as error:
+        if is_interruption(error):
+            raise
+        raise TypeError("the sanitizer says what happened") from None
     if len(text) * (1 if text.isascii() else 4) > MAX_LABEL_BYTES:
         raise TypeError("the sanitizer cuts it")
     return orjson.Fragment(MENDED + orjson.dumps(text))

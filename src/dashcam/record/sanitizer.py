@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 
+from dashcam.record.interruption import is_interruption
 from dashcam.record.masking import is_secret, mask_named_value, mask_pair, mask_text, replacement_of
 from dashcam.record.traces import format_exception
 
@@ -59,7 +60,9 @@ class Sanitizer:
             return "… [cut]"
         try:
             return self._value(value, depth)
-        except Exception as fault:  # noqa: BLE001 — a caller's mapping can raise anything
+        except BaseException as fault:  # a caller's mapping can raise anything
+            if is_interruption(fault):
+                raise
             return self._sanitized(f"<{type(value).__name__} that fails with {type(fault).__name__}>")
 
     def _value(self, value: object, depth: int) -> Any:
@@ -134,7 +137,9 @@ class Sanitizer:
     def _described(self, value: object, depth: int = 0) -> str:
         try:
             return str(value)
-        except Exception as fault:  # noqa: BLE001 — a caller's __str__ can raise anything
+        except BaseException as fault:  # a caller's __str__ can raise anything
+            if is_interruption(fault):
+                raise
             self.tags.add("mended")
             if type(value) is tuple and depth < MAX_DEPTH:  # such as a message and its arguments
                 return f"({', '.join(self._described(each, depth + 1) for each in value)})"

@@ -4,6 +4,8 @@ import traceback
 from itertools import pairwise
 from types import CodeType, TracebackType
 
+from dashcam.record.interruption import is_interruption
+
 MAX_CACHED_FRAMES = 512
 MAX_FRAMES = 64  # of a trace that is put together here
 # `traceback` adds to the text of these, or asks other modules what was meant.
@@ -20,7 +22,9 @@ def describe(error: BaseException) -> str:
     """
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 — an exception's own text can fail in any way
+    except BaseException as fault:  # an exception's own text can fail in any way
+        if is_interruption(fault):
+            raise
         return type(error).__name__
 
 
@@ -31,7 +35,9 @@ def format_exception(error: BaseException) -> str:
     is_simple = is_alone and not isinstance(error, _SPECIAL) and not hasattr(error, "__notes__")
     try:
         text = str(error) if is_simple else ""
-    except Exception:  # noqa: BLE001 — an exception's own text can fail in any way
+    except BaseException as fault:  # an exception's own text can fail in any way
+        if is_interruption(fault):
+            raise
         is_simple = False
     # `traceback` counts a frame that comes again and again, and shows it three times.
     if not is_simple or len(frames) > MAX_FRAMES or any(a == b for a, b in pairwise(frames)):

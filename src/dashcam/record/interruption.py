@@ -1,0 +1,26 @@
+"""What a signal handler raises while a caller's value is asked for its text, and what the value itself raises."""
+
+import signal
+from functools import partial
+from traceback import walk_tb
+from types import CodeType
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Return true if an error is for the program, and false if a value's own `__str__` raised it.
+
+    `KeyboardInterrupt` always is: nothing tells one from Ctrl-C. A `SystemExit` is if a signal handler raised it, as
+    that of gunicorn's workers does.
+    """
+    if isinstance(error, SystemExit):
+        handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()}
+        return any(frame.f_code in handlers for frame, _ in walk_tb(error.__traceback__))
+    return not isinstance(error, Exception)
+
+
+def _code_of(handler: object) -> CodeType | None:
+    while isinstance(handler, partial):
+        handler = handler.func
+    function = getattr(handler, "__func__", handler)
+    called = vars(type(handler)).get("__call__")
+    return getattr(function, "__code__", None) or getattr(called, "__code__", None)
