@@ -1,7 +1,8 @@
-"""Follow one request through every service: structured logs and spans, never lost, found again in any backend.
+"""Record what services do with each request, and show it as one story: structured logs and spans.
 
-In a service: `init_app(app)` for Flask, FastAPI and Starlette, `wsgi(app)` and `asgi(app)` for other applications. In
-any other process: `init()`, and `job(name)` around what it does. Then `get_logger(__name__)` and `add()`.
+In a service, call `init_app(app)` for Flask, FastAPI and Starlette, or `wsgi(app)` or `asgi(app)` for other
+applications. In any other process, call `init()`, and put its work into `job(name)`. Then use `get_logger(__name__)`
+and `add()`.
 """
 
 from typing import TYPE_CHECKING, Any

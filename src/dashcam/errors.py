@@ -2,19 +2,19 @@
 
 
 class DashcamError(Exception):
-    """The base of every error of Dashcam."""
+    """The base class of all errors of Dashcam."""
 
 
 class SettingsError(DashcamError):
-    """The environment holds settings that cannot be used; the text lists every fault. Exit status 2."""
+    """Settings in the environment cannot be used; the message lists all faults. Exit status 2."""
 
 
 class MissingExtraError(DashcamError):
-    """A library is missing that an extra of the package installs; the text has the `pip` line. Exit status 2."""
+    """A library of an extra is not installed; the message has the `pip install` line. Exit status 2."""
 
 
 class QueryError(DashcamError):
-    """A search expression cannot be read; `position` is the character it stopped at, from 0. Exit status 2."""
+    """A search has a syntax error; `position` is the index of the character, from 0. Exit status 2."""
 
     def __init__(self, message: str, position: int = 0) -> None:
         super().__init__(message)
@@ -22,15 +22,15 @@ class QueryError(DashcamError):
 
 
 class StoreUnreachable(DashcamError):
-    """A store, or a part of the stack, gave no whole answer; the text has its address, no secrets. Exit 3."""
+    """A store did not give a complete answer; the message has its address, without secrets. Exit status 3."""
 
 
 class StoreEmpty(StoreUnreachable):
-    """Nothing was shipped to a store yet; the text says what to look at. Exit status 3."""
+    """Nothing was shipped to a store yet; the message says what to check. Exit status 3."""
 
 
 class BackendUnavailable(DashcamError):
-    """A destination took nothing of the batch now; it is sent again, after `retry_after_s` if it said so.
+    """A destination accepted no event of the batch. The shipper sends it again, after `retry_after_s` seconds if given.
 
     >>> raise BackendUnavailable("the printer is out of paper", retry_after_s=60)
     Traceback (most recent call last):
@@ -43,7 +43,7 @@ class BackendUnavailable(DashcamError):
 
 
 class BatchRejected(DashcamError):
-    """A batch that a destination never accepts as it is; the shipper halves it down to the event that causes this.
+    """A destination never accepts the batch as it is. The shipper halves it until it finds the rejected event.
 
     >>> raise BatchRejected("a line is wider than the paper")
     Traceback (most recent call last):

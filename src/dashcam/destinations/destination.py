@@ -1,4 +1,4 @@
-"""The one plug: all that a destination offers, as one object."""
+"""The interface of a destination: all that it offers, as one object."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StoryReference(Protocol):
-    """The parts of a story that a link is made of: its ids, and its time in nanoseconds since the epoch.
+    """The parts of a story that a link needs: its IDs, and its time in nanoseconds since the epoch (UTC).
 
     >>> def links(options: Options, story: StoryReference) -> dict[str, str]:
     ...     return {f"printout_{number}": f"http://printer/{one}" for number, one in enumerate(story.trace_ids)}
@@ -23,24 +23,24 @@ class StoryReference(Protocol):
 
     @property
     def trace_ids(self) -> Sequence[str]:
-        """The ids of its traces."""
+        """The IDs of its traces."""
 
     @property
     def request_ids(self) -> Sequence[str]:
-        """The ids of its requests."""
+        """The IDs of its requests."""
 
     @property
     def start_ns(self) -> int:
-        """Its start."""
+        """Its start, in nanoseconds since the epoch."""
 
     @property
     def duration_ns(self) -> int:
-        """Its length."""
+        """Its duration, in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """A file of API keys that a set-up is to make: how many days they live, and whether to replace those that hold.
+    """A file of API keys that `setup` creates: their lifetime in days, and whether to replace valid ones.
 
     >>> KeyFile(Path("keys.env"), life_days=90)
     KeyFile(path=PosixPath('keys.env'), life_days=90, is_rotation=False)
@@ -53,7 +53,7 @@ class KeyFile:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was set up, and what was done about it.
+    """One thing that was set up, and what was done.
 
     >>> Step("index template", "created")
     Step(what='index template', done='created')
@@ -65,17 +65,18 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A place that events are shipped to, and found in; `name` is what `LOG_BACKEND` says.
+    """A place that events are shipped to and found in; `name` is its name in `LOG_BACKEND`.
 
-    `options` is a frozen dataclass of `dashcam.settings.setting` fields, which each of the functions gets an instance
-    of. They are `late`, so that a look-up loads only what it uses.
+    `options` is a frozen dataclass of `dashcam.settings.setting` fields; each function gets an instance. Use `late` for
+    the functions, so that a command imports only what it needs.
 
-    - `backend` gives what ships to it, and raises `SettingsError` for options that cannot be used.
-    - `store` gives what its events are found in; `None` for a destination that keeps nothing.
-    - `checks` yields what `dashcam doctor` looks at, given the seconds that a canary may take to be found.
-    - `links` gives the addresses of a story in its web pages, by what shows it, such as `kibana_discover`.
-    - `repair` saves what can be read of a store that is a file here, and yields what it did.
-    - `setup` makes it ready for events, step by step, and writes keys if a file for them is wanted.
+    - `backend` returns the backend, and raises `SettingsError` for options that cannot be used.
+    - `store` returns the store; `None` for a destination that cannot be searched.
+    - `checks` yields the checks of `dashcam doctor`, given the seconds until a canary must be found.
+    - `links` returns the addresses of a story in its web pages, by names such as `kibana_discover`.
+    - `repair` saves what can be read of a store that is a local file, and yields what it did.
+    - `setup` prepares it for events, step by step, and writes keys if there is a file for them.
+    - `found_within_s` is how long an event may take until a search finds it, in seconds.
 
         >>> destination = Destination("printer", Options, backend=lambda options: Printer())
     """
@@ -92,7 +93,7 @@ class Destination:
 
 
 def late(name: str) -> Callable[..., Any]:
-    """Return a function of a module that is imported at the first call; the name is that of an entry point.
+    """Return a function whose module is imported at the first call; the name is `"module:function"`.
 
     >>> late("json:dumps")("out of paper")
     '"out of paper"'

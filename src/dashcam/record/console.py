@@ -104,7 +104,7 @@ os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_c
 
 
 class EcsFormatter(JsonFormatter):
-    """A formatter that gives any handler the event of a log call as one line of JSON (Elastic Common Schema).
+    """A `logging.Formatter` that returns the event of a log call as one line of JSON (Elastic Common Schema).
 
     For files, and for a process that does not record. Each event has an `event.id` of its own and
     no `event.sequence`. `OTEL_SERVICE_NAME` goes before `service`.

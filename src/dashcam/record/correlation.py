@@ -58,7 +58,7 @@ def new_request_id() -> str:
 
 
 def request_id() -> str:
-    """Return the ID of the request that is being served; empty outside of one.
+    """Return the ID of the current request or job; an empty string outside of one.
 
     >>> problem = {"status": 500, "request_id": dashcam.request_id()}
     """

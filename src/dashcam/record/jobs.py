@@ -31,7 +31,7 @@ _TRACER = "dashcam"
 class Block:
     """A part of a program that is recorded as a span: a context manager, and a decorator of a function or coroutine.
 
-    `job` and `span` return it. An exception that leaves it is a failure, but for `sys.exit(0)`.
+    `job` and `span` return it. An exception that leaves it makes the span a failure, except `sys.exit(0)`.
     """
 
     __slots__ = ("_arguments", "_pid", "_span", "_start", "_token")
@@ -81,10 +81,10 @@ class Block:
 
 
 def job(name: str, headers: Mapping[str, str] | None = None, /, **fields: Any) -> Block:
-    """Record a script, a cron job or a worker's message as a story: an ID, a root span, and what happens within.
+    """Record a script, a cron job or a message of a queue as a story: a request ID, a root span, and all inside.
 
-    With the `headers` of a message, which `headers()` gave to its sender, it goes on with the sender's story. Within a
-    request or another job it is a part of that one. A process that records nothing yet begins to, as with `init()`.
+    With the `headers` of a message, which the sender got from `headers()`, the job continues the sender's story. Inside
+    a request or another job, it is a part of that one. If the process does not record yet, `init()` is called.
 
         >>> with dashcam.job("nightly import", source="garage"):
         ...     dashcam.get_logger("import").info("3 cars read", rows=3)
@@ -93,7 +93,7 @@ def job(name: str, headers: Mapping[str, str] | None = None, /, **fields: Any) -
 
 
 def span(name: str, /, **fields: Any) -> Block:
-    """Record a part of a request or a job with how long it took.
+    """Record a part of a request or a job, with its duration.
 
     >>> with dashcam.span("parse", rows=3):
     ...     cars = [int(row) for row in ("7", "8", "9")]
@@ -102,7 +102,7 @@ def span(name: str, /, **fields: Any) -> Block:
 
 
 def headers() -> dict[str, str]:
-    """Return the headers that carry the current story to whoever gets a message, empty outside of any.
+    """Return the headers that carry the current story to the receiver of a message; empty outside of a story.
 
     >>> queue.append(("golf", dashcam.headers()))
     """

@@ -30,12 +30,12 @@ def configure(key: str) -> None:
 
 
 def keep(reason: str) -> None:
-    """Keep the request that is being served: what is held of it is shipped, with the reason. Never raises.
+    """Keep the current request: its held lines are shipped, with the reason. Never raises.
 
         >>> if total > 10_000:
         ...     dashcam.keep("large order")
 
-    Outside of a request it does nothing. What is held, and for how long, is said in docs/clips.md.
+    Outside of a request, do nothing. docs/clips.md explains held lines.
     """
     _record(get_current(), reason)
 

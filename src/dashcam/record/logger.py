@@ -129,10 +129,10 @@ def _make_call(logger: "Logger", level: int) -> LogCall:
 
 
 class Logger(logging.Logger):
-    """The logger of `logging` that has the same name, with log calls that take fields.
+    """A `logging.Logger` whose log calls accept fields: each one becomes a label of the event.
 
-    Level, handlers, filters and `propagate` are those of `logging.getLogger(name)`. Without a level of its own or of a
-    logger above it, `LOG_LEVEL` says what is recorded; the root logger's level says what handlers get.
+    Level, handlers, filters and `propagate` are those of `logging.getLogger(name)`. If neither it nor a parent logger
+    has a level, `LOG_LEVEL` determines what is recorded, and the root logger's level determines what handlers get.
 
     >>> log = get_logger("cars").bind(car_id=7)
     >>> log.info("%d wheels", 4, colour="red")
@@ -180,18 +180,18 @@ class Logger(logging.Logger):
         return Logger, (self.name, self.bound)
 
     def bind(self, **fields: Any) -> Self:
-        """Return the same logger with fields that each of its calls has."""
+        """Return this logger with fields that each of its calls adds."""
         return type(self)(self.name, {**self.bound, **fields})
 
     def exception(  # type: ignore[override]
         self, message: object = "", /, *args: object, exc_info: ExcInfo = True, **fields: Any
     ) -> None:
-        """Record an error with the exception that is being handled."""
+        """Record an error with the current exception."""
         if self.isEnabledFor(logging.ERROR):
             self._emit(logging.ERROR, message, args, fields | {"exc_info": exc_info})
 
     def log(self, level: int, message: object = "", /, *args: object, **fields: Any) -> None:  # type: ignore[override]
-        """Record at any level; a name such as "INFO" is accepted, too."""
+        """Record at a level: a number, or a name such as "INFO"."""
         known = (
             level if isinstance(level, int) else logging.getLevelNamesMapping().get(str(level).upper(), logging.INFO)
         )
@@ -199,21 +199,21 @@ class Logger(logging.Logger):
             self._emit(known, message, args, fields)
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 — the name is the standard library's
-        """Return true if calls of this level are recorded or handed to handlers."""
+        """Return true if calls of this level are recorded or passed to handlers."""
         verdict = self.verdict_on(level)
         return verdict == _HANDED_ON or (verdict == _RECORDED and level >= recorder.current().level_of(self.name))
 
     def getEffectiveLevel(self) -> int:  # noqa: N802 — the name is the standard library's
-        """Return the level from which on calls are recorded or handed to handlers."""
+        """Return the lowest level at which calls are recorded or passed to handlers."""
         root_level = self.root.level
         return self._named_level() or min(root_level, recorder.current().level_of(self.name))
 
     def getChild(self, suffix: str) -> "Logger":  # noqa: N802 — the name is the standard library's
-        """Return the logger below this one that `suffix` names, with the same bound fields."""
+        """Return the child logger with this suffix, with the same bound fields."""
         return get_logger(suffix if self.name in {"", "root"} else f"{self.name}.{suffix}").bind(**self.bound)
 
     def verdict_on(self, level: int) -> int:
-        """Return what becomes of a level as far as `logging` is concerned: nothing, recorded, handed to handlers."""
+        """Return what `logging` does with a level: nothing, record it, or record it and pass it to handlers."""
         named = self._named_level()
         if level <= self.manager.disable or level < named:
             return _OFF
@@ -287,7 +287,7 @@ def _state_of(name: str) -> logging.Logger:
 
 @cache
 def get_logger(name: str = "") -> Logger:
-    """Return the logger of a name: that of `logging`, with calls that take fields.
+    """Return the `Logger` with this name, whose log calls accept fields.
 
     >>> get_logger("cars.api").info("car created", car_id=7)
     """
@@ -297,7 +297,7 @@ def get_logger(name: str = "") -> Logger:
 
 @contextmanager
 def context(**fields: Any) -> Iterator[None]:
-    """Put fields on every log call within, of any logger, wherever the context goes: tasks, threads, callbacks.
+    """Add labels to every log call inside the block, of any logger, also in its tasks, threads and callbacks.
 
     >>> with context(tenant="acme"):
     ...     get_logger("cars").info("car created")

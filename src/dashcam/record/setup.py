@@ -36,9 +36,10 @@ _is_alone = False  # whether the tracer provider is ours: nobody else has set up
 def init(service: str = "", version: str = "", settings: RecordSettings | None = None) -> None:
     """Record this process: its log calls, spans and unhandled exceptions, into the spool.
 
-    `OTEL_SERVICE_NAME` goes before `service`. Calls of client libraries get spans and carry the request ID, whether the
-    library is imported before or after. A second call goes on in another spool. A setting that cannot be used has its
-    default, and a warning says so: no variable stops a service.
+    `OTEL_SERVICE_NAME` overrides `service`. `settings` replaces what the environment says. Calls of client libraries
+    get spans and carry the request ID, whether the library is imported before or after. A second call replaces the
+    service and the settings of the first one. A setting that cannot be used gets its default, with a warning in the
+    record.
 
         >>> dashcam.init("nightly", "1.4.0")
     """
@@ -60,11 +61,11 @@ def init(service: str = "", version: str = "", settings: RecordSettings | None =
 
 
 def init_app(app: Any, service: str = "", version: str = "") -> Any:
-    """Record an application: `init`, and a span and a request ID for each request. Returns what is to be served.
+    """Record an application: call `init`, and give each request a request ID and a span. Return what to serve.
 
-    Flask, FastAPI, Starlette and Quart are recorded in place, so what is returned is `app`. For any other ASGI
-    application serve what is returned. The service is named by `OTEL_SERVICE_NAME`, `service`, or the module that calls
-    (for Flask the application's package), in this order. Raises `TypeError` for what is not such an application.
+    Flask, FastAPI, Starlette and Quart applications are changed in place and returned. For any other ASGI application,
+    serve the returned application. The name of the service is `OTEL_SERVICE_NAME`, else `service`, else the calling
+    module (for Flask, the application's package). Raises `TypeError` if `app` is not such an application.
 
         >>> app = dashcam.init_app(Flask("garage"))
     """
@@ -92,11 +93,11 @@ def init_app(app: Any, service: str = "", version: str = "") -> Any:
 
 
 def wsgi(app: "WSGIApplication", service: str = "", version: str = "") -> "WSGIApplication":
-    """Return a WSGI application, such as Django's, that records: `init`, and a span and a request ID for each request.
+    """Return a recorded version of a WSGI application, such as Django's. Each request gets a request ID and a span.
 
         >>> application = dashcam.wsgi(get_wsgi_application(), "garage")
 
-    The service is named by `OTEL_SERVICE_NAME`, `service`, or the module that calls, in this order.
+    The name of the service is `OTEL_SERVICE_NAME`, else `service`, else the calling module or the program.
     """
     settings, _ = load_or_default(RecordSettings)  # `init` warns of what cannot be used
     own = _join(service or _caller(), version, settings)
@@ -105,11 +106,11 @@ def wsgi(app: "WSGIApplication", service: str = "", version: str = "") -> "WSGIA
 
 
 def asgi(app: "ASGIApp", service: str = "", version: str = "") -> "ASGIApp":
-    """Return an ASGI application, such as Django's, that records: `init`, and a span and an ID for each request.
+    """Return a recorded version of an ASGI application, such as Django's. Each request gets a request ID and a span.
 
         >>> application = dashcam.asgi(get_asgi_application(), "garage")
 
-    The service is named by `OTEL_SERVICE_NAME`, `service`, or the module that calls, in this order.
+    The name of the service is `OTEL_SERVICE_NAME`, else `service`, else the calling module or the program.
     """
     settings, _ = load_or_default(RecordSettings)  # `init` warns of what cannot be used
     own = _join(service or _caller(), version, settings)
@@ -160,7 +161,7 @@ def _recorder(service: Service, settings: RecordSettings) -> Recorder:
 
 
 def add(**fields: Any) -> None:
-    """Put fields on the request that is being served: labels of its span. Outside of a request it does nothing.
+    """Add labels to the span of the current request or job. Outside of one, do nothing.
 
     >>> dashcam.add(car_id=7, wheels=4)
     """

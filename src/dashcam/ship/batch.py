@@ -11,7 +11,7 @@ Batch = Sequence[EncodedEvent]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of a batch: events, bytes of all lines with a newline each, and batches under way at once.
+    """The limits of a batch: events, bytes of all lines (each with a newline), and batches in flight at once.
 
     >>> Limits(events=1000, bytes=4_000_000, in_flight=4)
     Limits(events=1000, bytes=4000000, in_flight=4)
@@ -24,11 +24,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class PartialResult:
-    """The events of a batch, by their place in it from 0, that an answer named; all others are delivered.
+    """The events of a batch that were not delivered, by their index in it, from 0; all others are delivered.
 
-    `retry` are sent once more after a pause; `rejected` maps a place to the reason, and goes to the dead letters.
+    The shipper sends `retry` again after a pause. `rejected` maps an index to the reason: these go to the dead letters.
 
-        >>> result = PartialResult(retry=[0], rejected={2: "a date that is none"})
+        >>> result = PartialResult(retry=[0], rejected={2: "not a date"})
     """
 
     retry: Sequence[int] = ()
@@ -52,12 +52,11 @@ class Backend(Protocol):
     limits: Limits
 
     def ship(self, batch: Batch) -> PartialResult | None:
-        """Send a batch; `None` means the destination answers for every event.
+        """Send a batch; `None` means that the destination acknowledged every event.
 
-        Raises `BackendUnavailable` when the whole batch is to be sent again, `BatchRejected` when it can never be
-        accepted as it is.
-        A batch sent again holds the same events with the same ids.
+        Raises `BackendUnavailable` to get the whole batch again, `BatchRejected` if the destination never accepts it as
+        it is. A batch that is sent again has the same events with the same IDs.
         """
 
     def close(self) -> None:
-        """Give back connections and files; called once, after the last `ship`."""
+        """Close connections and files; called once, after the last `ship`."""

@@ -1,4 +1,4 @@
-"""A pytest plugin: what an application under test recorded, and whether one request is one story.
+"""A pytest plugin that shows what an application under test recorded, and checks that one request is one story.
 
     def test_a_car_is_one_story(recording, client):
         client.post("/cars", json={"name": "VW Golf"}, headers={"X-Request-ID": "golf-1"})
@@ -6,9 +6,10 @@
         recording.assert_one_story("golf-1", services=["cars", "parts"])
 
 The fixture `recording` records into a folder of its own: the application in the test's process, and every process that
-is started with `recording.environment`.
+you start with `recording.environment`.
 
-The fixture `loggly_stand_in` is a running stand-in for Loggly: `environment()` leads to it, `lines()` are what it took.
+The fixture `loggly_stand_in` is a running fake Loggly: `environment()` returns the variables that point to it, and
+`lines()` what it accepted.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """The events recorded since the test began, by this process and those started with `environment`.
+    """The events since the test began, of this process and of those that were started with `environment`.
 
     >>> answer = client.get("/cars", headers={"X-Request-ID": "golf-1"})
     >>> story = recording.assert_one_story("golf-1", services=["garage"])
@@ -41,11 +41,11 @@ class Recording:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment for a service that is to be part of the recording."""
+        """Environment variables for another process that the recording should include."""
         return os.environ | {"DASHCAM_DIR": str(self.folder)}
 
     def events(self) -> list[Event]:
-        """Every event up to now, oldest first; also that a request was aborted, when its process is gone."""
+        """All events until now, oldest first, with one for each request that was aborted because its process died."""
         _seal_own_segment()
         found: list[Event] = []
         for path in segment_files(self.folder / "spool"):
@@ -54,10 +54,10 @@ class Recording:
         return sorted(found, key=lambda event: (event.time_ns, event.id))
 
     def shipped(self, level: str = "INFO", **settings: str) -> list[Event]:
-        """Every event that a shipper would have sent up to now, if it held what is below a level; oldest first.
+        """All events that a shipper with this `DASHCAM_SHIP_LEVEL` would have sent until now, oldest first.
 
-        `settings` are others of the shipper, such as `DASHCAM_CLIP_SLOWER="2s"`. Lines that came with a clip have the
-        rule as `event.reason`.
+        `settings` are other settings of the shipper, such as `DASHCAM_CLIP_SLOWER="2s"`. Lines of a clip have the rule
+        as `event.reason`.
 
             recording.shipped()  # the DEBUG lines of requests that failed, and of no other
         """
@@ -67,17 +67,17 @@ class Recording:
         return ship_copy(self.folder / "spool", {"DASHCAM_SHIP_LEVEL": level, **settings})
 
     def story(self, any_id: str) -> Story:
-        """The story of a request, by any id; raises `LookupError` when no event has it."""
+        """The story of a request, by any ID; raises `LookupError` if no event has it."""
         events = find_related_events(_Events(self.events()), any_id)
         if not events:
-            raise LookupError(f"nothing recorded has the id {any_id!r}")
+            raise LookupError(f"no recorded event has the ID {any_id!r}")
         return build_story(events)
 
     def assert_one_story(self, request_id: str, services: Collection[str] = ()) -> Story:
         """Assert that a request is one story: one request ID, one trace, one beginning, nothing missing or aborted.
 
-        With `services`, that each of them served a part of it, and nobody else did. And that meanwhile none of their
-        processes recorded a line without a request ID: no story would have it. The failure prints the story.
+        With `services`, also assert that exactly these served a part of it. Their processes must not have recorded a
+        line without a request ID meanwhile, because it would be in no story. Return the story; a failure prints it.
         """
         __tracebackhide__ = True
         story = self.story(request_id)
@@ -121,7 +121,7 @@ def _faults_of(story: Story) -> Iterator[str]:
             yield f"it has {len(ids)} {name}: {', '.join(ids) or 'none'}"
     tops = [entry for entry in story.entries if entry.parent is None]
     if len(tops) != 1:
-        yield f"it begins {len(tops)} times: " + ", ".join(f"{top.service} {top.title}" for top in tops)
+        yield f"it has {len(tops)} beginnings: " + ", ".join(f"{top.service} {top.title}" for top in tops)
     for entry in story.entries:
         if entry.state not in {"line", "finished"}:
             yield f"a span of {entry.service or 'an unknown service'} is {entry.state}: {entry.title}"
