@@ -260,8 +260,8 @@ def test_a_service_goes_on_with_the_defaults():
     assert (settings.level, settings.spool_limit_bytes) == ("INFO", 7_000_000)
     assert faults == [
         (
-            "LOG_LEVEL='LOUD' cannot be used: it takes one of DEBUG, INFO, WARNING, ERROR, CRITICAL. "
-            "LOG_LEVEL=INFO is in force."
+            "LOG_LEVEL='LOUD' cannot be used: expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL. "
+            "LOG_LEVEL=INFO is used instead."
         ),
         "DASHCAM_TRUST_REQEST_ID is not a setting. Did you mean DASHCAM_TRUST_REQUEST_ID?",
     ]

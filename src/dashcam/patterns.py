@@ -24,7 +24,7 @@ class OwnSecrets:
 def read_own_secrets(value: str) -> OwnSecrets:
     """Read names and `/patterns/` with commas between them, such as `vin, customer_no, /ACME-[0-9]{8}/`.
 
-    Raises `ValueError` for a pattern that is not a regular expression or takes a time out of proportion to a text.
+    Raises `ValueError` for a pattern that is not a regular expression, or takes very long on some text.
     """
     names, patterns, at = set(), [], 0
     while at < len(value):
@@ -39,9 +39,7 @@ def read_own_secrets(value: str) -> OwnSecrets:
             if pattern.search(b""):
                 raise ValueError("patterns that do not match an empty text")
             if takes_long(pattern):
-                raise ValueError(
-                    "patterns that take a time in proportion to a text: bound each repetition, as in .{0,100}"
-                )
+                raise ValueError("patterns that are fast on every text: limit each repetition, as in .{0,100}")
             patterns.append(pattern)
         elif not 3 <= len(item[2].encode()) <= 32:
             raise ValueError("names of 3 to 32 letters")
@@ -51,7 +49,7 @@ def read_own_secrets(value: str) -> OwnSecrets:
 
 
 def takes_long(pattern: re.Pattern[bytes]) -> bool:
-    """Return True if a search takes a time out of proportion to the length of a text that almost matches."""
+    """Return True if the time of a search grows faster than the length of a text that almost matches."""
     lengths = [*range(1, _SMALL_PROBES), *(2**power for power in range(5, MAX_PROBE.bit_length()))]
     return any(_seconds(pattern, piece, length) > MAX_PATTERN_S for length in lengths for piece in _pieces(pattern))
 

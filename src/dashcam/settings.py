@@ -254,7 +254,7 @@ class RecordSettings:
         "DASHCAM_CONSOLE",
         "auto",
         _read_console,
-        "How log calls that no handler takes are printed: text on a terminal, else JSON (auto), text, json, or off.",
+        "How to print log calls that no handler handles: auto (text on a terminal, else JSON), text, json or off.",
     )
     dir: Path = folder()
     trust_request_id: bool = setting(
@@ -268,19 +268,19 @@ class RecordSettings:
         "DASHCAM_MASK",
         "",
         read_own_secrets,
-        "Names and /patterns/ that are masked besides the known ones; `personal-data` means e-mail, cards and IBANs.",
+        "Names and /patterns/ to mask besides the built-in ones; `personal-data` means e-mail, cards and IBANs.",
     )
     mask_allow: OwnSecrets = setting(
         "DASHCAM_MASK_ALLOW", "", read_own_secrets, "Names and /patterns/ of values that are never masked."
     )
     mask_key: Secret = setting(
-        "DASHCAM_MASK_KEY", "", Secret, "A key: what is masked becomes *** and a keyed hash, the same for equal values."
+        "DASHCAM_MASK_KEY", "", Secret, "A key: secrets become *** and a keyed hash, the same for equal secrets."
     )
     levels: tuple[tuple[str, str], ...] = setting(
-        "LOG_LEVELS", "", _read_levels, "Levels of some loggers and those below them: werkzeug=WARNING,cars=DEBUG."
+        "LOG_LEVELS", "", _read_levels, "Levels of single loggers and their children: werkzeug=WARNING,cars=DEBUG."
     )
     clip_key: Secret = setting(
-        "DASHCAM_CLIP_KEY", "", Secret, "A key: a caller that signs X-Dashcam-Keep with it has its request kept."
+        "DASHCAM_CLIP_KEY", "", Secret, "A key: a request is kept if its header X-Dashcam-Keep is signed with it."
     )
 
 
@@ -292,7 +292,7 @@ class Settings:
         "LOG_BACKEND",
         "local",
         _read_routes,
-        "Where events are shipped and found; several with commas, the first is searched.",
+        "Where events are shipped and found: one or several with commas; searches use the first.",
     )
     dir: Path = folder()
     spool_limit_bytes: int = spool_limit()
@@ -306,10 +306,10 @@ class Settings:
         "DASHCAM_SHIP_LEVEL",
         "",
         _read_level,
-        "The lowest level that is shipped at once; lines below it are held, and shipped where a request failed.",
+        "The lowest level that is shipped at once; lower lines are held, and shipped if their request fails.",
     )
     hold_s: float = setting(
-        "DASHCAM_HOLD", "10m", read_duration, "How long held lines are kept at least, while there is room."
+        "DASHCAM_HOLD", "10m", read_duration, "The minimum time for which lines are held, while there is room."
     )
     clip_slower: Slower = setting(
         "DASHCAM_CLIP_SLOWER",
@@ -318,7 +318,7 @@ class Settings:
         "Keep slow requests: above 2s, or above 3x the p99 of their route.",
     )
     clip_baseline: float = setting(
-        "DASHCAM_CLIP_BASELINE", "0%", _read_share, "The share of all requests that is kept by chance, such as 0.1%."
+        "DASHCAM_CLIP_BASELINE", "0%", _read_share, "The share of all requests that is kept at random, such as 0.1%."
     )
     clip_before_s: float = setting(
         "DASHCAM_CLIP_BEFORE",
@@ -327,7 +327,7 @@ class Settings:
         "How far back held lines of a process are kept before an error outside of any request.",
     )
     clips_per_minute: int = setting(
-        "DASHCAM_CLIP_LIMIT", "600", _read_count, "The most clips that are kept in a minute; the rest is counted."
+        "DASHCAM_CLIP_LIMIT", "600", _read_count, "Maximum number of clips per minute; further ones are counted."
     )
 
 
@@ -366,7 +366,7 @@ def load_or_default(kind: type[T], environment: Mapping[str, str] | None = None)
     given = os.environ if environment is None else environment
     values, faults = _read(kind, given)
     defaults = {each.metadata["variable"]: each.metadata["default"] for each in variables([kind])}
-    sentences = [f"{fault} {variable}={defaults[variable]} is in force." for variable, fault in faults.items()]
+    sentences = [f"{fault} {variable}={defaults[variable]} is used instead." for variable, fault in faults.items()]
     known = {each.metadata["variable"] for each in variables([kind, RecordSettings, Settings])} | OF_DESTINATIONS
     return kind(**values), sentences + unknown_names(given, known)
 
@@ -400,7 +400,7 @@ def _read(kind: type[Any], given: Mapping[str, str]) -> tuple[dict[str, Any], di
             values[each.name] = read(text)
         except ValueError as fault:
             shown = "'***'" if read is Secret else repr(without_credentials(text))
-            faults[variable] = f"{variable}={shown} cannot be used: it takes {fault}."
+            faults[variable] = f"{variable}={shown} cannot be used: expected {fault}."
     return values, faults
 
 

@@ -127,7 +127,7 @@ SURROUNDINGS = [
     (2, "status", {"LOG_BACKEND": "logly"}, "LOG_BACKEND='logly' is not a backend. Known: elasticsearch"),
     (2, "status", {"LOG_BACKEND": "local,,"}, "LOG_BACKEND='local,,' cannot be used"),
     (2, "status", {"DASHCAM_SPOL": "1GB"}, "DASHCAM_SPOL is not a setting. Did you mean DASHCAM_SPOOL_LIMIT?"),
-    (2, "ship", {"LOG_LEVEL": "loud"}, "LOG_LEVEL='loud' cannot be used: it takes one of DEBUG"),
+    (2, "ship", {"LOG_LEVEL": "loud"}, "LOG_LEVEL='loud' cannot be used: expected one of DEBUG"),
     (2, "search x", {"LOG_BACKEND": "stdout"}, "stores nothing that could be searched"),
     (2, "view", {"LOG_BACKEND": "stdout"}, "stores nothing that could be searched"),
     (2, "search x", {"LOG_BACKEND": "loggly"}, "LOGGLY_API_TOKEN is not set"),

@@ -163,4 +163,4 @@ def test_levels_that_cannot_be_read_stop_no_service(recording, monkeypatch):
     dashcam.init("cars")
 
     (event,) = recording.events()
-    assert "LOG_LEVELS='cars=LOUD' cannot be used: it takes LOGGER=LEVEL" in event.get("message")
+    assert "LOG_LEVELS='cars=LOUD' cannot be used: expected LOGGER=LEVEL" in event.get("message")

@@ -85,7 +85,7 @@ def _print_header(age: str) -> None:
     try:
         until_s = time.time() + read_duration(age)
     except ValueError as fault:
-        raise QueryError(f"--header {age} cannot be used: it takes {fault}.") from None
+        raise QueryError(f"--header {age} cannot be used: expected {fault}.") from None
     print(f"{HEADER}: {sign(key, int(until_s) + 1)}")
 
 

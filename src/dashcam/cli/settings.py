@@ -15,20 +15,23 @@ from dashcam.settings import in_force
 _PAGE = """\
 # Settings
 
-The environment is the only configuration. A value that cannot be used, or a `DASHCAM_*` name that is not listed here,
-stops the command at its start, with all faults in one message and exit status 2. A service continues with the default,
-and a warning in its record says so. Names that Kubernetes and Docker make for a service called dashcam, such as
-`DASHCAM_SERVICE_HOST`, are ignored. `dashcam settings` shows the values in force. This page is what
-`dashcam settings --markdown` prints.
+All settings are environment variables. `dashcam settings` shows the current values.
+
+If a value cannot be used, or a `DASHCAM_*` name is not listed here, a command stops at its start with exit status 2,
+and one message lists all faults. A service does not stop: it uses the default, and records a warning. Names that
+Kubernetes and Docker make for a service called dashcam, such as `DASHCAM_SERVICE_HOST`, are ignored.
 
 | variable | default | meaning |
 |---|---|---|"""
 
 _OTHERS = """
-Read as OpenTelemetry defines them: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` (`service.version`,
-`service.instance.id`, `deployment.environment.name`), `OTEL_TRACES_SAMPLER`, `OTEL_PYTHON_FLASK_EXCLUDED_URLS`. One
-that OpenTelemetry would stop the service for, such as a propagator that is not installed, is left out with a warning.
-The services have settings of their own: [cars](../services/cars/README.md), [parts](../services/parts/README.md)."""
+Dashcam also reads these variables as OpenTelemetry defines them: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`
+(`service.version`, `service.instance.id`, `deployment.environment.name`), `OTEL_TRACES_SAMPLER`,
+`OTEL_PYTHON_FLASK_EXCLUDED_URLS`. If a value would make OpenTelemetry stop the service, such as a propagator that is
+not installed, Dashcam ignores the variable, with a warning.
+
+The demo's services have settings of their own: [cars](../services/cars/README.md),
+[parts](../services/parts/README.md). `dashcam settings --markdown` prints this page."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -252,7 +252,7 @@ def _differences(store: Store, story: Story) -> Iterator[str]:
 
 def _read_rows(text: str, count: int) -> list[int]:
     if not re.fullmatch(r"\s*\d+(-\d+)?(\s*,\s*\d+(-\d+)?)*\s*", text):
-        raise ToolError(f"rows={clean(text)!r} cannot be read: it takes numbers of rows, as 12 or 3,7-9.")
+        raise ToolError(f"rows={clean(text)!r} cannot be read: expected numbers of rows, such as 12 or 3,7-9.")
     found: dict[int, None] = {}
     for part in text.split(","):
         first, _, last = part.strip().partition("-")

@@ -81,7 +81,7 @@ def faults_of(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what is wrong with each of OpenTelemetry's variables that cannot be used.
 
     >>> faults_of({"OTEL_SPAN_EVENT_COUNT_LIMIT": "many", "OTEL_PROPAGATORS": "tracecontext"})
-    {'OTEL_SPAN_EVENT_COUNT_LIMIT': 'it takes a number from 0 on'}
+    {'OTEL_SPAN_EVENT_COUNT_LIMIT': 'expected a number from 0 on'}
     """
     given = {name: value for name, value in environment.items() if name.startswith("OTEL_")}
     return {name: fault for name, value in sorted(given.items()) if (fault := _fault_of(name, value))}
@@ -92,12 +92,12 @@ def _fault_of(name: str, value: str) -> str:
     words = [word.strip() for word in value.split(",")]
     if group := _PLUGINS.get(name):
         missing = [each for each in words if each not in _COMES_WITH_IT and not entry_points(group=group, name=each)]
-        return f"no package here has {', '.join(missing)}" if missing else ""
+        return f"no installed package provides {', '.join(missing)}" if missing else ""
     if _LISTS_OF_PATTERNS.fullmatch(name):
         try:
             re.compile("|".join(words))
         except re.error as error:
-            return f"it takes regular expressions, and this is not one: {error}"
+            return f"expected regular expressions: {error}"
     if _LIMITS.fullmatch(name) and value.strip() and not value.strip().isdecimal():
-        return "it takes a number from 0 on"
+        return "expected a number from 0 on"
     return ""

@@ -98,7 +98,7 @@ class _Reader:
         every_ns = self._duration("every", content.get("every", "30s")) or EVERY_NS
         tables = content.get("notify", {})
         if not isinstance(tables, dict):
-            tables = self._fault("notify", "it takes tables such as [notify.team]", {})
+            tables = self._fault("notify", "expected tables such as [notify.team]", {})
         notifiers = {name: self._notifier(name, table) for name, table in tables.items()}
         rules = content.get("rule", [])
         if not rules or not isinstance(rules, list):
@@ -113,19 +113,19 @@ class _Reader:
         where = f"notify.{name}"
         kinds = [kind for kind in KINDS if isinstance(table, dict) and kind in table]
         if len(kinds) != 1:
-            return self._fault(where, f"it takes one of {', '.join(KINDS)}", Notifier(name, "", ()))
+            return self._fault(where, f"expected one of {', '.join(KINDS)}", Notifier(name, "", ()))
         (kind,) = kinds
         self._check_keys(where, table, (kind, "smtp") if kind == "email" else (kind,))
         values = table[kind] if isinstance(table[kind], list) else [table[kind]]
         target = tuple(self._text(f"{where}.{kind}", value) for value in values)
         server = self._text(f"{where}.smtp", table.get("smtp", "smtp://127.0.0.1:25")) if kind == "email" else ""
         if kind in {"webhook", "slack"} and not all(_is_address(one, ("http", "https")) for one in target if one):
-            self._fault(f"{where}.{kind}", "it takes an address that begins with http:// or https://", None)
+            self._fault(f"{where}.{kind}", "expected an address that begins with http:// or https://", None)
         if kind == "email":
             if not all("@" in one for one in target if one):
-                self._fault(f"{where}.email", "it takes addresses such as ops@example.com", None)
+                self._fault(f"{where}.email", "expected addresses such as ops@example.com", None)
             if server and not _is_address(server, ("smtp", "smtps")):
-                self._fault(f"{where}.smtp", "it takes smtp://user:password@host:port, or smtps://", None)
+                self._fault(f"{where}.smtp", "expected smtp://user:password@host:port, or smtps://", None)
         return Notifier(name, kind, target, server)
 
     def _rule(self, number: int, table: Any, notifiers: Mapping[str, Notifier]) -> Rule:
@@ -139,14 +139,14 @@ class _Reader:
         query = self._text(f"{where}: query", table.get("query", ""))
         figure = table.get("figure", "events")
         if figure not in FIGURES:
-            figure = self._fault(f"{where}: figure={figure!r}", f"it takes one of {', '.join(FIGURES)}", "events")
+            figure = self._fault(f"{where}: figure={figure!r}", f"expected one of {', '.join(FIGURES)}", "events")
         sides = [side for side in ("above", "below") if side in table]
         if len(sides) != 1:
-            self._fault(where, "it takes above or below, one of both", None)
+            self._fault(where, "expected either above or below", None)
         side = sides[0] if len(sides) == 1 else "above"
         at_least = table.get("at_least", 1)
         if type(at_least) is not int or at_least < 1:
-            at_least = self._fault(f"{where}: at_least={at_least!r}", "it takes a whole number from 1 on", 1)
+            at_least = self._fault(f"{where}: at_least={at_least!r}", "expected a whole number from 1 on", 1)
         return Rule(
             name=name,
             query=query,
@@ -188,19 +188,19 @@ class _Reader:
         if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
             return float(value)
         wanted = "a share such as 5% or 0.05" if figure == "failed_share" else "a number from 0 on"
-        return self._fault(f"{where}={value!r}", f"it takes {wanted}", 0.0)
+        return self._fault(f"{where}={value!r}", f"expected {wanted}", 0.0)
 
     def _duration(self, where: str, value: Any) -> int | None:
         match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)", value) if isinstance(value, str) else None
         duration_ns = int(float(match[1]) * _UNITS_NS[match[2]]) if match else 0
         return duration_ns or self._fault(
-            f"{where}={value!r}", "it takes a time such as 250ms, 30s, 5m, 2h or 1d", None
+            f"{where}={value!r}", "expected a time such as 250ms, 30s, 5m, 2h or 1d", None
         )
 
     def _text(self, where: str, value: Any) -> str:
         """Read a text; `env:NAME` stands for a variable, so that no secret has to be in the file."""
         if not isinstance(value, str):
-            return self._fault(f"{where}={value!r}", "it takes a text", "")
+            return self._fault(f"{where}={value!r}", "expected a text", "")
         if not value.startswith("env:"):
             return value
         if not (found := self._environment.get(value[4:], "")):

@@ -471,6 +471,6 @@ def test_reading_goes_on_while_a_batch_is_written(path, opened):
 def test_a_limit_that_could_keep_nothing_is_refused():
     """Less than the write-ahead log needs is no room for events."""
     with pytest.raises(
-        SettingsError, match="DASHCAM_LOCAL_LIMIT='1MB' cannot be used: it takes a size of at least 32MB"
+        SettingsError, match="DASHCAM_LOCAL_LIMIT='1MB' cannot be used: expected a size of at least 32MB"
     ):
         load(Options, {"DASHCAM_LOCAL_LIMIT": "1MB"})

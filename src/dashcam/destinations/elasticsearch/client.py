@@ -114,7 +114,7 @@ class Client:
         self._variable = variable
         url = options.kibana_url if variable == "KIBANA_URL" else options.url
         if not url:
-            raise SettingsError(f"{variable} is not set; it takes http://host:port or https://host:port.")
+            raise SettingsError(f"{variable} is not set; expected http://host:port or https://host:port.")
         parts = urlsplit(url)
         self.address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         self.is_local = parts.hostname in {"127.0.0.1", "::1", "localhost"}
@@ -241,7 +241,7 @@ class Client:
 def _auth(key: Secret, user: str | None, password: str | None) -> Callable[[requests.PreparedRequest], Any]:
     """Return what signs a request; without it requests would look into ~/.netrc."""
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise SettingsError("ELASTICSEARCH_API_KEY='***' cannot be used: it takes a key in its encoded form.")
+        raise SettingsError("ELASTICSEARCH_API_KEY='***' cannot be used: expected the encoded form of a key.")
     pair = f"{unquote(user or '')}:{unquote(password or '')}".encode()
     signature = f"ApiKey {key}" if key else f"Basic {b64encode(pair).decode()}" if user else None
 

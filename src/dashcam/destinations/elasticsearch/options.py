@@ -18,17 +18,19 @@ def _read_namespace(value: str) -> str:
 class Options:
     """The addresses of the engine and Kibana, the credentials, and the streams' namespace."""
 
-    namespace: str = setting("DASHCAM_NAMESPACE", "default", _read_namespace, "The last part of the streams' names.")
+    namespace: str = setting(
+        "DASHCAM_NAMESPACE", "default", _read_namespace, "The last part of the data streams' names."
+    )
     retention_days: int = retention()
     url: Address = setting(
         "ELASTICSEARCH_URL",
         "http://127.0.0.1:9200",
         read_address,
-        "Elasticsearch or OpenSearch; may hold user:password@.",
+        "Elasticsearch or OpenSearch, with user:password@ if needed.",
     )
-    api_key: Secret = setting("ELASTICSEARCH_API_KEY", "", Secret, "An API key, encoded as Kibana shows it.")
+    api_key: Secret = setting("ELASTICSEARCH_API_KEY", "", Secret, "An API key, in the encoded form that Kibana shows.")
     ca: Path | None = setting(
-        "ELASTICSEARCH_CA", "", read_file, "A PEM file with the authority of Elasticsearch's certificate."
+        "ELASTICSEARCH_CA", "", read_file, "A PEM file with the CA of Elasticsearch's certificate."
     )
     kibana_url: Address = setting("KIBANA_URL", "", read_address, "Kibana, for links and the import of dashboards.")
     kibana_system_password: Secret = setting(

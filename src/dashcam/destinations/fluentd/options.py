@@ -20,9 +20,7 @@ class Options(ElasticsearchOptions):
         "FLUENTD_URL",
         "forward://127.0.0.1:24224",
         _read_forward,
-        "fluentd, forward:// or forward+tls://, may hold user:password@; several with commas fail over.",
+        "fluentd: forward:// or forward+tls://, with user:password@ if needed; several with commas for failover.",
     )
-    shared_key: Secret = setting("FLUENTD_SHARED_KEY", "", Secret, "The key that fluentd's <security> asks for.")
-    fluentd_ca: Path | None = setting(
-        "FLUENTD_CA", "", read_file, "A PEM file with the authority of fluentd's certificate."
-    )
+    shared_key: Secret = setting("FLUENTD_SHARED_KEY", "", Secret, "The shared key of fluentd's <security> section.")
+    fluentd_ca: Path | None = setting("FLUENTD_CA", "", read_file, "A PEM file with the CA of fluentd's certificate.")

@@ -17,13 +17,13 @@ def _read_tags(value: str) -> tuple[str, ...]:
 class Options:
     """The account, its tokens, and how events are sent and searched."""
 
-    token: Secret = setting("LOGGLY_TOKEN", "", Secret, "The customer token that sending needs.")
+    token: Secret = setting("LOGGLY_TOKEN", "", Secret, "The customer token, for sending.")
     tags: tuple[str, ...] = setting(
-        "LOGGLY_TAGS", "dashcam", _read_tags, "Tags of every event sent to Loggly, beside dashcam."
+        "LOGGLY_TAGS", "dashcam", _read_tags, "Tags of every event sent to Loggly, in addition to dashcam."
     )
     url: Address = setting("LOGGLY_URL", "https://logs-01.loggly.com", read_address, "Where events are sent.")
     subdomain: str = setting("LOGGLY_SUBDOMAIN", "", read_text, "The account's name: the host before .loggly.com.")
-    api_token: Secret = setting("LOGGLY_API_TOKEN", "", Secret, "The API token that searching needs.")
+    api_token: Secret = setting("LOGGLY_API_TOKEN", "", Secret, "The API token, for searching.")
     api_url: Address = setting(
         "LOGGLY_API_URL", "", read_address, "Where events are searched, if not at https://SUBDOMAIN.loggly.com."
     )
@@ -31,8 +31,8 @@ class Options:
         "LOGGLY_SEARCH",
         "complete",
         read_choice("complete", "quick"),
-        "complete asks Loggly for more and filters; quick trusts its index with words, patterns and existence too.",
+        "complete: fetch more events and filter them; quick: use Loggly's index for words, patterns and existence.",
     )
     gzip: bool = setting(
-        "LOGGLY_GZIP", "off", read_switch, "Whether events are sent compressed; Loggly does not say that it reads them."
+        "LOGGLY_GZIP", "off", read_switch, "Whether to compress events; Loggly does not document that it reads them."
     )
