@@ -238,6 +238,28 @@ def test_a_faulthandler_that_comes_later(tmp_path):
     assert numbers_in(tmp_path) == list(range(10, 20))
 
 
+BETWEEN = """
+import faulthandler
+first = write_to(Path(sys.argv[1]) / "first")
+first.append(log_line(1))
+{handler}
+"""
+
+
+@needs_c
+@pytest.mark.parametrize(
+    ("handler", "reports"),
+    [("faulthandler.enable()", 1), ("signal.signal(signal.SIGBUS, lambda *_: None)", 0)],
+    ids=["faulthandler", "of-python"],
+)
+def test_a_handler_that_comes_between_two_segments(tmp_path, handler, reports):
+    """A fault that is not ours is reported once and ends the process, also where the handlers know each other."""
+    done = _run(BETWEEN.format(handler=handler) + FOREIGN, tmp_path, [])
+
+    assert done.returncode == -signal.SIGBUS
+    assert done.stderr.count(b"Fatal Python error: Bus error") == reports
+
+
 @needs_c
 def test_a_signal_that_somebody_sends(tmp_path):
     """`kill -BUS` ends the process, as it would without us."""

@@ -50,7 +50,7 @@ static void
 on_bus_error(int number, siginfo_t *info, void *context)
 {
     static void *volatile last_address;
-    static volatile int repeated;
+    static volatile int repeated, passing;
     char *address = info->si_addr;
     int saved = errno;
 
@@ -74,7 +74,16 @@ on_bus_error(int number, siginfo_t *info, void *context)
     last_address = address;
     if (repeated > 2) { /* the handler before this one does not help: end as without any */
         signal(SIGBUS, SIG_DFL);
-    } else if (previous.sa_flags & SA_SIGINFO) {
+        return;
+    }
+    if (passing && info->si_code <= 0 && info->si_pid == getpid()) {
+        /* Python's faulthandler came between two of our files, has reported the fault and raised it for us: the end. */
+        signal(SIGBUS, SIG_DFL);
+        raise(SIGBUS);
+        return;
+    }
+    passing++;
+    if (previous.sa_flags & SA_SIGINFO) {
         previous.sa_sigaction(number, info, context);
     } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
         previous.sa_handler(number);
@@ -83,6 +92,7 @@ on_bus_error(int number, siginfo_t *info, void *context)
         if (info->si_code <= 0)
             raise(SIGBUS);
     }
+    passing--;
     errno = saved;
 }
 
