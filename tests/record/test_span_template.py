@@ -40,6 +40,8 @@ def compare(templates, span, known, times):
     for template in filter(None, templates._templates.values()):
         values = *template, span.name, span.attributes, known, *times, masking.has_word
         assert span_template.fill(*values) == span_template.python_fill(*values)
+    values = templates._templates, *of[:-1], *times, masking.has_word
+    assert span_template.line_of(*values) == span_template.python_line_of(*values)
 
 
 def lines(templates, span, known, number):
@@ -86,7 +88,11 @@ REQUEST = {"http.request.method": "GET", "url.path": "/cars/7", "http.route": "/
 sizes = st.none() | st.integers(0, 10**12)
 requests = st.builds(
     ServerRequest,
-    labels=st.sampled_from([{}, {}, {}, {"car_id": 7}]),
+    labels=st.dictionaries(
+        texts | st.sampled_from(["car_id", "password", "card"]),
+        texts | st.integers() | st.sampled_from([True, None, 4111111111111111, 1 << 64]),
+        max_size=9,
+    ),
     status=st.sampled_from([0, 200, 404, 500]),
     path=st.sampled_from(["", "/cars/7", "/cars/ü"]),
     query=st.sampled_from(["", "a=1"]),
@@ -97,7 +103,12 @@ requests = st.builds(
     is_disconnected=st.booleans(),
 )
 alike = st.builds(
-    ServerRequest, status=st.just(200), path=st.just("/cars/7"), response_bytes=sizes, request_bytes=sizes
+    ServerRequest,
+    labels=st.fixed_dictionaries({"car_id": texts, "wheels": st.integers(), "note": texts}),
+    status=st.just(200),
+    path=st.just("/cars/7"),
+    response_bytes=sizes,
+    request_bytes=sizes,
 )
 
 
@@ -118,6 +129,37 @@ def test_any_request(served, more, outermost):
     for number, (each, others) in enumerate(zip(served, more, strict=True), 1):
         span = make(REQUEST | others, "GET /cars/<id>", number, outermost=outermost, served=each)
         assert len(set(lines(templates, *span, number))) == 1
+
+
+def serve(number, **labels):
+    """A request that a handler put labels on, and its ids."""
+    served = ServerRequest(labels=labels, status=200, path="/cars/7", response_bytes=number)
+    return make(REQUEST, "GET /cars/<id>", number, outermost=True, served=served)
+
+
+def test_labels():
+    """A handler's labels differ from one request to the next, and the work is done twice and no more."""
+    done = []
+    templates = SpanTemplates(lambda *values: done.append(1) or _encode_end(*values))
+
+    for number in range(1, 9):
+        found, expected = lines(templates, *serve(number, car_id=f"car {number}", wheels=number), number)
+        assert found == expected
+        assert f'"labels":{{"car_id":"car {number}","wheels":{number}}}'.encode() in found
+
+    assert len(done) == 3  # two lines, and the sample
+
+
+def test_a_label_that_is_a_secret_later():
+    """By its name and this value: it is asked for with both."""
+    templates = SpanTemplates(_encode_end)
+    texts = ["as it was", "so be it", "all is well", "aB3456789012"]
+
+    for number, text in enumerate(texts, 1):
+        found, expected = lines(templates, *serve(number, assertion=text), number)
+        assert found == expected
+
+    assert b"aB3456789012" not in found
 
 
 @pytest.mark.parametrize("known", [STATEMENT, CALL, SECRETIVE])

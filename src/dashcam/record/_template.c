@@ -7,13 +7,14 @@
 #include <Python.h>
 #include <string.h>
 
-enum { MAX_TEXT_CHARACTERS = 2000, URLS = 3, SIZES = 2, FLAGS = 2, HEAD = 11 };
+enum { MAX_TEXT_CHARACTERS = 2000, MAX_LABELS = 8, URLS = 3, SIZES = 2, FLAGS = 2, HEAD = 11 };
 
 /* Where an `OpenSpan` has what is asked for; the five ids come first. */
 enum { REQUEST_ID, TRACE_ID, SPAN_ID, TRANSACTION, PARENT_ID, IDS, SERVED = IDS, OPEN_SPAN_ITEMS = 9 };
 
-/* The places of a template, in the order of `_PLACEHOLDERS`: ids, the span's name, URLs, times, sizes. */
-enum { NAME = IDS, FIRST_URL, TIME = FIRST_URL + URLS, TIME_US, DURATION, DURATION_US, FIRST_SIZE, PLACES = FIRST_SIZE + SIZES };
+/* The places of a template, in the order of `_PLACEHOLDERS`: ids, the span's name, URLs, times, sizes, labels. */
+enum { NAME = IDS, FIRST_URL, TIME = FIRST_URL + URLS, TIME_US, DURATION, DURATION_US, FIRST_SIZE };
+enum { FIRST_LABEL = FIRST_SIZE + SIZES, PLACES = FIRST_LABEL + MAX_LABELS };
 
 static PyObject *client, *server, *left_out; /* two kinds of spans, and the attributes that no line has */
 static PyObject *url_names[URLS], *size_names[SIZES], *flag_names[FLAGS];
@@ -92,14 +93,26 @@ is_usual(PyObject *served, const int *has_url)
     Py_DECREF(error);
     if (has_error)
         return 0;
-    PyObject *odd[] = {labels_name, flag_names[0], flag_names[1]};
-    for (int i = 0; i < 3; i++) {
-        int is_odd = is_true(served, odd[i]);
+    for (int i = 0; i < FLAGS; i++) {
+        int is_odd = is_true(served, flag_names[i]);
         if (is_odd != 0)
             return is_odd < 0 ? -1 : 0;
     }
     int has_path = is_text_given(served, path_name, has_url[1], 1);
     return has_path == 1 ? is_text_given(served, query_name, has_url[2], 0) : has_path;
+}
+
+/* How many labels a request has; -1 if there are too many, or one that is neither a short text nor an integer. */
+static Py_ssize_t
+count_labels(PyObject *labels)
+{
+    PyObject *name, *value;
+    if (!PyDict_Check(labels) || PyDict_GET_SIZE(labels) > MAX_LABELS)
+        return -1;
+    for (Py_ssize_t at = 0; PyDict_Next(labels, &at, &name, &value);)
+        if (!PyUnicode_CheckExact(name) || !(PyLong_CheckExact(value) || is_short(value)))
+            return -1;
+    return PyDict_GET_SIZE(labels);
 }
 
 /* `value and True`, of which the reference is taken. */
@@ -150,7 +163,8 @@ count_attributes(PyObject *attributes, const int *has_url)
     return count - has_url[0] - has_url[1] - has_url[2];
 }
 
-static int
+/* Put attributes into a key; returns where the labels begin, or -1. */
+static Py_ssize_t
 put_attributes(PyObject *key, Py_ssize_t to, PyObject *attributes)
 {
     PyObject *name, *value;
@@ -163,21 +177,30 @@ put_attributes(PyObject *key, Py_ssize_t to, PyObject *attributes)
         if (is_url)
             continue;
         if (to + 2 > PyTuple_GET_SIZE(key))
-            return 0;
+            return -1;
         PyTuple_SET_ITEM(key, to++, Py_NewRef(name));
         PyTuple_SET_ITEM(key, to++, Py_NewRef(value));
+    }
+    return to;
+}
+
+/* Put the names and the types of labels at the end of a key; 0 if they are others than were counted. */
+static int
+put_labels(PyObject *key, Py_ssize_t to, PyObject *labels)
+{
+    PyObject *name, *value;
+    for (Py_ssize_t at = 0; to >= 0 && labels != NULL && PyDict_Next(labels, &at, &name, &value);) {
+        if (to + 2 > PyTuple_GET_SIZE(key))
+            return 0;
+        PyTuple_SET_ITEM(key, to++, Py_NewRef(name));
+        PyTuple_SET_ITEM(key, to++, Py_NewRef((PyObject *)Py_TYPE(value)));
     }
     return to == PyTuple_GET_SIZE(key);
 }
 
 static PyObject *
-key_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+make_key(PyObject *kind, PyObject *name, PyObject *attributes, PyObject *known, PyObject *has_word)
 {
-    if (count != 5 || !PyDict_Check(arguments[2]) || !is_open_span(arguments[3]) || client == NULL) {
-        PyErr_SetString(PyExc_TypeError, "key_of takes a kind, a name, attributes, an open span and the search for secrets");
-        return NULL;
-    }
-    PyObject *kind = arguments[0], *name = arguments[1], *attributes = arguments[2], *known = arguments[3];
     PyObject *served = PyTuple_GET_ITEM(known, SERVED), *urls[URLS];
     int is_client = kind == client, has_url[URLS], is_there[URLS];
     int is_outermost = PyUnicode_Compare(PyTuple_GET_ITEM(known, TRANSACTION), PyTuple_GET_ITEM(known, SPAN_ID)) == 0;
@@ -197,30 +220,48 @@ key_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count
     int is_alike = others < 0 ? 0 : served == NULL ? 1 : is_usual(served, is_there);
     if (PyErr_Occurred())
         return NULL;
-    if (is_alike != 1)
-        return PyTuple_New(0);
-    PyObject *key = PyTuple_New(HEAD + 2 * others);
-    if (key == NULL)
+    PyObject *labels = is_alike == 1 && served != NULL ? PyObject_GetAttr(served, labels_name) : NULL;
+    Py_ssize_t label_count = labels == NULL ? 0 : count_labels(labels);
+    if (is_alike != 1 || label_count < 0 || PyErr_Occurred()) {
+        Py_XDECREF(labels);
+        return PyErr_Occurred() ? NULL : PyTuple_New(0);
+    }
+    PyObject *key = PyTuple_New(HEAD + 2 * (others + label_count));
+    if (key == NULL) {
+        Py_XDECREF(labels);
         return NULL;
+    }
     Py_ssize_t at = 0;
     PyTuple_SET_ITEM(key, at++, PyBool_FromLong(is_client));
     PyTuple_SET_ITEM(key, at++, PyBool_FromLong(PyUnicode_GET_LENGTH(PyTuple_GET_ITEM(known, PARENT_ID)) > 0));
     PyTuple_SET_ITEM(key, at++, PyBool_FromLong(PyUnicode_GET_LENGTH(PyTuple_GET_ITEM(known, REQUEST_ID)) > 0));
     PyTuple_SET_ITEM(key, at++, PyBool_FromLong(is_outermost));
-    PyTuple_SET_ITEM(key, at++, Py_NewRef(arguments[4]));
+    PyTuple_SET_ITEM(key, at++, Py_NewRef(has_word));
     for (int i = 0; i < URLS; i++)
         PyTuple_SET_ITEM(key, at++, Py_NewRef(is_there[i] ? Py_True : has_url[i] ? urls[i] : Py_None));
-    if (!put_request(key, at, served) || !put_attributes(key, HEAD, attributes)) {
+    int is_made = put_request(key, at, served) && put_labels(key, put_attributes(key, HEAD, attributes), labels);
+    Py_XDECREF(labels);
+    if (!is_made) {
         Py_DECREF(key);
         return PyErr_Occurred() ? NULL : PyTuple_New(0);
     }
     return key;
 }
 
-/* One value of a line: its bytes, and room for those of a number. */
+static PyObject *
+key_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count != 5 || !PyDict_Check(arguments[2]) || !is_open_span(arguments[3]) || client == NULL) {
+        PyErr_SetString(PyExc_TypeError, "key_of takes a kind, a name, attributes, an open span and the search for secrets");
+        return NULL;
+    }
+    return make_key(arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]);
+}
+
+/* One value of a line: its bytes, room for those of a number, and the name of a label. */
 typedef struct {
-    const char *bytes;
-    Py_ssize_t length;
+    const char *bytes, *name;
+    Py_ssize_t length, name_length;
     char digits[20];
     int is_quoted;
 } Value;
@@ -263,6 +304,25 @@ set_text(Value *value, PyObject *text, int is_quoted)
     return 1;
 }
 
+/* The label of a request by its number, text or integer; 0 if it is none of these, or has a name to be escaped. */
+static int
+set_label(Value *value, PyObject *served, Py_ssize_t number)
+{
+    PyObject *labels = served == Py_None ? NULL : PyObject_GetAttr(served, labels_name), *name = NULL, *text = NULL;
+    int is_set = 0;
+    Value label = {0};
+    PyErr_Clear();
+    if (labels != NULL && PyDict_Check(labels) && number < PyDict_GET_SIZE(labels)) {
+        for (Py_ssize_t at = 0, i = 0; i <= number && PyDict_Next(labels, &at, &name, &text); i++)
+            ;
+        is_set = set_text(&label, name, 1) && (PyLong_CheckExact(text) ? set_number(value, text, 1) : set_text(value, text, 1));
+        value->name = label.bytes;
+        value->name_length = label.length;
+    }
+    Py_XDECREF(labels); /* the request holds it */
+    return is_set;
+}
+
 static int
 set_size(Value *value, PyObject *served, PyObject *name)
 {
@@ -279,6 +339,7 @@ set_value(Value *value, long place, PyObject *const *arguments)
 {
     PyObject *name = arguments[2], *attributes = arguments[3], *known = arguments[4];
     value->is_quoted = 0;
+    value->name = NULL;
     if (place < 0 || place >= PLACES)
         return 0;
     if (place < IDS)
@@ -287,6 +348,8 @@ set_value(Value *value, long place, PyObject *const *arguments)
         return set_text(value, name, 1);
     if (place < TIME)
         return set_text(value, PyDict_GetItemWithError(attributes, url_names[place - FIRST_URL]), 1);
+    if (place >= FIRST_LABEL)
+        return set_label(value, PyTuple_GET_ITEM(known, SERVED), place - FIRST_LABEL);
     if (place >= FIRST_SIZE)
         return set_size(value, PyTuple_GET_ITEM(known, SERVED), size_names[place - FIRST_SIZE]);
     int is_us = place == TIME_US || place == DURATION_US;
@@ -333,41 +396,50 @@ join(PyObject *pieces, const Value *values, Py_ssize_t count)
     return line;
 }
 
-/* The texts among the values, each in quotation marks: what may hold a secret that the template has not seen. */
+/* The texts among the values, each in quotation marks: what may hold a secret that the template has not seen.
+
+   A label is asked for with its name, `"car_id":7,`. */
 static PyObject *
 texts_of(const Value *values, Py_ssize_t count)
 {
     Py_ssize_t length = 0;
-    for (Py_ssize_t i = 0; i < count; i++)
-        length += values[i].is_quoted ? values[i].length + 2 : 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        length += values[i].is_quoted || values[i].name ? values[i].length + 2 * values[i].is_quoted : 0;
+        length += values[i].name ? values[i].name_length + 4 : 0;
+    }
     PyObject *texts = PyBytes_FromStringAndSize(NULL, length);
     char *to = texts == NULL ? NULL : PyBytes_AS_STRING(texts);
-    for (Py_ssize_t i = 0; texts != NULL && i < count; i++)
-        if (values[i].is_quoted)
+    for (Py_ssize_t i = 0; texts != NULL && i < count; i++) {
+        if (values[i].name)
+            to = put(put(put(to, "\"", 1), values[i].name, values[i].name_length), "\":", 2);
+        if (values[i].is_quoted || values[i].name)
             to = put_value(to, &values[i]);
+        to = values[i].name ? put(to, ",", 1) : to;
+    }
     return texts;
 }
 
 enum { MAX_PLACES = 32 };
 
+/* The line of a template, with the arguments of `fill` from the name on. */
 static PyObject *
-fill(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+fill_in(PyObject *pieces, PyObject *places, PyObject *const *arguments)
 {
-    if (count != 8 || !PyTuple_Check(arguments[0]) || !PyTuple_Check(arguments[1]) || !PyDict_Check(arguments[3])
-        || !is_open_span(arguments[4]) || PyTuple_GET_SIZE(arguments[0]) != PyTuple_GET_SIZE(arguments[1]) + 1) {
-        PyErr_SetString(PyExc_TypeError, "fill takes pieces, places, a name, attributes, an open span, times, a search");
+    if (!PyTuple_Check(pieces) || !PyTuple_Check(places) || !PyDict_Check(arguments[3]) || !is_open_span(arguments[4])
+        || PyTuple_GET_SIZE(pieces) != PyTuple_GET_SIZE(places) + 1) {
+        PyErr_SetString(PyExc_TypeError, "a line is of pieces, places, a name, attributes, an open span, times, a search");
         return NULL;
     }
-    Py_ssize_t place_count = PyTuple_GET_SIZE(arguments[1]);
+    Py_ssize_t place_count = PyTuple_GET_SIZE(places);
     Value values[MAX_PLACES];
     if (place_count > MAX_PLACES)
         return PyBytes_FromStringAndSize("", 0);
     for (Py_ssize_t i = 0; i < place_count; i++) {
-        long place = PyLong_AsLong(PyTuple_GET_ITEM(arguments[1], i));
+        long place = PyLong_AsLong(PyTuple_GET_ITEM(places, i));
         if (!set_value(&values[i], place, arguments))
             return PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize("", 0);
     }
-    PyObject *line = join(arguments[0], values, place_count), *texts = line ? texts_of(values, place_count) : NULL;
+    PyObject *line = join(pieces, values, place_count), *texts = line ? texts_of(values, place_count) : NULL;
     PyObject *answer = texts == NULL ? NULL : PyObject_CallOneArg(arguments[7], texts);
     int has_word = answer == NULL ? -1 : PyObject_IsTrue(answer);
     Py_XDECREF(texts);
@@ -378,9 +450,42 @@ fill(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
     return has_word < 0 ? NULL : PyBytes_FromStringAndSize("", 0);
 }
 
+static PyObject *
+fill(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count != 8) {
+        PyErr_SetString(PyExc_TypeError, "fill takes eight arguments");
+        return NULL;
+    }
+    return fill_in(arguments[0], arguments[1], arguments);
+}
+
+/* `fill` by the template that a span has in common with others, if there is one. */
+static PyObject *
+line_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count != 8 || !PyDict_Check(arguments[0]) || !PyDict_Check(arguments[3]) || !is_open_span(arguments[4])
+        || client == NULL) {
+        PyErr_SetString(PyExc_TypeError, "line_of takes templates, a kind, and what fill takes");
+        return NULL;
+    }
+    PyObject *key = make_key(arguments[1], arguments[2], arguments[3], arguments[4], arguments[7]);
+    PyObject *template = key == NULL ? NULL : PyDict_GetItemWithError(arguments[0], key), *line = NULL;
+    Py_XDECREF(key);
+    if (template != NULL && PyTuple_Check(template) && PyTuple_GET_SIZE(template) == 2) {
+        Py_INCREF(template); /* the search may run anything */
+        line = fill_in(PyTuple_GET_ITEM(template, 0), PyTuple_GET_ITEM(template, 1), arguments);
+        Py_DECREF(template);
+    } else if (!PyErr_Occurred()) {
+        line = PyBytes_FromStringAndSize("", 0);
+    }
+    return line;
+}
+
 static PyMethodDef methods[] = {
     {"fill", (PyCFunction)(void (*)(void))fill, METH_FASTCALL, NULL},
     {"key_of", (PyCFunction)(void (*)(void))key_of, METH_FASTCALL, NULL},
+    {"line_of", (PyCFunction)(void (*)(void))line_of, METH_FASTCALL, NULL},
     {"use", use, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

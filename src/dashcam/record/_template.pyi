@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from opentelemetry.trace import SpanKind
@@ -12,6 +12,17 @@ def key_of(
 def fill(
     pieces: tuple[bytes, ...],
     places: tuple[int, ...],
+    name: str,
+    attributes: dict[str, Any],
+    known: OpenSpan,
+    start_ns: int,
+    duration_ns: int,
+    has_word: Callable[[bytes], bool],
+    /,
+) -> bytes: ...
+def line_of(
+    templates: Mapping[tuple[object, ...], tuple[tuple[bytes, ...], tuple[int, ...]] | None],
+    kind: SpanKind,
     name: str,
     attributes: dict[str, Any],
     known: OpenSpan,

@@ -1,12 +1,13 @@
 """Lines of spans that are alike: the JSON of one is kept, and those that follow fill in what differs.
 
-A request, a call or a statement that comes again gives a line that differs in ids, times, sizes and perhaps an address.
-docs/decisions/0005 has the microseconds.
+A request, a call or a statement that comes again gives a line that differs in ids, times, sizes, labels and perhaps an
+address. docs/decisions/0005 has the microseconds.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import starmap
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -16,7 +17,8 @@ from dashcam.record.correlation import OpenSpan, ServerRequest
 
 MAX_TEMPLATES: Final = 512
 MAX_TEMPLATE_BYTES = 16_000  # below which no text of a line takes room from another one
-MAX_TEXT_CHARACTERS = 2_000  # of a name or an address that is filled in
+MAX_TEXT_CHARACTERS = 2_000  # of a name, an address or a label that is filled in
+MAX_LABELS: Final = 8  # of a request
 _URLS = ("url.full", "url.path", "url.query")
 _SCALARS = frozenset({str, int})  # of which no two are equal and have other JSON, as 1 and True have
 _CLIENT, _SERVER, _UNSET = SpanKind.CLIENT, SpanKind.SERVER, StatusCode.UNSET
@@ -33,8 +35,10 @@ _NAME = "9f4a7c15 ca77"
 _ADDRESSES = ("http://9f4a7c15.ca77/", "/9f4a7c15/ca77", "9f4a7c15=ca77")
 _TIME_NS, _DURATION_NS = 1618033988749894848, 27182818284590452
 _RESPONSE_BYTES, _REQUEST_BYTES = 577215664901532, 693147180559945
-# In the order of a template's places: ids as an `OpenSpan` has them, name, URLs, times, sizes. The longer of two
-# numbers that begin alike comes first.
+_LABEL_TEXTS = tuple(f"label 9f4a7c15 {number}" for number in range(MAX_LABELS))
+_LABEL_NUMBERS = tuple(261497212847642783 + number for number in range(MAX_LABELS))
+# In the order of a template's places: ids as an `OpenSpan` has them, name, URLs, times, sizes, labels. The longer of
+# two numbers that begin alike comes first.
 _PLACEHOLDERS = (
     _REQUEST,
     f"{_TRACE:032x}",
@@ -48,15 +52,18 @@ _PLACEHOLDERS = (
     str(_DURATION_NS // 1000),
     str(_RESPONSE_BYTES),
     str(_REQUEST_BYTES),
+    *(f'"{text}"' for text in _LABEL_TEXTS),
 )
-_IDS = 5
+_PLACES = {text: place for place, text in enumerate(_PLACEHOLDERS)}
+_IDS, _FIRST_LABEL = 5, _PLACES[f'"{_LABEL_TEXTS[0]}"']
+_PLACES |= {str(number): _FIRST_LABEL + at for at, number in enumerate(_LABEL_NUMBERS)}
 _ESCAPED = frozenset('"\\')
 # Another field has it, or nobody looks for it.
 LEFT_OUT: Final = frozenset(
     {"http.target", "http.host", "http.flavor", "net.host.name", "net.host.port", "network.protocol.version"}
     | {"network.peer.address", "network.peer.port", "http.server_name", "db.user", "net.sock.peer.addr", "client.port"}
 )
-_ANY = re.compile("|".join(map(re.escape, _PLACEHOLDERS)))
+_ANY = re.compile("|".join(map(re.escape, _PLACES)))
 
 
 class Span(Protocol):
@@ -91,7 +98,7 @@ class _Template(NamedTuple):
     @classmethod
     def of(cls, sample: str) -> Self:
         """Return the template of a line that has what stands for each value."""
-        places = tuple(_PLACEHOLDERS.index(found) for found in _ANY.findall(sample))
+        places = tuple(_PLACES[found] for found in _ANY.findall(sample))
         return cls(tuple(piece.encode() for piece in _ANY.split(sample)), places)
 
 
@@ -114,9 +121,12 @@ def python_fill(  # noqa: PLR0913, PLR0917 — one call for each span
         None if each is None else each // unit for each in map(_number, (start_ns, duration_ns)) for unit in (1, 1000)
     ]
     sizes = [_number(served.response_bytes), _number(served.request_bytes)] if served else [None, None]
-    values = [*known[:_IDS], *texts, *times, *sizes]
-    picked = [values[place] for place in places]
-    inserted = "".join(texts[place - _IDS] or "" for place in places if 0 <= place - _IDS < len(texts))
+    labels = [*served.labels.items()][:MAX_LABELS] if served else []
+    values = dict(enumerate([*known[:_IDS], *texts, *times, *sizes, *starmap(_label, labels)]))
+    asked = dict(enumerate(texts, _IDS))
+    asked |= {place: f'"{name}":{values[place]},' for place, (name, _) in enumerate(labels, _FIRST_LABEL)}
+    picked = [values.get(place) for place in places]
+    inserted = "".join(asked.get(place) or "" for place in places)
     if None in picked or has_word(inserted.encode()):
         return b""
     try:
@@ -128,6 +138,12 @@ def python_fill(  # noqa: PLR0913, PLR0917 — one call for each span
 
 def _number(value: object) -> int | None:
     return value if type(value) is int and 0 <= value < 1 << 64 else None
+
+
+def _label(name: object, value: object) -> str | int | None:
+    if type(value) is str:
+        return f'"{value}"' if _is_as_in_json(name) and _is_as_in_json(value) else None
+    return _number(value) if _is_as_in_json(name) else None
 
 
 def _is_as_in_json(text: object) -> bool:
@@ -144,21 +160,26 @@ class SpanTemplates:
 
     def line(self, span: Span, attributes: dict[str, Any], known: OpenSpan, start_ns: int, duration_ns: int) -> bytes:
         """Return the line of a span."""
-        is_usual = span.status.status_code is _UNSET
-        key = key_of(span.kind, span.name, attributes, known, masking.has_word) if is_usual else ()
-        template = self._templates.get(key)
         values = span.name, attributes, known, start_ns, duration_ns, masking.has_word
-        if template and (filled := fill(template.pieces, template.places, *values)):
+        is_usual = span.status.status_code is _UNSET
+        if is_usual and (filled := line_of(self._templates, span.kind, *values)):
             return filled
         line = self._encode(span, attributes, known, start_ns, duration_ns)
-        if key and key not in self._templates and len(line) <= MAX_TEMPLATE_BYTES:
-            if key in self._seen:
-                made = self._made(span, attributes, known)
-                self._templates[key] = made if fill(made.pieces, made.places, *values) == line else None
-            self._remember(key)
+        if is_usual and len(line) <= MAX_TEMPLATE_BYTES:
+            self._learn(span, attributes, known, lambda made: fill(made.pieces, made.places, *values) == line)
         return line
 
-    def _remember(self, key: tuple[object, ...]) -> None:
+    def _learn(
+        self, span: Span, attributes: dict[str, Any], known: OpenSpan, gives_line: Callable[[_Template], bool]
+    ) -> None:
+        """Keep the template of a span that has come twice, or that there is none which gives its line."""
+        key = key_of(span.kind, span.name, attributes, known, masking.has_word)
+        if not key or key in self._templates:
+            return
+        if key in self._seen:
+            made = self._made(span, attributes, known)
+            places = range(_FIRST_LABEL, _FIRST_LABEL + len(_labels_of(known)))
+            self._templates[key] = made if {*places}.issubset(made.places) and gives_line(made) else None
         if len(self._seen) >= MAX_TEMPLATES:
             self._seen.clear()
             self._templates.clear()
@@ -173,15 +194,22 @@ class SpanTemplates:
             span_id=span_id,
             transaction=span_id if known.transaction == known.span_id else f"{_TRANSACTION:016x}",
             parent_id=f"{_PARENT:016x}" if known.parent_id else "",
-            served=_with_sizes(known.served) if known.served else None,
+            served=_sample_of(known.served) if known.served else None,
         )
         sample = _Sample(_NAME, span.kind, span.status)
         return _Template.of(self._encode(sample, attributes | addresses, open_sample, _TIME_NS, _DURATION_NS).decode())
 
 
-def _with_sizes(served: ServerRequest) -> ServerRequest:
+def _labels_of(known: OpenSpan) -> list[tuple[str, Any]]:
+    """Return the labels that the line of a span has; a copy, as other threads may add some."""
+    return [*known.served.labels.items()] if known.served and known.transaction == known.span_id else []
+
+
+def _sample_of(served: ServerRequest) -> ServerRequest:
+    standing = zip(_LABEL_TEXTS, _LABEL_NUMBERS, [*served.labels.items()], strict=False)
     return replace(
         served,
+        labels={name: text if type(value) is str else number for text, number, (name, value) in standing},
         response_bytes=served.response_bytes and _RESPONSE_BYTES,
         request_bytes=served.request_bytes and _REQUEST_BYTES,
     )
@@ -204,7 +232,8 @@ def python_key_of(
         return ()
     if not _SCALARS.issuperset(map(type, others.values())) or not all(type(name) is str for name in attributes):
         return ()
-    if served and not _is_usual(served, attributes):
+    labels = _labels_of(known)
+    if served and not (_is_usual(served, attributes) and _are_usual(labels)):
         return ()
     shape: tuple[object, ...] = (
         kind is _CLIENT,
@@ -214,8 +243,9 @@ def python_key_of(
         has_word,
     )
     shape += tuple(attributes.get(name) and True for name in _URLS)
+    types = [(name, type(value)) for name, value in labels]
     end = served and (served.status, served.response_bytes and True, served.request_bytes and True)
-    return (*shape, *(end or (None, None, None)), *(part for item in others.items() for part in item))
+    return (*shape, *(end or (None, None, None)), *(part for item in (*others.items(), *types) for part in item))
 
 
 def _is_short(text: object) -> bool:
@@ -224,16 +254,38 @@ def _is_short(text: object) -> bool:
 
 def _is_usual(served: ServerRequest, attributes: dict[str, Any]) -> bool:
     """Return true for a request whose line has what its span's attributes have, and no more."""
-    is_odd = served.labels or served.error is not None or served.is_incomplete or served.is_disconnected
+    is_odd = served.error is not None or served.is_incomplete or served.is_disconnected
     has_path = not served.path or (served.path.isascii() and attributes.get(_URLS[1]))
     has_query = not served.query or attributes.get(_URLS[2])
     return bool(not is_odd and has_path and has_query)
 
 
+def _are_usual(labels: list[tuple[str, Any]]) -> bool:
+    are_short = all(type(name) is str and (type(value) is int or _is_short(value)) for name, value in labels)
+    return len(labels) <= MAX_LABELS and are_short
+
+
+def python_line_of(  # noqa: PLR0913, PLR0917 — one call for each span
+    templates: Mapping[tuple[object, ...], _Template | None],
+    kind: SpanKind,
+    name: str,
+    attributes: dict[str, Any],
+    known: OpenSpan,
+    start_ns: int,
+    duration_ns: int,
+    has_word: Callable[[bytes], bool],
+    /,
+) -> bytes:
+    """Return the line of a span by the template that it has in common with others; empty without one."""
+    template = templates.get(python_key_of(kind, name, attributes, known, has_word))
+    values = name, attributes, known, start_ns, duration_ns, has_word
+    return python_fill(template.pieces, template.places, *values) if template else b""
+
+
 try:
     from dashcam.record import _template
 except ImportError:  # there was no compiler to build it
-    key_of, fill = python_key_of, python_fill
+    key_of, fill, line_of = python_key_of, python_fill, python_line_of
 else:
     _template.use(_CLIENT, _SERVER, LEFT_OUT)
-    key_of, fill = _template.key_of, _template.fill
+    key_of, fill, line_of = _template.key_of, _template.fill, _template.line_of
