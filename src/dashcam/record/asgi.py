@@ -113,8 +113,10 @@ class RecordedApp:
         if server is None:
             await self._serve_unrecorded(scope, receive, send, request_id.accepted)
             return
-        server.warn_of_rejected_id(request_id)
-        server.heed(carrier.get(keep.HEADER))
+        if request_id.rejected_length is not None:
+            server.warn_of_rejected_id(request_id.rejected_length)
+        if asked := carrier.get(keep.HEADER):
+            server.heed(asked)
         exchange = (_Exchange if scope["type"] == "http" else _Conversation)(server, scope, receive, send)
         token = attach(server.context)
         try:
@@ -137,7 +139,8 @@ class RecordedApp:
         if self._excluded and self._excluded.url_disabled(otel_asgi.get_host_port_url_tuple(scope)[2]):  # type: ignore[no-untyped-call]
             return None
         service, is_trusted = self._options.service, self._options.is_caller_trusted
-        context = extract(carrier, default_getter, request_id, service, is_trusted=is_trusted)
+        has_trace = "traceparent" in carrier
+        context = extract(carrier, default_getter, request_id, service, is_trusted=is_trusted, has_trace=has_trace)
         if self._is_stable:
             attributes = attributes_of(scope)
         else:

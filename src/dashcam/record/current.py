@@ -38,12 +38,17 @@ def detach(token: Token[Context]) -> None:
         api.detach(token)
 
 
-def _keys_of(suppressing: AbstractContextManager[None]) -> tuple[str, ...]:
+def _keys_of(suppressing: AbstractContextManager[None]) -> frozenset[str]:
     token = attach(Context())
     with suppressing:
-        keys = tuple(get_current())
+        keys = frozenset(get_current())
     detach(token)
     return keys
+
+
+def is_suppressed(context: Context, keys: frozenset[str]) -> bool:
+    """Return true if a context switches spans off by one of the keys."""
+    return not keys.isdisjoint(context) and any(map(context.get, keys))
 
 
 SUPPRESSING: Final = _keys_of(suppress_instrumentation())  # the keys that switch all spans of libraries off

@@ -88,17 +88,17 @@ class _Steps:
         if server is None:  # the URL is excluded
             return
         if rule is not None:
-            server.set_route(self._name_of(rule, environ["REQUEST_METHOD"]), rule.rule)
+            method = environ["REQUEST_METHOD"]
+            server.set_route(self._names.get((rule.rule, method)) or self._name_of(rule, method), rule.rule)
         if self._has_metrics:
             environ[otel_flask._ENVIRON_SPAN_KEY] = server.span  # noqa: SLF001
         environ[_OPEN] = weakref.ref(at), token
 
     def _name_of(self, rule: "Rule", method: str) -> str:
-        if method not in (rule.methods or ()):
-            return str(get_default_span_name())  # type: ignore[no-untyped-call]
-        if (rule.rule, method) not in self._names:
-            self._names[rule.rule, method] = str(get_default_span_name())  # type: ignore[no-untyped-call]
-        return self._names[rule.rule, method]
+        name = str(get_default_span_name())  # type: ignore[no-untyped-call]
+        if method in (rule.methods or ()):
+            self._names[rule.rule, method] = name
+        return name
 
     def end(self, error: BaseException | None) -> None:
         """Put the error on the span that the application let through; end the span if it was begun here."""

@@ -9,19 +9,21 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial, wraps
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet, ref
 
 import opentelemetry.instrumentation.dbapi as dbapi  # noqa: PLR0402 — else its absence is no ModuleNotFoundError
 import opentelemetry.instrumentation.psycopg2 as package
 import psycopg2
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.instrumentation.psycopg2.version import __version__ as package_version
+from opentelemetry.trace import SpanKind
 from psycopg2.extensions import connection as plain_connection
 from psycopg2.extensions import cursor as plain_cursor
 from psycopg2.sql import Composable
 
 from dashcam.record import recorder
-from dashcam.record.current import SUPPRESSING, get_current
+from dashcam.record.current import SPAN, SUPPRESSING, attach, detach, get_current, is_suppressed
 from dashcam.record.tracer import LightSpan, light
 
 MAX_CLASSES = 256  # kept of those that a program makes connections and cursors of
@@ -32,7 +34,7 @@ _CONNECTION_ATTRIBUTES = {"database": "info.dbname", "port": "info.port", "host"
 STATEMENT_METHODS = ("execute", "executemany", "callproc")
 
 _cursor_classes: WeakSet[type] = WeakSet()  # ours
-_tracers: "WeakKeyDictionary[plain_connection, _StatementTracer]" = WeakKeyDictionary()
+_tracers: "dict[ref[plain_connection], _StatementTracer]" = {}  # not a `WeakKeyDictionary`, whose `get` is Python
 
 
 class Psycopg2Instrumentor(package.Psycopg2Instrumentor):
@@ -69,7 +71,7 @@ class _Integration(package.DatabaseApiIntegration):
         connection = connect_method(*args, **kwargs)
         try:
             self.get_connection_attributes(connection)
-            _tracers[connection] = _StatementTracer(self)
+            _tracers[ref(connection, _tracers.pop)] = _StatementTracer(self)
         except Exception:  # noqa: BLE001 — a connection is one, whatever is known of it
             recorder.drop("error")
         return connection
@@ -90,19 +92,28 @@ class _StatementTracer(package.CursorTracer):
         self._known: dict[str, tuple[str, dict[str, Any]]] = {}  # the name and the attributes of a statement's span
 
     def call_in_span(
-        self, cursor: plain_cursor, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, cursor: plain_cursor, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Call a method of a cursor within a span."""
         if not args and "query" in kwargs:
             args = (kwargs["query"],)
             kwargs = {name: value for name, value in kwargs.items() if name != "query"}
-        statement, context = self.get_statement(cursor, args), get_current()
+        statement = args[0] if args and type(args[0]) is str else self.get_statement(cursor, args)
+        context = get_current()
         name, attributes = self._known.get(statement) or self._learn(statement)
-        tracer = None if not name or any(map(context.get, SUPPRESSING)) else light(self._tracer)
+        tracer = None if not name or is_suppressed(context, SUPPRESSING) else light(self._tracer)
         if not tracer:
-            return self.traced_execution(cursor, call, *args, **kwargs)
-        with tracer.call_span(name, attributes.copy(), context):
-            return call(*args, **kwargs)
+            return self.traced_execution(cursor, partial(method, cursor), *args, **kwargs)
+        span = LightSpan(tracer, name, SpanKind.CLIENT, attributes.copy(), context)
+        token = attach(Context({**context, SPAN: span}))
+        try:
+            return method(cursor, *args, **kwargs)
+        except Exception as error:  # of others, the end of the span takes notice
+            span.fail(error)
+            raise
+        finally:
+            detach(token)
+            span.end()
 
     def _learn(self, statement: str) -> tuple[str, dict[str, Any]]:
         """Return the name and the attributes of a statement's span; no name before the package has made a first one."""
@@ -203,8 +214,8 @@ def _cursor_class(base: type) -> type:
 
 def _traced(method: Any) -> Any:
     def traced(self: plain_cursor, *args: Any, **kwargs: Any) -> Any:
-        tracer, call = _tracers.get(self.connection), partial(method, self)
-        return tracer.call_in_span(self, call, args, kwargs) if tracer else call(*args, **kwargs)
+        tracer = _tracers.get(ref(self.connection))
+        return tracer.call_in_span(self, method, args, kwargs) if tracer else method(self, *args, **kwargs)
 
     return wraps(method)(traced) if callable(method) else method
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import opentelemetry.instrumentation.requests as package
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.instrumentation.requests.version import __version__ as package_version
 from opentelemetry.instrumentation.utils import http_status_to_status_code
 from opentelemetry.semconv._incubating.attributes.user_agent_attributes import USER_AGENT_SYNTHETIC_TYPE
@@ -23,7 +24,7 @@ from opentelemetry.semconv.attributes.network_attributes import (
 from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
 from opentelemetry.semconv.attributes.url_attributes import URL_FULL
 from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_ORIGINAL
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.util.http import (
     OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST,
     OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE,
@@ -35,14 +36,14 @@ from opentelemetry.util.http import (
 )
 from requests import PreparedRequest, Response, Session
 
-from dashcam.record.current import SUPPRESSING, SUPPRESSING_HTTP, get_current
+from dashcam.record.current import SPAN, SUPPRESSING, SUPPRESSING_HTTP, attach, detach, get_current, is_suppressed
 from dashcam.record.server import http_conventions
-from dashcam.record.tracer import light, send_ids
+from dashcam.record.tracer import LightSpan, light, send_ids
 
 Send = Callable[..., Response]
 MAX_ORIGINS = 256  # of which the attributes are kept
 MAX_STATUSES = 64
-_SUPPRESSING = SUPPRESSING + SUPPRESSING_HTTP
+_SUPPRESSING = SUPPRESSING | SUPPRESSING_HTTP
 _NO_OTHER_SPAN = dict.fromkeys(SUPPRESSING_HTTP, True)  # of what Requests itself calls
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
@@ -95,7 +96,7 @@ class _Light:
     def send(self, session: Session, request: PreparedRequest, options: dict[str, Any]) -> Response | None:
         """Send a request within a span, with the context in its headers; None if the package has to do so."""
         context = get_current()
-        is_known = request.method in _METHODS and not any(map(context.get, _SUPPRESSING))
+        is_known = request.method in _METHODS and not is_suppressed(context, _SUPPRESSING)
         if not is_known or not (tracer := light(self._tracer)):
             return None
         method, url, headers = str(request.method), str(request.url), request.headers
@@ -103,16 +104,23 @@ class _Light:
         parts = url.split("/", 3)
         shared = _shared_attributes(parts[2] if len(parts) > 3 else url, str(headers.get("User-Agent") or ""))
         attributes = {HTTP_REQUEST_METHOD: method, URL_FULL: url, **shared}
-        with tracer.call_span(method, attributes, context, **_NO_OTHER_SPAN) as current:
-            send_ids(current.span, current.context, headers)
-            try:
-                response = self._send(session, request, **options)
-            except Exception as error:
-                _describe(current.span, getattr(error, "response", None))
-                current.span.set_attribute(ERROR_TYPE, type(error).__qualname__)
-                raise
-            _describe(current.span, response)
+        span = LightSpan(tracer, method, SpanKind.CLIENT, attributes, context)
+        inner = Context({**context, SPAN: span, **_NO_OTHER_SPAN})
+        token = attach(inner)
+        try:
+            send_ids(span, inner, headers)
+            response = self._send(session, request, **options)
+            _describe(span, response)
+        except Exception as error:  # of others, the end of the span takes notice
+            _describe(span, getattr(error, "response", None))
+            span.set_attribute(ERROR_TYPE, type(error).__qualname__)
+            span.fail(error)
+            raise
+        else:
             return response
+        finally:
+            detach(token)
+            span.end()
 
 
 @lru_cache(MAX_ORIGINS)

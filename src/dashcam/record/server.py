@@ -94,15 +94,22 @@ def server_tracer(package: ModuleType) -> Tracer:
     return trace.get_tracer(package.__name__, package.__version__, schema_url=schema)
 
 
-def extract(
-    carrier: _CarrierT, getter: Getter[_CarrierT], request_id: str, service: Service | None, *, is_trusted: bool
+def extract(  # noqa: PLR0913 — one call for each request
+    carrier: _CarrierT,
+    getter: Getter[_CarrierT],
+    request_id: str,
+    service: Service | None,
+    *,
+    is_trusted: bool,
+    has_trace: bool,
 ) -> Context:
     """Return the context to serve a request in: its ID, its service, and the trace of a caller that is trusted.
 
-    Within a span of somebody else, the request is a part of that span's trace.
+    Within a span of somebody else, the request is a part of that span's trace. `has_trace` is whether the carrier has
+    a `traceparent`.
     """
     context = get_current()
-    is_alone = propagate.get_global_textmap() is PROPAGATORS and not getter.get(carrier, "traceparent")
+    is_alone = not has_trace and propagate.get_global_textmap() is PROPAGATORS
     if is_trusted and not is_alone and not _has_span(context):
         context = propagate.extract(carrier, context, getter)
     return Context({**context, REQUEST_ID: request_id, SERVICE: service})
@@ -129,7 +136,8 @@ class ServerSpan:
         context: Context,
         start_ns: int | None = None,
     ) -> None:
-        self.is_outermost = not _has_span(get_current())
+        now = get_current()
+        self.is_outermost = SPAN not in now or not _has_span(now)
         kind = SpanKind.SERVER if self.is_outermost else SpanKind.INTERNAL
         self.span = tracer.start_span(name, context, kind, attributes, start_time=start_ns)
         self.context = Context({**context, SPAN: self.span})
@@ -139,23 +147,22 @@ class ServerSpan:
         self.request = (self._known.served if self._known and self.is_outermost else None) or ServerRequest()
         self.is_open = True
 
-    def warn_of_rejected_id(self, request_id: RequestId) -> None:
+    def warn_of_rejected_id(self, length: int) -> None:
         """Record that the caller's request ID was replaced; nothing of it is recorded but its length."""
-        if request_id.rejected_length is not None:
-            token = attach(self.context)
-            _warn("X-Request-ID not accepted, a new one given", length=request_id.rejected_length)
-            detach(token)
+        token = attach(self.context)
+        _warn("X-Request-ID not accepted, a new one given", length=length)
+        detach(token)
 
-    def heed(self, header: str | None) -> None:
-        """Keep the request if its caller asks for it, and may."""
-        if header and not keep.heed(header, self.context):
+    def heed(self, header: str) -> None:
+        """Keep the request if its caller, who asks for it, may."""
+        if not keep.heed(header, self.context):
             self.request.labels[keep.REFUSED] = True
 
     def set_route(self, name: str, route: str) -> None:
         """Name the span by the route that the request took, such as `GET /cars/<id>`; also if it is aborted."""
         self.name_by_route(name, route)
         if self.is_outermost and self._known and self.span.is_recording():
-            mark_request(cast("RecordableSpan", self.span), self._known)
+            mark_request(cast("RecordableSpan", self.span), self._known, self.request)
 
     def name_by_route(self, name: str, route: str) -> None:
         """Name the span by the route, where it is known only when the request is about to end."""

@@ -7,7 +7,7 @@ the fields that the Elastic Common Schema, and its convention for traces, have f
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 import orjson
 from opentelemetry import trace
@@ -70,6 +70,7 @@ _FIELD_PATHS = {name: (path[0], path[1:-1], path[-1], FREE_TEXT.get(name)) for n
 _MARKED = ("http.request.method", "http.method", "http.route", "url.path", "url.query", "url.full", "http.url")
 MAX_CLOCK_LAG_NS = 10_000_000  # the most between a time that the SDK takes and our look at it
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
+_tuple_of: Callable[[type[OpenSpan], tuple[object, ...]], OpenSpan] = tuple.__new__  # a call of the class is Python
 _SERVER, _ERROR = SpanKind.SERVER, StatusCode.ERROR
 _ROOT_KINDS = {SpanKind.SERVER, SpanKind.CONSUMER}  # a consumer takes a message from a queue, as a Celery worker does
 _TRANSACTION_TYPES = {SpanKind.SERVER: "request", SpanKind.CLIENT: "request", SpanKind.CONSUMER: "messaging"}
@@ -137,7 +138,8 @@ def open_span(
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.drop("error")
     else:
-        mark_request(span, known)
+        if known.served and known.transaction == known.span_id:
+            mark_request(span, known, known.served)
 
 
 def close_span(
@@ -149,20 +151,19 @@ def close_span(
     """
     try:
         took_ns = _duration_of(span, known.monotonic_start_ns) if duration_ns is None else duration_ns
-        recorder.current(known.service).append(_end_line(span, attributes, known, took_ns))
+        line_of = _encode_end if sys.exception() and _interruption(known) else _ends.line
+        recorder.current(known.service).append(line_of(span, attributes, known, _start_ns(span), took_ns))
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.drop("error")
 
 
-def mark_request(span: RecordableSpan, known: OpenSpan) -> None:
+def mark_request(span: RecordableSpan, known: OpenSpan, served: ServerRequest) -> None:
     """Mark a served request as open; a later mark, which says more, stands for the former. Never raises."""
-    if not known.served or not _is_root(known):
-        return
     try:
         attributes = span.attributes or {}
         marked = {name: attributes[name] for name in _MARKED if name in attributes}
-        known.served.start = _marks.line(span, marked, known, _start_ns(span), 0)
-        recorder.current(known.service).append(known.served.start)
+        served.start = _marks.line(span, marked, known, _start_ns(span), 0)
+        recorder.current(known.service).append(served.start)
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.drop("error")
 
@@ -213,8 +214,8 @@ def _open(
 ) -> OpenSpan:
     is_root = span.kind in _ROOT_KINDS or JOB in context
     above = open_spans.get(parent.span_id) if parent and not parent.is_remote else None
-    span_id = f"{identity.span_id:016x}"
-    return OpenSpan(
+    span_id, service = f"{identity.span_id:016x}", context.get(SERVICE)
+    values = (
         str(context.get(REQUEST_ID) or (above.request_id if above else "")),
         above.trace_id if above else f"{identity.trace_id:032x}",
         span_id,
@@ -222,9 +223,10 @@ def _open(
         above.span_id if above else f"{parent.span_id:016x}" if parent else "",
         ServerRequest() if is_root else (above.served if above else None),
         _monotonic_start(span.start_time) if monotonic_start_ns is None else monotonic_start_ns,
-        cast("recorder.Service | None", context.get(SERVICE)) or (above.service if above else None),
+        service or (above.service if above else None),
         sys.exception(),
     )
+    return _tuple_of(OpenSpan, values)
 
 
 def _monotonic_start(start_time: int | None) -> int:
@@ -250,12 +252,6 @@ def _duration_of(span: RecordableSpan, monotonic_start_ns: int) -> int:
     if monotonic_start_ns and 0 <= time.time_ns() - end_ns < MAX_CLOCK_LAG_NS:
         return time.monotonic_ns() - int(monotonic_start_ns)
     return max(0, int(end_ns - (span.start_time or 0)))  # a time given by hand
-
-
-def _end_line(span: RecordableSpan, attributes: dict[str, Any], known: OpenSpan, duration_ns: int) -> bytes:
-    if _interruption(known):
-        return _encode_end(span, attributes, known, _start_ns(span), duration_ns)
-    return _ends.line(span, attributes, known, _start_ns(span), duration_ns)
 
 
 def _encode_start(

@@ -12,7 +12,7 @@ from inspect import iscoroutinefunction
 from logging import getLogger
 from time import monotonic_ns, time_ns
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import opentelemetry.metrics._internal as metrics_api
 from opentelemetry import metrics, propagate, trace
@@ -28,7 +28,7 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from dashcam.record.correlation import HEADER, PROPAGATORS, REQUEST_ID, open_spans, random_bits
 from dashcam.record.current import SPAN, attach, detach, get_current
-from dashcam.record.spans import close_span, open_span, processors_of
+from dashcam.record.spans import close_span, open_span
 from dashcam.record.traces import describe
 
 _log = getLogger("opentelemetry.sdk.trace")
@@ -141,7 +141,8 @@ class LightSpan(trace.Span):
 
     def end(self, end_time: int | None = None) -> None:
         """End the span, and record it."""
-        if not self._is_open("end"):
+        if self.end_time is not None:
+            self._warn_of("end")
             return
         known = open_spans.pop(self.span_id, None)
         if known and known.monotonic_start_ns and end_time is None:
@@ -160,23 +161,31 @@ class LightSpan(trace.Span):
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
         """Set an attribute."""
-        if self._is_open("set_attribute"):
+        if self.end_time is None:
             self._attributes[key] = value
+        else:
+            self._warn_of("set_attribute")
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Set several attributes."""
-        if self._is_open("set_attributes"):
+        if self.end_time is None:
             self._attributes.update(attributes)
+        else:
+            self._warn_of("set_attributes")
 
     def update_name(self, name: str) -> None:
         """Give the span another name."""
-        if self._is_open("update_name"):
+        if self.end_time is None:
             self.name = name
+        else:
+            self._warn_of("update_name")
 
     def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
         """Add an event."""
-        if self._is_open("add_event"):
+        if self.end_time is None:
             self.events.append(Event(name, attributes, timestamp))
+        else:
+            self._warn_of("add_event")
 
     def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
         """Do nothing: the spool has no links."""
@@ -185,7 +194,9 @@ class LightSpan(trace.Span):
         """Set the status, as the SDK does: what is OK stays so, and nothing becomes unset."""
         given = status if isinstance(status, Status) else Status(status, description)
         is_kept = self.status.status_code is StatusCode.OK or given.status_code is StatusCode.UNSET
-        if self._is_open("set_status") and not is_kept:
+        if self.end_time is not None:
+            self._warn_of("set_status")
+        elif not is_kept:
             self.status = given
 
     def record_exception(
@@ -207,10 +218,8 @@ class LightSpan(trace.Span):
             self.set_status(Status(StatusCode.ERROR, describe(error)))
         self.end()
 
-    def _is_open(self, call: str) -> bool:
-        if self.end_time is not None:
-            _log.warning("Tried calling %s on an ended span.", call)
-        return self.end_time is None
+    def _warn_of(self, call: str) -> None:
+        _log.warning("Tried calling %s on an ended span.", call)
 
 
 def send_ids(span: LightSpan, context: Context, headers: MutableMapping[str, str]) -> None:
@@ -230,11 +239,12 @@ class Provider(TracerProvider):
         super().__init__(resource=resource)
         is_random = type(self.id_generator) is RandomIdGenerator
         self._is_plain = is_random and not any(name.startswith(_SETTINGS) for name in os.environ)
+        self._processors = getattr(self, "_active_span_processor", None)
 
     @property
     def is_light(self) -> bool:
         """True while nothing but the spool is to be served."""
-        return self._is_plain and len(processors_of(self)) == 1
+        return self._is_plain and len(getattr(self._processors, "_span_processors", ())) == 1
 
     def get_tracer(
         self,
@@ -290,37 +300,11 @@ class LightTracer(trace.Tracer):
         arguments = name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
         return _CurrentSpan(self, arguments, end_on_exit=end_on_exit)
 
-    def call_span(self, name: str, attributes: dict[str, Any], context: Context, **values: Any) -> "_CallSpan":
-        """Return a context manager for a call of a library, while the provider is light; `values` are its context's."""
-        return _CallSpan(LightSpan(self, name, SpanKind.CLIENT, attributes, context), context, values)
-
 
 def light(tracer: trace.Tracer) -> LightTracer | None:
     """Return a tracer if nobody but the spool has an interest in the spans of a call."""
     is_light = isinstance(tracer, LightTracer) and tracer.provider.is_light and not measures()
     return cast("LightTracer", tracer) if is_light else None
-
-
-class _CallSpan:
-    """A light span around the call of a library, and the current one."""
-
-    __slots__ = ("_token", "context", "span")
-
-    def __init__(self, span: LightSpan, context: Context, values: dict[str, Any]) -> None:
-        self.span = span
-        self.context = Context({**context, SPAN: span, **values})
-
-    def __enter__(self) -> Self:
-        self._token = attach(self.context)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        detach(self._token)
-        if isinstance(error, Exception):  # of others, `close_span` takes notice
-            self.span.fail(error)
-        self.span.end()
 
 
 class _CurrentSpan:

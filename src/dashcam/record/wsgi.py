@@ -74,6 +74,7 @@ class RecordedApp:
         self._app = app
         self.options = options
         self.conventions = http_conventions()
+        self._is_stable = getattr(self.conventions, "value", "") == "http"
         self.captures_response = bool(get_custom_headers(OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE))
         self._tracer = tracer
         excluded = get_excluded_urls(options.package.upper())
@@ -92,8 +93,10 @@ class RecordedApp:
         server = self._begin_safely(environ, request_id.accepted, start_ns)
         if server is None:
             return self._serve_unrecorded(environ, start_response, request_id.accepted)
-        server.warn_of_rejected_id(request_id)
-        server.heed(environ.get("HTTP_X_DASHCAM_KEEP"))
+        if request_id.rejected_length is not None:
+            server.warn_of_rejected_id(request_id.rejected_length)
+        if asked := environ.get("HTTP_X_DASHCAM_KEEP"):
+            server.heed(asked)
         response = _Response(self, server, environ, start_response)
         token = attach(server.context)
         try:
@@ -116,14 +119,20 @@ class RecordedApp:
     def begin(self, environ: "WSGIEnvironment", request_id: str, start_ns: int | None = None) -> ServerSpan:
         """Begin the span of a request, and leave it in its environment."""
         service, is_trusted = self.options.service, self.options.is_caller_trusted
-        context = extract(environ, otel_wsgi.wsgi_getter, request_id, service, is_trusted=is_trusted)
-        attributes = _attributes_of(environ, self.conventions)
-        server = ServerSpan(self._tracer, _span_name(environ), attributes, context, start_ns)
+        has_trace = "HTTP_TRACEPARENT" in environ
+        getter = otel_wsgi.wsgi_getter
+        context = extract(environ, getter, request_id, service, is_trusted=is_trusted, has_trace=has_trace)
+        attributes = _attributes_of(environ, self.conventions, is_stable=self._is_stable)
+        path = environ.get("PATH_INFO", "")
+        name, has_path = _name_of_method(environ.get("REQUEST_METHOD", ""))
+        name = f"{name} {path.strip()}".rstrip() if has_path else name
+        server = ServerSpan(self._tracer, name, attributes, context, start_ns)
         if self._captures_request and server.is_outermost:
             server.span.set_attributes(otel_wsgi.collect_custom_request_headers_attributes(environ))
         request = server.request
-        request.path, request.query = _text(environ.get("PATH_INFO", "")), environ.get("QUERY_STRING", "")
-        request.request_bytes = _size(environ.get("CONTENT_LENGTH"))
+        request.path, request.query = path if path.isascii() else _text(path), environ.get("QUERY_STRING", "")
+        if size := environ.get("CONTENT_LENGTH"):
+            request.request_bytes = _size(size)
         environ[SERVER_SPAN] = server
         return server
 
@@ -142,10 +151,10 @@ class RecordedApp:
             detach(token)
 
 
-def _attributes_of(environ: "WSGIEnvironment", conventions: Any) -> dict[str, Any]:
+def _attributes_of(environ: "WSGIEnvironment", conventions: Any, *, is_stable: bool) -> dict[str, Any]:
     """Return the attributes that OpenTelemetry's package has for a request; most are the same for many requests."""
     get = environ.get
-    if getattr(conventions, "value", "") != "http" or "REMOTE_HOST" in environ:
+    if not is_stable or "REMOTE_HOST" in environ:
         return cast("dict[str, Any]", otel_wsgi.collect_request_attributes(environ, conventions))
     attributes = _shared_attributes(*map(get, _SHARED)).copy()
     if get("RAW_URI", get("REQUEST_URI")):
@@ -166,14 +175,9 @@ def _shared_attributes(*values: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", otel_wsgi.collect_request_attributes(environ, http_conventions()))
 
 
-def _span_name(environ: "WSGIEnvironment") -> str:
-    """Return the name that OpenTelemetry's package gives to the span of a request."""
-    name, has_path = _name_of_method(environ.get("REQUEST_METHOD", ""))
-    return f"{name} {environ.get('PATH_INFO', '').strip()}".rstrip() if has_path else name
-
-
 @lru_cache(MAX_SHARED)
 def _name_of_method(method: str) -> tuple[str, bool]:
+    """Return the name that OpenTelemetry's package gives to a request's span, and whether the path is a part of it."""
     names = [otel_wsgi.get_default_span_name({"REQUEST_METHOD": method, "PATH_INFO": path}) for path in ("", "/")]
     return names[0], names[0] != names[1]
 
@@ -193,16 +197,24 @@ class _Response:
         self._sent = 0  # bytes that the server has sent: it asked for more
         self._pending = 0  # bytes that it may be sending
         self._is_begun = self._is_complete = False
+        # Of werkzeug's test client, the span ends with the last part: it closes no response that a test leaves open.
+        self._is_test = getattr(start_response, "__module__", "") == "werkzeug.test"
 
     def start(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
         """Pass status and headers on, with the request ID among them, as `start_response` of PEP 3333."""
         self._server.request.status = int(status[:3]) if status[:3].isdecimal() else 0
-        lengths = [value for name, value in headers if name.lower() == "content-length"]
-        self._length = _size(lengths[0]) if lengths else None
         if not self._app.options.has_metrics:
             headers = self._describe(status, headers)
-        request_id = self._environ[HEADER_KEY]
-        write = self._start_response(status, _with_id(headers, request_id), *exc_info)
+        sent, length = [], None
+        for header in headers:
+            name = header[0].lower()
+            if name != "x-request-id":
+                sent.append(header)
+            if name == "content-length" and length is None:
+                length = header[1]
+        self._length = _size(length)
+        sent.append((HEADER, self._environ[HEADER_KEY]))
+        write = self._start_response(status, sent, *exc_info)
 
         def counted(data: bytes) -> object:
             written = write(data)
@@ -250,7 +262,8 @@ class _Response:
                 part = next(parts)
             except StopIteration:
                 self._is_complete = True
-                self._end_for_test_client()
+                if self._is_test:
+                    self.end()
                 return
             except BaseException as error:
                 self.fail(error)
@@ -260,8 +273,8 @@ class _Response:
                 detach(token)
             self._is_begun = True
             self._pending = len(part) if isinstance(part, bytes | bytearray) else 0
-            if self._sent + self._pending == self._length:
-                self._end_for_test_client()
+            if self._is_test and self._sent + self._pending == self._length:
+                self.end()
             yield part
             self._sent, self._pending = self._sent + self._pending, 0
 
@@ -277,11 +290,6 @@ class _Response:
         finally:
             detach(token)
             self.end(problem)
-
-    def _end_for_test_client(self) -> None:
-        """End the span with the last part for werkzeug's test client: it closes no response that a test leaves open."""
-        if getattr(self._start_response, "__module__", "") == "werkzeug.test":
-            self.end()
 
     def fail(self, error: BaseException) -> None:
         """End the span with an exception of the application.
