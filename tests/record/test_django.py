@@ -89,5 +89,7 @@ def test_django(recording):
     assert spans["head"].get("http.response.body.bytes") == 0
     errors = [(e.get("http.request.id"), e.get("error.type")) for e in events if e.get("error.stack_trace")]
     assert errors == [("fail", "ValueError"), ("end", "SystemExit")]
+    said = {event.get("message"): event.labels for event in events}
+    assert said["Internal Server Error: /fail"] == {"status_code": 500}  # without `request`
     sent = [event for event in events if event.get("message") == "sends"]
     assert {event.get("span.id") for event in sent} == {spans["stream"].get("span.id")}

@@ -18,6 +18,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from dashcam.record.line import _sanitized, encode_call, python_encode_call
 from dashcam.record.logger import message_of
@@ -351,3 +352,25 @@ def test_an_exit_by_a_signal_handler_goes_on():
                 encode_call(0, "info", "a car", {"car": Killed()}, b"}\n")
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("encode", [encode_call, python_encode_call])
+def test_the_requests_of_frameworks_are_left_out(encode):
+    """Starlette's is a mapping of all headers; a class of the program's own may have such a name."""
+
+    @dataclasses.dataclass
+    class RepairRequest:
+        car_id: int
+
+    scope = {"type": "http", "headers": [(b"cookie", b"session=s3cr3t")]}
+    fields = {
+        "request": Request(scope),
+        "asked": RepairRequest(7),
+        "all": [Request(scope)],
+        "in": {"it": Request(scope)},
+    }
+
+    labels = orjson.loads(encode(0, "info", "a car", fields, b"}\n"))["labels"]
+
+    assert labels.pop("asked").endswith("RepairRequest(car_id=7)")
+    assert labels == {"all": ["<Request>"], "in": {}}

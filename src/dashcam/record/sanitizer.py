@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from enum import Enum
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,36 @@ MAX_NAME_BYTES = 256  # of a label, or a logger
 MAX_ITEMS = 500  # of one mapping or list
 MAX_DEPTH = 10  # the strictest backend allows 20 in a field
 MIN_INT, MAX_INT = -(1 << 63), (1 << 64) - 1
+
+_FRAMEWORKS = frozenset(
+    [
+        "aiohttp",
+        "bottle",
+        "django",
+        "falcon",
+        "litestar",
+        "pyramid",
+        "sanic",
+        "starlette",
+        "tornado",
+        "webob",
+        "werkzeug",
+    ]
+)
+
+
+@lru_cache(maxsize=1024)
+def is_request(kind: type) -> bool:
+    """Return true for the requests of web frameworks, and for the socket that Django's own server logs as one.
+
+    Their text holds the whole address, some are mappings that hold every header, and the span has what can be shown.
+    """
+    return any(
+        base.__name__.endswith(("Request", "HTTPConnection"))
+        if base.__module__.partition(".")[0] in _FRAMEWORKS
+        else base.__module__ == base.__name__ == "socket"
+        for base in kind.__mro__
+    )
 
 
 class Sanitizer:
@@ -58,6 +89,8 @@ class Sanitizer:
         if self._room <= 0 or depth > MAX_DEPTH:
             self.tags.add("cut")
             return "… [cut]"
+        if is_request(type(value)):
+            return f"<{type(value).__name__}>"
         try:
             return self._value(value, depth)
         except BaseException as fault:  # a caller's mapping can raise anything
@@ -88,10 +121,13 @@ class Sanitizer:
         return self._sanitized(value)
 
     def fields(self, fields: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
-        """Return a JSON object: names as strings, values sanitized, secrets masked by their name."""
+        """Return a JSON object: names as strings, values sanitized, secrets masked by their name, no requests."""
         sanitized = {}
         for name in self._first(fields):
-            key, value = self._name(name), self.value(fields[name], depth)
+            given = fields[name]
+            if is_request(type(given)):
+                continue
+            key, value = self._name(name), self.value(given, depth)
             asked = name[:MAX_NAME_BYTES] if isinstance(name, str) else key
             sanitized[key] = replacement_of(value) if is_secret(asked, value) else value
         return mask_named_value(sanitized)
