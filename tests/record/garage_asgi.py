@@ -68,6 +68,17 @@ async def stream(parts: int = 3, fail_at: int = -1):
     return StreamingResponse(body())
 
 
+behind = FastAPI()  # behind a middleware that ends a broken body as if it were whole
+dashcam.init_app(behind, "garage")
+behind.get("/stream")(stream)
+behind.get("/background")(background)
+
+
+@behind.middleware("http")
+async def hand_on(request, call_next):
+    return await call_next(request)
+
+
 @app.get("/slow")
 async def slow():
     log.info("slow")

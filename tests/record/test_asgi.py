@@ -171,6 +171,24 @@ def test_a_stream_that_breaks(recording):
     assert [event.get("error.type") for event in errors] == ["ValueError"]
 
 
+def test_a_stream_that_breaks_behind_middleware(recording):
+    """`BaseHTTPMiddleware` sends the client a body that seems whole, and raises afterwards: a failure as well."""
+    with _served(recording, app="garage_asgi:behind") as (port, _):
+        _ask(port, "/stream?parts=5&fail_at=2", X_Request_ID="golf-6")
+        broken = _span(recording)
+        _ask(port, "/background?fail=true", X_Request_ID="golf-7")
+        until(lambda: len(_spans(recording)) == 2, "span")
+
+    assert (broken.get("event.outcome"), broken.get("http.response.body.bytes")) == ("failure", 2000)
+    errors = [event for event in recording.events() if event.get("error.stack_trace")]
+    assert [(event.get("error.type"), event.get("http.request.id")) for event in errors] == [
+        ("ValueError", "golf-6"),
+        ("LookupError", "golf-7"),
+    ]
+    (whole,) = [span for span in _spans(recording) if span.get("http.request.id") == "golf-7"]
+    assert whole.get("event.outcome") == "success"
+
+
 @pytest.mark.parametrize("path", ["/stream?parts=1000", "/slow"])
 def test_a_client_that_hangs_up(recording, path):
     """It is told apart from a success and from a failure of the service."""

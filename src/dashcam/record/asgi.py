@@ -7,7 +7,7 @@ of `opentelemetry-instrumentation-asgi`, and the route where the framework says 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import opentelemetry.instrumentation.asgi as otel_asgi  # not `from`, which hides the name of what is missing
@@ -77,10 +77,49 @@ def instrument(app: Any, options: Options) -> None:
     if options.is_alone and isinstance(own_telemetry, dict) and own_telemetry.get("tracer_provider") is None:
         # FastAPI, from 0.140 on, makes spans as soon as the process has a tracer provider: here it would be for ours.
         own_telemetry["tracing"] = False
-    build = app.build_middleware_stack
+    build = partial(_build_observed, app, app.build_middleware_stack)
     app.build_middleware_stack = lambda: record(build(), options)
     if app.middleware_stack is not None:
         app.middleware_stack = record(app.middleware_stack, options)
+
+
+def _build_observed(app: Any, build: Callable[[], ASGIApp]) -> ASGIApp:
+    """Build the stack of middleware, with what sees a broken body below Starlette's that end it as if it were whole."""
+    from starlette.middleware import Middleware
+    from starlette.middleware.base import BaseHTTPMiddleware
+
+    given = app.user_middleware
+    if not any(isinstance(each.cls, type) and issubclass(each.cls, BaseHTTPMiddleware) for each in given):
+        return build()
+    app.user_middleware = [*given, Middleware(_BodyObserver)]
+    try:
+        return build()
+    finally:
+        app.user_middleware = given
+
+
+class _BodyObserver:
+    """Middleware that says of a request whether the application failed in the middle of its body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        server, is_open = scope.get(SERVER_SPAN), False
+
+        async def observe(message: Message) -> None:
+            nonlocal is_open
+            kind = message["type"]
+            if kind in {"http.response.start", "http.response.body", "http.response.pathsend"}:
+                is_open = kind == "http.response.start" or message.get("more_body", False)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observe)
+        except BaseException:
+            if server and is_open:
+                server.request.is_broken = True
+            raise
 
 
 class RecordedApp:
@@ -254,7 +293,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """Pass a message on, with the request ID among the headers; after the last one the span ends."""
         request, kind = self._server.request, message["type"]
-        is_last = kind == "http.response.body" and not message.get("more_body", False)
+        is_last = kind == "http.response.body" and not message.get("more_body", False) and not request.is_broken
         if kind == "http.response.start":
             request.status = message["status"]
             _name_by_route(self._server, self._scope)

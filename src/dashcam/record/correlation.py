@@ -99,7 +99,7 @@ class ServerRequest:
     """A request that this process serves: what its server span says beyond OpenTelemetry's attributes.
 
     `error` is the exception that ended it. It `is_incomplete` if the body was not sent to its end, `is_disconnected` if
-    that was the client's doing.
+    that was the client's doing, and `is_broken` if the application failed in the middle of it.
     """
 
     start: bytes = b""
@@ -112,6 +112,7 @@ class ServerRequest:
     error: BaseException | None = None
     is_incomplete: bool = False
     is_disconnected: bool = False
+    is_broken: bool = False
 
 
 class OpenSpan(NamedTuple):

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 
 from dashcam.record.interruption import is_interruption
-from dashcam.record.sanitizer import MAX_DEPTH, MAX_ITEMS, MAX_LABEL_BYTES, MAX_NAME_BYTES, is_request
+from dashcam.record.sanitizer import MAX_DEPTH, MAX_ITEMS, MAX_LABEL_BYTES, MAX_NAME_BYTES, is_kind_of_request
 
 MAX_PLAIN_BYTES: Final = 2 * MAX_LABEL_BYTES  # no text in it can be longer than its share of a line
 MENDED: Final = b"\t"  # before what became a text: no other byte below a space is in what orjson writes
@@ -55,7 +55,7 @@ def _converter_of(kind: type) -> Callable[[Any], object]:
     """Return what makes JSON of the values of a class: to ask which it is takes longer than to convert one."""
     if kind in {bytes, bytearray}:
         return lambda value: _as_text(value[: MAX_LABEL_BYTES + 1].decode("utf-8", "replace"))
-    if is_request(kind):
+    if is_kind_of_request(kind):
         return _left_to_sanitizer
     return next(converter for kinds, converter in _CONVERTERS if issubclass(kind, kinds))
 

@@ -25,25 +25,22 @@ MAX_ITEMS = 500  # of one mapping or list
 MAX_DEPTH = 10  # the strictest backend allows 20 in a field
 MIN_INT, MAX_INT = -(1 << 63), (1 << 64) - 1
 
-_FRAMEWORKS = frozenset(
-    [
-        "aiohttp",
-        "bottle",
-        "django",
-        "falcon",
-        "litestar",
-        "pyramid",
-        "sanic",
-        "starlette",
-        "tornado",
-        "webob",
-        "werkzeug",
-    ]
-)
+_FRAMEWORKS = {
+    "aiohttp",
+    "bottle",
+    "django",
+    "falcon",
+    "litestar",
+    "sanic",
+    "starlette",
+    "tornado",
+    "webob",
+    "werkzeug",
+}
 
 
 @lru_cache(maxsize=1024)
-def is_request(kind: type) -> bool:
+def is_kind_of_request(kind: type) -> bool:
     """Return true for the requests of web frameworks, and for the socket that Django's own server logs as one.
 
     Their text holds the whole address, some are mappings that hold every header, and the span has what can be shown.
@@ -54,6 +51,12 @@ def is_request(kind: type) -> bool:
         else base.__module__ == base.__name__ == "socket"
         for base in kind.__mro__
     )
+
+
+def is_request(value: object) -> bool:
+    """Return true for a request of a web framework."""
+    kind: Any = type(value)
+    return is_kind_of_request(kind)
 
 
 class Sanitizer:
@@ -89,7 +92,7 @@ class Sanitizer:
         if self._room <= 0 or depth > MAX_DEPTH:
             self.tags.add("cut")
             return "… [cut]"
-        if is_request(type(value)):
+        if is_request(value):
             return f"<{type(value).__name__}>"
         try:
             return self._value(value, depth)
@@ -125,7 +128,7 @@ class Sanitizer:
         sanitized = {}
         for name in self._first(fields):
             given = fields[name]
-            if is_request(type(given)):
+            if is_request(given):
                 continue
             key, value = self._name(name), self.value(given, depth)
             asked = name[:MAX_NAME_BYTES] if isinstance(name, str) else key
