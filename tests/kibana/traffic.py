@@ -80,7 +80,7 @@ def lines(count_=400):
                    dies=number == KILLED)  # fmt: skip
         else:
             list_(request)
-    events += [_dropped(), _mended(), _kept()]
+    events += [_dropped(), _mended(), _kept(), *_without_route()]
     return [_ingested(event, rng) for event in events]
 
 
@@ -92,6 +92,18 @@ def _dropped():
     )
     events[0].fields["event"]["action"] = "events-dropped"
     return events[0]
+
+
+def _without_route():
+    """A job, and a request that took no route."""
+    events = []
+    service = Service("cars", events, trace_id="f" * 32, segment="f" * 24)
+    service.server(900_000, 40, "GET /favicon.ico", 404, f"{1:016x}")
+    del events[0].fields["http"]["route"]
+    service.server(910_000, 300, "nightly import", 200, f"{2:016x}")
+    del events[1].fields["http"], events[1].fields["url"]
+    events[1].fields["transaction"] |= {"name": "nightly import", "type": "job"}
+    return events
 
 
 def _kept():

@@ -1,5 +1,6 @@
 """Requests by service and route, and what changed."""
 
+from dashcam.event import Event
 from dashcam.find.aggregation import Durations
 from dashcam.show.overview import Change, Overview, RouteStats, as_json, changes, collect, draw_overview
 
@@ -23,6 +24,36 @@ def test_requests_are_counted_by_service_and_route():
     rows = [(row.service, row.route, row.requests, row.failures) for row in collect(events.failed()).values()]
 
     assert sorted(rows) == [("cars", "/cars", 1, 1), ("parts", "/parts", 1, 1)]
+
+
+def _served(**fields):
+    return Event({"processor.event": "transaction", "span.kind": "server", "event.duration": 1, **fields})
+
+
+def test_what_took_no_route_has_the_name_of_its_job_or_its_method():
+    """A job and a task are no requests; of a request with no route the method is known, its path would be one each."""
+    found = [
+        _served(**{"service.name": "cars", "transaction.name": "nightly import", "transaction.type": "job"}),
+        _served(**{"service.name": "cars", "transaction.name": "run/cars.repair", "span.kind": "consumer"}),
+        _served(**{"service.name": "cars", "transaction.name": "GET /a", "http.request.method": "GET"}),
+        _served(**{"service.name": "cars", "transaction.name": "GET /b", "http.request.method": "GET"}),
+        _served(**{"service.name": "cars"}),
+    ]
+
+    rows = collect(found).values()
+
+    assert [(row.name, row.requests) for row in rows] == [
+        ("cars nightly import", 1),
+        ("cars run/cars.repair", 1),
+        ("cars GET (no known route)", 2),
+        ("cars (no name)", 1),
+    ]
+    assert [row.fields[1:] for row in rows] == [
+        (("route", ""), ("method", ""), ("transaction.name", "nightly import")),
+        (("route", ""), ("method", ""), ("transaction.name", "run/cars.repair")),
+        (("route", ""), ("method", "GET")),
+        (("route", ""), ("method", ""), ("transaction.name", "")),
+    ]
 
 
 def test_an_aborted_request_is_a_failure_whose_time_is_not_known():
@@ -58,7 +89,7 @@ def test_little_is_no_change():
 def test_a_table_and_json():
     """The same numbers in both."""
     rows = tuple(stats(ok=90, failed=10).values())
-    change = Change("new", "cars", "/cars", "cars /cars is new: 100 requests, 10 failed")
+    change = Change("new", rows[0], "cars /cars is new: 100 requests, 10 failed")
 
     assert list(draw_overview(Overview(0, 50 * 10**9, rows, {}, (change,)))) == [
         "cars /cars is new: 100 requests, 10 failed",
@@ -68,6 +99,8 @@ def test_a_table_and_json():
     assert as_json(rows[0]) == {
         "service.name": "cars",
         "http.route": "/cars",
+        "http.request.method": "",
+        "transaction.name": "",
         "requests": 100,
         "failures": 10,
         "p50": 1_000_000,

@@ -20,3 +20,6 @@ FINISHED = And(
     )
 )
 """The spans of served requests and of jobs that ended."""
+
+WITHOUT_ROUTE = And((Not(Exists("http.route")), Not(Exists("http.request.method"))))
+"""What is told apart by `transaction.name` alone: jobs, tasks of a queue, and others that no HTTP request began."""

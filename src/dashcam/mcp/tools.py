@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashcam.event import Event, format_time
-from dashcam.find.query import And, Expression, Query, Store, Term
+from dashcam.find.fields import SHORT
+from dashcam.find.query import And, Exists, Expression, Not, Query, Store, Term
 from dashcam.find.related import find_related_events, find_stories
 from dashcam.find.requests import FINISHED
 from dashcam.find.values import leaves_of, text_of
@@ -197,7 +198,8 @@ def _lines(lines: Iterable[str], most: int | None = None) -> list[str]:
 def _examples(store: Store, wanted: Expression, found: Overview) -> Iterator[str]:
     failing = [row for row in found.rows if row.failures][:MAX_EXAMPLES]
     for row in failing:
-        route = (Term("service.name", row.service), *([Term("http.route", row.route)] if row.route else []))
+        named = [(SHORT.get(name, name), value) for name, value in row.fields]
+        route = [Term(name, value) if value else Not(Exists(name)) for name, value in named]
         failed = And((FINISHED, wanted, *route, Term("event.outcome", "failure")))
         for event in store.find(Query(failed, found.since_ns, found.until_ns, limit=1)):
             yield f"{row.name} {story_id(event)}"

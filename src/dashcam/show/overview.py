@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dashcam.event import NS_PER_S, Event
-from dashcam.find.aggregation import DURATION, Durations, Grouping, counted_by
+from dashcam.find.aggregation import DURATION, Durations, Group, Grouping, aggregate, counted_by
 from dashcam.find.query import And, Expression, Or, Query, Store, Term
-from dashcam.find.requests import ABORTED, FINISHED
+from dashcam.find.requests import ABORTED, FINISHED, WITHOUT_ROUTE
 from dashcam.show import accessors
 from dashcam.show.accessors import format_duration, format_rate, format_share
 from dashcam.show.recent import SERVED
@@ -16,7 +16,8 @@ MIN_REQUESTS = 20  # in both periods, before percentiles are compared
 MORE_FAILURES = 2  # times the share of before
 SLOWER = 1.5  # times the 95th percentile of before
 
-_BY_ROUTE = Grouping(("service.name", "http.route", "event.outcome"), is_timed=True)
+_BY_ROUTE = Grouping(("service.name", "http.route", "http.request.method", "event.outcome"), is_timed=True)
+_BY_NAME = Grouping(("service.name", "transaction.name", "event.outcome"), is_timed=True)
 _SPANS_AT_ONCE = 100
 
 Key = tuple[str, str]
@@ -24,18 +25,38 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class RouteStats:
-    """The requests of one service and route; `durations` are those of the requests whose end is known."""
+    """The requests of one service and route; `durations` are those of the requests whose end is known.
+
+    Without a route it has the requests of a `method`, and without that the jobs, tasks or messages of one `job`.
+    """
 
     service: str
     route: str
     requests: int = 0
     failures: int = 0
     durations: Durations = field(default_factory=Durations)
+    method: str = ""
+    job: str = ""
+
+    @property
+    def title(self) -> str:
+        """The route, or what there is instead, to be read."""
+        return self.route or (f"{self.method} (no known route)" if self.method else self.job or "(no name)")
 
     @property
     def name(self) -> str:
         """The service and the route, to be read."""
-        return f"{self.service} {self.route or '(no route)'}"
+        return f"{self.service} {self.title}"
+
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """The fields that the requests have in common, by the names of a search; without a value, that they lack."""
+        service, route = ("service", self.service), ("route", self.route)
+        if self.route:
+            return service, route
+        if self.method:
+            return service, route, ("method", self.method)
+        return service, route, ("method", ""), ("transaction.name", self.job)
 
     @property
     def failed_share(self) -> float:
@@ -52,8 +73,7 @@ class Change:
     """A difference from the period before: its `kind` is `fails`, `slower`, `new` or `gone`."""
 
     kind: str
-    service: str
-    route: str
+    row: RouteStats
     text: str
 
 
@@ -88,15 +108,28 @@ def count_requests(store: Store, query: Query) -> dict[Key, RouteStats]:
     if groups is None:
         return collect(store.find(Query(And((SERVED, query.expression)), query.since_ns, query.until_ns)))
     stats: dict[Key, RouteStats] = {}
+    are_jobs = False
     for key, group in groups.items():
-        service, route, outcome = key.values
-        row = stats.setdefault((service, route), RouteStats(service, route))
-        row.requests += group.count
-        row.failures += group.count if outcome == "failure" else 0
-        row.durations.merge(group.durations)
+        service, route, method, outcome = key.values
+        if route or method:
+            _count(stats, RouteStats(service, route, method="" if route else method), group, outcome)
+        else:
+            are_jobs = True
+    if are_jobs:
+        by_name = Query(And((finished.expression, WITHOUT_ROUTE)), query.since_ns, query.until_ns)
+        for key, group in aggregate(store, by_name, [_BY_NAME])[0].items():
+            service, job, outcome = key.values
+            _count(stats, RouteStats(service, "", job=job), group, outcome)
     for event in _unfinished(store, query, finished):
         _add(stats, event)
     return stats
+
+
+def _count(stats: dict[Key, RouteStats], row: RouteStats, group: Group, outcome: str) -> None:
+    row = stats.setdefault((row.service, row.title), row)
+    row.requests += group.count
+    row.failures += group.count if outcome == "failure" else 0
+    row.durations.merge(group.durations)
 
 
 def _unfinished(store: Store, query: Query, finished: Query) -> Iterator[Event]:
@@ -149,8 +182,12 @@ def _span(event: Event) -> tuple[str, str]:
 
 
 def _add(stats: dict[Key, RouteStats], event: Event) -> RouteStats:
-    key = accessors.service(event), accessors.text(event, "http.route")
-    row = stats.setdefault(key, RouteStats(*key))
+    route, method = accessors.text(event, "http.route"), accessors.text(event, "http.request.method")
+    job = accessors.text(event, "transaction.name") or accessors.text(event, "span.name")
+    row = RouteStats(
+        accessors.service(event), route, method="" if route else method, job="" if route or method else job
+    )
+    row = stats.setdefault((row.service, row.title), row)
     row.requests += 1
     row.failures += has_failed(event)
     return row
@@ -162,11 +199,11 @@ def changes(now: Mapping[Key, RouteStats], before: Mapping[Key, RouteStats]) -> 
         return []
     found = [change for key, row in now.items() for change in _compare(row, before.get(key))]
     found += [
-        Change("gone", former.service, former.route, f"{former.name} is gone: {_count(former.requests)} before")
+        Change("gone", former, f"{former.name} is gone: {_requests(former.requests)} before")
         for key, former in before.items()
         if key not in now
     ]
-    return sorted(found, key=lambda change: (_KINDS.index(change.kind), change.service, change.route))
+    return sorted(found, key=lambda change: (_KINDS.index(change.kind), change.row.name))
 
 
 _KINDS = ("fails", "slower", "gone", "new")
@@ -175,20 +212,20 @@ _KINDS = ("fails", "slower", "gone", "new")
 def _compare(row: RouteStats, former: RouteStats | None) -> Iterator[Change]:
     if former is None:
         failed = f", {row.failures:,} failed" if row.failures else ""
-        yield Change("new", row.service, row.route, f"{row.name} is new: {_count(row.requests)}{failed}")
+        yield Change("new", row, f"{row.name} is new: {_requests(row.requests)}{failed}")
         return
     if row.failures >= MIN_FAILURES and row.failed_share > MORE_FAILURES * former.failed_share:
         shares = [format_share(stats.failures, stats.requests) for stats in (row, former)]
         text = f"{row.name} fails more: {shares[0]}, before {shares[1]}"
-        yield Change("fails", row.service, row.route, text)
+        yield Change("fails", row, text)
     latest_ns, former_ns = row.percentile_ns(95), former.percentile_ns(95)
     enough = min(row.durations.count, former.durations.count) >= MIN_REQUESTS
     if enough and latest_ns and former_ns and latest_ns > SLOWER * former_ns:
         text = f"{row.name} is slower: p95 {format_duration(latest_ns)}, before {format_duration(former_ns)}"
-        yield Change("slower", row.service, row.route, text)
+        yield Change("slower", row, text)
 
 
-def _count(requests: int) -> str:
+def _requests(requests: int) -> str:
     return f"{requests:,} request{'' if requests == 1 else 's'}"
 
 
@@ -196,7 +233,7 @@ def draw_overview(overview: Overview) -> Iterator[str]:
     """Yield what changed, a line each, then the lines of a table."""
     yield from (change.text for change in overview.changes)
     if overview.rows:
-        width = max([len("route"), *(len(row.route or "(no route)") for row in overview.rows)])
+        width = max([len("route"), *(len(row.title) for row in overview.rows)])
         names = max([len("service"), *(len(row.service) for row in overview.rows)])
         yield f"{'service':{names}}  {'route':{width}}  requests      /s  failed      p50      p95      p99"
         for row in overview.rows:
@@ -204,7 +241,7 @@ def draw_overview(overview: Overview) -> Iterator[str]:
             spelled = "  ".join(f"{'?' if ns is None else format_duration(ns):>7}" for ns in took)
             rate = format_rate(row.requests, overview.period_s)
             yield (
-                f"{row.service:{names}}  {row.route or '(no route)':{width}}  {row.requests:8,}  {rate:>6}  "
+                f"{row.service:{names}}  {row.title:{width}}  {row.requests:8,}  {rate:>6}  "
                 f"{format_share(row.failures, row.requests):>6}  {spelled}"
             )
 
@@ -215,6 +252,8 @@ def as_json(row: RouteStats) -> dict[str, str | int | None]:
     return {
         "service.name": row.service,
         "http.route": row.route,
+        "http.request.method": row.method,
+        "transaction.name": row.job,
         "requests": row.requests,
         "failures": row.failures,
         **percentiles,

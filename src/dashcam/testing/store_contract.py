@@ -36,7 +36,8 @@ PERIODS = (
 SEARCHES = [EXPRESSIONS[start : start + 16] for start in range(0, len(EXPRESSIONS), 16)]
 
 GROUPINGS = (
-    Grouping(("service.name", "http.route", "event.outcome"), is_timed=True),
+    Grouping(("service.name", "http.route", "http.request.method", "event.outcome"), is_timed=True),
+    Grouping(("service.name", "transaction.name", "event.outcome"), is_timed=True),
     Grouping(("log.level",), 15 * 60 * NS_PER_S),
     Grouping(("http.response.status_code",)),
     Grouping(("labels.car_id", "processor.event")),

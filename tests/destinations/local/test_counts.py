@@ -12,10 +12,10 @@ from dashcam.destinations.local import counts
 from dashcam.destinations.local.options import Options
 from dashcam.destinations.local.store import open_store
 from dashcam.event import EncodedEvent, Event, format_time
-from dashcam.find.aggregation import Grouping, group_events
+from dashcam.find.aggregation import Grouping, Key, group_events
 from dashcam.find.language import parse
 from dashcam.find.query import CANARY, OWN, And, Not, Query
-from dashcam.find.requests import FINISHED
+from dashcam.find.requests import FINISHED, WITHOUT_ROUTE
 from dashcam.settings import load
 from dashcam.show.overview import count_requests
 from dashcam.testing import sample
@@ -173,6 +173,34 @@ def test_a_file_without_counts_is_read(kept):
     change(store, "DROP TABLE requests")
 
     assert counted(store, Query(FINISHED), BY_ROUTE) is None
+
+
+def jobs():
+    """Requests without a route, jobs and tasks among others."""
+    lines = [served(number, START_NS + number * 10**9) for number in range(100)]
+    names = {"http": None, "transaction": {"name": "nightly", "type": "job"}}
+    lines += [served(1000 + number, START_NS + number * 10**9, names) for number in range(9)]
+    names = {"http": {"route": None, "request": {"method": "GET"}}, "transaction": {"name": "GET /7"}}
+    return lines + [served(2000 + number, START_NS + number * 10**9, names) for number in range(9)]
+
+
+def test_jobs_are_counted_by_name(kept):
+    """Without reading any; requests without a route are counted by their method."""
+    store = kept(jobs())
+
+    assert _numbers(count_requests(store, Query())) == _numbers(count_requests(_Read(store), Query()))
+    rows = {row.title: row.requests for row in count_requests(store, Query()).values()}
+    assert (rows["nightly"], rows["GET (no known route)"]) == (9, 9)
+    named = Query(And((FINISHED, WITHOUT_ROUTE)))
+    assert counted(store, named, Grouping(("transaction.name",)))[Key(("nightly",))].count == 9
+
+
+def test_jobs_that_a_version_before_counted_are_read(kept):
+    """It left their names out."""
+    store = kept(jobs())
+    change(store, "UPDATE request_keys SET key = json_remove(key, '$[8]')")
+
+    assert _numbers(count_requests(store, Query())) == _numbers(count_requests(_Read(store), Query()))
 
 
 def test_an_overview_of_the_sample_is_the_same(kept):

@@ -19,7 +19,7 @@ from dashcam.destinations.local.terms import event_of
 from dashcam.event import Event
 from dashcam.find.aggregation import DURATION, EDGES_NS, Durations, Group, Grouping, Groups, bucket_of, keys_of
 from dashcam.find.query import And, Expression, Query
-from dashcam.find.requests import FINISHED
+from dashcam.find.requests import FINISHED, WITHOUT_ROUTE
 from dashcam.find.values import values_of
 
 SCHEMA = (
@@ -43,6 +43,9 @@ COLUMNS = (
 )
 """The fields that requests are counted and chosen by."""
 
+NAME = "transaction.name"
+"""The field that those which are `WITHOUT_ROUTE` are counted by as well; a key of before has no such value."""
+
 ABSENT = "event.action"  # what a counted request has not
 
 MAX_KEYS = 20_000  # a route that is an address would give each request a key of its own
@@ -51,6 +54,8 @@ _RECORD = struct.Struct("<Iq")
 _UNKNOWN_NS = -(2**63)
 _MARK = b'"transaction"'
 _UNCOUNTED = b"-"  # for the key of a request that has to be read
+_NAMED = b"+"  # for the key of one whose name is in its line alone
+_ROUTE = frozenset(WITHOUT_ROUTE.parts)
 
 
 def has_counts(db: sqlite3.Connection) -> bool:
@@ -80,7 +85,9 @@ def note(db: sqlite3.Connection, blocks: Iterable[Block]) -> None:
         for line, key, duration in zip(block.lines, block.keys, block.durations, strict=True):
             if key is None:
                 counted += _counted(line) if _MARK in line or b"\\u" in line else ()
-            elif request := _request_key(key):  # most lines need not be read
+            elif (request := _request_key(key)) == _NAMED:
+                counted += _counted(line)
+            elif request:  # most lines need not be read
                 counted.append((request, _duration(line) if duration is None else duration))
         if counted:
             rows.append((block.rowid, block.first_us, _records(db, counted, numbers)))
@@ -100,13 +107,18 @@ def _counted(line: bytes) -> Iterator[tuple[bytes, Any]]:
 @lru_cache(maxsize=4_096)
 def _request_key(key: bytes) -> bytes | None:
     """Return the key of requests that ended, of the key that such events have in `tallies`; `None` for other events."""
-    return _key_of(event_of(key))
+    event = event_of(key)
+    request = _key_of(event)
+    return _NAMED if request and request != _UNCOUNTED and WITHOUT_ROUTE.matches(event) else request
 
 
 def _key_of(event: Event) -> bytes | None:
     if not FINISHED.matches(event):
         return None
-    return _UNCOUNTED if values_of(event, ABSENT) else orjson.dumps([values_of(event, name) for name in COLUMNS])
+    if values_of(event, ABSENT):
+        return _UNCOUNTED
+    names = values_of(event, NAME) if WITHOUT_ROUTE.matches(event) else []
+    return orjson.dumps([*(values_of(event, name) for name in COLUMNS), names])
 
 
 def _duration(line: bytes) -> Any:
@@ -145,7 +157,8 @@ def _number(db: sqlite3.Connection, key: bytes) -> int | None:
 def can_count(query: Query, grouping: Grouping) -> bool:
     """Return whether keys are enough to answer: of finished requests, and by their `COLUMNS` alone."""
     parts = list(_parts(query.expression))
-    if FINISHED not in parts or grouping.step_ns or not set(grouping.fields) <= set(COLUMNS):
+    columns = {*COLUMNS, NAME} if set(parts) >= _ROUTE else set(COLUMNS)
+    if FINISHED not in parts or grouping.step_ns or not set(grouping.fields) <= columns:
         return False
     return all(part == FINISHED or is_of(part, (*COLUMNS, ABSENT)) for part in parts)
 
@@ -166,16 +179,19 @@ def count(
     `bounds` are the microseconds of the first and the last moment.
     """
     wanted = [part for part in _parts(query.expression) if part != FINISHED]
-    keys = {}
+    keys, nameless = {}, set()
     for number, text in db.execute("SELECT number, key FROM request_keys"):
-        event = Event(dict(zip(COLUMNS, orjson.loads(text), strict=True)))
+        values = orjson.loads(text)
+        event = Event(dict(zip((*COLUMNS, NAME), values, strict=False)))
         if all(part.matches(event) for part in wanted):
             keys[number] = keys_of(event, grouping)
+            if NAME in grouping.fields and len(values) == len(COLUMNS):
+                nameless.add(number)
     rows = db.execute("SELECT rowid, records FROM requests WHERE rowid BETWEEN ?1 AND ?2 AND first >= ?1", bounds)
     times: dict[int, list[int]] = {number: [] for number in keys}
     joined, unread = [], []
     for rowid, records in rows:
-        if records is None:
+        if records is None or (nameless and any(number in nameless for number, _ in _RECORD.iter_unpack(records))):
             unread.append(rowid)
         else:
             joined.append(records)

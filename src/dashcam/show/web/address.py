@@ -1,6 +1,6 @@
 """The address of a page: all that a page shows is in it, so that a link shows the same."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import urlencode
@@ -84,6 +84,13 @@ class Address:
         """Return the same of the events alone that have a value in a field, which has a short name or is a label."""
         asked = f"({self.q})" if " OR " in self.q else self.q
         return replace(self, q=f"{asked} {term(name, value)}".lstrip())
+
+    def with_values(self, values: Iterable[tuple[str, str]]) -> "Address":
+        """Return the same of the events alone that have some values."""
+        address = self
+        for name, value in values:
+            address = address.with_value(name, value)
+        return address
 
     def with_column(self, name: str) -> "Address":
         """Return the same with a label as a column, or without it if it is one."""
