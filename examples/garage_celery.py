@@ -1,4 +1,4 @@
-"""Celery tasks that belong to the story of who sent them: `dashcam run -- celery -A garage_celery worker`."""
+"""Celery tasks that belong to the story of their sender: `dashcam run -- celery -A garage_celery worker`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A destination of one's own: events in a file of JSON Lines, and found again by reading it from front to back."""
+"""A destination of your own: events in a file of JSON Lines. A search reads the file from the beginning."""
 
 import os
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from dashcam.ship.batch import Batch, Limits
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the environment says; `dashcam settings` shows it too."""
+    """Settings from the environment; `dashcam settings` shows them too."""
 
     path: Path = setting("JSON_LINES_FILE", "events.jsonl", Path, "The file that events are added to.")
 
 
 class Appender:
-    """The sending half. One batch at a time, so that no two write into one line."""
+    """The backend. It gets one batch at a time, so that two batches do not mix in one line."""
 
     limits = Limits(events=1_000, bytes=4_000_000)
 
@@ -29,10 +29,10 @@ class Appender:
         self._path = path
 
     def ship(self, batch: Batch) -> None:
-        """Add a batch; the events are on the disk when this returns."""
+        """Append a batch; the events are on the disk when this returns."""
         try:
             with self._path.open("ab") as file:
-                # A newline first: half a line that a full disk left must not take the next one along.
+                # A newline first, so that an incomplete line from a full disk does not damage the next one.
                 file.write(b"\n" + b"".join(event.data + b"\n" for event in batch))
                 file.flush()
                 os.fsync(file.fileno())
@@ -44,7 +44,7 @@ class Appender:
 
 
 class Reader:
-    """The finding half. A batch may be there twice, or by half: an event counts once, a broken line not at all."""
+    """The store. The file can have a batch twice, or incomplete: it yields each event once, and skips broken lines."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""The contracts that come with Dashcam, for the two halves of the destination."""
+"""Dashcam's tests for every backend and every store, for this destination."""
 
 import json
 
@@ -11,7 +11,7 @@ from dashcam.testing.store_contract import StoreContract
 
 
 class File:
-    """A file as a destination; a folder in its place accepts nothing."""
+    """The file as a destination; a folder in its place accepts no events."""
 
     def __init__(self, path):
         self.path = path
@@ -47,7 +47,7 @@ class TestReader(StoreContract):
 
 
 def test_half_a_line_costs_that_line_alone(tmp_path):
-    """What a full disk left of a batch does not hide the batch that is sent again."""
+    """An incomplete line from a full disk does not damage the batch that is sent again."""
     path = tmp_path / "events.jsonl"
     path.write_bytes(line(1).data[:20])
     Appender(path).ship([line(1), line(2)])
