@@ -38,9 +38,10 @@ RECORD = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 SECTION = re.compile(r"^## (\w+)\n\n```text\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
 HEAD = """# Benchmarks
 
-Written by `make bench-record`; `make bench` prints the same. Each benchmark says of itself how it measures, in
-`benchmarks/NAME.py`; ways that are compared take turns, so that a busy machine is as busy for each, and a promise is
-judged by the median of the rounds.
+`make bench-record` writes this page; `make bench` prints the same figures. The first table compares each promise with
+its latest measurement: "missed" means that the figure is worse than its bound. Below it, each benchmark has its full
+output. `benchmarks/NAME.py` explains how it measures. Compared programs take turns, so that other work of the machine
+affects all of them, and the median of the rounds decides about a promise.
 
 | promise | figure | bound | |
 |---|---|---|---|
