@@ -33,6 +33,40 @@ def test_what_is_missing_and_added_is_marked():
     assert list(marks)[:3] == ["POST /cars", "creating a car", "INSERT INTO cars (id"]
 
 
+def crowd(names):
+    """A request with thousands of queries, most of them the same."""
+    service = events.Service("cars", [])
+    service.server(0, 90_000, "GET /", 200, events.ROOT)
+    for number, name in enumerate(names):
+        service.query(1 + number, 0.1, name, f"{number + 99:016x}", parent=events.ROOT)
+    return build_story(service.events)
+
+
+def test_thousands_of_equal_siblings():
+    """What both begin and end with is the same; between, the nth of a name is that of the other story."""
+    names = ["SELECT 1", "SELECT b"] * 500
+    first = crowd([*names, "BEGIN", *names])
+    second = crowd([*names, "SELECT 1", "COMMIT", "SELECT b", *names])
+
+    found = [(pair.node.title, pair.marks) for pair in compare(first, second) if pair.marks]
+
+    assert found == [
+        ("BEGIN", ("missing",)),
+        ("SELECT 1", ("added",)),
+        ("COMMIT", ("added",)),
+        ("SELECT b", ("added",)),
+    ]
+
+
+def test_equal_siblings_that_are_moved():
+    """The most pairs in order are matched, each row once."""
+    first, second = crowd(["a", *["b"] * 600, "c"]), crowd(["c", *["b"] * 600, "a"])
+
+    found = [pair.marks for pair in compare(first, second)]
+
+    assert (len(found), found.count(()), found.count(("missing",)), found.count(("added",))) == (605, 601, 2, 2)
+
+
 def test_times_are_held_against_each_other():
     """By half as much again, and by at least a millisecond."""
     one, two = events.Service("cars", []), events.Service("cars", [])

@@ -1,5 +1,7 @@
 """Two stories side by side: which of their spans and lines are the same, and what differs."""
 
+from bisect import bisect_left
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -19,9 +21,12 @@ SLOWER = 1.5  # times the duration of the other one
 MIN_SLOWER_NS = 1_000_000  # a difference below is no difference
 
 MAX_LINES = 20_000  # of one story that are compared
+MAX_PAIRS = 250_000  # of siblings with one name, before the longest run of them costs too much to find
 
 COMPARED = ("http.response.status_code", "error.type", "error.message", "service.version")
 """The fields that, beside the labels, are compared."""
+
+_Name = tuple[bool, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +66,66 @@ def _tops(story: Story) -> list[Node]:
 
 
 def _match(first: Sequence[Node], second: Sequence[Node]) -> list[tuple[Node | None, Node | None]]:
-    """Match siblings by name, in their order; those that stand in another order are matched as well."""
+    """Match siblings by name, in their order; those that stand in another order are missing, and added."""
     matched: list[tuple[Node | None, Node | None]] = []
     ones, twos = [_name(node) for node in first], [_name(node) for node in second]
-    for kind, from1, to1, from2, to2 in SequenceMatcher(None, ones, twos, autojunk=False).get_opcodes():
-        if kind == "equal":
-            matched += zip(first[from1:to1], second[from2:to2], strict=True)
-        else:
-            matched += [(node, None) for node in first[from1:to1]]
-            matched += [(None, node) for node in second[from2:to2]]
+    done1 = done2 = 0
+    for at1, at2, size in _runs(ones, twos):
+        matched += [(node, None) for node in first[done1:at1]]
+        matched += [(None, node) for node in second[done2:at2]]
+        done1, done2 = at1 + size, at2 + size
+        matched += zip(first[at1:done1], second[at2:done2], strict=True)
     return matched
 
 
-def _name(node: Node) -> tuple[bool, str, str]:
+def _runs(ones: Sequence[_Name], twos: Sequence[_Name]) -> Iterator[tuple[int, int, int]]:
+    """Yield the runs of equal names, in order, by where they begin in both and how long they are; an empty one is last.
+
+    Where many names are equal, what both begin and end with are runs. Between them the nth of a name in one is matched
+    with the nth in the other: the most of these pairs that are in order in both.
+    """
+    counts = Counter(twos)
+    if sum(count * counts[name] for name, count in Counter(ones).items()) <= MAX_PAIRS:
+        yield from SequenceMatcher(None, ones, twos, autojunk=False).get_matching_blocks()
+        return
+    begin = _common(ones, twos)
+    end = _common(ones[begin:][::-1], twos[begin:][::-1])
+    yield 0, 0, begin
+    places: dict[_Name, deque[int]] = {}
+    for at, name in enumerate(twos[begin : len(twos) - end], begin):
+        places.setdefault(name, deque()).append(at)
+    middle = enumerate(ones[begin : len(ones) - end], begin)
+    pairs = [(at, places[name].popleft()) for at, name in middle if places.get(name)]
+    yield from ((at1, at2, 1) for at1, at2 in _longest_rise(pairs))
+    yield len(ones) - end, len(twos) - end, end
+    yield len(ones), len(twos), 0
+
+
+def _common(ones: Sequence[_Name], twos: Sequence[_Name]) -> int:
+    """Return how many names both begin with."""
+    pairs = enumerate(zip(ones, twos, strict=False))
+    return next((at for at, (one, two) in pairs if one != two), min(len(ones), len(twos)))
+
+
+def _longest_rise(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the most of some pairs, which rise by their first, that rise by their second too."""
+    ends: list[int] = []  # the least second that a rise of each length ends with
+    last: list[int] = []  # the index of its pair
+    before: list[int] = []  # of each pair, the index of the one before it in its rise
+    for index, (_, at2) in enumerate(pairs):
+        length = bisect_left(ends, at2)
+        ends[length : length + 1] = [at2]
+        last[length : length + 1] = [index]
+        before.append(last[length - 1] if length else -1)
+    rise = []
+    index = last[-1] if last else -1
+    while index >= 0:
+        rise.append(pairs[index])
+        index = before[index]
+    return rise[::-1]
+
+
+def _name(node: Node) -> _Name:
     return node.is_span, node.service, pattern_of(node.title)
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -61,15 +62,13 @@ class ServiceMap:
 
     def columns(self) -> dict[Place, int]:
         """Return the column of each place: one further than the furthest of its callers; circles are cut."""
-        columns = dict.fromkeys(self.places, 0)
+        columns, rank = dict.fromkeys(self.places, 0), {place: at for at, place in enumerate(self.places)}
+        calls = _by_source(self.calls)
         for place in self.places:
-            for edge in self.calls:
-                if edge.source == place and self._rank(edge.target) > self._rank(place):
+            for edge in calls.get(place, ()):
+                if rank[edge.target] > rank[place]:
                     columns[edge.target] = max(columns[edge.target], columns[place] + 1)
         return columns
-
-    def _rank(self, place: Place) -> int:
-        return self.places.index(place)
 
 
 @dataclass(slots=True)
@@ -144,15 +143,29 @@ def _count_calls(calls: dict[tuple[str, str], _Call], served: dict[tuple[str, st
 
 def _sort(places: Iterable[Place], edges: Sequence[Calls]) -> Iterator[Place]:
     """Yield callers before those they call; where they call in a circle, the one that is called least."""
-    waiting = sorted(places)
-    while waiting:
-        left = set(waiting)
-        called = Counter(
-            edge.target for edge in edges if {edge.source, edge.target} <= left and edge.source != edge.target
-        )
-        first = min(waiting, key=lambda place: (called[place], place.kind != SERVICE, place))
-        waiting.remove(first)
-        yield first
+    calls = _by_source(edge for edge in edges if edge.source != edge.target)
+    called = Counter(edge.target for found in calls.values() for edge in found)
+    waiting = {place: (called[place], place.kind != SERVICE, place) for place in places}
+    heap = sorted(waiting.values())
+    while heap:
+        turn = heappop(heap)
+        place = turn[2]
+        if waiting.get(place) != turn:  # it has been yielded, or is called less by now
+            continue
+        del waiting[place]
+        yield place
+        for edge in calls.get(place, ()):
+            if edge.target in waiting:
+                count, *rest = waiting[edge.target]
+                waiting[edge.target] = (count - 1, *rest)
+                heappush(heap, waiting[edge.target])
+
+
+def _by_source(edges: Iterable[Calls]) -> dict[Place, list[Calls]]:
+    found: dict[Place, list[Calls]] = {}
+    for edge in edges:
+        found.setdefault(edge.source, []).append(edge)
+    return found
 
 
 def as_json(edge: Calls) -> dict[str, Any]:
@@ -188,13 +201,13 @@ def draw_map(found: ServiceMap, *, ascii_only: bool = False) -> Iterator[str]:
 
 def _draw_tree(found: ServiceMap, *, ascii_only: bool) -> Iterator[str]:
     forth, broken = ("--> ", "--x ") if ascii_only else ("──▶ ", "──✗ ")
-    drawn: set[Place] = set()
+    calls, drawn = _by_source(found.calls), set[Place]()
     waiting = [(place, 0, "") for place in reversed(found.places) if place.kind == SERVICE]
     while waiting:
         place, depth, arrow = waiting.pop()
         if not depth and place in drawn:
             continue
-        edges = [edge for edge in found.calls if edge.source == place]
+        edges = calls.get(place, [])
         is_known = place in drawn and bool(edges)
         yield f"{'    ' * depth}{arrow}{place.name}{' (above)' if is_known else ''}"
         drawn.add(place)
