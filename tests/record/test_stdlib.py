@@ -183,6 +183,18 @@ def test_formatters_of_others(cars):
     assert [event.labels for event in cars.events()] == [{"car_id": 7}] * 2
 
 
+def test_an_event_of_structlog(cars):
+    """As `ProcessorFormatter.wrap_for_formatter` hands it on: its values are labels, its event is the message."""
+    values = {"event": "car created", "car_id": 7, "exc_info": ValueError("no wheel")}
+
+    library.warning(values, extra={"_logger": library, "_name": "warning"})
+
+    event = _only(cars)
+    assert (event.get("message"), event.labels) == ("car created", {"car_id": 7})
+    assert event.get("error.type") == "ValueError"
+    assert list(values) == ["event", "car_id", "exc_info"]
+
+
 def test_a_filter_on_the_logger(cars):
     """What it keeps back is not recorded."""
     keep_back = lambda record: "secret" not in record.msg  # noqa: E731

@@ -20,6 +20,7 @@ from dashcam.spool.line import MAX_TIME_NS
 _OWN_NAMES = logging.LogRecord("", 0, "", 0, "", (), None).__dict__.keys()
 _OWN = len(_OWN_NAMES)
 _OF_FORMATTERS = ("message", "asctime", "color_message")  # what formatters keep on a record; the last is uvicorn's
+_OF_STRUCTLOG = ("_logger", "_name")  # what its `wrap_for_formatter` adds to a record
 _ROOT_DEFAULT = logging.WARNING
 
 _warn = spool_call(logging.WARNING, "dashcam.logging")
@@ -53,6 +54,8 @@ def encode_record(record: logging.LogRecord, fields: dict[str, Any] | None = Non
     values = record.__dict__
     if type(record) is not logging.LogRecord:
         values, fields = _values_of_own_kind(record, fields)
+    if type(values["msg"]) is dict and "_logger" in values and fields is None:
+        values, fields = _values_of_structlog(values)
     level, suffix = _level_and_suffix(values["levelno"], values["name"])
     line = _encode_straight(values, _OWN, level, suffix) if fields is None else None
     return _encode_any(values, fields, level, suffix) if line is None else line
@@ -69,6 +72,13 @@ def _values_of_own_kind(
         with suppress(Exception):  # recorded as any other
             values = values | {"msg": record.getMessage(), "args": None}
     return values, fields
+
+
+def _values_of_structlog(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the attributes and labels of a record that structlog made for its `ProcessorFormatter`."""
+    fields = dict(values["msg"])
+    given = {name: value for name, value in islice(values.items(), _OWN, None) if name not in _OF_STRUCTLOG}
+    return values | {"msg": fields.pop("event", "")}, given | fields
 
 
 def _encode_any(values: dict[str, Any], fields: dict[str, Any] | None, level: str, suffix: bytes) -> bytes:

@@ -156,9 +156,9 @@ def _sort(places: Iterable[Place], edges: Sequence[Calls]) -> Iterator[Place]:
         yield place
         for edge in calls.get(place, ()):
             if edge.target in waiting:
-                count, *rest = waiting[edge.target]
-                waiting[edge.target] = (count - 1, *rest)
-                heappush(heap, waiting[edge.target])
+                count, is_outside, target = waiting[edge.target]
+                waiting[target] = count - 1, is_outside, target
+                heappush(heap, waiting[target])
 
 
 def _by_source(edges: Iterable[Calls]) -> dict[Place, list[Calls]]:
