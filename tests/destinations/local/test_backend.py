@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from dashcam.destinations.local.backend import DAY_NS, Bounds, Local, connect
-from dashcam.destinations.local.file import MAX_BLOCK_EVENTS
+from dashcam.destinations.local.file import MAX_BLOCK_EVENTS, MAX_SPAN_US
 from dashcam.destinations.local.options import Options
 from dashcam.destinations.local.store import LocalStore
 from dashcam.errors import BackendUnavailable, SettingsError
@@ -186,6 +186,26 @@ def test_old_events_go(path, opened):
     opened(path, now_ns=NOW_NS + PLENTY.age_ns + 1000).ship([at(NOW_NS + 2 * DAY_NS, 3)])
 
     assert numbers(path) == [2, 3]
+
+
+def test_what_is_there_costs_a_batch_nothing(path, opened):
+    """SQLite takes about as many steps for a batch beside 1,000 blocks as beside 10: no batch looks at all of them."""
+    events = [at(NOW_NS - number * 2 * MAX_SPAN_US * 1000, number) for number in range(1_020)]
+    backend, steps = opened(path), []
+    backend.ship(events[:10])
+    backend.open().set_progress_handler(lambda: steps.append(1), 1)
+
+    def cost(events):
+        steps.clear()
+        for event in events:
+            backend.ship([event])
+        return len(steps)
+
+    few = cost(events[10:15])
+    backend.ship(events[15:1_015])
+    many = cost(events[1_015:])
+
+    assert many < 1.5 * few
 
 
 @pytest.mark.parametrize("claim_ns", [0, parse_time("2020-01-01T00:00:00Z"), parse_time("2040-01-01T00:00:00Z")])
