@@ -16,22 +16,16 @@ from dashcam.ship.batch import Batch
 
 _BEFORE_TIME = b'{"@timestamp":"'
 _SECOND = slice(15, 34)
-_MICROSECOND = slice(35, 41)
 
-
-class _Timed(NamedTuple):
-    """An event with its time, and its number in the batch; they sort by time, then by ID."""
-
-    time_us: int
-    id: str
-    line: bytes
-    number: int
+_Timed = tuple[int, str, bytes, int]
+"""An event: its time in microseconds and its ID, by which they are sorted, its line, and its number in the batch."""
 
 
 class _Block(NamedTuple):
-    """Events that are kept together, what they are found by, and the key and the duration of each."""
+    """The times and the lines of events that are kept together, what they are found by, their keys and durations."""
 
-    events: Sequence[_Timed]
+    times_us: Sequence[int]
+    lines: Sequence[bytes]
     terms: str
     keys: Sequence[bytes | None]
     durations: Sequence[int | None]
@@ -39,7 +33,7 @@ class _Block(NamedTuple):
     @property
     def last_us(self) -> int:
         """The time of the last event."""
-        return self.events[-1].time_us
+        return self.times_us[-1]
 
 
 def keep(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], partition_events: int) -> dict[int, str]:
@@ -57,83 +51,83 @@ def keep(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], par
     runs.note(db, runs.without(segments, refused) if refused else segments, newest)
     partition = _partition(db, partition_events)
     rowids = [_insert(db, block, age_of(block.last_us)) for block in blocks]
-    span = max(rowid - block.events[0].time_us for rowid, block in zip(rowids, blocks, strict=True))
+    span = max(rowid - block.times_us[0] for rowid, block in zip(rowids, blocks, strict=True))
     db.execute("UPDATE meta SET longest_span = ? WHERE longest_span < ?", (span, span))
     rows = sorted(zip(rowids, (block.terms for block in blocks), strict=True))
     db.executemany(f"INSERT INTO {partition_name(partition)} (rowid, terms) VALUES (?, ?)", rows)  # noqa: S608 - a number
     counts.note(db, map(_counted_of, rowids, blocks))
     tallies.note(db, zip(rowids, (block.keys for block in blocks), strict=True))
     grown = "UPDATE partitions SET events = events + ?, newest = max(newest, ?) WHERE number = ?"
-    db.execute(grown, (sum(len(block.events) for block in blocks), newest, partition))
+    db.execute(grown, (sum(len(block.lines) for block in blocks), newest, partition))
     return refused
 
 
 def _counted_of(rowid: int, block: _Block) -> counts.Block:
-    return counts.Block(
-        rowid, block.events[0].time_us, [event.line for event in block.events], block.keys, block.durations
-    )
+    return counts.Block(rowid, block.times_us[0], block.lines, block.keys, block.durations)
 
 
 def _timed(batch: Batch, indexes: Sequence[int], refused: dict[int, str]) -> Iterator[_Timed]:
     """Yield events of a batch with their times; the reasons why some have none are put in `refused`."""
     for index in indexes:
-        event = batch[index]
+        event_id, _, line = batch[index]
         try:
-            time_us = _time_us(event.data)
+            time_us = _time_us(line)
         except (ValueError, RecursionError) as fault:
             refused[index] = f"not an event with a time: {fault}"
         else:
-            yield _Timed(time_us, event.id, event.data, index)
+            yield time_us, event_id, line, index
 
 
 def _time_us(line: bytes) -> int:
     """Return an event's time in microseconds; most lines begin with it, in one form."""
-    fraction = line[_MICROSECOND]
-    if line.startswith(_BEFORE_TIME) and line[34:35] == b"." and line[41:43] == b'Z"' and fraction.isdigit():
-        return _second_us(line[_SECOND]) + int(fraction)
+    fraction = line[35:41]
+    if line[41:43] == b'Z"' and fraction.isdigit() and (second_us := _second_us(line[:35])) is not None:
+        return second_us + int(fraction)
     return Event.from_json(line).time_ns // 1000
 
 
 @lru_cache(maxsize=256)
-def _second_us(text: bytes) -> int:
-    return parse_time(text.decode()) // 1000
+def _second_us(head: bytes) -> int | None:
+    """Return the second that a line begins with; `None` for any other head."""
+    is_time = head.startswith(_BEFORE_TIME) and head.endswith(b".")
+    return parse_time(head[_SECOND].decode()) // 1000 if is_time else None
 
 
 def _blocks(events: Sequence[_Timed], refused: dict[int, str]) -> Iterator[_Block]:
     """Yield events in blocks; the reasons why some cannot be read are put in `refused`."""
     for some in _cut(events):
-        terms = terms_of([event.line for event in some])
-        refused |= {some[number].number: reason for number, reason in terms.faults.items()}
+        times_us, lines, numbers = [one[0] for one in some], [one[2] for one in some], [one[3] for one in some]
+        terms = terms_of(lines)
+        refused |= {numbers[at]: reason for at, reason in terms.faults.items()}
         if not terms.faults:
-            yield _Block(some, terms.text, terms.keys, terms.durations)
-        elif whole := [number for number in range(len(some)) if number not in terms.faults]:
-            of_whole = [(some[at], terms.keys[at], terms.durations[at]) for at in whole]
-            events, keys, durations = zip(*of_whole, strict=True)
-            yield _Block(events, terms.text, keys, durations)
+            yield _Block(times_us, lines, terms.text, terms.keys, terms.durations)
+        elif whole := [at for at in range(len(some)) if at not in terms.faults]:
+            of_whole = [(times_us[at], lines[at], terms.keys[at], terms.durations[at]) for at in whole]
+            times, kept, keys, durations = zip(*of_whole, strict=True)
+            yield _Block(times, kept, terms.text, keys, durations)
 
 
 def _cut(events: Sequence[_Timed]) -> Iterator[Sequence[_Timed]]:
     """Yield events in order, as many at once as a block takes."""
     begin = size = 0
-    for number, event in enumerate(events):
-        size += len(event.line)
+    for number, (time_us, _, line, _) in enumerate(events):
+        size += len(line)
         is_full = number - begin == MAX_BLOCK_EVENTS or size > MAX_BLOCK_BYTES
-        if number > begin and (is_full or event.time_us - events[begin].time_us > MAX_SPAN_US):
+        if number > begin and (is_full or time_us - events[begin][0] > MAX_SPAN_US):
             yield events[begin:number]
-            begin, size = number, len(event.line)
+            begin, size = number, len(line)
     if events:
         yield events[begin:]
 
 
 def _insert(db: sqlite3.Connection, block: _Block, age: Age) -> int:
     """Insert a block; return its number."""
-    times_us = [event.time_us for event in block.events]
-    body = pack(times_us, [event.line.replace(b"\n", b" ") for event in block.events])
+    body = pack(block.times_us, [line.replace(b"\n", b" ") for line in block.lines])
     stretch = 1
     while True:
         # A stretch that doubles finds room soon, however many blocks end at the same time.
         rowid = block.last_us + zlib.crc32(body) % stretch
-        values = (rowid, times_us[0], *age, len(times_us), body)
+        values = (rowid, block.times_us[0], *age, len(block.lines), body)
         if db.execute("INSERT OR IGNORE INTO blocks VALUES (?, ?, ?, ?, ?, ?)", values).rowcount:
             return rowid
         stretch *= 2
