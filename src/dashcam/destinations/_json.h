@@ -58,6 +58,26 @@ is_utf8(const byte *begin, const byte *end)
     return READ;
 }
 
+/* Returns where the next special byte of a string stands, or the end. */
+static const byte *
+skip_plain(const byte *at, const byte *end)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    /* Of eight bytes the highest bit is set in those that are special, and perhaps in some above the first of them. */
+    const uint64_t ones = UINT64_MAX / 255;
+    for (uint64_t word; end - at >= 8; at += 8) {
+        memcpy(&word, at, 8);
+        uint64_t quote = word ^ '"' * ones, escape = word ^ '\\' * ones;
+        uint64_t special = ((word - 0x20 * ones) | (quote - ones) | (escape - ones) | word) & 0x80 * ones;
+        if (special)
+            return at + (__builtin_ctzll(special) >> 3);
+    }
+#endif
+    while (at < end && !is_special[*at])
+        at++;
+    return at;
+}
+
 /* Reads a string whose first quote is next. */
 static int
 read_string(Reader *reader, String *string)
@@ -65,8 +85,7 @@ read_string(Reader *reader, String *string)
     const byte *at = reader->at + 1, *end = reader->end;
     *string = (String){at, at, 0, 0};
     for (;; at++) {
-        while (at < end && !is_special[*at])
-            at++;
+        at = skip_plain(at, end);
         if (at >= end || *at < 0x20)
             return UNREAD;
         if (*at == '"')

@@ -37,15 +37,18 @@ static const Field FIELDS[] = {
 
 enum { FIELD_COUNT = sizeof FIELDS / sizeof *FIELDS, MAX_FIELD = 63 };
 
-static size_t lengths[FIELD_COUNT];
-static uint64_t lengths_by_letter[32]; /* as bits, by the last five bits of a first letter: most names are no field */
+/* The fields by the last five bits of their first letter, and their length: the first of them, and of each the next one,
+   as numbers from 1; 0 is none. */
+static byte first_field[32][MAX_FIELD + 1], next_field[FIELD_COUNT + 1];
 
 static void
-make_field_lengths(void)
+make_field_table(void)
 {
-    for (int i = 0; i < FIELD_COUNT; i++) {
-        lengths[i] = strlen(FIELDS[i].name);
-        lengths_by_letter[FIELDS[i].name[0] & 31] |= (uint64_t)1 << lengths[i];
+    for (int number = 1; number <= FIELD_COUNT; number++) {
+        const char *name = FIELDS[number - 1].name;
+        byte *first = &first_field[name[0] & 31][strlen(name)];
+        next_field[number] = *first;
+        *first = (byte)number;
     }
 }
 
@@ -307,11 +310,11 @@ uses_of(const byte *path, size_t length)
 {
     if (length >= 7 && memcmp(path, "labels.", 7) == 0)
         return LABEL | INDEXED | MEASURED | SHOWN;
-    if (length == 0 || length > MAX_FIELD || !(lengths_by_letter[path[0] & 31] >> length & 1))
+    if (length == 0 || length > MAX_FIELD)
         return 0;
-    for (int i = 0; i < FIELD_COUNT; i++)
-        if (lengths[i] == length && memcmp(FIELDS[i].name, path, length) == 0)
-            return FIELDS[i].uses;
+    for (int number = first_field[path[0] & 31][length]; number; number = next_field[number])
+        if (memcmp(FIELDS[number - 1].name, path, length) == 0)
+            return FIELDS[number - 1].uses;
     return 0;
 }
 
@@ -624,6 +627,6 @@ PyInit__terms(void)
 {
     make_json_table();
     make_crc_tables();
-    make_field_lengths();
+    make_field_table();
     return PyModule_Create(&definition);
 }
