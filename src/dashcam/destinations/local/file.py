@@ -68,8 +68,8 @@ PARTITION = (
     CREATE VIRTUAL TABLE {0}
     USING fts5(terms, content='', columnsize=0, detail=none, tokenize="ascii tokenchars '='")
     """,
-    # Fewer merges than by default; a look-up opens a few more parts of an index, in less than 0.1 ms. They are made bit by
-    # bit: from `crisismerge` parts on, a batch would wait for a whole one.
+    # Fewer merges than by default; a look-up opens a few more parts of an index, in under 0.1 ms. Merges are made in
+    # steps: from `crisismerge` parts on, a batch would wait for a whole one.
     "INSERT INTO {0} ({0}, rank) VALUES ('automerge', 16)",
     "INSERT INTO {0} ({0}, rank) VALUES ('crisismerge', 64)",
 )
