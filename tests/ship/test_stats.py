@@ -167,6 +167,22 @@ def test_a_segment_that_a_power_cut_took_is_missing(tmp_path, spool):
     assert account.routes["behind"] == RouteAccount(0, 0, 0, 1, None, missing=10)
 
 
+def test_each_route_lacks_what_only_the_other_had(tmp_path, spool):
+    """A power cut took a segment that one had delivered; of the one that is left it knew no aborted requests."""
+    _fill(spool, 4)
+    (path,) = segment_files(spool)
+    key, size = key_of(spool, path), path.stat().st_size
+    done = [SegmentOffset(size, 5, is_done=True), SegmentOffset(size, 5, is_done=True, synthesized=4, events=4)]
+    for name, mark, delivered in zip(("first", "second"), done, (10, 4), strict=True):
+        checkpoint.save(tmp_path / "positions", name, Checkpoint({key: mark}, delivered))
+
+    account = collect_stats(tmp_path)
+
+    assert account.recorded == 14
+    assert account.routes["first"] == RouteAccount(10, 0, 0, 0, None, missing=4)
+    assert account.routes["second"] == RouteAccount(4, 0, 0, 0, None, missing=10)
+
+
 def test_what_a_removed_segment_lacked_stays_missing(tmp_path, spool):
     """Its account is that of the route that had the most of it."""
     _fill(spool, 10)

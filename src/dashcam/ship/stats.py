@@ -46,6 +46,11 @@ class RouteAccount:
     expired: int = 0
     held_since: str | None = None
 
+    @property
+    def known(self) -> int:
+        """All of them but the missing ones."""
+        return self.earlier + self.delivered + self.waiting + self.dead + self.held + self.expired
+
 
 @dataclass(frozen=True, slots=True)
 class SpoolStats:
@@ -118,23 +123,22 @@ class _Counter:
     def collect(self, pruned: Pruned) -> SpoolStats:
         checkpoints = checkpoint.load(self._folder / "positions")
         counts, unreadable = self._count_segments(checkpoints, pruned)
-        settled = [
-            each.earlier + each.delivered + each.dead + pruned.expired.get(name, 0)
-            for name, each in checkpoints.items()
-        ]
         dropped, services = Counter(pruned.dropped), Counter[str]()
         for count in counts.values():
             dropped.update(count.dropped)
             services[count.service] += count.logged
         dropped.update(read_drops(self._folder / "spool"))
         letters = self._folder / "dead-letters"
-        recorded = max([pruned.recorded + sum(count.recorded for count in counts.values()), *settled])
         shares = {
             name: _share(each, counts, count_replayed(letters, name), pruned.expired.get(name, 0))
             for name, each in checkpoints.items()
         }
+        # A power cut can take segments that a route has dealt with.
+        known = [share.known + share.missing for share in shares.values()]
+        recorded = max([pruned.recorded + sum(count.recorded for count in counts.values()), *known])
         if is_complete := self._clock_s() <= self._until_s:
-            shares = {name: _with_missing(share, recorded) for name, share in shares.items()}
+            # What another route had and the spool has no more, segments that were removed too.
+            shares = {name: replace(share, missing=recorded - share.known) for name, share in shares.items()}
         return SpoolStats(
             recorded,
             dict(dropped),
@@ -210,12 +214,6 @@ def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
     listing.refresh()
     present = listing.paths.keys() - set(pruned.last)
     return pruned.recorded + sum(mark.events for key, mark in marks.items() if key in present or listing.is_hidden(key))
-
-
-def _with_missing(share: RouteAccount, recorded: int) -> RouteAccount:
-    """Count what another route had and the spool has no more, segments that were removed too."""
-    known = share.earlier + share.delivered + share.waiting + share.dead + share.held + share.expired
-    return replace(share, missing=max(share.missing, recorded - known))
 
 
 def _share(route: Checkpoint, counts: Mapping[str, SegmentCount], replayed: int, expired: int) -> RouteAccount:
