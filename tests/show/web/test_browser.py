@@ -32,6 +32,8 @@ STORY = f"/story?id={events.REQUEST_ID}"
 
 COMPARED = f"/compare?id={events.REQUEST_ID}&other=good"
 
+MISSPELT = "/events?q=level:eror"
+
 PAGES = ["/", "/requests", "/events?q=level:error", "/errors", "/map", STORY, COMPARED]
 
 
@@ -58,6 +60,7 @@ def good(shelf):
     cars = events.Service("cars", [], request_id="good", trace_id="d" * 32, segment="e" * 24)
     cars.server(-1000, 20, "POST /cars", 201, "e" * 16)
     shelf.events += cars.events
+    return cars.events
 
 
 @pytest.fixture
@@ -265,21 +268,23 @@ def test_a_link_to_an_event_opens_it(open_page):
     assert shared.locator(".details h2").inner_text() == "parts could not be made"
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_hostile_events_do_nothing(open_page, address, shelf, path):
-    """No script runs, no element is made, nothing is asked from elsewhere."""
-    shelf.events[:] = events.hostile()
-    page = open_page("/story?id=" + events.REQUEST_ID if path == COMPARED else path)
-    settle(page)
-    asked = []
+def test_hostile_events_do_nothing(open_page, address, shelf, good):
+    """On no page does a script run, is an element made, or anything asked from elsewhere."""
+    shelf.events[:] = [*events.hostile(), *good]
+    page, asked, made = open_page(), [], {}
     page.on("request", lambda request: asked.append(request.url))
-    for row in page.locator("table.story tbody tr").all():
-        row.click()
+    for path in PAGES:
+        page.goto(f"{address}{path}")
+        settle(page)
+        asked.clear()
+        for row in page.locator("table.story tbody tr").all():
+            row.click()
+        foreign = page.locator("img, iframe, main b b, script:not([src]):not([type='application/json'])").count()
+        made[path] = foreign, [url for url in asked if not url.startswith(f"{address}/static/")]
+        if path == STORY:
+            assert "\\u{202e}" in page.locator(".details").evaluate("() => visible('\\u202e')")
 
-    assert page.locator("img, iframe, main b b, script:not([src]):not([type='application/json'])").count() == 0
-    assert [url for url in asked if not url.startswith(f"{address}/static/")] == []
-    if path == STORY:
-        assert "\\u{202e}" in page.locator(".details").evaluate("() => visible('\\u202e')")
+    assert made == dict.fromkeys(PAGES, (0, []))
 
 
 def test_the_policy_stops_what_escaping_would_miss(chromium, address):
@@ -296,21 +301,23 @@ def test_the_policy_stops_what_escaping_would_miss(chromium, address):
 
 def test_dark_and_light_follow_the_system(open_page):
     """Ink on paper, or the other way round."""
-    grounds = [
-        open_page("/requests", color_scheme=scheme).evaluate("getComputedStyle(document.body).backgroundColor")
-        for scheme in ("light", "dark")
-    ]
+    page, grounds = open_page("/requests"), []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        grounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
 
     assert grounds == ["rgb(251, 251, 250)", "rgb(18, 20, 24)"]
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/events?q=level:eror"])
-def test_a_phone_shows_everything_without_scrolling_sideways(open_page, good, path):
+def test_a_phone_shows_everything_without_scrolling_sideways(open_page, address, good):
     """390 pixels are enough."""
-    page = open_page(path, viewport={"width": 390, "height": 844})
-    settle(page)
+    page, widths = open_page(viewport={"width": 390, "height": 844}), {}
+    for path in [*PAGES, MISSPELT]:
+        page.goto(f"{address}{path}")
+        settle(page)
+        widths[path] = page.evaluate("document.documentElement.scrollWidth")
 
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert {path: width for path, width in widths.items() if width > 390} == {}
 
 
 def test_without_script_a_story_is_whole(open_page):
@@ -323,24 +330,24 @@ def test_without_script_a_story_is_whole(open_page):
     assert page.get_by_text("cursor.execute(INSERT, rows)").is_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(
-    "path",
-    [*PAGES, "/events?q=level:eror", "/story?id=nothing"],
-)
-def test_axe_finds_nothing_serious(open_page, good, path, scheme):
-    """Names, roles, contrast: the rules of axe-core."""
-    page = open_page(path, color_scheme=scheme)
-    settle(page)
-    for values in page.get_by_text("Values of").all():
-        values.click()
-    if path == STORY:
-        page.get_by_text("parts could not be made").click()
+def test_axe_finds_nothing_serious(open_page, address, good):
+    """Names, roles, contrast: the rules of axe-core, on each page, light and dark."""
     from axe_playwright_python.sync_playwright import Axe  # imports playwright
 
-    found = Axe().run(page).response["violations"]
+    page, found = open_page(), []
+    for path in [*PAGES, MISSPELT, "/story?id=nothing"]:
+        page.goto(f"{address}{path}")
+        settle(page)
+        for values in page.get_by_text("Values of").all():
+            values.click()
+        if path == STORY:
+            page.get_by_text("parts could not be made").click()
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            violations = Axe().run(page).response["violations"]
+            found += [(path, scheme, each["id"], each["nodes"][0]["html"]) for each in violations]
 
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+    assert found == []
 
 
 def test_a_screen_reader_finds_its_way(open_page):
