@@ -42,15 +42,18 @@ _servers = []
 
 
 @contextmanager
-def serving():
-    """Have a prepared Python meanwhile, on Linux; it ends with this process, however that ends."""
+def serving(*modules):
+    """Have a prepared Python meanwhile, on Linux, that has imported these modules, too, which all its programs import.
+
+    It ends with this process, however that ends.
+    """
     if sys.platform != "linux":  # macOS has no such sockets, and libraries of its own that no fork may use
         yield
         return
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
-            command = [sys.executable, "-X", "faulthandler", __file__, str(theirs.fileno())]
+            command = [sys.executable, "-X", "faulthandler", __file__, str(theirs.fileno()), *modules]
             server = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
         assert ours.recv(1), "the prepared Python did not start"
         _servers.append(ours)
@@ -196,8 +199,8 @@ def _become(command, environment, folder):
         runpy.run_module(what, run_name="__main__", alter_sys=True)
 
 
-def _prepare():
-    for name in IMPORTED:
+def _prepare(modules):
+    for name in (*IMPORTED, *modules):
         importlib.import_module(name)
     gc.freeze()  # no fork copies their memory only to count their references
 
@@ -205,5 +208,5 @@ def _prepare():
 if __name__ == "__main__":
     asking = socket.socket(fileno=int(sys.argv[1]))
     asking.send(b"!")
-    _prepare()
+    _prepare(sys.argv[2:])
     _become(**_next_program(asking))

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import subprocess
-import sys
+from contextlib import contextmanager
 
 import pytest
 import requests
@@ -14,9 +14,8 @@ from dashcam.destinations.local.options import Options
 from dashcam.event import EncodedEvent
 from dashcam.settings import load
 
+from .. import prepared
 from ..show import events
-
-DASHCAM = [sys.executable, "-m", "dashcam"]
 
 
 @pytest.fixture
@@ -28,34 +27,40 @@ def environment(tmp_path):
     return os.environ | {"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "local"}
 
 
-def start(environment, *options):
-    command = [*DASHCAM, "view", "--port", "0", *options]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@contextmanager
+def viewer(environment, *options):
+    """A viewer that runs meanwhile."""
+    command = ["-m", "dashcam", "view", "--port", "0", *options]
+    with prepared.start(command, environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def stopped(process):
+    """The exit status after Ctrl-C, and what was printed as errors."""
+    process.send_signal(signal.SIGINT)
+    return process.wait(10), process.stderr.read()
 
 
 def test_it_prints_where_it_is_and_shows_what_the_store_keeps(environment):
     """Until Ctrl-C; exit status 0."""
-    process = start(environment, "--json")
-    url = json.loads(process.stdout.readline())["url"]
-    story = requests.get(f"{url}story", params={"id": events.REQUEST_ID}, timeout=10)
-    unknown = requests.get(f"{url}story", params={"id": "nothing"}, timeout=10)
+    with viewer(environment, "--json") as process:
+        url = json.loads(process.stdout.readline())["url"]
+        story = requests.get(f"{url}story", params={"id": events.REQUEST_ID}, timeout=10)
+        unknown = requests.get(f"{url}story", params={"id": "nothing"}, timeout=10)
 
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+        assert stopped(process) == (0, "")
 
     assert (story.status_code, unknown.status_code) == (200, 404)
     assert "parts could not be made" in story.text
-    assert (process.returncode, errors) == (0, "")
 
 
 def test_a_store_without_a_file_is_told_on_the_page(tmp_path):
     """The viewer may be there before the first event is."""
-    process = start(os.environ | {"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "local"}, "--json")
-    url = json.loads(process.stdout.readline())["url"]
-    answer = requests.get(url, timeout=10)
-
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    with viewer(os.environ | {"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "local"}, "--json") as process:
+        answer = requests.get(json.loads(process.stdout.readline())["url"], timeout=10)
 
     assert answer.status_code == 200
     assert "nothing was shipped" in answer.text
@@ -63,28 +68,23 @@ def test_a_store_without_a_file_is_told_on_the_page(tmp_path):
 
 def test_an_address_for_everybody_comes_with_a_warning(environment):
     """There is no login."""
-    process = start(environment, "--host", "0.0.0.0")
-    process.stdout.readline()
+    with viewer(environment, "--host", "0.0.0.0") as process:
+        process.stdout.readline()
 
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
-
-    assert errors == "dashcam: whoever reaches this address can read every event\n"
+        assert stopped(process) == (0, "dashcam: whoever reaches this address can read every event\n")
 
 
 def test_a_route_without_a_store_is_told_at_once(tmp_path):
     """Exit status 2, as for any setting that cannot be used."""
-    process = start(os.environ | {"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "stdout"})
-    _, errors = process.communicate(timeout=10)
-
-    assert (process.returncode, "stores nothing that could be searched" in errors) == (2, True)
+    with viewer(os.environ | {"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "stdout"}) as process:
+        assert process.wait(10) == 2
+        assert "stores nothing that could be searched" in process.stderr.read()
 
 
 def test_a_story_is_written_as_one_file(environment, tmp_path):
     """`dashcam trace ID --html FILE`."""
     file = tmp_path / "story.html"
-    command = [*DASHCAM, "trace", events.REQUEST_ID, "--html", str(file)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = prepared.run(["-m", "dashcam", "trace", events.REQUEST_ID, "--html", str(file)], environment, 100)
 
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == f"dashcam: {file} holds the story\n"
@@ -93,8 +93,8 @@ def test_a_story_is_written_as_one_file(environment, tmp_path):
 
 def test_a_file_that_cannot_be_written_is_told(environment):
     """With its name and why."""
-    command = [*DASHCAM, "trace", events.REQUEST_ID, "--html", "/nowhere/story.html"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    command = ["-m", "dashcam", "trace", events.REQUEST_ID, "--html", "/nowhere/story.html"]
+    done = prepared.run(command, environment, 100)
 
     assert done.returncode == 1
     assert done.stderr == "dashcam: /nowhere/story.html cannot be written: No such file or directory\n"

@@ -22,6 +22,13 @@ from ..processes import until
 HERE = Path(__file__).parent
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _with_fastapi():
+    """Half of what a server's start costs is their import, which comes before that of Dashcam."""
+    with prepared.serving("fastapi", "uvicorn"):
+        yield
+
+
 @contextmanager
 def _served(recording, *options, app="garage_asgi:app", **environment):
     """The port of a uvicorn, and the process."""
