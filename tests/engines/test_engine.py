@@ -49,15 +49,16 @@ signal.pause()
     assert node.output.read_text() == "in order\n"
 
 
-@pytest.mark.usefixtures("elasticsearch_url")  # one can be had
-def test_a_node_ends_with_the_process_that_started_it(tmp_path, pytestconfig):
-    """No engine is left behind by a test run that is killed."""
-    command = engine.elasticsearch_command(pytestconfig.cache.mkdir("engines"), tmp_path)
-    node = engine.start(command, tmp_path)
+@pytest.mark.parametrize("name", ["elasticsearch", "opensearch"])
+def test_a_node_ends_with_the_process_that_started_it(tmp_path, request, name):
+    """No engine is left behind by a test run that is killed, not even one that is still starting."""
+    request.getfixturevalue(f"{name}_url")  # one can be had
+    command = getattr(engine, f"{name}_command")(request.config.cache.mkdir("engines"), tmp_path)
 
-    node.process.stdin.close()
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE) as starting:
+        starting.stdin.close()
 
-    assert node.process.wait(engine.STOP_TIMEOUT_S) == 0
+        assert starting.wait(engine.STOP_TIMEOUT_S) == 0
 
 
 def test_without_a_registry_the_summary_has_one_line(tmp_path):

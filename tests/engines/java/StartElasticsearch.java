@@ -1,5 +1,4 @@
 import java.io.IOException;
-import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -20,6 +19,7 @@ import org.elasticsearch.plugins.PluginsLoader;
  */
 public final class StartElasticsearch {
     public static void main(String[] arguments) throws Exception {
+        Thread holder = Holder.watched();
         Path home = Path.of(arguments[0]);
         for (String folder : List.of("config", "lib", "modules", "plugins")) Files.createDirectories(home.resolve(folder));
         Node node = node(home);
@@ -27,8 +27,7 @@ public final class StartElasticsearch {
         node.start();
         int port = node.injector().getInstance(HttpServerTransport.class).boundAddress().publishAddress().getPort();
         Files.move(Files.writeString(home.resolve("port.new"), "" + port), home.resolve("port"));
-        System.in.transferTo(OutputStream.nullOutputStream());
-        System.exit(0);
+        holder.join();
     }
 
     private static Node node(Path home) throws Exception {

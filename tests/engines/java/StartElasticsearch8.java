@@ -1,4 +1,3 @@
-import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -16,6 +15,7 @@ import org.elasticsearch.plugins.PluginsLoader;
  */
 public final class StartElasticsearch8 {
     public static void main(String[] arguments) throws Exception {
+        Thread holder = Holder.watched();
         Path home = Path.of(arguments[0]);
         for (String folder : List.of("config", "lib", "modules", "plugins")) Files.createDirectories(home.resolve(folder));
         LogConfigurator.configureESLogging();
@@ -39,7 +39,6 @@ public final class StartElasticsearch8 {
         node.start();
         int port = node.injector().getInstance(HttpServerTransport.class).boundAddress().publishAddress().getPort();
         Files.move(Files.writeString(home.resolve("port.new"), "" + port), home.resolve("port"));
-        System.in.transferTo(OutputStream.nullOutputStream());
-        System.exit(0);
+        holder.join();
     }
 }

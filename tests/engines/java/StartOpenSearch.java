@@ -1,4 +1,3 @@
-import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.codelibs.opensearch.runner.OpenSearchRunner;
@@ -17,6 +16,7 @@ public final class StartOpenSearch {
         "org.opensearch.transport.Netty4ModulePlugin");
 
     public static void main(String[] arguments) throws Exception {
+        Thread holder = Holder.watched();
         Path home = Path.of(arguments[0]);
         OpenSearchRunner runner = new OpenSearchRunner();
         runner.onBuild((number, settings) -> settings
@@ -28,7 +28,6 @@ public final class StartOpenSearch {
             .numOfNode(1).clusterName("test").basePath(home.resolve("node").toString()).moduleTypes(MODULES));
         int port = runner.node().injector().getInstance(HttpServerTransport.class).boundAddress().publishAddress().getPort();
         Files.move(Files.writeString(home.resolve("port.new"), "" + port), home.resolve("port"));
-        System.in.transferTo(OutputStream.nullOutputStream());
-        System.exit(0);
+        holder.join();
     }
 }
