@@ -335,6 +335,18 @@ def test_any_application(cars):
     assert _span(cars).get("http.response.body.bytes") == 5
 
 
+def test_the_route_of_litestar(cars):
+    """It leaves the path of the route in the scope."""
+
+    async def app(scope, receive, send):
+        scope["path_template"] = "/cars/{car_id:int}"
+        await _plain(scope, receive, send)
+
+    _drive(dashcam.asgi(app), {"path": "/cars/7"})
+
+    assert _span(cars).get("http.route") == "/cars/{car_id:int}"
+
+
 @pytest.mark.parametrize("thing", [7, None, "app", object(), print, lambda environ, start: []])
 def test_what_is_no_application(cars, thing):
     """A sentence at the start, not a service that records nothing."""

@@ -472,6 +472,30 @@ def test_what_ends_a_process(recording, way, expected):
     assert "opentelemetry" not in printed
 
 
+CELLS = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_cell("import dashcam; dashcam.init('notebook')")
+shell.run_cell("1 / 0")
+shell.run_cell("dashcam.init('notebook')")
+shell.run_cell("1 /")
+shell.run_cell("raise KeyboardInterrupt")
+shell.run_cell("print(6 * 7)")
+"""
+
+
+def test_what_ends_a_cell_of_a_notebook(recording):
+    """It is recorded once, and the notebook shows it as before."""
+    pytest.importorskip("IPython", reason="IPython is missing: pip install ipython")
+    home = {"IPYTHONDIR": str(recording.folder.parent)}
+    printed = run(CELLS, env=recording.environment | home)
+
+    told = [(event.get("message"), event.get("error.type")) for event in recording.events() if event.get("error.type")]
+    assert told == [("unhandled exception in a cell", name) for name in ("ZeroDivisionError", "SyntaxError")]
+    assert "ZeroDivisionError" in printed
+    assert printed.endswith("42\n")
+
+
 KILLED = """
 import os, signal, sys
 import dashcam

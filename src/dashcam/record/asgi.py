@@ -404,7 +404,7 @@ def _is_asyncio() -> bool:
 
 def _name_by_route(server: ServerSpan, scope: Scope) -> None:
     """Name the span by the route, if the framework has left it in the scope."""
-    path = getattr(scope.get("route"), "path", None)
+    path = getattr(scope.get("route"), "path", None) or scope.get("path_template")  # the latter is Litestar's
     if isinstance(path, str) and server.is_open:
         mounted = str(scope.get("root_path", "")).removeprefix(str(scope.get("app_root_path", "")))
         route = mounted + path

@@ -87,6 +87,7 @@ def start() -> None:
     wrapt.register_post_import_hook(partial(_never_raise, _carry_into_processes), "concurrent.futures.process")
     wrapt.register_post_import_hook(partial(_never_raise, stdlib.warn_of_disabled_loggers), "logging.config")
     wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_greenlets), "gevent.hub")
+    wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_cells), "IPython")
 
 
 def _carry_into_processes(module: ModuleType) -> None:

@@ -81,6 +81,18 @@ def hook() -> None:
     sys.excepthook, threading.excepthook, sys.unraisablehook = on_exception, on_thread_exception, on_unraisable
 
 
+def hook_cells(ipython: Any) -> None:
+    """Record what ends a cell of IPython or a notebook, which shows it as before; `ipython` is the module."""
+    if shell := ipython.get_ipython():
+        shell.events.register("post_run_cell", _record_cell)
+
+
+def _record_cell(result: Any) -> None:
+    error = result.error_in_exec or result.error_before_exec
+    if isinstance(error, Exception):
+        record(error, "unhandled exception in a cell")
+
+
 def hook_greenlets(hub: Any) -> None:
     """Record what ends a greenlet of gevent, whose hub prints it; `hub` is the module."""
     former = hub.Hub.handle_error
