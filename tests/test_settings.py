@@ -85,7 +85,7 @@ INVALID = [
     (LOCAL, "DASHCAM_RETENTION", "14", "days, such as 14d"),
     (LOCAL, "DASHCAM_RETENTION", "0d", "days, such as 14d"),
     (RecordSettings, "DASHCAM_TRUST_REQUEST_ID", "sometimes", "always or never"),
-    (ELASTICSEARCH, "DASHCAM_NAMESPACE", "Mine-1", "small letters"),
+    (ELASTICSEARCH, "DASHCAM_NAMESPACE", "Mine-1", "lowercase letters"),
     (LOCAL, "DASHCAM_LOCAL_LIMIT", "1MB", "at least 32MB"),
     (LOGGLY, "LOGGLY_TAGS", "-a", "tags of letters"),
     (LOGGLY, "LOGGLY_GZIP", "yes", "on or off"),

@@ -110,7 +110,7 @@ def test_a_store_without_a_statement(tmp_path):
     ship(tmp_path, {"LOG_BACKEND": "local"})
     done = dashcam("audit", "--until", "1d", "--since", "2d", folder=tmp_path, LOG_BACKEND="local")
     assert done.returncode == 1
-    assert "no segment that ended in this time is stated there: nothing was audited" in done.stdout
+    assert "nothing was audited: the store has no statement of a segment from this period" in done.stdout
 
 
 def test_a_store_that_keeps_nothing_is_sent_no_statement(tmp_path):

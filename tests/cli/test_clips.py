@@ -109,7 +109,7 @@ def test_keep_says_what_it_cannot(tmp_path):
     nothing = dashcam("keep", folder=tmp_path, **HOLDING)
 
     assert unknown.returncode == 1
-    assert "dashcam: no request has the id 'nobody', here or in local\n" in unknown.stderr
+    assert "dashcam: no request has the ID 'nobody', here or in local\n" in unknown.stderr
     assert alone.returncode == 0
     assert "no shipper is at work here; the next one keeps it" in alone.stderr
     assert (unset.returncode, unset.stderr) == (
@@ -147,7 +147,7 @@ def test_a_look_into_the_spool(tmp_path):
     assert "request other" in last.stdout
     assert (unknown.returncode, unknown.stderr) == (
         1,
-        "dashcam: no event has the id 'nobody' in the spool of this machine\n",
+        "dashcam: no event has the ID 'nobody' in the spool of this machine\n",
     )
 
 
@@ -172,7 +172,7 @@ def test_the_audit_knows_what_is_held(tmp_path):
 
     assert done.returncode == 0
     assert done.stdout.startswith(
-        "local: 18 events of 2 segments are stated; 0 missing, 0 double, 0 changed, 0 invented\n"
+        "local: 18 events of 2 segments audited: 0 missing, 0 double, 0 changed, 0 invented\n"
     )
 
 

@@ -112,7 +112,7 @@ def test_a_stopped_copy_goes_on_where_it_was(environment, loggly, tmp_path, monk
     first.send_signal(signal.SIGTERM)
     _, told = first.communicate(timeout=20)
     assert first.returncode == 1
-    assert "the same command goes on from here" in told
+    assert "run the same command to continue" in told
     assert len(loggly.lines()) == 5000
 
     second = prepared.run([*command[1:], "--json"], os.environ, 100)

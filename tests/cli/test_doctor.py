@@ -85,7 +85,7 @@ def test_log_lines_alone(tmp_path, services):
     assert seen == "does not run; its last process: 0 requests and jobs, 1 log lines (1 outside of any)"
     assert (service, note) == (
         "nightly",
-        "log lines, but no request and no job: no line has an ID to find its story by",
+        "log lines, but no request or job: no line belongs to a story",
     )
     assert "dashcam.init_app(app)" in fix
 
@@ -144,7 +144,7 @@ def test_calls_that_begin_a_story_of_their_own(tmp_path, services, change):
 
     assert ("parts", "runs: 1 requests and jobs, 0 log lines", "") in found
     notes = [note for service, note, fix in found if fix]
-    assert notes == (["1 calls to parts began a story of their own there"] if change else [])
+    assert notes == (["1 calls to parts began new stories there"] if change else [])
 
 
 def test_calls_of_somebody_who_does_not_record(tmp_path, services):
@@ -157,7 +157,7 @@ def test_calls_of_somebody_who_does_not_record(tmp_path, services):
         ((_, seen, _),) = services()
 
     address = url.split("/")[2]
-    assert seen.endswith(f"1 HTTP calls; nobody who records here answered those to {address} 1")
+    assert seen.endswith(f"1 HTTP calls; no service that records here answered those to {address} 1")
 
 
 def test_log_lines_of_a_thread_of_before(tmp_path, services):

@@ -64,7 +64,7 @@ def test_the_version(tmp_path):
         (("search", "--since", "1h", "--until", "2h"), "The period is empty"),
         (("copy", "--from", "local", "--to", "bogus", "--since", "1d"), "--to 'bogus' is not a destination. Known: "),
         (("copy", "--from", "bogus", "--to", "local", "--since", "1d"), "--from 'bogus' is not a destination"),
-        (("copy", "--from", "stdout", "--to", "local", "--since", "1d"), "--from stdout: it keeps no events"),
+        (("copy", "--from", "stdout", "--to", "local", "--since", "1d"), "--from stdout: this destination cannot be"),
         (("status", "--colour"), "unrecognized arguments: --colour"),
         (("search", "a:(b"), "dashcam: "),
     ],

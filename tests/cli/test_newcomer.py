@@ -71,9 +71,9 @@ def test_what_works(typed, line, expected):
 
 MISTAKES = [
     # not found
-    *[(1, "trace nothing", "no event has the id 'nothing' in local"), (1, "trace *", "no event has the id")],
-    *[(1, "trace \udcff", "no event has the id"), (1, "compare \udcff", "no event has the id")],
-    *[(1, "trace car_id:7", "a label is written car_id=7"), (1, "trace car_id=8", "no event has the id")],
+    *[(1, "trace nothing", "no event has the ID 'nothing' in local"), (1, "trace *", "no event has the ID")],
+    *[(1, "trace \udcff", "no event has the ID"), (1, "compare \udcff", "no event has the ID")],
+    *[(1, "trace car_id:7", "a label is written car_id=7"), (1, "trace car_id=8", "no event has the ID")],
     *[(1, "search nothing", "no event matches"), (1, "search color:red", "has the label color")],
     *[
         (1, "search stauts:500", "did you mean status?"),
@@ -86,7 +86,7 @@ MISTAKES = [
         (1, "cat none", "none cannot be read: No such"),
     ],
     *[(1, "trace --last --html /none/x.html", "/none/x.html cannot be written: No such file")],
-    *[(1, "replay local", "Nor of any other."), (1, "compare a b", "no event has the id")],
+    *[(1, "replay local", "No other backend has any."), (1, "compare a b", "no event has the ID")],
     *[(127, "run -- no-such-program", "no-such-program cannot be started: No such file")],
     # typed wrongly
     *[(2, "", "usage: dashcam COMMAND"), (2, "trac", "Did you mean trace?"), (2, "wibble", "Known: demo, run")],
@@ -104,7 +104,7 @@ MISTAKES = [
     *[(2, "replay bogus", "'bogus' is not a backend. Known: elasticsearch"), (2, "copy", "required: --from, --to")],
     *[(2, "copy --from bogus --to local --since 1d", "--from 'bogus' is not a destination")],
     *[(2, "copy --from local --to bogus --since 1d", "--to 'bogus' is not a destination")],
-    *[(2, "run", "what to run is missing: dashcam run -- CMD"), (2, "run --", "what to run is missing")],
+    *[(2, "run", "give a command: dashcam run -- CMD"), (2, "run --", "give a command")],
     *[(2, "run --foo", "unrecognized arguments: --foo"), (2, "ship --drian", "unrecognized arguments: --drian")],
     *[
         (2, "setup", "required: stack"),
@@ -128,8 +128,8 @@ SURROUNDINGS = [
     (2, "status", {"LOG_BACKEND": "local,,"}, "LOG_BACKEND='local,,' cannot be used"),
     (2, "status", {"DASHCAM_SPOL": "1GB"}, "DASHCAM_SPOL is not a setting. Did you mean DASHCAM_SPOOL_LIMIT?"),
     (2, "ship", {"LOG_LEVEL": "loud"}, "LOG_LEVEL='loud' cannot be used: expected one of DEBUG"),
-    (2, "search x", {"LOG_BACKEND": "stdout"}, "stores nothing that could be searched"),
-    (2, "view", {"LOG_BACKEND": "stdout"}, "stores nothing that could be searched"),
+    (2, "search x", {"LOG_BACKEND": "stdout"}, "cannot be searched"),
+    (2, "view", {"LOG_BACKEND": "stdout"}, "cannot be searched"),
     (2, "search x", {"LOG_BACKEND": "loggly"}, "LOGGLY_API_TOKEN is not set"),
     (2, "ship --drain", {"LOG_BACKEND": "loggly"}, "LOGGLY_TOKEN is not set"),
     (3, "search x", {"DASHCAM_DIR": "/none"}, "nothing was shipped to the local store yet"),

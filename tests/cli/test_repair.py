@@ -63,7 +63,7 @@ def test_a_checkpoint(tmp_path, at, expected):
     ended, printed = repair(tmp_path)
 
     assert ended == 1
-    assert f"{path}: written anew from what can be read; a copy is {tmp_path}/quarantine/positions/" in printed
+    assert f"{path}: rebuilt from the readable parts; a copy is {tmp_path}/quarantine/positions/" in printed
     assert len(numbers(dashcam("ship", "--drain", folder=tmp_path).stdout)) == expected
     account = status(tmp_path)
     assert account["recorded"] == account["routes"]["stdout"]["delivered"] == 5
@@ -85,7 +85,7 @@ def test_counts_and_letters(tmp_path):
 
     assert ended == 1
     assert f"{drops}: these are not counts; moved to " in printed
-    assert f"{tmp_path}/pruned: written anew" in printed
+    assert f"{tmp_path}/pruned: rebuilt" in printed
     assert f"{letters}: 1 letters are kept; a copy is" in printed
     assert [json.loads(line) for line in letters.read_text().splitlines()] == [letter]
 
@@ -103,7 +103,7 @@ def test_the_local_store(tmp_path):
     ended, printed = repair(tmp_path, **LOCAL)
 
     assert ended == 1
-    assert f"the former one is {tmp_path}/quarantine/events.db" in printed
+    assert f"the old one is {tmp_path}/quarantine/events.db" in printed
     saved = int(printed.partition(" events were saved")[0].rpartition(" ")[2].replace(",", ""))
     assert 1000 < saved < 2001
     dashcam("ship", "--drain", folder=tmp_path, **LOCAL)

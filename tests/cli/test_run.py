@@ -88,7 +88,7 @@ def test_a_shipper_that_dies_is_started_again(tmp_path):
         running.send_signal(signal.SIGTERM)
         assert running.wait(timeout=30) == 3
 
-    assert "the shipper ended (-9); it is started again" in running.output.read_text()
+    assert "the shipper ended (-9); it is restarted" in running.output.read_text()
 
 
 def test_beside_a_running_shipper(tmp_path):
@@ -100,5 +100,5 @@ def test_beside_a_running_shipper(tmp_path):
 
         until(lambda: numbers(shipper.output.read_text()) == [0, 1, 2], "arrival")
     assert done.returncode == 0
-    assert done.stderr == f"dashcam run: another shipper works in {tmp_path}: that one delivers\n"
+    assert done.stderr == f"dashcam run: another shipper works in {tmp_path} and delivers\n"
     assert done.stdout == ""

@@ -172,9 +172,9 @@ def test_the_first_characters_of_an_id(store, capsys):
     assert main(["trace", REQUEST[:8]]) == 0
     assert f"request {REQUEST}" in capsys.readouterr().out
     assert main(["trace", "0294"]) == 1
-    assert capsys.readouterr().err.startswith("dashcam: '0294' begins the ids of 2 requests: ")
+    assert capsys.readouterr().err.startswith("dashcam: '0294' begins the IDs of 2 requests: ")
     assert main(["trace", "029"]) == 1
-    assert "no event has the id '029'" in capsys.readouterr().err
+    assert "no event has the ID '029'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", [("trace", "id"), ("span", "id"), ("http", "request", "id")])

@@ -71,14 +71,14 @@ def test_an_address_for_everybody_comes_with_a_warning(environment):
     with viewer(environment, "--host", "0.0.0.0") as process:
         process.stdout.readline()
 
-        assert stopped(process) == (0, "dashcam: whoever reaches this address can read every event\n")
+        assert stopped(process) == (0, "dashcam: everybody who can reach this address can read every event\n")
 
 
 def test_a_route_without_a_store_is_told_at_once(tmp_path):
     """Exit status 2, as for any setting that cannot be used."""
     with viewer(os.environ | {"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "stdout"}) as process:
         assert process.wait(10) == 2
-        assert "stores nothing that could be searched" in process.stderr.read()
+        assert "cannot be searched" in process.stderr.read()
 
 
 def test_a_story_is_written_as_one_file(environment, tmp_path):
@@ -87,7 +87,7 @@ def test_a_story_is_written_as_one_file(environment, tmp_path):
     done = prepared.run(["-m", "dashcam", "trace", events.REQUEST_ID, "--html", str(file)], environment, 100)
 
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"dashcam: {file} holds the story\n"
+    assert done.stderr == f"dashcam: {file} has the story\n"
     assert "parts could not be made" in file.read_text(encoding="utf-8")
 
 

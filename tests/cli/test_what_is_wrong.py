@@ -111,7 +111,7 @@ def test_a_story_that_is_not_there(store, capsys):
     store(*moved(events.created(), "good", 0))
 
     assert main(["compare", "nobody"]) == 1
-    assert capsys.readouterr().err == "dashcam: no event has the id 'nobody'\n"
+    assert capsys.readouterr().err == "dashcam: no event has the ID 'nobody'\n"
     assert main(["compare", "good"]) == 1
     assert capsys.readouterr().err == "dashcam: no other story of the route of 'good' failed\n"
     assert main(["compare", "a", "b", "c"]) == 2

@@ -166,13 +166,13 @@ def test_an_exchange_ends(client, answer, status):
 def test_the_check_of_a_clock_does_not_wait_for_a_body():
     """The date is in the head of an answer."""
     with serving(trickled_body, 404) as url:
-        assert network.agree_with_date(url) == "127.0.0.1 does not say its time"
+        assert network.agree_with_date(url) == "127.0.0.1 sends no date"
 
 
 @pytest.mark.parametrize("answer", [trickled_head, silence])
 def test_the_check_of_a_clock_ends(answer):
     """In its time, as a broken hop."""
-    with serving(answer, 404) as url, pytest.raises(Broken, match=r"127\.0\.0\.1 gave no answer"):
+    with serving(answer, 404) as url, pytest.raises(Broken, match=r"127\.0\.0\.1 did not answer"):
         network.agree_with_date(url, TIMEOUT_S)
 
 

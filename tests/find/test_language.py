@@ -157,7 +157,7 @@ def test_operators(text, expression):
     ("text", "position", "says"),
     [
         ('level:error "timed out', 12, "quote is never closed"),
-        ('a-"b c"', 2, "A quote begins a value"),
+        ('a-"b c"', 2, "A quote can only begin a value"),
         ("(a b", 4, "ends where"),
         ("a) b", 1, "')' is not expected"),
         ("a AND", 5, "ends where"),
@@ -167,7 +167,7 @@ def test_operators(text, expression):
         ("time~", 4, "~ has no meaning"),
         ("time^2", 4, "^ has no meaning"),
         ("/a/ )", 4, "')' is not expected"),
-        ("url.full:http://x:1/", 9, "put a value that holds ':' in quotes"),
+        ("url.full:http://x:1/", 9, "put a value with ':' in quotes"),
         ("a level:eror", 8, "'eror' is not a level. Known: debug, info, warning, error, critical."),
         ("duration:>250", 10, "number with a unit, such as 250ms"),
         ("duration:>9parsecs", 10, "number with a unit"),

@@ -113,7 +113,7 @@ def test_all_faults_of_arguments_are_named_together():
 
     assert result["isError"]
     assert result["content"][0]["text"] == (
-        "greet: name is missing; times takes a value of type integer; 'loud' is not a parameter: name, times."
+        "greet: name is missing; times must be of type integer; 'loud' is not a parameter: name, times."
     )
 
 

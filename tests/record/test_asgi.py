@@ -112,7 +112,7 @@ def test_a_request_without_an_id(recording):
 
     assert {len(each) for each in ids} == {36, 4}
     assert _messages(recording, ids[0]) == ["in the thread pool"]
-    assert _messages(recording, ids[2]) == ["X-Request-ID not accepted, a new one given", "in the thread pool"]
+    assert _messages(recording, ids[2]) == ["X-Request-ID rejected and replaced by a new one", "in the thread pool"]
     assert [event.get("http.response.status_code") for event in _spans(recording)] == [200, 404, 200, 200]
 
 

@@ -141,14 +141,14 @@ FORWARD = {
     "unknown authority": fluentd_with(*STRANGE),
     "expired": fluentd_with(*EXPIRED),
     "another host's": fluentd_with(*ANOTHERS),
-    "TLS not expected": Case(talks_tls, ("no acknowledgement", "check that a forward server without TLS")),
+    "TLS not expected": Case(talks_tls, ("instead of an acknowledgement", "check that a forward server without TLS")),
     "never acknowledges": Case(never_acknowledges, ("gave no answer in time", "see its log")),
     "acknowledges another chunk": Case(
-        acknowledges_another_chunk, ("a chunk that is not under way", "check that a forward server")
+        acknowledges_another_chunk, ("a chunk that is not in flight", "check that a forward server")
     ),
     "garbage": Case(says_what_is_no_msgpack, ("not msgpack", "check that a forward server")),
     "a flood": Case(says_a_flood, ("not msgpack", "check that a forward server")),
-    "HTTP": Case(talks_http, ("no acknowledgement", "check that a forward server")),
+    "HTTP": Case(talks_http, ("instead of an acknowledgement", "check that a forward server")),
     "one byte a second": Case(drips, ("gave no answer in time", "see its log")),
     "resets": Case(resets, ("broke off", "see its log")),
 }

@@ -448,7 +448,7 @@ def test_an_outage_has_a_bound(tmp_path, caplog, requests, limit):
     assert limit <= kept <= limit + math.ceil((time.monotonic() - began_s) * limit / 60)
     assert sum(event.get("processor", {}).get("event") == "transaction" for event in backend.events) == requests
     assert load_clips(tmp_path, "played").totals.left_out == requests - kept
-    assert "requests of the last moments have no clip: DASHCAM_CLIP_LIMIT is reached" in caplog.text
+    assert "recent requests have no clip: DASHCAM_CLIP_LIMIT is reached" in caplog.text
     assert _account(tmp_path)["held"] == 2 * (requests - kept)
 
 

@@ -70,4 +70,4 @@ def test_it_is_not_well_when_it_hangs_or_is_gone(tmp_path, start, number):
     shipper.send_signal(number)
 
     until(lambda: not health.check(tmp_path, 0.5).is_well, "silence")
-    assert "no sign of life from the shipper for" in health.check(tmp_path, 0.5).lines[0]
+    assert "the shipper has not reported for" in health.check(tmp_path, 0.5).lines[0]

@@ -241,7 +241,7 @@ def test_what_cannot_be_done_is_reported(tmp_path, spool, caplog):
 
     _round(keeper)
     assert list(keeper.troubles.values()) == ["File exists"]
-    assert "nothing is lost, it is tried again" in caplog.text
+    assert "nothing is lost, it tries again" in caplog.text
 
     (tmp_path / "positions").unlink()
     _round(keeper)

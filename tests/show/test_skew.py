@@ -61,7 +61,7 @@ def test_a_request_that_outlives_an_impatient_caller_is_no_skew():
 
     assert story.notes == ()
     assert [note.text for node in story.entries for note in node.notes] == [
-        "it went on 1.97 s after its caller had stopped waiting"
+        "it continued for 1.97 s after its caller stopped waiting"
     ]
 
 

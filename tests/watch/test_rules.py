@@ -137,7 +137,7 @@ def test_every_fault_is_in_one_message(read):
         "rule 2: notify='nobody': there is no [notify.nobody].",
         "rule 'share': at_least=0: expected a whole number from 1 on.",
         "rule 'share': above='many': expected a share such as 5% or 0.05.",
-        "rule 'share': there are several of that name.",
+        "rule 'share': several rules have this name.",
     ]
     assert told[8].startswith("rule 'one': query='level:(error': ")
 
@@ -148,8 +148,8 @@ def test_every_fault_is_in_one_message(read):
         ("a = ", "is not TOML"),
         ("", "it has no rule"),
         ("rule = 7\nnotify = 7", "expected tables"),
-        ("rule = [7]", "it is a table"),
-        ('[[rule]]\nname = 7\nabove = true\nwindow = "5m"', "there is nobody to notify"),
+        ("rule = [7]", "expected a table"),
+        ('[[rule]]\nname = 7\nabove = true\nwindow = "5m"', "there is no notifier"),
         ('[notify]\nx = 7\n[[rule]]\nname = "a"\nabove = 1\nwindow = "5m"', "notify.x: expected one of"),
         ('[notify.x]\nwebhook = "http://[::1"\n[[rule]]\nname = "a"\nabove = 1\nwindow = "5m"', "expected an address"),
         ('[notify.x]\ncommand = [7]\n[[rule]]\nname = "a"\nabove = 1\nwindow = "5m"', "expected a text"),

@@ -132,7 +132,9 @@ def test_while_the_store_is_down_the_spool_is_looked_at(tmp_path):
     world.shelf.broken = "connection refused"
     world.waiting = failure(1)
     assert world.run(3) == [("fails", "firing")]
-    assert world.sent[0].story.startswith("The store cannot be reached, this is of the spool alone: connection refused")
+    assert world.sent[0].story.startswith(
+        "The store cannot be reached; these events are from the spool only: connection refused"
+    )
     assert "CheckViolation" in world.sent[0].story
 
     world.shelf.broken = ""
@@ -154,7 +156,7 @@ def test_a_damaged_state_is_reported(tmp_path, caplog):
     (tmp_path / "state.json").write_text("{")
     world = World(tmp_path, rule())
 
-    assert "cannot be read, so nothing is known of alerts before" in caplog.text
+    assert "cannot be read, so earlier alerts are unknown" in caplog.text
     world.shelf.events += failure(1)
     assert world.run(3) == [("fails", "firing")]
 
@@ -169,5 +171,5 @@ def test_a_notifier_that_is_gone_is_given_up(tmp_path, caplog):
     world.start()
     world.run(1)
 
-    assert "there is no notify.hook any more" in caplog.text
+    assert "notify.hook no longer exists" in caplog.text
     assert '"unsent":[]' in world.path.read_text()

@@ -69,20 +69,20 @@ def run(arguments: argparse.Namespace) -> int:
 def _print_findings(found: "dict[str, Findings]") -> None:
     for name, each in found.items():
         counts = ", ".join(f"{len(getattr(each, kind)):,} {kind}" for kind in KINDS)
-        print(f"{name}: {each.expected:,} events of {each.segments:,} segments are stated; {counts}")
+        print(f"{name}: {each.expected:,} events of {each.segments:,} segments audited: {counts}")
         for kind in KINDS:
             ids = getattr(each, kind)
             for id_ in ids[:SHOWN]:
                 print(f"  {kind} {id_}")
             if len(ids) > SHOWN:
-                print(f"  and {len(ids) - SHOWN:,} more that are {kind}: --json names them all")
+                print(f"  and {len(ids) - SHOWN:,} more {kind}: --json lists all")
         for gap in each.gaps:
             print(f"  {gap}")
         if each.let_go:
-            print(f"  {each.let_go:,} more are too old for this store, and may be gone")
+            print(f"  {each.let_go:,} more are too old for this store, and may have been removed")
         if each.segments:
-            print(f"  what came after {format_time(each.end_ns)} is not stated yet")
+            print(f"  audited up to {format_time(each.end_ns)}; later events follow when their segments are finished")
         else:
-            print("  no segment that ended in this time is stated there: nothing was audited")
+            print("  nothing was audited: the store has no statement of a segment from this period")
     if not found:
         print("dashcam: no backend of LOG_BACKEND has a store to audit")

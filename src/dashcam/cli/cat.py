@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     if damaged:
         print(f"dashcam: {damaged} damaged places skipped", file=sys.stderr)
     if damaged or unread:
-        print("dashcam: to look for more damage, and set such files aside: dashcam repair", file=sys.stderr)
+        print("dashcam: dashcam repair looks for more damage, and moves such files to quarantine/", file=sys.stderr)
     return NOT_FOUND if damaged or unread else OK
 
 

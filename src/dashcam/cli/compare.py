@@ -70,5 +70,5 @@ def _find(store: Store, any_id: str) -> Story | None:
     if not events and len(ids := find_stories(store, any_id)) == 1:
         events = find_related_events(store, ids[0])
     if not events:
-        print(f"dashcam: no event has the id {any_id!r}", file=sys.stderr)
+        print(f"dashcam: no event has the ID {any_id!r}", file=sys.stderr)
     return build_story(events) if events else None

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         if route not in known():
             raise SettingsError(f"{option} {route!r} is not a destination. Known: {', '.join(known())}.")
     if get(arguments.source).store is None:
-        raise SettingsError(f"--from {arguments.source}: it keeps no events that could be read.")
+        raise SettingsError(f"--from {arguments.source}: this destination cannot be searched.")
     check_period(arguments.since, arguments.until)
     bookmark = Bookmark.of(settings.dir, arguments)
     since_ns = max(arguments.since, bookmark.time_ns)
@@ -72,9 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
         # Standard output may be where the events went.
         print(f"dashcam: copied {count.copied:,} events from {arguments.source} to {arguments.to}", file=sys.stderr)
         if count.dead:
-            print(f"dashcam: {count.dead:,} were refused; dashcam replay sends them again", file=sys.stderr)
+            print(f"dashcam: {count.dead:,} were rejected; dashcam replay sends them again", file=sys.stderr)
         if count.is_stopped:
-            print("dashcam: stopped; the same command goes on from here", file=sys.stderr)
+            print("dashcam: stopped; run the same command to continue", file=sys.stderr)
     return NOT_FOUND if count.dead or count.is_stopped else OK
 
 

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--delay", type=float, default=0.0, metavar="S", help="until an event is found; Loggly's takes minutes"
     )
-    parser.add_argument("--drift", type=float, metavar="S", help="stamp events that come later than this anew")
+    parser.add_argument("--drift", type=float, metavar="S", help="give events that arrive later than this a new time")
     parser.add_argument("--queries-per-s", type=float, metavar="N", help="answer 503 to more searches")
     parser.add_argument("--lucene", action="store_true", help="understand Lucene's queries, not only those clients use")
     parser.add_argument("--json", action="store_true", help="print the settings as one JSON object")

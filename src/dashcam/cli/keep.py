@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingsError("nothing is held here: DASHCAM_SHIP_LEVEL is not set, so everything is shipped.")
     requests = _requests(settings, arguments.id)
     if not requests:
-        print(f"dashcam: no request has the id {arguments.id!r}, here or in {settings.routes[0]}", file=sys.stderr)
+        print(f"dashcam: no request has the ID {arguments.id!r}, here or in {settings.routes[0]}", file=sys.stderr)
         return NOT_FOUND
     asked = [ask(settings.dir, route, request) for route in settings.routes for request in requests]
     if not read_heartbeat(settings.dir).is_at_work:
@@ -81,7 +81,7 @@ def _print_header(age: str) -> None:
 
     key = load(RecordSettings).clip_key
     if not key:
-        raise SettingsError("DASHCAM_CLIP_KEY is not set: services look at no such header.")
+        raise SettingsError("DASHCAM_CLIP_KEY is not set: services ignore the header.")
     try:
         until_s = time.time() + read_duration(age)
     except ValueError as fault:

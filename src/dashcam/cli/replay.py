@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
             if route not in known():
                 raise QueryError(f"{route!r} is not a backend. Known: {', '.join(known())}.")
         others = sorted({name.removeprefix(COPIED) for name in present})
-        hint = f"Those with dead letters: {', '.join(others)}." if others else "Nor of any other."
+        hint = f"Those with dead letters: {', '.join(others)}." if others else "No other backend has any."
         raise DashcamError(f"there are no dead letters of {', '.join(unknown)}. {hint}")
     names = [name for name in present if not arguments.route or name.removeprefix(COPIED) in arguments.route]
     stopping = threading.Event()

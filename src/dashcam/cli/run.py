@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run both; 2 when there is no command, 127 when it cannot be started."""
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if not command:
-        print("dashcam run: what to run is missing: dashcam run -- CMD", file=sys.stderr)
+        print("dashcam run: give a command: dashcam run -- CMD", file=sys.stderr)
         return 2
     folder = load_settings().dir  # a fault in the environment shows before anything is started
     ship = [sys.executable, "-m", "dashcam", "ship", *(["--json"] if arguments.json else [])]
@@ -60,7 +60,7 @@ class _Shipper:
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         if self.is_elsewhere():
-            print(f"dashcam run: another shipper works in {folder}: that one delivers", file=sys.stderr)
+            print(f"dashcam run: another shipper works in {folder} and delivers", file=sys.stderr)
         else:
             self._process = self._start()
         self._watching = threading.Thread(target=self._watch, name="dashcam-run")
@@ -88,9 +88,7 @@ class _Shipper:
             if (self._process and self._process.poll() is None) or self.is_elsewhere():
                 continue
             if self._process:
-                print(
-                    f"dashcam run: the shipper ended ({self._process.returncode}); it is started again", file=sys.stderr
-                )
+                print(f"dashcam run: the shipper ended ({self._process.returncode}); it is restarted", file=sys.stderr)
             if not self._stopping.wait(pause_s):
                 pause_s = min(MAX_PAUSE_S, 2 * pause_s)
                 self._process = self._start()

@@ -25,7 +25,7 @@ def _summary(coverage: Coverage) -> str:
         counts += f", {calls:,} HTTP calls"
     if coverage.unanswered:
         others = ", ".join(f"{address} {count:,}" for address, count in coverage.unanswered.most_common(3))
-        counts += f"; nobody who records here answered those to {others}"
+        counts += f"; no service that records here answered those to {others}"
     return ("runs: " if coverage.is_running else "does not run; its last process: ") + counts
 
 
@@ -34,17 +34,17 @@ def _notes(coverage: Coverage) -> Iterator[Note]:
         yield Note(said, fix or f"Recorded by the service: dashcam search 'service:{coverage.service} level:warning'")
     if coverage.logs and not coverage.requests:
         yield Note(
-            "log lines, but no request and no job: no line has an ID to find its story by",
-            "Serve what dashcam.init_app(app), wsgi(app) or asgi(app) returns; elsewhere: with dashcam.job(name).",
+            "log lines, but no request or job: no line belongs to a story",
+            "Serve what dashcam.init_app(app), wsgi(app) or asgi(app) returns; elsewhere, use dashcam.job(name).",
         )
     elif coverage.bare_meanwhile:
         yield Note(
             f"{coverage.bare_meanwhile:,} log lines without a request ID, recorded while requests were served",
-            "Threads that began before a request know none: submit to an executor, or take dashcam.job(name, headers).",
+            "Threads that are older than a request lack its ID: use an executor, or dashcam.job(name, headers).",
         )
     for service, count in coverage.parted.items():
         yield Note(
-            f"{count:,} calls to {service} began a story of their own there",
+            f"{count:,} calls to {service} began new stories there",
             f"X-Request-ID and traceparent do not arrive: look for a proxy that drops them, for another propagator, "
             f"and for DASHCAM_TRUST_REQUEST_ID=never in {service}.",
         )

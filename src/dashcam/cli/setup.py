@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     if destination.setup is None:
         raise SettingsError(f"{arguments.stack} has nothing to set up.")
     if arguments.life < 1:
-        raise SettingsError("--life takes days, 1 or more.")
+        raise SettingsError("--life: expected a number of days, at least 1.")
     if arguments.rotate and not arguments.keys:
         raise SettingsError("--rotate needs --keys FILE: the keys in it are replaced.")
     keys = arguments.keys and KeyFile(arguments.keys, arguments.life, arguments.rotate)

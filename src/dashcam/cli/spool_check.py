@@ -33,7 +33,7 @@ def _look_at_clips(level: str, route: str, *, is_searched: bool) -> str | Note:
         return f"{held}; verdicts of other hosts are looked for in {route}"
     return Note(
         f"{held}; {route} cannot be searched, so verdicts of other hosts do not arrive here",
-        "Where a request goes over several hosts, ship to a backend that can be searched.",
+        "If requests go over several hosts, ship to a backend that can be searched.",
     )
 
 

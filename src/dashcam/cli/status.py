@@ -62,7 +62,7 @@ def _is_well(stats: "SpoolStats") -> bool:
 def _lines(stats: "SpoolStats", folder: str) -> Iterator[str]:
     services = ", ".join(f"{name} {count:,}" for name, count in stats.services.items()) or "nothing yet"
     yield f"{folder}: {stats.bytes / 1e6:.1f} MB of spool ({services})"
-    yield f"recorded {stats.recorded:,}" + ("" if stats.is_complete else " or more: --full takes the time to count all")
+    yield f"recorded {stats.recorded:,}" + ("" if stats.is_complete else " or more: --full counts all")
     for name, route in stats.routes.items():
         yield from _route_lines(name, route)
     yield from _shipper_lines(stats)
@@ -88,7 +88,7 @@ def _route_lines(name: str, route: "RouteAccount") -> Iterator[str]:
     if route.damaged:
         yield f"    {route.damaged:,} damaged places skipped: dashcam repair looks for more"
     if route.missing:
-        yield f"    {route.missing:,} were lost by the spool before they were sent (a power cut)"
+        yield f"    {route.missing:,} were lost before they were sent (a power cut)"
     if route.trouble:
         yield f"    in trouble since {route.trouble.since}: {route.trouble.reason}"
 

@@ -80,10 +80,10 @@ def _find(store: "Store", arguments: argparse.Namespace, route: str) -> "list[Ev
         ids = find_stories(store, arguments.id)
         if not ids:
             hint = f": a label is written {arguments.id.replace(':', '=', 1)}" if ":" in arguments.id else ""
-            print(f"dashcam: no event has the id {arguments.id!r} in {route}{hint}", file=sys.stderr)
+            print(f"dashcam: no event has the ID {arguments.id!r} in {route}{hint}", file=sys.stderr)
         elif len(ids) > 1:
             several = ", ".join(ids[:MAX_LISTED]) + (", ..." if len(ids) > MAX_LISTED else "")
-            print(f"dashcam: {arguments.id!r} begins the ids of {len(ids)} requests: {several}", file=sys.stderr)
+            print(f"dashcam: {arguments.id!r} begins the IDs of {len(ids)} requests: {several}", file=sys.stderr)
     return find_related_events(store, ids[0]) if len(ids) == 1 else []
 
 
@@ -97,4 +97,4 @@ def _write_html(events: "list[Event]", file: Path) -> None:
         file.write_text(page, encoding="utf-8")
     except OSError as fault:
         raise DashcamError(f"{file} cannot be written: {fault.strerror}") from fault
-    print(f"dashcam: {file} holds the story", file=sys.stderr)
+    print(f"dashcam: {file} has the story", file=sys.stderr)

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     server = serve(app, arguments.host, arguments.port)
     try:
         if arguments.host not in OWN_ADDRESSES:
-            print("dashcam: whoever reaches this address can read every event", file=sys.stderr)
+            print("dashcam: everybody who can reach this address can read every event", file=sys.stderr)
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         url = f"http://{host}:{server.port}/"
         said = f"{url} shows what {settings.routes[0]} keeps; Ctrl-C ends it"

@@ -54,7 +54,7 @@ def wait_for(store: Store, canary: EncodedEvent, sent_s: float, wait_s: float, f
             trouble = str(fault)  # a new stream answers before it is complete
         left_s = sent_s + wait_s - time.monotonic()
         if left_s <= 0:
-            raise Broken(trouble or f"the canary {canary.id} was accepted and not found within {wait_s:g} s", fix)
+            raise Broken(trouble or f"the canary {canary.id} was accepted, but not found within {wait_s:g} s", fix)
         time.sleep(min(pause_s, left_s))
         pause_s = min(MAX_PAUSE_S, pause_s * 2)
     if len(found) != 1:
@@ -84,7 +84,7 @@ def send_canary(connect: Callable[[], Backend], canary: EncodedEvent, fix: str =
         except (BatchRejected, BackendUnavailable) as fault:
             raise Broken(str(fault), "Events wait meanwhile.") from None
     if rest:
-        raise Broken("; ".join(rest.rejected.values()) or "the destination asks for it again", fix)
+        raise Broken("; ".join(rest.rejected.values()) or "the destination asked for the event again", fix)
     return "an event is accepted"
 
 
@@ -96,5 +96,5 @@ def canary_checks(destination: Destination, options: Any, wait_s: float) -> Iter
         return
     with closing(destination.store(options)) as store:
         yield Check("finding", "configuration", lambda: "can be searched")
-        fix = f"Look at {destination.name}: it answered for the event."
+        fix = f"Look at {destination.name}: it acknowledged the event."
         yield Check("finding", "canary", partial(wait_for, store, canary, sent_s, wait_s, fix))

@@ -58,7 +58,7 @@ def reach(host: str, port: int, named: str) -> str:
     except OSError as fault:
         raise Broken(
             f"nothing answers at {host}:{port} ({fault.strerror or fault})",
-            f"Check {named}, whether it runs, and what stands between: a firewall, a proxy.",
+            f"Check {named}, that the server runs, and that no firewall or proxy blocks the connection.",
         ) from None
     return f"{host}:{port} answers"
 
@@ -69,8 +69,8 @@ def _trusting(file: Path) -> ssl.SSLContext:
         return ssl.create_default_context(capath=file) if file.is_dir() else ssl.create_default_context(cafile=file)
     except OSError as fault:
         raise Broken(
-            f"{file} holds no certificate authority ({fault.strerror or fault})",
-            "ELASTICSEARCH_CA or REQUESTS_CA_BUNDLE, whichever is set, takes a PEM file.",
+            f"{file} has no CA certificate ({fault.strerror or fault})",
+            "Set ELASTICSEARCH_CA or REQUESTS_CA_BUNDLE to a PEM file.",
         ) from None
 
 
@@ -82,11 +82,11 @@ def secure(host: str, port: int, named: str, context: ssl.SSLContext) -> str:
             context.wrap_socket(plain, server_hostname=host) as wrapped,
         ):
             ends_s = ssl.cert_time_to_seconds(str((wrapped.getpeercert() or {})["notAfter"]))
-            return f"{wrapped.version()}, certificate good until {datetime.fromtimestamp(ends_s, UTC):%Y-%m-%d}"
+            return f"{wrapped.version()}, certificate valid until {datetime.fromtimestamp(ends_s, UTC):%Y-%m-%d}"
     except ssl.SSLCertVerificationError as fault:
         raise Broken(
             f"the certificate of {host}:{port} is not trusted: {fault.verify_message}",
-            f"It must be in date, name the host of {named}, and be signed by an authority that is trusted here.",
+            f"It must be valid today, name the host of {named}, and be signed by a CA that this machine trusts.",
         ) from None
     except OSError as fault:
         raise Broken(f"{host}:{port} does not speak TLS ({fault.strerror or fault})", f"Check {named}.") from None
@@ -114,5 +114,5 @@ def agree_with_date(url: str, timeout_s: float = TIMEOUT_S) -> str:
         ):
             moment_s = parse_date(answer.headers.get("Date", ""))
     except (requests.RequestException, HTTPError, OSError) as fault:
-        raise Broken(f"{host} gave no answer to a plain request ({type(fault).__name__})", "Try again.") from None
-    return f"{host} does not say its time" if moment_s is None else agree(moment_s, host)
+        raise Broken(f"{host} did not answer a request ({type(fault).__name__})", "Try again.") from None
+    return f"{host} sends no date" if moment_s is None else agree(moment_s, host)

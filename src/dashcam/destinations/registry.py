@@ -123,7 +123,5 @@ def open_store(route: str, environment: Mapping[str, str] | None = None) -> Stor
     """Return the store that a route's events are found in; raises `SettingsError` when it has none."""
     store = get(route).store
     if store is None:
-        raise SettingsError(
-            f"LOG_BACKEND={route!r} stores nothing that could be searched. Search where its output is collected."
-        )
+        raise SettingsError(f"LOG_BACKEND={route!r} cannot be searched. Use the tool that collects its output.")
     return store(options(route, environment))

@@ -58,7 +58,7 @@ def tokenize(text: str) -> Iterator[Token]:
             raise AssertionError
         token, at = _token(match), match.end()
         if token.kind == WORD and text[at : at + 1] == '"':
-            raise QueryError('A quote begins a value; within a word it is written \\".', at)
+            raise QueryError('A quote can only begin a value; inside a word, write \\".', at)
         yield token
 
 

@@ -126,16 +126,16 @@ class _Parser:
         text = _literal(name.text)
         if outer:
             raise QueryError(
-                f"{shortened(text)} names a field within another field's value; put a value that holds ':' in quotes.",
+                f"{shortened(text)} names a field within another field's value; put a value with ':' in quotes.",
                 name.position,
             )
         if text == "@timestamp":
-            raise QueryError("The time is not searched for; choose it with --since and --until.", name.position)
+            raise QueryError("To search by time, use --since and --until.", name.position)
         if name.text == "*":
             if self._next.text == "*":
                 self._take()
                 return MatchAll()
-            raise QueryError("* is not a field. A text without a field is searched for in all texts.", name.position)
+            raise QueryError("* is not a field. A text without a field is searched in all texts.", name.position)
         return self._one(fields_of(text), depth + 1)
 
     def _range(self, opening: Token, fields: Fields) -> Expression:
@@ -193,7 +193,7 @@ def _value(text: str, field: str, position: int) -> Expression:
         raise QueryError(f"{shortened(text)} is not a value of {field}. Known: {', '.join(known)}.", position)
     if field in WHOLE_NUMBERS and not re.fullmatch("-?[0-9]{1,18}", text):
         raise QueryError(
-            f"{shortened(text)} is not a value of {field}, which is a number. A label is searched for as labels.NAME.",
+            f"{shortened(text)} is not a value of {field}, which is a number. For a label, write labels.NAME.",
             position,
         )
     return Term(field, normalize(field, text))

@@ -169,9 +169,9 @@ def without_own(expression: Expression, text: str) -> Expression:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Events of an expression from `since_ns` up to, not including, `until_ns` (nanoseconds since the epoch).
+    """A search: an expression, and a period from `since_ns` until before `until_ns` (nanoseconds since the epoch, UTC).
 
-    With a `limit` above 0 the newest that many; 0 means all of them.
+    A `limit` above 0 selects that many of the newest events; 0 selects all.
 
         >>> newest = Query(Term("service.name", "cars"), limit=10)
     """
@@ -182,14 +182,14 @@ class Query:
     limit: int = 0
 
     def matches(self, event: Event) -> bool:
-        """Return whether an event is within the span of time and the expression matches it."""
+        """Return true if an event is in the period and the expression matches it."""
         after = self.since_ns is None or event.time_ns >= self.since_ns
         before = self.until_ns is None or event.time_ns < self.until_ns
         return after and before and self.expression.matches(event)
 
 
 class Store(Protocol):
-    """One place where shipped events are found again.
+    """The searching half of a destination.
 
     >>> class Nothing:
     ...     def find(self, query):
@@ -200,10 +200,10 @@ class Store(Protocol):
     """
 
     def find(self, query: Query) -> Iterator[Event]:
-        """The events of a query, oldest first (by time, then `event.id`), none twice.
+        """Yield the events of a query, oldest first (by time, then `event.id`), each once.
 
-        Raises `StoreUnreachable` when the store gives no answer, or only part of one.
+        Raises `StoreUnreachable` if the store gives no answer, or only a part of one.
         """
 
     def close(self) -> None:
-        """Give back connections and files."""
+        """Close connections and files."""

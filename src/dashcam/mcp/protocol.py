@@ -68,7 +68,7 @@ class Tool:
             if name not in self.parameters:
                 faults.append(f"{name!r} is not a parameter: {', '.join(self.parameters) or 'there is none'}")
             elif not isinstance(value, _KINDS[self.parameters[name][0]]) or isinstance(value, bool):
-                faults.append(f"{name} takes a value of type {self.parameters[name][0]}")
+                faults.append(f"{name} must be of type {self.parameters[name][0]}")
         if faults:
             raise ToolError(f"{self.name}: {'; '.join(faults)}.")
 
@@ -153,7 +153,7 @@ class Server:
         if tool is None:
             raise _RpcError(INVALID_PARAMS, f"{params.get('name')!r} is not a tool: {', '.join(self._tools)}")
         if not isinstance(arguments, dict):
-            raise _RpcError(INVALID_PARAMS, "arguments has to be an object")
+            raise _RpcError(INVALID_PARAMS, "arguments must be an object")
         try:
             tool.check(arguments)
             text, is_error = tool.call(**arguments), False

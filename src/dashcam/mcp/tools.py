@@ -44,8 +44,8 @@ _QUERY = ("string", 'a search such as level:error service:cars "timed out"; empt
 _SINCE = ("string", "an age such as 15m, 24h or 7d, or a time such as 2026-11-24T01:35:00Z")
 _STORY = {
     "id": ("string", "a request, trace or span ID, its first characters, or a label as car_id=7"),
-    "rows": ("string", "numbers of rows whose details are wanted, as 12 or 3,7-9"),
-    "skip": ("integer", "rows to leave out, as an answer before said"),
+    "rows": ("string", "the numbers of rows to show in detail, such as 12 or 3,7-9"),
+    "skip": ("integer", "the number of rows to skip, as given by the previous answer"),
 }
 
 
@@ -66,7 +66,7 @@ def make_tools(source: Source) -> list[Tool]:
     return [
         Tool(
             "overview",
-            "Requests by service and route: how many, how many failed, p50/p95/p99, and what changed against the"
+            "Requests by service and route: how many, how many failed, p50/p95/p99, and what changed since the"
             " period before. Start here.",
             {"query": _QUERY, "since": _SINCE},
             tools.overview,
@@ -75,13 +75,17 @@ def make_tools(source: Source) -> list[Tool]:
             "errors",
             "Errors in groups by type, place in the code and message: count, trend, affected routes, whether a"
             " deployment brought it, and the ID of the newest story with it.",
-            {"query": _QUERY, "since": _SINCE, "skip": ("integer", "groups to leave out, as an answer before said")},
+            {
+                "query": _QUERY,
+                "since": _SINCE,
+                "skip": ("integer", "the number of groups to skip, as given by the previous answer"),
+            },
             tools.errors,
         ),
         Tool(
             "story",
-            "All of one request in every service: first the rows that may be the cause, what differs from a good"
-            " request of the same route, then its rows in order. Give rows for details, stack traces too.",
+            "One request in every service: first the rows that may be the cause, the differences from a good"
+            " request of the same route, then its rows in order. Use rows for details and stack traces.",
             _STORY,
             tools.story,
             required=("id",),
@@ -92,7 +96,7 @@ def make_tools(source: Source) -> list[Tool]:
             {
                 "query": _QUERY,
                 "since": _SINCE,
-                "until": ("string", "likewise; to go on, the time that an answer before said"),
+                "until": ("string", "like since; to continue, the time given by the previous answer"),
                 "limit": ("integer", f"events, at most {MAX_HITS}"),
             },
             tools.search,
@@ -187,7 +191,7 @@ class Tools:
             raise ToolError(f"{any_id!r} begins the IDs of {len(ids)} requests: {', '.join(map(clean, ids[:5]))}.")
         events = events or (find_related_events(store, ids[0]) if ids else [])
         if not events:
-            raise ToolError(f"No event has the ID {clean(any_id)!r}: search() and errors() give IDs.")
+            raise ToolError(f"No event has the ID {clean(any_id)!r}: search() and errors() return IDs.")
         return build_story(events)
 
 

@@ -46,7 +46,7 @@ class _Usable(wrapt.ObjectProxy[Any]):
 def leave_out() -> None:
     """Hide from OpenTelemetry, and from nobody else, what it would raise for: no variable stops a service."""
     for name, fault in faults_of(os.environ).items():
-        _left_out.append(f"{name}={os.environ[name]!r} cannot be used: {fault}. OpenTelemetry goes on without it.")
+        _left_out.append(f"{name}={os.environ[name]!r} cannot be used: {fault}. OpenTelemetry does not see it.")
     with hidden():
         if _left_out:
             for reader in _READERS:

@@ -150,7 +150,7 @@ class ServerSpan:
     def warn_of_rejected_id(self, length: int) -> None:
         """Record that the caller's request ID was replaced; nothing of it is recorded but its length."""
         token = attach(self.context)
-        _warn("X-Request-ID not accepted, a new one given", length=length)
+        _warn("X-Request-ID rejected and replaced by a new one", length=length)
         detach(token)
 
     def heed(self, header: str) -> None:

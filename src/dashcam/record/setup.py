@@ -78,7 +78,7 @@ def init_app(app: Any, service: str = "", version: str = "") -> Any:
     # A callable of ASGI 3 is a coroutine function, or an object whose call is one.
     call = getattr(app, "__call__", None)  # noqa: B004 — it is looked at, not only for
     if not (is_starlette or is_quart or iscoroutinefunction(app) or iscoroutinefunction(call)):
-        raise TypeError(f"{app!r} is not a Flask or ASGI application; for WSGI there is dashcam.wsgi(app)")
+        raise TypeError(f"{app!r} is not a Flask or ASGI application; for a WSGI application use dashcam.wsgi(app)")
     own = _join(service or _caller(), version, settings)
     package = type(app).__module__.partition(".")[0]
     package = package if is_starlette else "asgi"

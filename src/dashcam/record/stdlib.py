@@ -229,7 +229,7 @@ def warn_of_gunicorns_master(service: str) -> None:
         frame = frame.f_back
     if frame:
         _warn(
-            "gunicorn's master is not recorded: it prints what it logs, such as the time-out of a worker",
+            "gunicorn's master is not recorded: it only prints its log, such as the timeout of a worker",
             fix=f'dashcam.init("{service}") in gunicorn.conf.py, or gunicorn --preload',
         )
 

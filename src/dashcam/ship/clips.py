@@ -186,7 +186,7 @@ class Clips:
         left_out = self._before.left_out + self._verdicts.left_out
         if more := left_out - self._totals.left_out:
             _log.warning(
-                "%s: %d requests of the last moments have no clip: DASHCAM_CLIP_LIMIT is reached; "
+                "%s: %d recent requests have no clip: DASHCAM_CLIP_LIMIT is reached; "
                 "dashcam keep ID ships one while it is held",
                 self._file.route,
                 more,

@@ -256,7 +256,7 @@ class SpoolCursor:
             if self._listing.refresh():
                 self._take_listing()
         for key, path in self._ended.grown():
-            _log.warning("%s: lines came after its process had gone, as it seemed; they are read", path)
+            _log.warning("%s: its process seemed to have ended, but more lines came; they are read", path)
             self._marks[key] = self._marks[key]._replace(is_done=False)
             self._segments[key] = self._begun(key, path)
         self.obstacles = dict(self._listing.unreadable)
@@ -411,7 +411,7 @@ class SpoolCursor:
             self._set_aside += 1
             try:
                 is_foreign = is_of_another_version(segment.path)
-                done = "it stays, and is left out" if is_foreign else quarantine(self._spool, segment.path, reason)
+                done = "it stays, and is ignored" if is_foreign else quarantine(self._spool, segment.path, reason)
             except FileNotFoundError:  # another route was first
                 continue
             self._damaged += 1

@@ -30,7 +30,7 @@ def check(folder: Path, max_silence_s: float = MAX_SILENCE_S) -> Health:
     except FileNotFoundError:
         return Health(is_well=False, lines=("no shipper has been at work here",))
     if silence_s > max_silence_s:
-        return Health(is_well=False, lines=(f"no sign of life from the shipper for {silence_s:.0f} s",))
+        return Health(is_well=False, lines=(f"the shipper has not reported for {silence_s:.0f} s",))
     lines = [
         f"{name}: waits since {route.trouble.since}: {route.trouble.reason}"
         if route.trouble

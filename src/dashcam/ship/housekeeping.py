@@ -80,7 +80,7 @@ class Housekeeping:
             except OSError as fault:
                 self.troubles[fault.filename or name] = fault.strerror or str(fault)
         for name, reason in self.troubles.items():
-            _log.warning("%s: %s; nothing is lost, it is tried again", name, reason)
+            _log.warning("%s: %s; nothing is lost, it tries again", name, reason)
 
     def _refresh(self) -> None:
         if self._listing.refresh():

@@ -31,5 +31,5 @@ def look_out(search: Search, clips: Clips, hold_s: float, is_over: machine.Event
                 clips.hear(request, reason)
             since_ns = began_ns - OVERLAP_NS
         except DashcamError as fault:
-            _log.warning("verdicts of other hosts: %s; it is asked again", fault)
+            _log.warning("verdicts of other hosts: %s; it tries again", fault)
         is_over.wait(search.pause_s)

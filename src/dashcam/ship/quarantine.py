@@ -26,7 +26,7 @@ def quarantine(spool: Path, path: Path, reason: str) -> str:
         finally:
             os.close(file)
     except OSError as fault:
-        return f"it stays, and is left out ({fault.strerror})"
+        return f"it stays, and is ignored ({fault.strerror})"
     return f"moved to {aside}"
 
 

@@ -85,11 +85,11 @@ def _checkpoints(folder: Path) -> Iterator[Repair]:
         copy = set_aside(folder, path)
         if found == Checkpoint():
             found = Checkpoint(earlier=load_pruned(folder).recorded)
-            lost = "how far the route has come: what the spool holds is sent again, under the same IDs"
+            lost = "the offsets of the route: the events in the spool are sent again, with the same IDs"
         else:
-            lost = f"{damaged} of its records: what they acknowledged may be sent again, under the same IDs"
+            lost = f"{damaged} of its records: acknowledged events may be sent again, with the same IDs"
         checkpoint.save(path.parent, path.stem, found)
-        yield Repair(path, f"written anew from what can be read; a copy is {copy}", lost)
+        yield Repair(path, f"rebuilt from the readable parts; a copy is {copy}", lost)
 
 
 def _pruned(folder: Path) -> Iterator[Repair]:
@@ -99,8 +99,8 @@ def _pruned(folder: Path) -> Iterator[Repair]:
         copy = set_aside(folder, path)
         with closing(Journal(path)) as journal:
             journal.rewrite(records[:1] * 2)
-        lost = "" if records else "how many events the segments had that were removed: the account begins anew"
-        yield Repair(path, f"written anew from what can be read; a copy is {copy}", lost)
+        lost = "" if records else "the counts of removed segments: counting begins again"
+        yield Repair(path, f"rebuilt from the readable parts; a copy is {copy}", lost)
 
 
 def _letters(folder: Path) -> Iterator[Repair]:
@@ -122,4 +122,4 @@ def _journals(folder: Path) -> Iterator[Repair]:
             copy = set_aside(folder, path)
             with closing(Journal(path)) as journal:
                 journal.rewrite(records)
-            yield Repair(path, f"written anew from what can be read; a copy is {copy}", f"{damaged} of its records")
+            yield Repair(path, f"rebuilt from the readable parts; a copy is {copy}", f"{damaged} of its records")

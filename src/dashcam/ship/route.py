@@ -219,7 +219,7 @@ class Route:
         trouble = self.file.trouble
         if reason is None:
             if trouble and not self._is_disk_in_trouble:
-                _log.info("%s: goes on; the trouble began at %s", self.name, trouble.since)
+                _log.info("%s: ships again; the trouble began at %s", self.name, trouble.since)
                 self.file.set_trouble(None)
                 self._try_to_save()
         elif trouble is None or trouble.reason != reason:

@@ -134,7 +134,7 @@ def read_unended(event: Event) -> Node:
     node = _read(event, state, accessors.text(event, "span.id"))
     if node.end_ns is not None:
         node.start_ns = node.end_ns - accessors.duration_ns(event)
-    node.note(state, accessors.text(event, "message") or "there is no end of it")
+    node.note(state, accessors.text(event, "message") or "its end is missing")
     return node
 
 
@@ -143,7 +143,7 @@ def _read(event: Event, state: str, span_id: str) -> Node:
     key = (accessors.text(event, "trace.id"), span_id)
     node = Node(key, state, event, accessors.service(event), accessors.clock(event), time_ns, time_ns)
     if time_ns is None:
-        node.note("no-time", "it has no time that can be read")
+        node.note("no-time", "its time cannot be read")
     tags = event.get("tags")
     for tag, sentence in TAGS.items():
         if isinstance(tags, list) and tag in tags:

@@ -85,9 +85,9 @@ def _note_lateness(node: Node) -> None:
     early_ns = (caller.start_ns or 0) - (node.start_ns or 0)
     late_ns = (node.end_ns or 0) - (caller.end_ns or 0)
     if early_ns > TOLERANCE_NS:
-        node.note("early-start", f"it began {format_duration(early_ns)} before the span it lies in")
+        node.note("early-start", f"it began {format_duration(early_ns)} before its parent span")
     if late_ns > TOLERANCE_NS and node.is_served:
-        node.note("outlived-caller", f"it went on {format_duration(late_ns)} after its caller had stopped waiting")
+        node.note("outlived-caller", f"it continued for {format_duration(late_ns)} after its caller stopped waiting")
 
 
 def _name(clock: str, shift_ns: int) -> Note:

@@ -72,7 +72,7 @@ def _by_time(node: Node) -> tuple[bool, int, bool, str]:
 
 def _enter(node: Node, spans: Spans) -> None:
     if node.span_id and spans.setdefault(node.key, node) is not node:
-        node.note("span-id-twice", "another span of this trace has the same id")
+        node.note("span-id-twice", "another span of this trace has the same ID")
 
 
 def _read_other(event: Event, spans: Spans) -> Node:
@@ -110,8 +110,8 @@ def _stand_in(key: Key, state: str, witness: Event, spans: Spans) -> Node:
 
 
 STAND_IN_NOTES = {
-    UNFINISHED: Note("unfinished", "its log lines arrived, the span itself did not"),
-    MISSING: Note("missing-parent", "it never arrived, only what happened in it"),
+    UNFINISHED: Note("unfinished", "its log lines arrived, but not the span"),
+    MISSING: Note("missing-parent", "it never arrived, but its children did"),
 }
 
 
@@ -125,7 +125,7 @@ def _cut_circles(nodes: Iterable[Node]) -> None:
             at = at.parent
         if at is not None and at in path:
             at.parent = None
-            at.note("circle", "its parents form a circle, which is cut here")
+            at.note("circle", "its parents form a circle, which is broken here")
         safe |= path
 
 

@@ -45,7 +45,7 @@ class AppendedFile:
                 is_ours = os.path.samestat(status, self._identity) and status.st_nlink > 0
                 if not is_ours or status.st_size != self.end:
                     self.is_lost = True
-                    raise ValueError("the file was changed by somebody else")
+                    raise ValueError("another program changed the file")
                 if os.write(self._file, line) < len(line):  # the disk is full
                     self.limit = self.end
                     os.ftruncate(self._file, self.end)

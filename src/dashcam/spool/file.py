@@ -153,7 +153,7 @@ class SegmentFile:
         if os.path.samestat(status, self._identity) and status.st_size >= self._lines.end:
             return file
         os.close(file)
-        raise OSError(errno.ESTALE, "the segment was changed by somebody else", str(self.path))
+        raise OSError(errno.ESTALE, "another program changed the segment", str(self.path))
 
     def set_dropped(self, reason: str, dropped: int) -> bool:
         """Set the count of a reason in the header; return whether it stands there now."""

@@ -278,7 +278,9 @@ def _check_disk(folder: Path, more_bytes: int) -> None:
     disk = os.statvfs(folder)
     left_bytes = min(int(disk.f_blocks * disk.f_frsize * LEFT_SHARE), MAX_LEFT_BYTES)
     if disk.f_files and disk.f_bavail * disk.f_frsize < more_bytes + left_bytes:
-        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, but for what the shipper needs", str(folder))
+        raise OSError(
+            errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, except for the room that the shipper needs", str(folder)
+        )
 
 
 def _make_folder(folder: Path) -> None:

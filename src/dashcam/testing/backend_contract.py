@@ -1,4 +1,4 @@
-"""The contract of every backend: inherit `BackendContract` and give the fixture `destination`.
+"""Tests that every backend must pass: inherit `BackendContract` and define the fixture `destination`.
 
 class TestMyBackend(BackendContract):
 @pytest.fixture
@@ -17,16 +17,16 @@ from dashcam.ship.batch import Backend
 
 
 class Receiver(Protocol):
-    """The place that a backend's events arrive at, real or played by a server of the test."""
+    """The server that a backend sends to: a real one, or one of the test."""
 
     def connect(self) -> Backend:
-        """A new backend for this destination."""
+        """Return a new backend for this destination."""
 
     def arrived(self) -> list[dict]:
-        """The events it holds, in any order, each `event.id` as often as a reader would find it."""
+        """Return its events, in any order, with each `event.id` as often as a search would find it."""
 
     def stop(self) -> None:
-        """Make it accept nothing from now on, as if it were dead."""
+        """Stop it: from now on it accepts no events."""
 
 
 def line(number: int, message: str = "car created") -> EncodedEvent:
@@ -53,11 +53,11 @@ def span(number: int) -> EncodedEvent:
 
 
 class BackendContract:
-    """Accepted events arrive once and whole; others are reported."""
+    """Accepted events arrive once and complete; others are reported."""
 
     @pytest.fixture
     def destination(self) -> Receiver:
-        """A destination that holds nothing yet."""
+        """Return a destination without events."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -136,7 +136,7 @@ class BackendContract:
         assert _numbers(destination) == list(range(10 * len(batches)))
 
     def test_an_empty_batch(self, backend, destination):
-        """Nothing to send is no fault."""
+        """An empty batch is not an error."""
         assert backend.ship([]) is None
 
         assert destination.arrived() == []

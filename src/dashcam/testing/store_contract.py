@@ -1,4 +1,4 @@
-"""The contract of every store: inherit `StoreContract` and give the fixture `fill`.
+"""Tests that every store must pass: inherit `StoreContract` and define the fixture `fill`.
 
 class TestMyStore(StoreContract):
 @pytest.fixture(scope="class")
@@ -49,7 +49,7 @@ GROUPINGS = (
 
 
 class StoreContract:
-    """The same searches over the same events, checked against what `matches` says of each event."""
+    """The same searches over the same events, compared with `matches` for each event."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -68,7 +68,7 @@ class StoreContract:
 
     @pytest.mark.parametrize("texts", SEARCHES, ids=lambda texts: f"{texts[0]} to {texts[-1]}")
     def test_hits_are_what_matches(self, store, texts):
-        """A search gives the events its expression matches, oldest first, none twice."""
+        """A search returns the events that match, oldest first, each once."""
         found = {text: _ids(store.find(Query(parse(text)))) for text in texts}
 
         assert found == {text: _matching(text) for text in texts}
@@ -98,7 +98,7 @@ class StoreContract:
 
     @pytest.mark.parametrize("text", ["*", "kind:server", "NOT (service:parts OR route:*)", "status:>=500", "golf"])
     def test_groups_are_of_what_matches(self, store, text):
-        """A store that counts by itself gives the counts and the times of its events, in the same buckets."""
+        """A store with `aggregate` returns the counts and times of its events, in the same buckets."""
         query = Query(parse(text), START_NS + 1, EVENTS[-1].time_ns)
 
         found = {grouping: aggregate(store, query, [grouping])[0] for grouping in GROUPINGS}
@@ -120,7 +120,7 @@ class StoreContract:
         assert _ids(store.find(Query(limit=3))) == _ids(EVENTS)[-3:]
 
     def test_searches_side_by_side(self, store):
-        """Two searches that are read in turns give what each gives alone."""
+        """Two searches that are read alternately return the same events as each one alone."""
         pairs = zip(store.find(Query(parse("service:cars"))), store.find(Query(parse("service:parts"))), strict=False)
 
         assert [(one.get("service.name"), two.get("service.name")) for one, two in pairs][:50] == [
@@ -128,7 +128,7 @@ class StoreContract:
         ] * 50
 
     def test_an_empty_store_finds_nothing(self, fill):
-        """A store without events gives none, and no error."""
+        """A store without events returns none, without an error."""
         assert list(fill([]).find(Query())) == []
 
     def test_a_resend_is_found_once(self, fill):

@@ -106,7 +106,7 @@ class _Reader:
         read = tuple(self._rule(number, table, notifiers) for number, table in enumerate(rules, 1))
         names = [rule.name for rule in read]
         for name in sorted({name for name in names if name and names.count(name) > 1}):
-            self._fault(f"rule {name!r}", "there are several of that name", None)
+            self._fault(f"rule {name!r}", "several rules have this name", None)
         return Rules(every_ns, read, notifiers)
 
     def _notifier(self, name: str, table: Any) -> Notifier:
@@ -130,7 +130,7 @@ class _Reader:
 
     def _rule(self, number: int, table: Any, notifiers: Mapping[str, Notifier]) -> Rule:
         if not isinstance(table, dict):
-            table = self._fault(f"rule {number}", "it is a table, [[rule]]", {})
+            table = self._fault(f"rule {number}", "expected a table, [[rule]]", {})
         name = self._text(f"rule {number}.name", table.get("name", ""))
         where = f"rule {name!r}" if name else f"rule {number}"
         if not name:
@@ -167,7 +167,7 @@ class _Reader:
     def _names(self, where: str, given: Any, notifiers: Mapping[str, Notifier]) -> tuple[str, ...]:
         names = list(notifiers) if given is None else [given] if isinstance(given, str) else given
         if not isinstance(names, list) or not names:
-            return self._fault(f"{where}: notify", "there is nobody to notify: add [notify.NAME]", ())
+            return self._fault(f"{where}: notify", "there is no notifier: add [notify.NAME]", ())
         for name in names:
             if name not in notifiers:
                 self._fault(f"{where}: notify={name!r}", f"there is no [notify.{name}]", None)

@@ -70,7 +70,7 @@ def load_state(path: Path) -> State:
     except FileNotFoundError:
         return State()
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
-        _log.error("%s cannot be read, so nothing is known of alerts before: %s", path, fault)
+        _log.error("%s cannot be read, so earlier alerts are unknown: %s", path, fault)
         return State()
 
 
@@ -131,7 +131,7 @@ class Watcher:
         """Return the newest stories of a window, and the newest of them drawn."""
         newest = reversed(measured.events_at(moment_ns))
         ids = list(dict.fromkeys(story_id(event) for event in newest))[:MAX_STORIES]
-        trouble = [f"The store cannot be reached, this is of the spool alone: {self._store.trouble}"]
+        trouble = [f"The store cannot be reached; these events are from the spool only: {self._store.trouble}"]
         lines = trouble if self._store.trouble else []
         if ids:
             events = find_related_events(self._store, ids[0])
@@ -142,7 +142,7 @@ class Watcher:
         notice = Notice(**(unsent.notice | {"stories": tuple(unsent.notice["stories"])}))
         notifier = self._rules.notifiers.get(unsent.notifier)
         if notifier is None:
-            _log.error("notice %s is given up: there is no notify.%s any more", notice.id, unsent.notifier)
+            _log.error("notice %s is discarded: notify.%s no longer exists", notice.id, unsent.notifier)
             return True
         try:
             self._send(notifier, notice)
@@ -150,11 +150,11 @@ class Watcher:
             _log.warning("notice %s is sent again: %s", notice.id, fault)
             if now_ns - unsent.since_ns < MAX_UNSENT_NS:
                 return False
-            _log.error("notice %s is given up after a day: %s", notice.id, fault)
+            _log.error("notice %s is discarded after a day: %s", notice.id, fault)
         return True
 
     def _save(self) -> None:
         try:
             replace_file(self._path, orjson.dumps(asdict(self._state)))
         except OSError as fault:
-            _log.error("%s cannot be written, so after a restart a notice may come twice: %s", self._path, fault)
+            _log.error("%s cannot be written: after a restart a notice may be sent twice: %s", self._path, fault)

@@ -118,7 +118,7 @@ def test_a_file_of_something_else_stays(tmp_path):
     path = tmp_path / "keys"
     path.write_bytes(b"\xff\xfe")
 
-    with pytest.raises(DashcamError, match="keys is not a text"):
+    with pytest.raises(DashcamError, match="keys is not a text file"):
         make_keys(lambda request: (500, {}), path)
     assert path.read_bytes() == b"\xff\xfe"
 
@@ -200,7 +200,7 @@ def test_an_engine_without_keys_says_so(engine_url, tmp_path):
     """No file is left that looks as if there were some."""
     client = Client(load(Options, {"ELASTICSEARCH_URL": engine_url}))
 
-    with pytest.raises(DashcamError, match="makes no API keys"):
+    with pytest.raises(DashcamError, match="does not create API keys"):
         set_up(client, KeyFile(tmp_path / "keys.env"))
 
     client.close()

@@ -77,12 +77,12 @@ def test_an_answer_may_come_byte_by_byte():
         (
             servers.talks_http,
             BackendUnavailable,
-            "answered 72, no acknowledgement: check that a forward server without TLS",
+            "answered 72 instead of an acknowledgement: check that a forward server without TLS",
         ),
         (
             servers.talks_tls,
             BackendUnavailable,
-            "answered 21, no acknowledgement: check that a forward server without TLS",
+            "answered 21 instead of an acknowledgement: check that a forward server without TLS",
         ),
         (servers.says_what_is_no_msgpack, BackendUnavailable, "sent what is not msgpack"),
         (servers.says_a_flood, BackendUnavailable, "sent what is not msgpack"),
@@ -259,6 +259,7 @@ def test_tls_with_a_bad_certificate(authority, issue, said):
 def test_tls_to_a_server_without(authority):
     """It answers with something else."""
     with pytest.raises(
-        BackendUnavailable, match=r"^forward\+tls://.* does not speak TLS: .*Without TLS it is forward://"
+        BackendUnavailable,
+        match=r"^forward\+tls://.* does not speak TLS: .*For a connection without TLS, use forward://",
     ):
         deliver(servers.talks_http, tls=client_side(authority), timeouts=SHORT)

@@ -113,7 +113,7 @@ def test_an_unknown_id_is_said_to_be_unknown(client):
     answer = client.get("/story?id=nothing")
 
     assert answer.status_code == 404
-    assert "No event of nothing is kept." in answer.text
+    assert "The store has no event of nothing." in answer.text
 
 
 def test_a_store_that_cannot_be_reached_is_named(client, shelf):
@@ -509,7 +509,7 @@ def test_a_quiet_time_is_said_to_be_quiet(shelf, client, path):
     """Not an empty table."""
     shelf.events = []
 
-    assert "in this time" in text_of(client.get(path))
+    assert "in this period" in text_of(client.get(path))
 
 
 def test_a_page_of_too_many_events_says_since_when(shelf, client, monkeypatch):

@@ -15,7 +15,7 @@ from dashcam.destinations.network import agree, checks_of
 from dashcam.event import EncodedEvent
 
 SETUP = "Run dashcam setup elk."
-NOT_ALLOWED = "the key may not ask"
+NOT_ALLOWED = "the key has no right to ask"
 NOT_FOUND = "Look at fluentd's log and its dead letters, and at dashcam setup elk: the last step is between those two."
 
 
@@ -60,7 +60,7 @@ def _has_streams(client: Client, streams: list[str]) -> str:
     found = client.part(answer.body, "data_streams", kind=list)
     templates = {client.part(stream, "template", kind=str) for stream in found}
     if strange := {template for template in templates if not template.startswith("dashcam-")}:
-        raise Broken(f"{' and '.join(streams)} were made by the template {', '.join(strange)}", SETUP)
+        raise Broken(f"{' and '.join(streams)} were created by the template {', '.join(strange)}", SETUP)
     return f"{' and '.join(streams)} exist"
 
 
@@ -84,7 +84,7 @@ def _tells_time(client: Client) -> str:
     match answer.body:
         case [{"epoch": str() as epoch}, *_] if answer.is_ok and epoch.isdecimal():
             return agree(int(epoch), "the engine")
-    return NOT_ALLOWED if not answer.is_ok else "the engine does not say its time"
+    return NOT_ALLOWED if not answer.is_ok else "the engine sends no date"
 
 
 def canary_checks(options: Options, canary: EncodedEvent, sent_s: float, wait_s: float) -> Iterator[Check]:

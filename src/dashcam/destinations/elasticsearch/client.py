@@ -169,7 +169,7 @@ class Client:
             raise StoreUnreachable(self._explain_fault(fault)) from fault
 
     def product(self) -> Product | None:
-        """The product and its version; `None` where the key may not ask.
+        """The product and its version; `None` where the key has no right to ask.
 
         Raises `StoreUnreachable` when it is none that Dashcam can use.
         """

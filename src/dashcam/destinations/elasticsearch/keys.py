@@ -34,7 +34,7 @@ def set_up(client: Client, wanted: KeyFile) -> Step:
     try:
         text = wanted.path.read_text() if wanted.path.exists() else ""
     except UnicodeDecodeError:
-        raise DashcamError(f"{wanted.path} is not a text: choose another file for the keys.") from None
+        raise DashcamError(f"{wanted.path} is not a text file: choose another file for the keys.") from None
     ids = [_id_of(text, role) for role in ROLES]
     ends_ms = min(_end_ms(client, id_) for id_ in ids)
     if not wanted.is_rotation and ends_ms > _now_ms() + wanted.life_days * MS_PER_DAY / 3:
@@ -45,7 +45,10 @@ def set_up(client: Client, wanted: KeyFile) -> Step:
         answer = client.ask("DELETE", "/_security/api_key", {"ids": ids, "owner": True})
         if not answer.is_ok and answer.status != 404:
             raise StoreUnreachable(_explain(client, answer))
-    return Step(what, f"made, valid until {_date(_now_ms() + wanted.life_days * MS_PER_DAY)}; restart what uses them")
+    return Step(
+        what,
+        f"made, valid until {_date(_now_ms() + wanted.life_days * MS_PER_DAY)}; restart the programs that use them",
+    )
 
 
 def _replace(client: Client, wanted: KeyFile, former: list[str]) -> None:
@@ -97,10 +100,10 @@ def _make(client: Client, role: str, life_days: int) -> Secret:
     body = {"name": name, "expiration": f"{life_days}d", "role_descriptors": rights}
     answer = client.ask("POST", "/_security/api_key", body)
     if answer.has_no_handler:
-        raise DashcamError(f"{client.address} makes no API keys: its security is off, or it is OpenSearch.")
+        raise DashcamError(f"{client.address} does not create API keys: its security is off, or it is OpenSearch.")
     if answer.status == 400 and "derived" in answer.reason:
         raise StoreUnreachable(
-            f"{client.address} makes keys for a user, not for another key: leave ELASTICSEARCH_API_KEY out and put "
+            f"{client.address} creates keys for users, not for other keys: unset ELASTICSEARCH_API_KEY, and put "
             "user:password@ into ELASTICSEARCH_URL."
         )
     if not answer.is_ok:

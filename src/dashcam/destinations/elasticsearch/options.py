@@ -10,7 +10,7 @@ from dashcam.settings import Address, Secret, read_address, read_file, retention
 def _read_namespace(value: str) -> str:
     # The last part of a data stream's name: Elasticsearch allows neither capitals nor a minus sign in it.
     if not re.fullmatch(r"[a-z0-9_.]{1,100}", value) or value.startswith("."):
-        raise ValueError("small letters, digits, '_' and '.', at most 100")
+        raise ValueError("lowercase letters, digits, '_' and '.', at most 100")
     return value
 
 

@@ -101,7 +101,7 @@ class ElasticsearchStore:
             return None if search is None else self._groups(search, grouping, span_of(outline))
         except (KeyError, TypeError, ValueError, AttributeError) as fault:
             raise StoreUnreachable(
-                f"{self._client.address} gave an answer without what was asked for ({fault!r}): is it Elasticsearch "
+                f"{self._client.address} gave an answer without the expected content ({fault!r}): is it Elasticsearch "
                 "or OpenSearch?"
             ) from fault
 
@@ -143,8 +143,8 @@ class ElasticsearchStore:
         shards = self._client.part(answer, "_shards", kind=dict)
         if answer.get("timed_out") or shards.get("failed") != 0:
             raise StoreUnreachable(
-                f"{self._client.address} answered in part only: {shards.get('failed')} of {shards.get('total')} "
-                f"shards failed, timed out: {answer.get('timed_out')}. Try a shorter span of time."
+                f"{self._client.address} gave only a partial answer: {shards.get('failed')} of {shards.get('total')} "
+                f"shards failed, timed out: {answer.get('timed_out')}. Try a shorter period."
             )
         return answer
 

@@ -128,7 +128,7 @@ class Fluentd:
         if resets + 1 < RESETS or self._acknowledged == acknowledged:
             raise fault
         del self._resets[key]
-        raise BatchRejected(f"{fault} So it did {RESETS} times, while it acknowledged other batches.")
+        raise BatchRejected(f"{fault} This happened {RESETS} times, while it acknowledged other batches.")
 
 
 def pack(batch: Batch, *, compress: bool) -> tuple[list[Message], dict[int, str]]:

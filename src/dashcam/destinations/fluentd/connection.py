@@ -122,14 +122,16 @@ class Connection:
                 if chunk in waiting:
                     return chunk
                 raise BackendUnavailable(
-                    f"{self.peer} acknowledged {chunk!r:.80}, a chunk that is not under way: {self.peer.doubt}"
+                    f"{self.peer} acknowledged {chunk!r:.80}, a chunk that is not in flight: {self.peer.doubt}"
                 )
             case ["HELO", *_]:
                 raise BackendUnavailable(
                     f"{self.peer} asks for a handshake: set FLUENTD_SHARED_KEY to the shared_key of its <security>."
                 )
             case answer:
-                raise BackendUnavailable(f"{self.peer} answered {answer!r:.80}, no acknowledgement: {self.peer.doubt}")
+                raise BackendUnavailable(
+                    f"{self.peer} answered {answer!r:.80} instead of an acknowledgement: {self.peer.doubt}"
+                )
 
     def _send(self, data: bytes, until_s: float) -> None:
         self._sock.settimeout(max(until_s - machine.monotonic(), 0.001))
@@ -198,12 +200,12 @@ def _secure(sock: socket.socket, peer: Peer, tls: ssl.SSLContext) -> ssl.SSLSock
         sock.close()
         raise BackendUnavailable(
             f"{peer} shows a certificate that is not trusted: {fault.verify_message.rstrip('.')}. It must be valid, "
-            "name the host of FLUENTD_URL, and be signed by the authority in FLUENTD_CA."
+            "name the host of FLUENTD_URL, and be signed by the CA in FLUENTD_CA."
         ) from None
     except OSError as fault:
         sock.close()
         raise BackendUnavailable(
-            f"{peer} does not speak TLS: {_reason(fault)}. Without TLS it is forward://."
+            f"{peer} does not speak TLS: {_reason(fault)}. For a connection without TLS, use forward://."
         ) from None
 
 

@@ -84,7 +84,7 @@ class Local:
         with self._excused():
             db = self.open()
             if former.is_there(db):  # a kill between two steps of this costs nothing
-                _log.info("the events of a former format are converted; others wait meanwhile")
+                _log.info("converting the events of an older format; other commands wait meanwhile")
             while former.is_there(db):
                 with _transaction(db):
                     events, age_of = former.take(db)

@@ -42,7 +42,7 @@ def repair(options: Options) -> Iterator[Repair]:
     new.rename(path)
     yield Repair(
         path,
-        f"{fault}: {saved:,} events were saved into a new file; the former one is {aside}",
+        f"{fault}: {saved:,} events were saved into a new file; the old one is {aside}",
         "the events of the rows that cannot be read; those that the spool holds are sent again",
     )
 

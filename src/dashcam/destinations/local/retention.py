@@ -33,7 +33,7 @@ def trusted_time(db: sqlite3.Connection, now_us: int) -> int:
         return now_us
     if not is_known:
         days, side = abs(now_us - trusted) // DAY_US, "ahead of" if is_ahead else "behind"
-        _log.warning("the clock is %d days %s the last event's; nothing is forgotten by that for an hour", days, side)
+        _log.warning("the clock is %d days %s the last event's; for an hour, this removes no event", days, side)
         db.execute("UPDATE clock SET ahead_since = ?", (now_us,))
     return trusted
 

@@ -102,7 +102,7 @@ class Loggly:
 
     def _send(self, body: bytes) -> None:
         if len(body) > _BODY_BYTES:
-            raise BatchRejected(f"a body of {len(body)} bytes; Loggly is sent {_BODY_BYTES} at most")
+            raise BatchRejected(f"a body of {len(body)} bytes; the limit for Loggly is {_BODY_BYTES}")
         # Every exception of requests holds the URL, and that the token: none of them leaves here, not even as a cause.
         try:
             response = self._session.post(
@@ -129,7 +129,7 @@ class Loggly:
         seen = f"Loggly at {self._host} answered {status}"
         if status == 200:
             raise BackendUnavailable(
-                f'{seen} without {{"response":"ok"}}: is LOGGLY_URL the right one, is a proxy between?'
+                f'{seen} without {{"response":"ok"}}: check LOGGLY_URL, and whether a proxy answers.'
             )
         if status in {401, 403}:
             raise BackendUnavailable(f"{seen}: LOGGLY_TOKEN is not a valid customer token. Events wait.", _FIX_PAUSE_S)

@@ -246,7 +246,7 @@ class LogglyStore:
             raise StoreUnreachable(f"Loggly at {self._host} answered {status}: LOGGLY_API_TOKEN may not search there.")
         if is_next and 400 <= status < 500:
             raise _Forgotten
-        hint = " With LOGGLY_SEARCH=complete only known forms are asked." if status == 400 and self._quick else ""
+        hint = " LOGGLY_SEARCH=complete sends only known forms of queries." if status == 400 and self._quick else ""
         text = body[:200].decode(errors="replace").strip()
         raise StoreUnreachable(f"Loggly at {self._host} answered {status}: {text}.{hint}")
 

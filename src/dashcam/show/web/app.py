@@ -55,7 +55,7 @@ def serve(app: flask.Flask, host: str, port: int) -> BaseWSGIServer:
         listener = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as fault:
         raise DashcamError(
-            f"The viewer cannot listen on {host} port {port}: {fault}. --port 0 takes a free one."
+            f"The viewer cannot listen on {host} port {port}: {fault}. --port 0 uses a free one."
         ) from None
     with listener:
         return make_server(host, port, app, threaded=True, request_handler=_QuietHandler, fd=listener.fileno())

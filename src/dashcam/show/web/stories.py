@@ -49,7 +49,9 @@ def show_comparison() -> str:
         with current_finder().open() as store:
             other = find_partner(store, first) or ""
     if not other:
-        raise NotFound(f"No request of the same route as {_id()} ended otherwise, so there is none to compare it with.")
+        raise NotFound(
+            f"No request of the same route as {_id()} has another outcome, so there is none to compare it with."
+        )
     second = _build_story(other)
     pairs = compare(first, second)
     sides = ((_id(), first), (other, second))
@@ -61,7 +63,7 @@ def show_comparison() -> str:
 def show_event() -> str:
     """One event with its JSON."""
     if (event := event_of(_id())) is None:
-        raise NotFound(f"No event {_id()} is kept.")
+        raise NotFound(f"The store has no event {_id()}.")
     json = orjson.dumps(event.fields, option=orjson.OPT_INDENT_2).decode()
     return page.render("event.html", event=event, json=json, address=_address())
 
@@ -72,7 +74,7 @@ def _address() -> Address:
 
 def _id() -> str:
     if not (one := flask.request.args.get("id", "").strip()):
-        raise BadRequest("The address has no id.")
+        raise BadRequest("The address has no ID.")
     return one
 
 
@@ -81,5 +83,7 @@ def _build_story(one: str, mask: Callable[[Event], Event] | None = None) -> Stor
     with finder.open() as store:
         events = list(finder.find_related_events(store, one))
     if not events:
-        raise NotFound(f"No event of {one} is kept. It takes a request, trace or span id, or a label as in car_id=7.")
+        raise NotFound(
+            f"The store has no event of {one}. Search for a request, trace or span ID, or a label such as car_id=7."
+        )
     return build_story(map(mask, events) if mask else events)

@@ -1,6 +1,6 @@
-"""A stand-in for Loggly, for trying hosted mode with no account and for tests.
+"""A fake Loggly, for tests and for trying hosted mode without an account.
 
-It is written from Loggly's documentation and from what its clients were seen to send and get: see docs/loggly.md.
+It follows Loggly's documentation, and what Loggly's clients send and receive: see docs/loggly.md.
 """
 
 import threading
@@ -20,9 +20,9 @@ __all__ = ["FAULTS", "Behaviour", "Faults", "StandIn"]
 
 
 class StandIn:
-    """A running stand-in: a context manager, or `start` and `stop`, which may follow each other again.
+    """A fake Loggly: use it as a context manager, or call `start` and `stop`, as often as you like.
 
-    What was accepted is kept over a stop, with a `journal` even over the end of the process.
+    It keeps accepted events after a stop and, with a `journal`, after the end of the process.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class StandIn:
         return f"http://{host}:{self._port}"
 
     def environment(self) -> dict[str, str]:
-        """The variables that send to it and search in it."""
+        """Return the environment variables for sending to it and searching in it."""
         return {
             "LOG_BACKEND": "loggly",
             "LOGGLY_URL": self.url,
