@@ -13,7 +13,6 @@ import argparse
 import mmap
 import os
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
 
+from benchmarks.idle_shipper import used_s
 from benchmarks.loggly import FIELDS, MESSAGE
 from benchmarks.report import interleave, judge, middle, print_machine, print_table, verdict
 from benchmarks.sink import Sink
@@ -162,25 +162,33 @@ def lag(route: str, rate: int, seconds: float) -> dict[str, float]:
         shipper = subprocess.Popen(
             [sys.executable, "-m", "dashcam", "ship"], env=environment, stderr=subprocess.DEVNULL
         )
+        while not any((folder / "positions").glob("*")):  # it starts
+            time.sleep(LOOK_S)
         service = recorder(environment, counter, events, rate)
-        behind, started_s = [], time.monotonic()
+        behind, started_s, before_s = [], time.monotonic(), used_s(shipper)
         while (arrived := delivered(folder, route)) < events:
             behind.append((struct.unpack("<q", counter.read_bytes())[0] - arrived) / rate)
             if time.monotonic() - started_s > 5 * seconds + 60:
                 print(f"{route}: {arrived:,} of {events:,} events after {5 * seconds + 60:.0f} s, at {rate:,} a second")
                 break
             time.sleep(LOOK_S)
-        took_s = time.monotonic() - started_s
+        share = (used_s(shipper) - before_s) / (time.monotonic() - started_s)
+        memory = peak_mib(shipper)
         service.wait()
-        shipper.send_signal(signal.SIGTERM)
-        _, _, used = os.wait4(shipper.pid, 0)
-        shipper.returncode = 0
+        shipper.terminate()
+        shipper.wait()
     return {
         "lag s, median": median(behind),
         "lag s, most": max(behind),
-        "cores": (used.ru_utime + used.ru_stime) / took_s,
-        "MiB": used.ru_maxrss / 1024,
+        "% of a core": 100 * share,
+        "MiB": memory,
     }
+
+
+def peak_mib(process: subprocess.Popen) -> float:
+    """The most memory that a process has had; what `wait4` says is never less than its parent had at its start."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def main() -> int:
