@@ -1,6 +1,6 @@
 """Lines that a template gives are those that would be made without it."""
 
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -160,6 +160,16 @@ def test_a_label_that_is_a_secret_later():
         assert found == expected
 
     assert b"aB3456789012" not in found
+
+
+@pytest.mark.fuzz
+@given(attributes, st.lists(texts | st.sampled_from([*STATEMENT, *CALL]), max_size=4))
+def test_any_names_are_picked(known, names):
+    """In the order of the names, from a dictionary or what only reads one."""
+    for given_mapping in (known, MappingProxyType(known)):
+        of = given_mapping, tuple(names)
+        found, expected = span_template.pick(*of), span_template.python_pick(*of)
+        assert [*found.items()] == [*expected.items()]
 
 
 @pytest.mark.parametrize("known", [STATEMENT, CALL, SECRETIVE])

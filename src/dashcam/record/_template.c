@@ -60,6 +60,13 @@ is_short(PyObject *text)
     return PyUnicode_CheckExact(text) && PyUnicode_GET_LENGTH(text) <= MAX_TEXT_CHARACTERS;
 }
 
+static int
+is_same(PyObject *text, PyObject *other)
+{
+    return text == other
+        || (PyUnicode_GET_LENGTH(text) == PyUnicode_GET_LENGTH(other) && PyUnicode_Compare(text, other) == 0);
+}
+
 /* Whether an attribute of an object is true; -1 with an error. */
 static int
 is_true(PyObject *object, PyObject *name)
@@ -173,7 +180,7 @@ put_attributes(PyObject *key, Py_ssize_t to, PyObject *attributes)
             continue;
         int is_url = 0;
         for (int i = 0; i < URLS && !is_url; i++)
-            is_url = name == url_names[i] || PyUnicode_Compare(name, url_names[i]) == 0;
+            is_url = is_same(name, url_names[i]);
         if (is_url)
             continue;
         if (to + 2 > PyTuple_GET_SIZE(key))
@@ -482,10 +489,31 @@ line_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t coun
     return line;
 }
 
+/* The attributes of some names, in the order of these. */
+static PyObject *
+pick(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count != 2 || !PyTuple_Check(arguments[1])) {
+        PyErr_SetString(PyExc_TypeError, "pick takes a mapping, and a tuple of names");
+        return NULL;
+    }
+    PyObject *picked = PyDict_New();
+    for (Py_ssize_t i = 0; picked != NULL && i < PyTuple_GET_SIZE(arguments[1]); i++) {
+        PyObject *name = PyTuple_GET_ITEM(arguments[1], i), *value = PyObject_GetItem(arguments[0], name);
+        if (value == NULL && PyErr_ExceptionMatches(PyExc_KeyError))
+            PyErr_Clear();
+        else if (value == NULL || PyDict_SetItem(picked, name, value) < 0)
+            Py_CLEAR(picked);
+        Py_XDECREF(value);
+    }
+    return picked;
+}
+
 static PyMethodDef methods[] = {
     {"fill", (PyCFunction)(void (*)(void))fill, METH_FASTCALL, NULL},
     {"key_of", (PyCFunction)(void (*)(void))key_of, METH_FASTCALL, NULL},
     {"line_of", (PyCFunction)(void (*)(void))line_of, METH_FASTCALL, NULL},
+    {"pick", (PyCFunction)(void (*)(void))pick, METH_FASTCALL, NULL},
     {"use", use, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -6,7 +6,7 @@ measures, the package's metrics go on. See docs/decisions/0005.
 """
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import flask
 import opentelemetry.instrumentation.flask as otel_flask
@@ -48,22 +48,23 @@ def instrument(app: flask.Flask, *, service: Service | None = None, is_caller_tr
     app.wsgi_app = recorded  # type: ignore[method-assign]
     steps = _Steps(recorded, has_metrics=has_metrics)
     # First and last: what the application does before and after its requests belongs to them, and may answer them.
-    app.before_request_funcs[None] = [steps.begin, *before]
+    # What looks at the values of a URL comes first of all, and Flask does not ask whether it is a coroutine.
+    app.url_value_preprocessors[None].insert(0, steps.begin)
+    app.before_request_funcs[None] = before
     app.teardown_request_funcs[None] = [steps.end, *teardown]
     flask.got_request_exception.connect(_record_error, app)
 
 
 def _without_cycle(app: flask.Flask) -> "WSGIApplication":
     """Return the application's `wsgi_app` without holding the application, which Flask frees with its last name."""
-    served = app.wsgi_app
+    served: Any = app.wsgi_app
     if getattr(served, "__self__", None) is not app:
-        return served  # somebody's middleware holds it anyway
-    method = weakref.WeakMethod(served)
+        return cast("WSGIApplication", served)  # somebody's middleware holds it anyway
+    method, known = served.__func__, weakref.ref(app)
 
     def serve(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
-        bound = method()
-        assert bound is not None  # noqa: S101 - whoever calls holds the application
-        return bound(environ, start_response)
+        answer: Iterable[bytes] = method(known(), environ, start_response)  # whoever calls holds the application
+        return answer
 
     return serve
 
@@ -76,7 +77,7 @@ class _Steps:
         self._has_metrics = has_metrics
         self._names: dict[tuple[str, str], str] = {}  # one for each route and each method that it allows
 
-    def begin(self) -> None:
+    def begin(self, *_: object) -> None:
         """Put the route on the request's span; in a context that somebody pushed by hand, begin the span here."""
         at = flask.globals.request_ctx._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
         environ, rule, token = at.request.environ, at.request.url_rule, None

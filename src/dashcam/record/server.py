@@ -134,16 +134,15 @@ class ServerSpan:
         name: str,
         attributes: Mapping[str, AttributeValue],
         context: Context,
-        start_ns: int | None = None,
     ) -> None:
         now = get_current()
         self.is_outermost = SPAN not in now or not _has_span(now)
         kind = SpanKind.SERVER if self.is_outermost else SpanKind.INTERNAL
-        self.span = tracer.start_span(name, context, kind, attributes, start_time=start_ns)
+        self.span = tracer.start_span(name, context, kind, attributes)
         self.context = Context({**context, SPAN: self.span})
         self.service = context.get(SERVICE)
-        light = self.span if isinstance(self.span, LightSpan) else None
-        self._known = open_spans.get(light.span_id if light else self.span.get_span_context().span_id)
+        light = self.span if isinstance(self.span, LightSpan) else self.span.get_span_context()
+        self._known = open_spans.get(light.span_id)
         self.request = (self._known.served if self._known and self.is_outermost else None) or ServerRequest()
         self.is_open = True
 

@@ -21,7 +21,8 @@ MAX_TEXT_CHARACTERS = 2_000  # of a name, an address or a label that is filled i
 MAX_LABELS: Final = 8  # of a request
 _URLS = ("url.full", "url.path", "url.query")
 _SCALARS = frozenset({str, int})  # of which no two are equal and have other JSON, as 1 and True have
-_CLIENT, _SERVER, _UNSET = SpanKind.CLIENT, SpanKind.SERVER, StatusCode.UNSET
+_CLIENT, _SERVER = SpanKind.CLIENT, SpanKind.SERVER
+UNSET: Final = Status(StatusCode.UNSET)  # of most spans, which are not asked what it says
 
 # What stands for each value in the line that a template is made of. One that is in the line by chance is noticed.
 _SPAN, _TRACE, _TRANSACTION, _PARENT = (
@@ -161,7 +162,7 @@ class SpanTemplates:
     def line(self, span: Span, attributes: dict[str, Any], known: OpenSpan, start_ns: int, duration_ns: int) -> bytes:
         """Return the line of a span."""
         values = span.name, attributes, known, start_ns, duration_ns, masking.has_word
-        is_usual = span.status.status_code is _UNSET
+        is_usual = span.status is UNSET or span.status.status_code is StatusCode.UNSET
         if is_usual and (filled := line_of(self._templates, span.kind, *values)):
             return filled
         line = self._encode(span, attributes, known, start_ns, duration_ns)
@@ -282,10 +283,15 @@ def python_line_of(  # noqa: PLR0913, PLR0917 — one call for each span
     return python_fill(template.pieces, template.places, *values) if template else b""
 
 
+def python_pick(attributes: Mapping[str, Any], names: tuple[str, ...], /) -> dict[str, Any]:
+    """Return the attributes of some names, in the order of these."""
+    return {name: attributes[name] for name in names if name in attributes}
+
+
 try:
     from dashcam.record import _template
 except ImportError:  # there was no compiler to build it
-    key_of, fill, line_of = python_key_of, python_fill, python_line_of
+    key_of, fill, line_of, pick = python_key_of, python_fill, python_line_of, python_pick
 else:
     _template.use(_CLIENT, _SERVER, LEFT_OUT)
-    key_of, fill, line_of = _template.key_of, _template.fill, _template.line_of
+    key_of, fill, line_of, pick = _template.key_of, _template.fill, _template.line_of, _template.pick

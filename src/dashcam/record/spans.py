@@ -24,7 +24,7 @@ from dashcam.record.current import get_current
 from dashcam.record.line import encode_plain
 from dashcam.record.masking import mask_repeated, mask_text
 from dashcam.record.sanitizer import Sanitizer
-from dashcam.record.span_template import LEFT_OUT, SpanTemplates
+from dashcam.record.span_template import LEFT_OUT, SpanTemplates, pick
 from dashcam.record.span_template import Span as NamedSpan
 from dashcam.spool.line import MAX_TIME_NS, span_fields
 
@@ -72,7 +72,7 @@ MAX_CLOCK_LAG_NS = 10_000_000  # the most between a time that the SDK takes and 
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
 _tuple_of: Callable[[type[OpenSpan], tuple[object, ...]], OpenSpan] = tuple.__new__  # a call of the class is Python
 _SERVER, _ERROR = SpanKind.SERVER, StatusCode.ERROR
-_ROOT_KINDS = {SpanKind.SERVER, SpanKind.CONSUMER}  # a consumer takes a message from a queue, as a Celery worker does
+_CONSUMER = SpanKind.CONSUMER  # takes a message from a queue, as a Celery worker does
 _TRANSACTION_TYPES = {SpanKind.SERVER: "request", SpanKind.CLIENT: "request", SpanKind.CONSUMER: "messaging"}
 _CANCELLATIONS = {"CancelledError", "Cancelled"}  # of asyncio and trio: somebody did not want the result any more
 _KINDS = {kind: kind.name.lower() for kind in SpanKind}
@@ -161,7 +161,7 @@ def mark_request(span: RecordableSpan, known: OpenSpan, served: ServerRequest) -
     """Mark a served request as open; a later mark, which says more, stands for the former. Never raises."""
     try:
         attributes = span.attributes or {}
-        marked = {name: attributes[name] for name in _MARKED if name in attributes}
+        marked = pick(attributes, _MARKED)
         served.start = _marks.line(span, marked, known, _start_ns(span), 0)
         recorder.current(known.service).append(served.start)
     except Exception:  # noqa: BLE001 — telemetry never fails a request
@@ -212,7 +212,7 @@ def processors_of(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
 def _open(
     span: RecordableSpan, identity: Identity, parent: Identity | None, context: Context, monotonic_start_ns: int | None
 ) -> OpenSpan:
-    is_root = span.kind in _ROOT_KINDS or JOB in context
+    is_root = span.kind is _SERVER or span.kind is _CONSUMER or JOB in context
     above = open_spans.get(parent.span_id) if parent and not parent.is_remote else None
     span_id, service = f"{identity.span_id:016x}", context.get(SERVICE)
     values = (
@@ -243,8 +243,9 @@ def _is_root(open_span: OpenSpan) -> bool:
 def _start_ns(span: RecordableSpan) -> int:
     """Return when a span began, as a line can have it: anybody may give a span any time, even a fraction."""
     start_ns = span.start_time or 0
-    is_usual = type(start_ns) is int and 0 <= start_ns <= MAX_TIME_NS
-    return start_ns if is_usual else max(0, min(int(start_ns), MAX_TIME_NS))
+    if type(start_ns) is int and 0 <= start_ns <= MAX_TIME_NS:
+        return start_ns
+    return max(0, min(int(start_ns), MAX_TIME_NS))
 
 
 def _duration_of(span: RecordableSpan, monotonic_start_ns: int) -> int:

@@ -28,6 +28,7 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from dashcam.record.correlation import HEADER, PROPAGATORS, REQUEST_ID, open_spans, random_bits
 from dashcam.record.current import SPAN, attach, detach, get_current
+from dashcam.record.span_template import UNSET
 from dashcam.record.spans import close_span, open_span
 from dashcam.record.traces import describe
 
@@ -35,7 +36,6 @@ _log = getLogger("opentelemetry.sdk.trace")
 _FLAGS = [TraceFlags(bits) for bits in range(4)]
 _IS_RANDOM = getattr(RandomIdGenerator(), "is_trace_id_random", bool)()
 _ROOT_FLAGS = _FLAGS[TraceFlags.SAMPLED | (TraceFlags.RANDOM_TRACE_ID if _IS_RANDOM else 0)]
-_UNSET = Status(StatusCode.UNSET)
 _SETTINGS = ("OTEL_TRACES_SAMPLER", "OTEL_SPAN_", "OTEL_ATTRIBUTE_", "OTEL_SDK_DISABLED", "OTEL_PYTHON_SDK_INTERNAL_")
 
 
@@ -61,7 +61,7 @@ class LightSpan(trace.Span):
     trace_id: int
     trace_flags: TraceFlags
     trace_state: TraceState | None
-    status = _UNSET
+    status = UNSET
     end_time: int | None = None
     _context: SpanContext | None = None
 
@@ -83,12 +83,12 @@ class LightSpan(trace.Span):
         self._attributes = attributes
         above = context.get(SPAN)
         self._parent: SpanContext | int | None  # of a light one its ID: the rest is the same, and it may be freed
-        if isinstance(above, LightSpan):
+        if type(above) is LightSpan:  # what `isinstance` asks an abstract class takes long
             parent: LightSpan | SpanContext | None = above
             self._parent, self.trace_id = above.span_id, above.trace_id
             self.trace_flags, self.trace_state = above.trace_flags, above.trace_state
         else:
-            parent = self._parent = _valid(above)
+            parent = self._parent = None if above is None else _valid(above)
             self.trace_id = parent.trace_id if parent else random_bits(128) or 1
             # Parent-based, as the SDK's default sampler: the flag goes on as it came.
             self.trace_flags = _FLAGS[parent.trace_flags & 3] if parent else _ROOT_FLAGS

@@ -7,8 +7,7 @@ the settings of OpenTelemetry: excluded URLs, captured headers, response propaga
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
-from functools import lru_cache
-from time import time_ns
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 from wsgiref.util import request_uri
 
@@ -83,14 +82,13 @@ class RecordedApp:
         self._captures_request = bool(get_custom_headers(OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST))
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        start_ns = time_ns()
         outer = environ.get(SERVER_SPAN)
         if outer and outer.is_open and outer.service == self.options.service:
             return self._app(environ, start_response)
         is_trusted = self.options.is_caller_trusted or outer is not None
         request_id = accept_request_id(environ.get(HEADER_KEY), is_trusted=is_trusted)
         environ[HEADER_KEY] = request_id.accepted
-        server = self._begin_safely(environ, request_id.accepted, start_ns)
+        server = self._begin_safely(environ, request_id.accepted)
         if server is None:
             return self._serve_unrecorded(environ, start_response, request_id.accepted)
         if request_id.rejected_length is not None:
@@ -108,15 +106,15 @@ class RecordedApp:
             detach(token)
         return response.body(parts)
 
-    def _begin_safely(self, environ: "WSGIEnvironment", request_id: str, start_ns: int) -> ServerSpan | None:
+    def _begin_safely(self, environ: "WSGIEnvironment", request_id: str) -> ServerSpan | None:
         try:
             is_excluded = self._is_excluded is not None and self._is_excluded(request_uri(environ))
-            return None if is_excluded else self.begin(environ, request_id, start_ns)
+            return None if is_excluded else self.begin(environ, request_id)
         except Exception:  # noqa: BLE001 — a request that cannot be described is served all the same
             recorder.drop("error")
             return None
 
-    def begin(self, environ: "WSGIEnvironment", request_id: str, start_ns: int | None = None) -> ServerSpan:
+    def begin(self, environ: "WSGIEnvironment", request_id: str) -> ServerSpan:
         """Begin the span of a request, and leave it in its environment."""
         service, is_trusted = self.options.service, self.options.is_caller_trusted
         has_trace = "HTTP_TRACEPARENT" in environ
@@ -126,7 +124,7 @@ class RecordedApp:
         path = environ.get("PATH_INFO", "")
         name, has_path = _name_of_method(environ.get("REQUEST_METHOD", ""))
         name = f"{name} {path.strip()}".rstrip() if has_path else name
-        server = ServerSpan(self._tracer, name, attributes, context, start_ns)
+        server = ServerSpan(self._tracer, name, attributes, context)
         if self._captures_request and server.is_outermost:
             server.span.set_attributes(otel_wsgi.collect_custom_request_headers_attributes(environ))
         request = server.request
@@ -205,23 +203,16 @@ class _Response:
         self._server.request.status = int(status[:3]) if status[:3].isdecimal() else 0
         if not self._app.options.has_metrics:
             headers = self._describe(status, headers)
-        sent, length = [], None
-        for header in headers:
-            name = header[0].lower()
-            if name != "x-request-id":
-                sent.append(header)
-            if name == "content-length" and length is None:
-                length = header[1]
-        self._length = _size(length)
-        sent.append((HEADER, self._environ[HEADER_KEY]))
-        write = self._start_response(status, sent, *exc_info)
+        names = [name.lower() for name, _ in headers]
+        self._length = _size(headers[names.index("content-length")][1]) if "content-length" in names else None
+        request_id = self._environ[HEADER_KEY]
+        headers = _with_id(headers, request_id) if "x-request-id" in names else [*headers, (HEADER, request_id)]
+        return partial(self._write, self._start_response(status, headers, *exc_info))
 
-        def counted(data: bytes) -> object:
-            written = write(data)
-            self._sent, self._is_begun = self._sent + len(data), True
-            return written
-
-        return counted
+    def _write(self, write: Callable[[bytes], object], data: bytes) -> object:
+        written = write(data)
+        self._sent, self._is_begun = self._sent + len(data), True
+        return written
 
     def _describe(self, status: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Describe the response on the span for whoever else looks at it; returns the headers that are to be sent."""
@@ -315,7 +306,7 @@ class _Response:
             request.is_incomplete = request.is_disconnected = True
         elif has_met and not isinstance(problem, StopIteration | GeneratorExit):
             self._server.fail(cast("BaseException", problem))
-        elif self._has_body() and not self._is_complete and self._length != self._sent + self._pending:
+        elif not self._is_complete and self._length != self._sent + self._pending and self._has_body():
             request.is_incomplete, request.is_disconnected = True, is_closed
         self._end_span()
 
