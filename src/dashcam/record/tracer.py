@@ -12,7 +12,7 @@ from inspect import iscoroutinefunction
 from logging import getLogger
 from time import monotonic_ns, time_ns
 from types import MappingProxyType, TracebackType
-from typing import Any, cast
+from typing import Any
 
 import opentelemetry.metrics._internal as metrics_api
 from opentelemetry import metrics, propagate, trace
@@ -303,8 +303,7 @@ class LightTracer(trace.Tracer):
 
 def light(tracer: trace.Tracer) -> LightTracer | None:
     """Return a tracer if nobody but the spool has an interest in the spans of a call."""
-    is_light = isinstance(tracer, LightTracer) and tracer.provider.is_light and not measures()
-    return cast("LightTracer", tracer) if is_light else None
+    return tracer if isinstance(tracer, LightTracer) and tracer.provider.is_light and not measures() else None
 
 
 class _CurrentSpan:
