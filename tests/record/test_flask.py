@@ -80,6 +80,18 @@ def test_an_answer_before_the_handler_is_a_request_too(recording, client):
     assert _span(recording).get("http.response.status_code") == 401
 
 
+def test_a_refused_value_of_a_url_has_its_route(recording):
+    """What looks at the values of a URL comes before all other steps of a request, and may end it."""
+    app = create_app()
+
+    @app.url_value_preprocessor
+    def refuse(endpoint, values):
+        flask.abort(410)
+
+    assert app.test_client().get("/car").status_code == 410
+    assert _span(recording).get("http.route") == "/car"
+
+
 KEPT = ["a", "golf-1", "A.b_c+d/e=f-0", "x" * 200, "0193a1b2-c3d4-7e5f-8123-456789abcdef"]
 REFUSED = [
     "",
