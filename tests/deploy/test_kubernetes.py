@@ -1,5 +1,6 @@
 """The manifests of deploy/kubernetes: by the schemas that Kubernetes publishes, and by what an operator expects."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -44,7 +45,11 @@ def build(command, name):
     """An overlay, built once for all tests: they only read it."""
     command = [*command, str(FOLDER / "overlays" / name)]
     built = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    return {f"{each['kind']}/{each['metadata']['name']}": each for each in load(built)}
+    return as_objects(built)
+
+
+def as_objects(text):
+    return {f"{each['kind']}/{each['metadata']['name']}": each for each in load(text)}
 
 
 def pods_of(objects):
@@ -142,18 +147,30 @@ def test_every_spool_has_a_shipper(overlay):
             assert spool["emptyDir"]["sizeLimit"]
 
 
-def test_a_shipper_gets_out(overlay):
-    """To where its settings send events, on that port."""
-    name, objects = overlay
+def selects(selector, labels):
+    """Whether a selector of a policy means a pod with these labels."""
+    named = all(labels.get(name) == value for name, value in selector.get("matchLabels", {}).items())
+    return named and all(labels.get(each["key"]) in each["values"] for each in selector.get("matchExpressions", []))
+
+
+def test_pods_reach_what_they_need_and_nothing_else(overlay):
+    """By the policies that select them, as a cluster reads those: names, the database, parts, and the backend."""
+    _, objects = overlay
     settings = next(each["data"] for key, each in objects.items() if key.startswith("ConfigMap/dashcam-shipping"))
-    if settings["LOG_BACKEND"] == "stdout":
-        assert "NetworkPolicy/dashcam-shipping" not in objects
-        return
-    policy = objects["NetworkPolicy/dashcam-shipping"]["spec"]
-    ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
-    assert ports == {"loggly": {443}, "elk": {24224}, "elasticsearch": {9200}}[settings["LOG_BACKEND"]]
-    who = policy["podSelector"]["matchExpressions"][0]["values"]
-    assert who == (["shipper"] if "daemonset" in name else ["cars", "parts"])
+    backend = {"stdout": set(), "loggly": {443}, "elk": {24224, 9200}, "elasticsearch": {9200}}[settings["LOG_BACKEND"]]
+    policies = [each["spec"] for key, each in objects.items() if key.startswith("NetworkPolicy/")]
+    workloads = {key.partition("/")[2]: each for key, each in objects.items() if "template" in each.get("spec", {})}
+    ports, closed = {}, set()
+    for name, each in workloads.items():
+        labels = each["spec"]["template"]["metadata"]["labels"]
+        own = [policy for policy in policies if selects(policy["podSelector"], labels)]
+        ports[name] = {port["port"] for policy in own for rule in policy.get("egress", []) for port in rule["ports"]}
+        closed |= {name} if any("Ingress" in policy["policyTypes"] for policy in own) else set()
+
+    near = set() if "shipper" in workloads else backend
+    wanted = {"cars": {53, 8000, 5432} | near, "parts": {53, 5432} | near, "postgres": {53}, "shipper": {53} | backend}
+    assert ports == {name: wanted[name] for name in workloads}
+    assert closed == set(workloads)
 
 
 def test_images_are_those_that_are_built():
@@ -166,3 +183,19 @@ def test_images_are_those_that_are_built():
     assert {each["image"].partition("/")[2]: each["build"]["target"] for each in built.values()} == {
         name: name for name in built
     }
+
+
+def test_images_come_from_a_registry(tmp_path):
+    """By the overlay of docs/deployment.md: every container of ours, wherever it is."""
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    text = re.search(r"```yaml\n(# kustomization\.yaml.*?)```", page, re.DOTALL)[1]
+    shutil.copytree(FOLDER, tmp_path / "kubernetes")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "kustomization.yaml").write_text(text.replace("dashcam/deploy/", f"{os.path.relpath(tmp_path, mine)}/"))
+
+    built = subprocess.run([*kustomize(), str(mine)], capture_output=True, text=True, check=True, timeout=60).stdout
+
+    images = {each["image"] for pod in pods_of(as_objects(built)).values() for each in containers_of(pod)}
+    ours = {f"registry.example/dashcam/{name}:0.1.0" for name in ("cars", "parts", "shipper")}
+    assert images == ours | {"postgres:18.6-bookworm"}
