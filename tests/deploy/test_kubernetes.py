@@ -186,7 +186,7 @@ def test_images_are_those_that_are_built():
 
 
 def test_images_come_from_a_registry(tmp_path):
-    """By the overlay of docs/deployment.md: every container of ours, wherever it is."""
+    """By the overlay of docs/deployment.md: every container of ours, wherever it is; settings are added to ours."""
     page = (ROOT / "docs" / "deployment.md").read_text()
     text = re.search(r"```yaml\n(# kustomization\.yaml.*?)```", page, re.DOTALL)[1]
     shutil.copytree(FOLDER, tmp_path / "kubernetes")
@@ -196,6 +196,9 @@ def test_images_come_from_a_registry(tmp_path):
 
     built = subprocess.run([*kustomize(), str(mine)], capture_output=True, text=True, check=True, timeout=60).stdout
 
-    images = {each["image"] for pod in pods_of(as_objects(built)).values() for each in containers_of(pod)}
+    objects = as_objects(built)
+    images = {each["image"] for pod in pods_of(objects).values() for each in containers_of(pod)}
     ours = {f"registry.example/dashcam/{name}:0.1.0" for name in ("cars", "parts", "shipper")}
     assert images == ours | {"postgres:18.6-bookworm"}
+    settings = next(each["data"] for key, each in objects.items() if key.startswith("ConfigMap/dashcam-shipping"))
+    assert (settings["LOG_BACKEND"], settings["LOGGLY_TAGS"]) == ("loggly", "shop")
