@@ -173,6 +173,18 @@ def test_pods_reach_what_they_need_and_nothing_else(overlay):
     assert closed == set(workloads)
 
 
+def test_postgresql_starts_as_under_compose():
+    """By the same script and the same check, which make a cluster anew whose making a kill cut off."""
+    pod = load((FOLDER / "base" / "postgres.yaml").read_text())[0]["spec"]["template"]["spec"]["containers"][0]
+    compose = YAML(typ="safe", pure=True).load(ROOT / "docker-compose.yml")["services"]["postgres"]
+
+    entrypoint, check = (
+        [word.replace("$$", "$") for word in words] for words in (compose["entrypoint"], compose["healthcheck"]["test"])
+    )
+    assert (pod["command"], pod["args"]) == (entrypoint, compose["command"])
+    assert pod["startupProbe"]["exec"]["command"] == ["sh", "-c", check[1]]
+
+
 def test_images_are_those_that_are_built():
     """By the names that `make images` gives them."""
     names = set(re.findall(r"image: (dashcam/\w+)", "".join(path.read_text() for path in FOLDER.rglob("*.yaml"))))
