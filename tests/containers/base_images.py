@@ -6,6 +6,7 @@ They are stand-ins: Debian's Python and nginx, and PyPI's PostgreSQL, at the pat
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,14 +18,17 @@ BASE_IMAGES = set(re.findall(r"^FROM ([a-z]+:\S+)", (ROOT / "deploy/Dockerfile")
     re.findall(r"image: (postgres:\S+)", (ROOT / "docker-compose.yml").read_text())
 )
 COMPILER = "gcc libc6-dev python3-dev python3-pip"
+Recipe = Callable[[Engine, str], None]
+"""What makes an image of a name."""
+
 PATH = "ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def make_missing(engine: Engine, names: set[str]) -> list[str]:
-    """Make those of the base images that are neither there nor to be had; gives the names that were made."""
+def make_missing(engine: Engine, names: set[str], recipes: Mapping[str, Recipe]) -> list[str]:
+    """Make those of the images that are neither there nor to be had; gives the names that were made."""
     missing = sorted(name for name in names if not has(engine, name))
     for name in missing:
-        recipe = next(recipe for start, recipe in RECIPES.items() if name.startswith(start))
+        recipe = next(recipe for start, recipe in recipes.items() if name.startswith(start))
         recipe(engine, name)
     return missing
 
@@ -37,7 +41,8 @@ def has(engine: Engine, name: str) -> bool:
     return labels.get("recipe", RECIPE) == RECIPE
 
 
-def _import(engine: Engine, name: str, folder: Path, *changes: str) -> None:
+def import_image(engine: Engine, name: str, folder: Path, *changes: str) -> None:
+    """Make an image of a root file system."""
     options = [word for change in (PATH, f"LABEL recipe={RECIPE}", *changes) for word in ("--change", change)]
     with subprocess.Popen(["tar", "-C", folder, "-c", "."], stdout=subprocess.PIPE) as packing:
         engine.run("import", *options, "-", name, stdin=packing.stdout)
@@ -45,7 +50,7 @@ def _import(engine: Engine, name: str, folder: Path, *changes: str) -> None:
 
 def _python(engine: Engine, name: str) -> None:
     folder = plain() if "-slim" in name else derived("compiler", lambda folder: add_packages(folder, COMPILER))
-    _import(engine, name, folder)
+    import_image(engine, name, folder)
 
 
 def _postgres(engine: Engine, name: str) -> None:
@@ -55,7 +60,7 @@ def _postgres(engine: Engine, name: str) -> None:
         'ENTRYPOINT ["docker-entrypoint.sh"]',
         'CMD ["postgres"]',
     )
-    _import(engine, name, derived("postgres", _add_postgres), *changes)
+    import_image(engine, name, derived("postgres", _add_postgres), *changes)
 
 
 def _add_postgres(folder: Path) -> None:
@@ -73,7 +78,7 @@ def _add_postgres(folder: Path) -> None:
 
 
 def _nginx(engine: Engine, name: str) -> None:
-    _import(engine, name, plain())
+    import_image(engine, name, plain())
 
 
 RECIPES = {"python:": _python, "postgres:": _postgres, "nginx:": _nginx}

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from .base_images import BASE_IMAGES, make_missing
+from .base_images import BASE_IMAGES, RECIPES, make_missing
 from .debian import Unavailable
 from .engine import running
 from .stack import Stack
@@ -29,7 +29,7 @@ def docker(table):
         try:
             found = ends.enter_context(running())
             began = time.monotonic()
-            made = make_missing(found, BASE_IMAGES)
+            made = make_missing(found, BASE_IMAGES, RECIPES)
         except Unavailable as why:
             pytest.skip(str(why))
         table["base images made here"] = f"{len(made)} in {time.monotonic() - began:.0f} s"

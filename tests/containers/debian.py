@@ -12,7 +12,8 @@ SUITE = "trixie"
 INCLUDED = "python3,python3-venv,ca-certificates,curl,nginx-light"
 HERE = Path(__file__).parent
 # What was made by another text of the recipes is made again.
-RECIPE = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in ("debian.py", "base_images.py"))).hexdigest()
+TEXTS = sorted([HERE / "debian.py", HERE / "kibana.py", *HERE.glob("*_images.py"), *HERE.glob("*.sh")])
+RECIPE = hashlib.sha256(b"".join(path.read_bytes() for path in TEXTS)).hexdigest()
 
 
 class Unavailable(Exception):

@@ -3,17 +3,25 @@
 import json
 import re
 import subprocess
+import time
 
 import pytest
 import urllib3
 
 from ..ports import free_port
-from .base_images import ROOT, has
+from .base_images import make_missing
+from .debian import Unavailable
+from .elk_images import ELK_IMAGES, ELK_RECIPES
 from .stack import Stack, until
 
 pytestmark = [pytest.mark.containers, pytest.mark.long, pytest.mark.timeout(1800)]
-TEXTS = [(ROOT / name).read_text() for name in ("docker-compose.elk.yml", "logging/fluentd/Dockerfile")]
-IMAGES = {name for text in TEXTS for name in re.findall(r"(?:image:|FROM) (\S+:\S+)", text) if "logstash" not in name}
+# fluentd reads and writes JSON with oj where it finds it, and else by itself.
+WITHOUT_OJ = """
+USER root
+RUN mkdir /without && echo "raise LoadError, 'left out'" > /without/oj.rb
+USER 10001:10001
+ENV RUBYLIB=/without
+"""
 PORTS = ("ELASTICSEARCH_PORT", "KIBANA_PORT", "FLUENTD_CONTAINERS_PORT")
 
 
@@ -23,16 +31,23 @@ def ports():
     return {name: str(free_port()) for name in PORTS}
 
 
-@pytest.fixture(scope="module")
-def elk(docker, table, tmp_path_factory, ports):
+@pytest.fixture(scope="module", params=["oj", "no oj"])
+def elk(docker, table, tmp_path_factory, ports, request):
     """The stack, and what `make up-elk` said at its end."""
-    if missing := sorted(name for name in IMAGES if not has(docker, name)):
-        pytest.skip(f"needs images that a registry has: {', '.join(missing)}")
+    try:
+        make_missing(docker, ELK_IMAGES, ELK_RECIPES)
+    except Unavailable as why:
+        pytest.skip(str(why))
     settings = {"COMPOSE_FILE": "docker-compose.yml:docker-compose.elk.yml", **ports}
     kibana = f"http://127.0.0.1:{ports['KIBANA_PORT']}"
     stack = Stack(docker, tmp_path_factory.mktemp("elk"), KIBANA_URL=kibana, **settings)
+    if request.param == "no oj":
+        with (stack.folder / "logging/fluentd/Dockerfile").open("a") as file:
+            file.write(WITHOUT_OJ)
     try:
+        began = time.monotonic()
         stack.told = stack.make("up-elk")
+        table[f"make up-elk, {request.param}"] = f"{time.monotonic() - began:.0f} s"
         yield stack
     finally:
         stack.remove()
@@ -50,6 +65,13 @@ def keys_of(elk):
     """What the set-up left for fluentd and the shipper."""
     text = elk.compose("exec", "-T", "shipper", "cat", "/keys/elasticsearch.env")
     return dict(re.findall(r"^ELASTICSEARCH_(WRITER|READER)_KEY=(\S+)$", text, re.MULTILINE))
+
+
+def test_fluentd_has_oj_or_not(elk, request):
+    """What the tests of this file run with."""
+    found = elk.compose("exec", "-T", "fluentd", "ruby", "-e", "begin; require 'oj'; rescue LoadError; p 0; end")
+
+    assert found.strip() == ("0" if request.node.callspec.params["elk"] == "no oj" else "")
 
 
 def test_it_says_what_to_open(elk, ports):

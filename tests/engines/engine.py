@@ -66,8 +66,7 @@ def elasticsearch_with_users_command(cache: Path, home: Path) -> list[str]:
     """The command of a node with Elastic's own HTTP server, users and keys; PASSWORD is that of `elastic`."""
     command = elasticsearch_command(cache, home)
     artifact = f"org.elasticsearch:elasticsearch:{ELASTICSEARCH_VERSION}"
-    plugin, _ = jars.build(cache, artifact, "UsersPlugin")
-    _install(plugin, home / "plugins" / "users", "UsersPlugin", ELASTICSEARCH_VERSION)
+    add_plugin(cache, home / "plugins" / "users", "UsersPlugin")
     names, _ = jars.build(cache, artifact, "saml")
     command.insert(1, f"-Dtest.password={PASSWORD}")
     place = command.index("-cp") + 1
@@ -75,6 +74,12 @@ def elasticsearch_with_users_command(cache: Path, home: Path) -> list[str]:
     found["x-pack-security"] = {**found["transport-netty4"], **found["x-pack-security"]}
     command[place] += f":{names}:{_lay_modules(home / 'modules', found, MODULES, ELASTICSEARCH_VERSION)}"
     return command
+
+
+def add_plugin(cache: Path, folder: Path, classname: str) -> None:
+    """Lay a plugin of ours, a class of its own, into the folder of an Elasticsearch node."""
+    classes, _ = jars.build(cache, f"org.elasticsearch:elasticsearch:{ELASTICSEARCH_VERSION}", classname)
+    _install(classes, folder, classname, ELASTICSEARCH_VERSION)
 
 
 def elasticsearch_with_esql_command(cache: Path, home: Path) -> list[str]:

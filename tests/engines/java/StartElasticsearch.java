@@ -14,6 +14,7 @@ import org.elasticsearch.plugins.PluginsLoader;
 /**
  * One Elasticsearch node in the folder HOME, on a free port of 127.0.0.1 that it writes to HOME/port once it answers.
  * Where the modules of users are below HOME/modules it asks who one is.
+ * The property test.port names another one.
  * HOME/config/elasticsearch.yml, where there is one, goes before the settings here.
  * It ends on SIGTERM, and with the process that holds its standard input.
  */
@@ -43,7 +44,7 @@ public final class StartElasticsearch {
             .put("node.name", "test")
             .put("discovery.type", "single-node")
             .put("network.host", "127.0.0.1")
-            .put("http.port", 0)
+            .put("http.port", Integer.getInteger("test.port", 0))
             .put("cluster.routing.allocation.disk.threshold_enabled", false);
         Path file = home.resolve("config/elasticsearch.yml");
         if (Files.exists(file)) settings.loadFromPath(file);
