@@ -136,7 +136,10 @@ class StoreDisk:
         if status := self._try("unlink", path):
             return status
         self._disk.note_unlinked(path)
-        return self._real_delete(vfs, name, 0)
+        status = self._real_delete(vfs, name, 0)
+        if is_synced:
+            self._disk.note_synced(path.rpartition("/")[0])
+        return status
 
     def _try(self, call, path):
         """Let a call begin; return SQLite's number of what is in its way."""

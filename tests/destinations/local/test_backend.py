@@ -121,7 +121,20 @@ def test_a_batch_is_on_disk_before_it_is_answered_for(path, opened):
     db = opened(path).open()
 
     assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert db.execute("PRAGMA synchronous").fetchone() == (3,)
+
+
+def test_a_file_that_was_left_without_a_log_gets_one(path, opened):
+    """A fault of the disk can leave a new file so."""
+    first = opened(path)
+    first.ship([line(1)])
+    first.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA journal_mode = DELETE").fetchall() == [("delete",)]
+
+    db = opened(path).open()
+
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_killed_writer_loses_nothing(path):

@@ -1,6 +1,6 @@
 """A file on this machine: SQLite, with an index for look-ups and full text; `file.py` has the format.
 
-A batch is one transaction, on disk before `ship` returns (write-ahead log, synchronous=FULL): neither a killed process
+A batch is one transaction, on disk before `ship` returns (write-ahead log, synchronous=EXTRA): neither a killed process
 nor a power cut takes what was answered for. Readers go on meanwhile. Events that are too old or too many go in small
 steps, in the same transactions.
 """
@@ -165,7 +165,8 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 def _prepare(db: sqlite3.Connection) -> None:
     if local_file.is_blank(db):
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL")
+    # To the end of the statement, which writes: its error would go with the cursor, and the file be left without a log.
+    db.execute("PRAGMA journal_mode = WAL").fetchall()
     with _transaction(db):
         # Another shipper may have come first.
         if local_file.is_blank(db):
@@ -174,7 +175,7 @@ def _prepare(db: sqlite3.Connection) -> None:
         elif former.is_former(db):
             former.begin(db)
         tallies.prepare(db)
-    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA synchronous = EXTRA")  # where no log can be had, the folder is synced with each batch
     db.execute("PRAGMA secure_delete = FAST")  # no writing of zeros over what goes
     db.execute(f"PRAGMA journal_size_limit = {MAX_LOG_BYTES}")
     db.execute("PRAGMA cache_size = -16000")  # kibibytes: the inner pages of every index
