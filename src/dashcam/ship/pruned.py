@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dashcam.ship.journal import FULL, encode_record, read_journal, replace_file
 from dashcam.ship.listing import HEADER_BYTES
+from dashcam.spool.segment import SUFFIX
 
 NAME = "pruned"
 FORMER_NAME = "pruned.json"
@@ -68,7 +69,10 @@ def remove(folder: Path, victims: Iterable[Victim]) -> None:
         dropped.update(victim.dropped)
         expired.update(victim.held)
     recorded = pruned.recorded + sum(victim.recorded for victim in fresh)
-    gone = Pruned(recorded, dict(dropped), tuple(victim.key for victim in victims), dict(expired))
+    # Those of before stay named while they are there: the account was written and its sync failed, or a removal did.
+    left = [key for key in pruned.last if (folder / "spool" / f"{key}{SUFFIX}").exists()]
+    last = dict.fromkeys([*left, *(victim.key for victim in victims)])
+    gone = Pruned(recorded, dict(dropped), tuple(last), dict(expired))
     record = encode_record(asdict(gone))
     _keep(folder / NAME, record * 2, victims)  # twice, so that one damaged byte costs nothing
     for victim in victims:
