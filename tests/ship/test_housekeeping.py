@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from contextlib import closing
 from pathlib import Path
 
@@ -155,6 +156,45 @@ def test_counts_that_a_header_took_do_not_come_back(tmp_path, spool, monkeypatch
 
     assert not segment_files(spool)
     assert str(folder / "drops") in at_removal[0]
+
+
+def test_counts_that_a_power_cut_brought_back_go_with_their_header(tmp_path, spool):
+    """The header has them: the file counts them no more when it is gone."""
+    folder = spool / "here" / "cars"
+    folder.mkdir(parents=True)
+    DropCounts(folder).add("limit")
+    before = (folder / "drops").read_bytes()
+    paths = _fill(spool, 260)
+    (folder / "drops").write_bytes(before)
+    assert collect_stats(tmp_path).dropped["limit"] == 1
+
+    _round(_keeper(tmp_path, paths, limit_bytes=1))
+
+    assert not segment_files(spool)
+    assert collect_stats(tmp_path).dropped["limit"] == 1
+
+
+def test_a_removal_whose_account_was_written_but_not_synced(tmp_path, spool, monkeypatch):
+    """The next one is of another segment, because lines came to the first: it does not count twice."""
+    first, second = _fill(spool, 260)[:2]
+    _break_seal(first)
+    account = collect_stats(tmp_path)
+    size = sum(each.stat().st_size for each in segment_files(spool))
+    with closing(_keeper(tmp_path, [first, second], limit_bytes=size - 1)) as keeper:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", _sync_but_no_folder)
+            with pytest.raises(OSError, match="a fault of the disk"):
+                keeper.make_room()
+        first.write_bytes(first.read_bytes() + log_line(1000))
+        keeper.make_room()
+
+    assert (first.exists(), second.exists()) == (True, False)
+    assert collect_stats(tmp_path).recorded == account.recorded
+
+
+def _sync_but_no_folder(file):
+    if stat.S_ISDIR(os.fstat(file).st_mode):
+        raise OSError(errno.EIO, "a fault of the disk")
 
 
 def test_what_has_not_grown_is_not_synced_again(tmp_path, spool, monkeypatch):

@@ -10,6 +10,7 @@ from dashcam import machine
 from dashcam.event import NS_PER_S
 from dashcam.ship.checkpoint import CheckpointFile
 from dashcam.ship.ended import has_grown
+from dashcam.ship.journal import sync_folder
 from dashcam.ship.listing import SpoolListing, read_header
 from dashcam.ship.pruned import Victim, load_pruned, remove
 from dashcam.ship.syncing import MAX_OPEN, SegmentSync
@@ -153,9 +154,11 @@ class Housekeeping:
     def _finish_removal(self) -> None:
         """Remove what a shipper that was killed had taken into the account, and not removed."""
         if not self._has_finished:
-            for key in load_pruned(self._folder).last:
-                if key in self._listing.paths:
-                    self._listing.paths[key].unlink(missing_ok=True)
+            left = [key for key in load_pruned(self._folder).last if key in self._listing.paths]
+            if left:
+                sync_folder(self._folder)  # else a power cut could bring back the account before
+            for key in left:
+                self._listing.paths[key].unlink(missing_ok=True)
             self._refresh()
             self._has_finished = True
 
@@ -170,7 +173,7 @@ class Housekeeping:
             if not header.is_sealed and has_grown(path, max(mark.offset for mark in marks)):
                 return None
             if header.took:
-                sync_counts(path.parent)
+                sync_counts(path.parent, header.took)
         except (OSError, ValueError):
             return None
         held = {file.route: file.retire(key) for file in self._files}

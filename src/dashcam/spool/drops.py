@@ -10,7 +10,7 @@ import errno
 import os
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -153,13 +153,16 @@ def read_drops(spool: Path) -> Mapping[str, int]:
     return total
 
 
-def sync_counts(folder: Path) -> None:
-    """Put on the disk that counts were taken over, before the header that says so goes.
+def sync_counts(folder: Path, took: Collection[str]) -> None:
+    """Put on the disk that counts were taken over, before the header that names their batches goes.
 
-    Otherwise a power cut could bring back counts that no header names any more. Raises `OSError` when the disk fails.
+    A power cut that has brought them back, or still could, would let them count twice. Raises `OSError` when the disk
+    fails.
     """
     for path in (folder / NAME, _path_elsewhere(folder)):
         with suppress(FileNotFoundError, PermissionError):
+            if (found := _read(path)) and found.batch in took and _is_taken(folder, found):
+                _change(path, folder, lambda known: _Counts({}) if known.batch in took else known)
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 os.fsync(file)
