@@ -121,7 +121,7 @@ class Case(NamedTuple):
 
 
 def fluentd_with(tls, reason):
-    return Case(Orderly(), ("a certificate that is not trusted", reason, "the authority in FLUENTD_CA"), tls)
+    return Case(Orderly(), ("a certificate that is not trusted", reason, "the CA in FLUENTD_CA"), tls)
 
 
 MENDED = Case(Orderly(), ())

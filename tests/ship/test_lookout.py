@@ -48,6 +48,7 @@ def test_a_verdict_goes_to_the_other_host(tmp_path):
         until(lambda: _calls(second), "the other host's lines")
         parts.append(call_line(9, "debug", "golf-1", "afterwards"))
         until(lambda: len(_calls(second)) == 2, "later lines")
+        until(lambda: len(asked) > 2, "the next question")
         is_over.set()
         for route in (here, there):
             route._stopping.set()

@@ -160,7 +160,7 @@ def test_what_cannot_be_tidied_up_is_left(cars_database_url, client_of, sql):
 
 
 END_CONNECTIONS = (
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = '%s'"
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = '%s'"
 )
 
 

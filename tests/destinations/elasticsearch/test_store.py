@@ -299,7 +299,7 @@ def test_a_part_is_no_answer(more):
     """A story with holes that nobody sees is worse than none."""
     with (
         playing(lambda _: (200, page(line(1), **more))) as (store, _),
-        pytest.raises(StoreUnreachable, match="in part"),
+        pytest.raises(StoreUnreachable, match="only a partial answer"),
     ):
         list(store.find(Query()))
 
