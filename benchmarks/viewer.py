@@ -67,7 +67,7 @@ def open_story(browser, address: str, answer: Answer) -> dict[str, float]:
 
 def bare_bytes() -> int:
     """What a story's page weighs when there is nothing in it, style and script included."""
-    page = "".join(render_story(build_story([]), "x"))
+    page = "".join(render_story(build_story([]), "x", {"address": "x"}))
     return sum(len(part.encode()) for part in (page, read_asset("viewer.css"), read_asset("viewer.js")))
 
 
