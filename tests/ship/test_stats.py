@@ -168,7 +168,7 @@ def test_a_segment_that_a_power_cut_took_is_missing(tmp_path, spool):
 
 
 def test_each_route_lacks_what_only_the_other_had(tmp_path, spool):
-    """A power cut took a segment that one had delivered; of the one that is left it knew no aborted requests."""
+    """A power cut took a segment that one had delivered; of the other segment it did not have the aborted requests."""
     _fill(spool, 4)
     (path,) = segment_files(spool)
     key, size = key_of(spool, path), path.stat().st_size

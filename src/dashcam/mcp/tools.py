@@ -42,6 +42,7 @@ MAX_TABLE = 30  # lines of an overview
 
 _QUERY = ("string", 'a search such as level:error service:cars "timed out"; empty for everything')
 _SINCE = ("string", "an age such as 15m, 24h or 7d, or a time such as 2026-11-24T01:35:00Z")
+_SKIP = ("integer", "the number of groups to skip, as given by the previous answer")
 _STORY = {
     "id": ("string", "a request, trace or span ID, its first characters, or a label as car_id=7"),
     "rows": ("string", "the numbers of rows to show in detail, such as 12 or 3,7-9"),
@@ -75,11 +76,7 @@ def make_tools(source: Source) -> list[Tool]:
             "errors",
             "Errors in groups by type, place in the code and message: count, trend, affected routes, whether a"
             " deployment brought it, and the ID of the newest story with it.",
-            {
-                "query": _QUERY,
-                "since": _SINCE,
-                "skip": ("integer", "the number of groups to skip, as given by the previous answer"),
-            },
+            {"query": _QUERY, "since": _SINCE, "skip": _SKIP},
             tools.errors,
         ),
         Tool(

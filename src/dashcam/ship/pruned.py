@@ -69,7 +69,7 @@ def remove(folder: Path, victims: Iterable[Victim]) -> None:
         dropped.update(victim.dropped)
         expired.update(victim.held)
     recorded = pruned.recorded + sum(victim.recorded for victim in fresh)
-    # Those of before stay named while they are there: the account was written and its sync failed, or a removal did.
+    # Earlier victims whose files are still there, because a sync or a removal failed, are counted already.
     left = [key for key in pruned.last if (folder / "spool" / f"{key}{SUFFIX}").exists()]
     last = dict.fromkeys([*left, *(victim.key for victim in victims)])
     gone = Pruned(recorded, dict(dropped), tuple(last), dict(expired))

@@ -48,7 +48,7 @@ class RouteAccount:
 
     @property
     def known(self) -> int:
-        """All of them but the missing ones."""
+        """All events of the route but the missing ones."""
         return self.earlier + self.delivered + self.waiting + self.dead + self.held + self.expired
 
 
@@ -133,11 +133,11 @@ class _Counter:
             name: _share(each, counts, count_replayed(letters, name), pruned.expired.get(name, 0))
             for name, each in checkpoints.items()
         }
-        # A power cut can take segments that a route has dealt with.
+        # A route may know more than the spool: a power cut can take segments that it has delivered.
         known = [share.known + share.missing for share in shares.values()]
         recorded = max([pruned.recorded + sum(count.recorded for count in counts.values()), *known])
         if is_complete := self._clock_s() <= self._until_s:
-            # What another route had and the spool has no more, segments that were removed too.
+            # What only another route has had, also of segments that were removed.
             shares = {name: replace(share, missing=recorded - share.known) for name, share in shares.items()}
         return SpoolStats(
             recorded,

@@ -77,7 +77,7 @@ on_bus_error(int number, siginfo_t *info, void *context)
         return;
     }
     if (passing && info->si_code <= 0 && info->si_pid == getpid()) {
-        /* Python's faulthandler came between two of our files, has reported the fault and raised it for us: the end. */
+        /* Python's faulthandler, enabled between two of our files, has reported the fault and raises it again. */
         signal(SIGBUS, SIG_DFL);
         raise(SIGBUS);
         return;

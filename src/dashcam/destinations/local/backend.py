@@ -165,7 +165,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 def _prepare(db: sqlite3.Connection) -> None:
     if local_file.is_blank(db):
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    # To the end of the statement, which writes: its error would go with the cursor, and the file be left without a log.
+    # `fetchall` runs the statement to its end. An error there would otherwise be lost, and the file have no log.
     db.execute("PRAGMA journal_mode = WAL").fetchall()
     with _transaction(db):
         # Another shipper may have come first.
@@ -175,7 +175,7 @@ def _prepare(db: sqlite3.Connection) -> None:
         elif former.is_former(db):
             former.begin(db)
         tallies.prepare(db)
-    db.execute("PRAGMA synchronous = EXTRA")  # where no log can be had, the folder is synced with each batch
+    db.execute("PRAGMA synchronous = EXTRA")  # if there is no log, each batch syncs the folder
     db.execute("PRAGMA secure_delete = FAST")  # no writing of zeros over what goes
     db.execute(f"PRAGMA journal_size_limit = {MAX_LOG_BYTES}")
     db.execute("PRAGMA cache_size = -16000")  # kibibytes: the inner pages of every index
