@@ -85,6 +85,10 @@ def test_any_span(known, name, ids, addresses):
 
 
 REQUEST = {"http.request.method": "GET", "url.path": "/cars/7", "http.route": "/cars/<id>", "client.port": 4242}
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
+callers = st.fixed_dictionaries(
+    {}, optional={"client.address": texts | st.just("203.0.113.7"), "user_agent.original": texts | st.just(BROWSER)}
+)
 sizes = st.none() | st.integers(0, 10**12)
 requests = st.builds(
     ServerRequest,
@@ -120,14 +124,15 @@ alike = st.builds(
         min_size=6,
         max_size=6,
     ),
+    st.lists(callers, min_size=6, max_size=6),
     st.booleans(),
 )
-def test_any_request(served, more, outermost):
+def test_any_request(served, more, by, outermost):
     """Whatever is known of a request at its end."""
     templates = SpanTemplates(_encode_end)
 
-    for number, (each, others) in enumerate(zip(served, more, strict=True), 1):
-        span = make(REQUEST | others, "GET /cars/<id>", number, outermost=outermost, served=each)
+    for number, (each, others, caller) in enumerate(zip(served, more, by, strict=True), 1):
+        span = make(REQUEST | others | caller, "GET /cars/<id>", number, outermost=outermost, served=each)
         assert len(set(lines(templates, *span, number))) == 1
 
 
@@ -146,6 +151,21 @@ def test_labels():
         found, expected = lines(templates, *serve(number, car_id=f"car {number}", wheels=number), number)
         assert found == expected
         assert f'"labels":{{"car_id":"car {number}","wheels":{number}}}'.encode() in found
+
+    assert len(done) == 3  # two lines, and the sample
+
+
+def test_callers():
+    """Each request comes from another address and browser, and the work is done twice and no more."""
+    done = []
+    templates = SpanTemplates(lambda *values: done.append(1) or _encode_end(*values))
+
+    for number in range(1, 9):
+        span, known = serve(number)
+        span.attributes = REQUEST | {"client.address": f"203.0.113.{number}", "user_agent.original": BROWSER[:-number]}
+        found, expected = lines(templates, span, known, number)
+        assert found == expected
+        assert f'"client":{{"ip":"203.0.113.{number}"}}'.encode() in found
 
     assert len(done) == 3  # two lines, and the sample
 
@@ -219,3 +239,18 @@ def test_they_are_bounded():
         lines(templates, *make({"db.statement": f"SELECT {number}"}), 1)
 
     assert len(templates._seen) <= span_template.MAX_TEMPLATES
+
+
+def test_what_comes_once_takes_no_template_away():
+    """A service writes values into its statements, and one of them is always the same."""
+    done = []
+    templates = SpanTemplates(lambda *values: done.append(1) or _encode_end(*values))
+    for number in range(2):
+        lines(templates, *make(STATEMENT), number)
+    for number in range(2 * span_template.MAX_TEMPLATES):
+        lines(templates, *make({"db.statement": f"SELECT {number}"}), number)
+    done.clear()
+
+    lines(templates, *make(STATEMENT), 3)
+
+    assert done == []

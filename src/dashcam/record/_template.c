@@ -7,23 +7,27 @@
 #include <Python.h>
 #include <string.h>
 
-enum { MAX_TEXT_CHARACTERS = 2000, MAX_LABELS = 8, URLS = 3, SIZES = 2, FLAGS = 2, HEAD = 11 };
+enum { MAX_TEXT_CHARACTERS = 2000, MAX_LABELS = 8, TEXTS = 5, SIZES = 2, FLAGS = 2, HEAD = 13 };
 
 /* Where an `OpenSpan` has what is asked for; the five ids come first. */
 enum { REQUEST_ID, TRACE_ID, SPAN_ID, TRANSACTION, PARENT_ID, IDS, SERVED = IDS, OPEN_SPAN_ITEMS = 9 };
 
-/* The places of a template, in the order of `_PLACEHOLDERS`: ids, the span's name, URLs, times, sizes, labels. */
-enum { NAME = IDS, FIRST_URL, TIME = FIRST_URL + URLS, TIME_US, DURATION, DURATION_US, FIRST_SIZE };
+/* The places of a template, in the order of `_PLACEHOLDERS`: ids, the span's name, attributes, times, sizes, labels. */
+enum { NAME = IDS, FIRST_TEXT, TIME = FIRST_TEXT + TEXTS, TIME_US, DURATION, DURATION_US, FIRST_SIZE };
 enum { FIRST_LABEL = FIRST_SIZE + SIZES, PLACES = FIRST_LABEL + MAX_LABELS };
 
+/* The attributes whose text is filled in. */
+enum { URL_FULL, URL_PATH, URL_QUERY, CLIENT_ADDRESS, USER_AGENT };
+
 static PyObject *client, *server, *left_out; /* two kinds of spans, and the attributes that no line has */
-static PyObject *url_names[URLS], *size_names[SIZES], *flag_names[FLAGS];
+static PyObject *text_names[TEXTS], *size_names[SIZES], *flag_names[FLAGS];
 static PyObject *labels_name, *error_name, *path_name, *query_name, *status_name;
 static const struct {
     PyObject **object;
     const char *text;
 } names[] = {
-    {&url_names[0], "url.full"},           {&url_names[1], "url.path"},          {&url_names[2], "url.query"},
+    {&text_names[URL_FULL], "url.full"},   {&text_names[URL_PATH], "url.path"},  {&text_names[URL_QUERY], "url.query"},
+    {&text_names[CLIENT_ADDRESS], "client.address"}, {&text_names[USER_AGENT], "user_agent.original"},
     {&size_names[0], "response_bytes"},    {&size_names[1], "request_bytes"},    {&flag_names[0], "is_incomplete"},
     {&flag_names[1], "is_disconnected"},   {&labels_name, "labels"},             {&error_name, "error"},
     {&path_name, "path"},                  {&query_name, "query"},               {&status_name, "status"},
@@ -91,7 +95,7 @@ is_text_given(PyObject *served, PyObject *name, int is_there, int is_path)
 
 /* Whether a request is as most are, so that its line has what its span's attributes have; -1 with an error. */
 static int
-is_usual(PyObject *served, const int *has_url)
+is_usual(PyObject *served, const int *is_there)
 {
     PyObject *error = PyObject_GetAttr(served, error_name);
     if (error == NULL)
@@ -105,8 +109,8 @@ is_usual(PyObject *served, const int *has_url)
         if (is_odd != 0)
             return is_odd < 0 ? -1 : 0;
     }
-    int has_path = is_text_given(served, path_name, has_url[1], 1);
-    return has_path == 1 ? is_text_given(served, query_name, has_url[2], 0) : has_path;
+    int has_path = is_text_given(served, path_name, is_there[URL_PATH], 1);
+    return has_path == 1 ? is_text_given(served, query_name, is_there[URL_QUERY], 0) : has_path;
 }
 
 /* How many labels a request has; -1 if there are too many, or one that is neither a short text nor an integer. */
@@ -151,9 +155,10 @@ put_request(PyObject *key, Py_ssize_t at, PyObject *served)
     return 1;
 }
 
-/* How many attributes a key has, or -1 if there is to be none: a list, or what is equal and has other JSON. */
+/* How many attributes a key has beside texts that are filled in; -1 for no key: a list, or what is equal and has other
+   JSON. */
 static Py_ssize_t
-count_attributes(PyObject *attributes, const int *has_url)
+count_attributes(PyObject *attributes, Py_ssize_t texts)
 {
     Py_ssize_t count = 0;
     PyObject *name, *value;
@@ -167,7 +172,7 @@ count_attributes(PyObject *attributes, const int *has_url)
             return -1;
         count += !is_left_out;
     }
-    return count - has_url[0] - has_url[1] - has_url[2];
+    return count - texts;
 }
 
 /* Put attributes into a key; returns where the labels begin, or -1. */
@@ -178,10 +183,10 @@ put_attributes(PyObject *key, Py_ssize_t to, PyObject *attributes)
     for (Py_ssize_t at = 0; PyDict_Next(attributes, &at, &name, &value);) {
         if (PySet_Contains(left_out, name) == 1)
             continue;
-        int is_url = 0;
-        for (int i = 0; i < URLS && !is_url; i++)
-            is_url = is_same(name, url_names[i]);
-        if (is_url)
+        int is_text = 0;
+        for (int i = 0; i < TEXTS && !is_text; i++)
+            is_text = is_same(name, text_names[i]);
+        if (is_text)
             continue;
         if (to + 2 > PyTuple_GET_SIZE(key))
             return -1;
@@ -208,22 +213,23 @@ put_labels(PyObject *key, Py_ssize_t to, PyObject *labels)
 static PyObject *
 make_key(PyObject *kind, PyObject *name, PyObject *attributes, PyObject *known, PyObject *has_word)
 {
-    PyObject *served = PyTuple_GET_ITEM(known, SERVED), *urls[URLS];
-    int is_client = kind == client, has_url[URLS], is_there[URLS];
+    PyObject *served = PyTuple_GET_ITEM(known, SERVED), *texts[TEXTS];
+    Py_ssize_t text_count = 0;
+    int is_client = kind == client, is_there[TEXTS];
     int is_outermost = PyUnicode_Compare(PyTuple_GET_ITEM(known, TRANSACTION), PyTuple_GET_ITEM(known, SPAN_ID)) == 0;
     served = is_outermost && served != Py_None ? served : NULL;
     if ((!is_client && !(kind == server && served != NULL)) || !is_short(name))
         return PyTuple_New(0);
-    for (int i = 0; i < URLS; i++) {
-        urls[i] = PyDict_GetItemWithError(attributes, url_names[i]);
-        if (urls[i] == NULL && PyErr_Occurred())
+    for (int i = 0; i < TEXTS; i++) {
+        texts[i] = PyDict_GetItemWithError(attributes, text_names[i]);
+        if (texts[i] == NULL && PyErr_Occurred())
             return NULL;
-        has_url[i] = urls[i] != NULL;
-        if (has_url[i] && !is_short(urls[i]))
+        if (texts[i] != NULL && !is_short(texts[i]))
             return PyTuple_New(0);
-        is_there[i] = has_url[i] && PyUnicode_GET_LENGTH(urls[i]) > 0;
+        text_count += texts[i] != NULL;
+        is_there[i] = texts[i] != NULL && PyUnicode_GET_LENGTH(texts[i]) > 0;
     }
-    Py_ssize_t others = count_attributes(attributes, has_url);
+    Py_ssize_t others = count_attributes(attributes, text_count);
     int is_alike = others < 0 ? 0 : served == NULL ? 1 : is_usual(served, is_there);
     if (PyErr_Occurred())
         return NULL;
@@ -244,8 +250,8 @@ make_key(PyObject *kind, PyObject *name, PyObject *attributes, PyObject *known, 
     PyTuple_SET_ITEM(key, at++, PyBool_FromLong(PyUnicode_GET_LENGTH(PyTuple_GET_ITEM(known, REQUEST_ID)) > 0));
     PyTuple_SET_ITEM(key, at++, PyBool_FromLong(is_outermost));
     PyTuple_SET_ITEM(key, at++, Py_NewRef(has_word));
-    for (int i = 0; i < URLS; i++)
-        PyTuple_SET_ITEM(key, at++, Py_NewRef(is_there[i] ? Py_True : has_url[i] ? urls[i] : Py_None));
+    for (int i = 0; i < TEXTS; i++)
+        PyTuple_SET_ITEM(key, at++, Py_NewRef(is_there[i] ? Py_True : texts[i] != NULL ? texts[i] : Py_None));
     int is_made = put_request(key, at, served) && put_labels(key, put_attributes(key, HEAD, attributes), labels);
     Py_XDECREF(labels);
     if (!is_made) {
@@ -354,7 +360,7 @@ set_value(Value *value, long place, PyObject *const *arguments)
     if (place == NAME)
         return set_text(value, name, 1);
     if (place < TIME)
-        return set_text(value, PyDict_GetItemWithError(attributes, url_names[place - FIRST_URL]), 1);
+        return set_text(value, PyDict_GetItemWithError(attributes, text_names[place - FIRST_TEXT]), 1);
     if (place >= FIRST_LABEL)
         return set_label(value, PyTuple_GET_ITEM(known, SERVED), place - FIRST_LABEL);
     if (place >= FIRST_SIZE)

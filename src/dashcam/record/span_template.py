@@ -1,7 +1,7 @@
 """Lines of spans that are alike: the JSON of one is kept, and those that follow fill in what differs.
 
-A request, a call or a statement that comes again gives a line that differs in ids, times, sizes, labels and perhaps an
-address. docs/decisions/0005 has the microseconds.
+A request, a call or a statement that comes again gives a line that differs in ids, times, sizes, labels, and perhaps in
+its URL and its caller. docs/decisions/0005 has the microseconds.
 """
 
 import re
@@ -17,9 +17,10 @@ from dashcam.record.correlation import OpenSpan, ServerRequest
 
 MAX_TEMPLATES: Final = 512
 MAX_TEMPLATE_BYTES = 16_000  # below which no text of a line takes room from another one
-MAX_TEXT_CHARACTERS = 2_000  # of a name, an address or a label that is filled in
+MAX_TEXT_CHARACTERS = 2_000  # of a name, an attribute or a label that is filled in
 MAX_LABELS: Final = 8  # of a request
-_URLS = ("url.full", "url.path", "url.query")
+_PATH, _QUERY = "url.path", "url.query"
+_TEXTS = ("url.full", _PATH, _QUERY, "client.address", "user_agent.original")  # attributes that are filled in
 _SCALARS = frozenset({str, int})  # of which no two are equal and have other JSON, as 1 and True have
 _CLIENT, _SERVER = SpanKind.CLIENT, SpanKind.SERVER
 UNSET: Final = Status(StatusCode.UNSET)  # of most spans, which are not asked what it says
@@ -33,20 +34,20 @@ _SPAN, _TRACE, _TRANSACTION, _PARENT = (
 )
 _REQUEST = "9f4a7c15-85eb-ca77"
 _NAME = "9f4a7c15 ca77"
-_ADDRESSES = ("http://9f4a7c15.ca77/", "/9f4a7c15/ca77", "9f4a7c15=ca77")
+_TEXT_SAMPLES = ("http://9f4a7c15.ca77/", "/9f4a7c15/ca77", "9f4a7c15=ca77", "9f4a7c15.ca77", "9f4a7c15/ca77")
 _TIME_NS, _DURATION_NS = 1618033988749894848, 27182818284590452
 _RESPONSE_BYTES, _REQUEST_BYTES = 577215664901532, 693147180559945
 _LABEL_TEXTS = tuple(f"label 9f4a7c15 {number}" for number in range(MAX_LABELS))
 _LABEL_NUMBERS = tuple(261497212847642783 + number for number in range(MAX_LABELS))
-# In the order of a template's places: ids as an `OpenSpan` has them, name, URLs, times, sizes, labels. The longer of
-# two numbers that begin alike comes first.
+# In the order of a template's places: ids as an `OpenSpan` has them, name, attributes, times, sizes, labels. The longer
+# of two numbers that begin alike comes first.
 _PLACEHOLDERS = (
     _REQUEST,
     f"{_TRACE:032x}",
     f"{_SPAN:016x}",
     f"{_TRANSACTION:016x}",
     f"{_PARENT:016x}",
-    *(f'"{text}"' for text in (_NAME, *_ADDRESSES)),
+    *(f'"{text}"' for text in (_NAME, *_TEXT_SAMPLES)),
     str(_TIME_NS),
     str(_TIME_NS // 1000),
     str(_DURATION_NS),
@@ -116,7 +117,7 @@ def python_fill(  # noqa: PLR0913, PLR0917 — one call for each span
 ) -> bytes:
     """Return the line of a template; empty if a value cannot stand there as it is, or may hold a secret."""
     served = known.served
-    given = name, *map(attributes.get, _URLS)
+    given = name, *map(attributes.get, _TEXTS)
     texts = [f'"{text}"' if _is_as_in_json(text) else None for text in given]
     times = [
         None if each is None else each // unit for each in map(_number, (start_ns, duration_ns)) for unit in (1, 1000)
@@ -181,13 +182,13 @@ class SpanTemplates:
             made = self._made(span, attributes, known)
             places = range(_FIRST_LABEL, _FIRST_LABEL + len(_labels_of(known)))
             self._templates[key] = made if {*places}.issubset(made.places) and gives_line(made) else None
-        if len(self._seen) >= MAX_TEMPLATES:
-            self._seen.clear()
-            self._templates.clear()
+        for known_keys in (self._seen, self._templates):
+            if len(known_keys) >= MAX_TEMPLATES:
+                known_keys.clear()
         self._seen.add(key)
 
     def _made(self, span: Span, attributes: dict[str, Any], known: OpenSpan) -> _Template:
-        addresses = {name: text for name, text in zip(_URLS, _ADDRESSES, strict=True) if attributes.get(name)}
+        texts = {name: text for name, text in zip(_TEXTS, _TEXT_SAMPLES, strict=True) if attributes.get(name)}
         span_id = f"{_SPAN:016x}"
         open_sample = known._replace(
             request_id=_REQUEST if known.request_id else "",
@@ -198,7 +199,7 @@ class SpanTemplates:
             served=_sample_of(known.served) if known.served else None,
         )
         sample = _Sample(_NAME, span.kind, span.status)
-        return _Template.of(self._encode(sample, attributes | addresses, open_sample, _TIME_NS, _DURATION_NS).decode())
+        return _Template.of(self._encode(sample, attributes | texts, open_sample, _TIME_NS, _DURATION_NS).decode())
 
 
 def _labels_of(known: OpenSpan) -> list[tuple[str, Any]]:
@@ -227,9 +228,9 @@ def python_key_of(
     served = known.served if is_outermost else None
     if not (kind is _CLIENT or (kind is _SERVER and served)) or not _is_short(name):
         return ()
-    urls = [attributes.get(name) for name in _URLS if name in attributes]
-    others = {name: value for name, value in attributes.items() if name not in LEFT_OUT and name not in _URLS}
-    if not all(map(_is_short, urls)):
+    texts = [attributes.get(name) for name in _TEXTS if name in attributes]
+    others = {name: value for name, value in attributes.items() if name not in LEFT_OUT and name not in _TEXTS}
+    if not all(map(_is_short, texts)):
         return ()
     if not _SCALARS.issuperset(map(type, others.values())) or not all(type(name) is str for name in attributes):
         return ()
@@ -243,7 +244,7 @@ def python_key_of(
         is_outermost,
         has_word,
     )
-    shape += tuple(attributes.get(name) and True for name in _URLS)
+    shape += tuple(attributes.get(name) and True for name in _TEXTS)
     types = [(name, type(value)) for name, value in labels]
     end = served and (served.status, served.response_bytes and True, served.request_bytes and True)
     return (*shape, *(end or (None, None, None)), *(part for item in (*others.items(), *types) for part in item))
@@ -256,8 +257,8 @@ def _is_short(text: object) -> bool:
 def _is_usual(served: ServerRequest, attributes: dict[str, Any]) -> bool:
     """Return true for a request whose line has what its span's attributes have, and no more."""
     is_odd = served.error is not None or served.is_incomplete or served.is_disconnected
-    has_path = not served.path or (served.path.isascii() and attributes.get(_URLS[1]))
-    has_query = not served.query or attributes.get(_URLS[2])
+    has_path = not served.path or (served.path.isascii() and attributes.get(_PATH))
+    has_query = not served.query or attributes.get(_QUERY)
     return bool(not is_odd and has_path and has_query)
 
 
