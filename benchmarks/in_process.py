@@ -9,22 +9,20 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-# What gunicorn hands over for a GET of a client of the standard library.
+# What gunicorn hands over for a GET, but for what differs from one caller to the next.
 ENVIRON = {
     "REQUEST_METHOD": "GET",
     "SCRIPT_NAME": "",
-    "PATH_INFO": "/cars/7",
     "QUERY_STRING": "",
-    "RAW_URI": "/cars/7",
     "SERVER_NAME": "127.0.0.1",
     "SERVER_PORT": "8000",
     "SERVER_PROTOCOL": "HTTP/1.1",
     "SERVER_SOFTWARE": "gunicorn",
-    "REMOTE_ADDR": "127.0.0.1",
     "REMOTE_PORT": "4242",
     "HTTP_HOST": "127.0.0.1:8000",
     "HTTP_ACCEPT_ENCODING": "identity",
@@ -38,6 +36,9 @@ ENVIRON = {
     "wsgi.multiprocess": False,
     "wsgi.run_once": False,
 }
+
+
+_numbers = count()
 
 
 class Garage:
@@ -66,7 +67,16 @@ def garage(form, folder):
 
 
 def serve_one(app):
-    body = app(dict(ENVIRON), lambda *_: None)
+    """Serve the request of one more car to one more address and browser."""
+    number = next(_numbers)
+    path = f"/cars/{number}"
+    caller = {
+        "PATH_INFO": path,
+        "RAW_URI": path,
+        "REMOTE_ADDR": f"203.0.{number // 256 % 256}.{number % 256}",
+        "HTTP_USER_AGENT": f"Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/{number % 100}.0",
+    }
+    body = app(ENVIRON | caller, lambda *_: None)
     for _ in body:
         pass
     body.close()
