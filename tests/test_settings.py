@@ -9,6 +9,7 @@ import pytest
 from dashcam.destinations import elasticsearch, fluentd, local, loggly
 from dashcam.destinations.registry import every_setting, load_settings
 from dashcam.errors import SettingsError
+from dashcam.patterns import OwnSecrets
 from dashcam.settings import (
     OF_DESTINATIONS,
     RecordSettings,
@@ -265,6 +266,15 @@ def test_a_service_goes_on_with_the_defaults():
         ),
         "DASHCAM_TRUST_REQEST_ID is not a setting. Did you mean DASHCAM_TRUST_REQUEST_ID?",
     ]
+
+
+@pytest.mark.parametrize("bad", ["/(/", "/abc", "x", "/(a+)+b/"])
+def test_one_bad_entry_costs_itself_alone(bad):
+    """A service masks by the other ones: the price of a slip is not every secret of its own."""
+    settings, faults = load_or_default(RecordSettings, {"DASHCAM_MASK": f"vin, {bad}, customer_no, personal-data"})
+
+    assert settings.mask == OwnSecrets(frozenset({"vin", "customer_no"}), (), has_personal_data=True)
+    assert [fault.rpartition(". ")[2] for fault in faults] == ["Its other entries are used."]
 
 
 def test_a_user_without_a_home(monkeypatch):

@@ -21,31 +21,54 @@ class OwnSecrets:
     has_personal_data: bool = False
 
 
+class UnusableEntriesError(ValueError):
+    """Some entries of a value cannot be used; `usable` has the others."""
+
+    def __init__(self, reason: str, usable: OwnSecrets) -> None:
+        super().__init__(reason)
+        self.usable = usable
+
+
 def read_own_secrets(value: str) -> OwnSecrets:
     """Read names and `/patterns/` with commas between them, such as `vin, customer_no, /ACME-[0-9]{8}/`.
 
-    Raises `ValueError` for a pattern that is not a regular expression, or takes very long on some text.
+    Raises `UnusableEntriesError` for a pattern that is not a regular expression, or takes very long on some text.
     """
-    names, patterns, at = set(), [], 0
+    names, patterns, faults, at = set(), [], [], 0
     while at < len(value):
-        if not (item := _ITEM.match(value, at)):
-            raise ValueError("names and /patterns/ with commas between them")
-        at = item.end()
-        if item[1]:
-            try:
-                pattern = re.compile(item[1].replace("\\/", "/").encode())
-            except re.error as fault:
-                raise ValueError(f"regular expressions: {fault}") from fault
-            if pattern.search(b""):
-                raise ValueError("patterns that do not match an empty text")
-            if takes_long(pattern):
-                raise ValueError("patterns that are fast on every text: limit each repetition, as in .{0,100}")
-            patterns.append(pattern)
-        elif not 3 <= len(item[2].encode()) <= 32:
-            raise ValueError("names of 3 to 32 letters")
-        else:
-            names.add(item[2].lower())
-    return OwnSecrets(frozenset(names - {PERSONAL_DATA}), tuple(patterns), PERSONAL_DATA in names)
+        item = _ITEM.match(value, at)
+        at = item.end() if item else value.find(",", at) + 1 or len(value)
+        try:
+            if not item:
+                faults.append("names and /patterns/ with commas between them")
+            elif item[1]:
+                patterns.append(_read_pattern(item[1]))
+            else:
+                names.add(_read_name(item[2]))
+        except ValueError as fault:
+            faults.append(str(fault))
+    own = OwnSecrets(frozenset(names - {PERSONAL_DATA}), tuple(patterns), PERSONAL_DATA in names)
+    if faults:
+        raise UnusableEntriesError("; ".join(dict.fromkeys(faults)), own)
+    return own
+
+
+def _read_name(text: str) -> str:
+    if not 3 <= len(text.encode()) <= 32:
+        raise ValueError("names of 3 to 32 letters")
+    return text.lower()
+
+
+def _read_pattern(text: str) -> re.Pattern[bytes]:
+    try:
+        pattern = re.compile(text.replace("\\/", "/").encode())
+    except re.error as fault:
+        raise ValueError(f"regular expressions: {fault}") from fault
+    if pattern.search(b""):
+        raise ValueError("patterns that do not match an empty text")
+    if takes_long(pattern):
+        raise ValueError("patterns that are fast on every text: limit each repetition, as in .{0,100}")
+    return pattern
 
 
 def takes_long(pattern: re.Pattern[bytes]) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from dashcam.errors import SettingsError
-from dashcam.patterns import OwnSecrets, read_own_secrets
+from dashcam.patterns import OwnSecrets, UnusableEntriesError, read_own_secrets
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -358,15 +358,21 @@ def load(kind: type[T], environment: Mapping[str, str] | None = None) -> T:
 def load_or_default(kind: type[T], environment: Mapping[str, str] | None = None) -> tuple[T, list[str]]:
     """Return the settings of one kind with the default in place of what cannot be used, and a sentence for each fault.
 
-    For a service, which no variable of ours may stop. `DASHCAM_` names that are no setting's are faults, too.
+    Of names and patterns, those that can be used are. For a service, which no variable of ours may stop. `DASHCAM_`
+    names that are no setting's are faults, too.
 
         settings, faults = load_or_default(RecordSettings, {"LOG_LEVEL": "LOUD"})
         settings.level  # "INFO"
     """
     given = os.environ if environment is None else environment
     values, faults = _read(kind, given)
-    defaults = {each.metadata["variable"]: each.metadata["default"] for each in variables([kind])}
-    sentences = [f"{fault} {variable}={defaults[variable]} is used instead." for variable, fault in faults.items()]
+    instead = {
+        each.metadata["variable"]: "Its other entries are used."
+        if each.name in values
+        else f"{each.metadata['variable']}={each.metadata['default']} is used instead."
+        for each in variables([kind])
+    }
+    sentences = [f"{fault} {instead[variable]}" for variable, fault in faults.items()]
     known = {each.metadata["variable"] for each in variables([kind, RecordSettings, Settings])} | OF_DESTINATIONS
     return kind(**values), sentences + unknown_names(given, known)
 
@@ -399,6 +405,8 @@ def _read(kind: type[Any], given: Mapping[str, str]) -> tuple[dict[str, Any], di
         try:
             values[each.name] = read(text)
         except ValueError as fault:
+            if isinstance(fault, UnusableEntriesError):
+                values[each.name] = fault.usable
             shown = "'***'" if read is Secret else repr(without_credentials(text))
             faults[variable] = f"{variable}={shown} cannot be used: expected {fault}."
     return values, faults
