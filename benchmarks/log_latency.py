@@ -2,7 +2,8 @@
 
 Each call is timed on its own, by the clock and by the processor time of its thread: the latter is what a call costs,
 the former also has what other threads and processes took meanwhile. The spool begins a new segment every few thousand
-calls; the longest call is one that did so, or one that was interrupted.
+calls; the longest call is one that did so, or one that was interrupted. A machine interrupts whatever runs, hundreds of
+times a second for some microseconds: so a call that only counts, for as long as a log call takes, is timed beside.
 
     python -m benchmarks.log_latency [--quick]
 """
@@ -27,6 +28,7 @@ from dashcam.record import recorder
 from dashcam.settings import RecordSettings
 
 THREADS = 4
+STEPS = 1_000_000  # counted to find out how fast this machine counts
 CLOCKS = {"clock": time.perf_counter_ns, "processor": time.thread_time_ns}
 LIMIT_BYTES = 4 << 30  # of the spool: four threads record faster than one shipper reads, and none is to be dropped
 
@@ -49,8 +51,16 @@ def time_calls(info, clock, calls):
     return sorted(ns for mine in taken for ns in mine)
 
 
-def nothing(message, **fields):
-    """What the machine takes away from a call that does nothing: other threads, interrupts, the clock itself."""
+def counting(seconds):
+    """A call that only counts for about so long: what the machine takes away from it, it takes from any call."""
+    started_s = time.thread_time()
+    sum(range(STEPS))
+    steps = int(STEPS * seconds / (time.thread_time() - started_s))
+
+    def count(_message, **_fields):
+        sum(range(steps))
+
+    return count
 
 
 def measure(info, clock, calls, begun):
@@ -96,12 +106,13 @@ def main():
         info = dashcam.get_logger("cars").info
         begun = watch_segments(recorder.current().spool)
         with shipper(folder):
-            measure(info, time.perf_counter_ns, calls, begun)
-            figures = {by: [] for by in (*CLOCKS, *(f"{by}, an empty call" for by in CLOCKS))}
+            usual_us = measure(info, time.thread_time_ns, calls, begun)["p50, µs"]
+            count = counting(usual_us / 1e6)
+            figures = {by: [] for by in (*CLOCKS, *(f"{by}, only counting" for by in CLOCKS))}
             for _ in range(rounds):
                 for by, clock in CLOCKS.items():
                     figures[by].append(measure(info, clock, calls, begun))
-                    figures[f"{by}, an empty call"].append(measure(nothing, clock, calls, begun))
+                    figures[f"{by}, only counting"].append(measure(count, clock, calls, begun))
         dropped = sum(recorder.current().spool._dropped.values())  # noqa: SLF001
         recorder.stop()
     print(f"{THREADS} threads, {rounds} rounds of {calls:,} calls by each, median [least-most]; {dropped} were dropped")
