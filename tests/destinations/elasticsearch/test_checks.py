@@ -144,6 +144,16 @@ def test_a_proxy_may_be_named_without_a_scheme(broken):
     assert f"127.0.0.1:{port}" in seen
 
 
+def test_the_engine_takes_and_does_not_find(doctor):
+    """No other program is between the two, so none is named."""
+    with playing() as (url, _):
+        _, findings = doctor(settings(url), "--wait", "0.3")
+
+    assert f"{findings[-1]['way']} {findings[-1]['hop']}" == "finding canary"
+    assert "fluentd" not in findings[-1]["fix"]
+    assert "setup elk" in findings[-1]["fix"]
+
+
 def test_fluentd_takes_and_the_engine_does_not_find(broken):
     """The canary went into fluentd and never came out of the engine."""
     with Server(Orderly()) as fluentd, playing() as (url, _):

@@ -16,7 +16,7 @@ from dashcam.event import EncodedEvent
 
 SETUP = "Run dashcam setup elk."
 NOT_ALLOWED = "the key has no right to ask"
-NOT_FOUND = "Look at fluentd's log and its dead letters, and at dashcam setup elk: the last step is between those two."
+NOT_FOUND = "Elasticsearch accepted it: try a longer --wait, or renew templates and rights by dashcam setup elk."
 
 
 def checks(options: Options, wait_s: float) -> Iterator[Check]:
@@ -24,7 +24,7 @@ def checks(options: Options, wait_s: float) -> Iterator[Check]:
     yield from engine_checks("sending", options)
     canary, sent_s = make_canary(), time.monotonic()
     yield Check("sending", "canary", partial(send_canary, partial(backend.connect, options), canary, SETUP))
-    yield from canary_checks(options, canary, sent_s, wait_s)
+    yield from canary_checks(options, canary, sent_s, wait_s, NOT_FOUND)
 
 
 def engine_checks(way: str, options: Options) -> Iterator[Check]:
@@ -87,10 +87,10 @@ def _tells_time(client: Client) -> str:
     return NOT_ALLOWED if not answer.is_ok else "the engine sends no date"
 
 
-def canary_checks(options: Options, canary: EncodedEvent, sent_s: float, wait_s: float) -> Iterator[Check]:
-    """Yield the check that finds a canary again, and that of Kibana, if its address is known."""
+def canary_checks(options: Options, canary: EncodedEvent, sent_s: float, wait_s: float, fix: str) -> Iterator[Check]:
+    """Yield the check that finds a canary again, or says what to do, and that of Kibana, if its address is known."""
     with closing(open_store(options)) as store:
-        yield Check("finding", "canary", partial(wait_for, store, canary, sent_s, wait_s, NOT_FOUND))
+        yield Check("finding", "canary", partial(wait_for, store, canary, sent_s, wait_s, fix))
     if options.kibana_url:
         with closing(Client(options, "KIBANA_URL")) as client:
             yield Check("finding", "Kibana", partial(kibana.check_log_sources, client, options.namespace))

@@ -19,6 +19,8 @@ from dashcam.destinations.network import reach, resolve, secure
 from dashcam.errors import BackendUnavailable
 from dashcam.settings import Secret
 
+NOT_FOUND = "Look at fluentd's log and its dead letters, and at dashcam setup elk: the last step is between those two."
+
 
 def checks(options: Options, wait_s: float) -> Iterator[Check]:
     """Yield the checks of the way through fluentd."""
@@ -35,7 +37,7 @@ def checks(options: Options, wait_s: float) -> Iterator[Check]:
     canary, sent_s = make_canary(), time.monotonic()
     yield Check("sending", "limits", partial(send_canary, partial(backend.connect, options), canary, SETUP))
     yield from engine_checks("finding", options)
-    yield from canary_checks(options, canary, sent_s, wait_s)
+    yield from canary_checks(options, canary, sent_s, wait_s, NOT_FOUND)
 
 
 def _configured(options: Options) -> str:
