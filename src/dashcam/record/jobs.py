@@ -193,4 +193,4 @@ def _fail(span: Span, error: BaseException) -> None:
     span.set_attribute("error.type", type(error).__qualname__)
     span.set_status(Status(StatusCode.ERROR, describe(error)))
     with suppress(Exception):  # the SDK asks for the exception's text, and that may raise
-        span.record_exception(error)
+        span.record_exception(error, escaped=True)

@@ -12,6 +12,7 @@ from dashcam.record.current import get_current
 from dashcam.record.masking import is_secret, mask_value, replacement_of
 from dashcam.record.plain import MENDED, OPTIONS, convert, dumps, is_plain
 from dashcam.record.sanitizer import Sanitizer
+from dashcam.record.traces import DescribedError
 
 CONTEXT_FIELDS: Final = create_key("dashcam-fields")  # what `dashcam.context` puts on every log call
 MAX_ERROR_BYTES = 100_000  # of an exception beside a short message: more has to share the line
@@ -100,7 +101,7 @@ def _encode_error_call(head: dict[str, Any], fields: dict[str, Any]) -> bytes:
     labels = {name: value for name, value in fields.items() if name not in _NO_LABELS}
     head = {name: value for name, value in head.items() if name != "labels"}
     sanitizer = Sanitizer()
-    error = _error_fields(sanitizer, error_of(fields.get("exc_info")), fields.get("stack_info"))
+    error = _error_fields(sanitizer, fields)
     body, part = encode_plain(head | ({"labels": labels} if labels else {})), _dumps(error)
     if not body or sanitizer.tags or len(part) > MAX_ERROR_BYTES or type(head["message"]) is not str:
         return _sanitized(head, fields)
@@ -113,18 +114,20 @@ def _sanitized(head: dict[str, Any], fields: dict[str, Any]) -> bytes:
     body.pop("labels", None)
     if labels := sanitizer.fields({name: value for name, value in fields.items() if name not in _NO_LABELS}):
         body["labels"] = labels
-    if error := _error_fields(sanitizer, error_of(fields.get("exc_info")), fields.get("stack_info")):
+    if error := _error_fields(sanitizer, fields):
         body["error"] = error
     if sanitizer.tags:
         body["tags"] = sorted(sanitizer.tags)
     return _dumps(body)
 
 
-def _error_fields(sanitizer: Sanitizer, error: BaseException | None, stack: Any) -> dict[str, str]:
-    fields = sanitizer.error(error) if error else {}
-    if stack:
-        fields.setdefault("stack_trace", sanitizer.text(stack))
-    return fields
+def _error_fields(sanitizer: Sanitizer, fields: dict[str, Any]) -> dict[str, str]:
+    given = fields.get("exc_info")
+    error = given if isinstance(given, DescribedError) else error_of(given)
+    described = sanitizer.error(error) if error else {}
+    if stack := fields.get("stack_info"):
+        described.setdefault("stack_trace", sanitizer.text(stack))
+    return described
 
 
 def error_of(exc_info: Any) -> BaseException | None:

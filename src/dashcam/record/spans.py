@@ -24,6 +24,7 @@ from dashcam.record.current import get_current
 from dashcam.record.line import encode_plain
 from dashcam.record.masking import mask_repeated, mask_text
 from dashcam.record.sanitizer import Sanitizer
+from dashcam.record.span_events import record_all
 from dashcam.record.span_template import LEFT_OUT, SpanTemplates, pick
 from dashcam.record.span_template import Span as NamedSpan
 from dashcam.spool.line import MAX_TIME_NS, span_fields
@@ -88,6 +89,8 @@ class SpoolProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Record the span; never raises."""
+        if span.events and span.context.span_id in open_spans:
+            record_all(span)
         if known := open_spans.pop(span.context.span_id, None):
             # The SDK's own mapping makes two calls for each value that is read; its copy is a plain dictionary.
             attributes: Any = span.attributes or {}
@@ -279,6 +282,8 @@ def _encode_end(
     interruption = _interruption(open_span)
     is_failed = status >= 500 or span.status.status_code is _ERROR or bool(served and served.error)
     is_failed = is_failed or interruption == "failure"
+    if span.status.description and not (served and served.error):  # that one has a line of its own
+        fields.setdefault("error", {}).setdefault("message", mask_text(span.status.description))
     is_transaction = open_span.transaction == open_span.span_id
     _add_span_fields(fields, span, duration_ns // 1000, f"HTTP {status // 100}xx" if is_transaction and status else "")
     fields = {"log.level": "error" if is_failed else "info", **fields, "timestamp": {"us": started_ns // 1000}}

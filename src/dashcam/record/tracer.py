@@ -28,6 +28,7 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from dashcam.record.correlation import HEADER, PROPAGATORS, REQUEST_ID, open_spans, random_bits
 from dashcam.record.current import SPAN, attach, detach, get_current
+from dashcam.record.span_events import EXCEPTION, Added, record, record_exception
 from dashcam.record.span_template import UNSET
 from dashcam.record.spans import close_span, open_span
 from dashcam.record.traces import describe
@@ -156,7 +157,7 @@ class LightSpan(trace.Span):
 
     def fail(self, error: Exception) -> None:
         """Record an exception that ends the span, as the SDK does."""
-        self.record_exception(error)
+        self.record_exception(error, escaped=True)
         self.set_status(Status(StatusCode.ERROR, describe(error)))
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
@@ -182,10 +183,8 @@ class LightSpan(trace.Span):
 
     def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
         """Add an event."""
-        if self.end_time is None:
-            self.events.append(Event(name, attributes, timestamp))
-        else:
-            self._warn_of("add_event")
+        if self._add(name, attributes, timestamp):
+            record(self, self.instrumentation_scope, Added(name, attributes or {}, timestamp))
 
     def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
         """Do nothing: the spool has no links."""
@@ -206,9 +205,17 @@ class LightSpan(trace.Span):
         timestamp: int | None = None,
         escaped: bool = False,  # noqa: FBT001, FBT002 — the API's
     ) -> None:
-        """Add an event for an exception."""
+        """Add an event for an exception; one that escapes from the span is recorded with the span."""
         known = {"exception.type": type(exception).__qualname__, "exception.escaped": str(escaped)}
-        self.add_event("exception", known | dict(attributes or {}), timestamp)
+        if self._add(EXCEPTION, known | dict(attributes or {}), timestamp) and not escaped:
+            record_exception(self, self.instrumentation_scope, exception, Added(EXCEPTION, attributes or {}, timestamp))
+
+    def _add(self, name: str, attributes: Attributes, timestamp: int | None) -> bool:
+        if self.end_time is not None:
+            self._warn_of("add_event")
+            return False
+        self.events.append(Event(name, attributes, timestamp))
+        return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -326,7 +333,7 @@ class _CurrentSpan:
         span, (records_exception, sets_status) = self._span, self._arguments[-2:]
         if isinstance(error, Exception) and span.is_recording():  # of others, `close_span` takes notice
             if records_exception:
-                span.record_exception(error)
+                span.record_exception(error, escaped=isinstance(span, LightSpan))  # the SDK does not say it
             if sets_status:
                 span.set_status(Status(StatusCode.ERROR, describe(error)))
         if self._ends:

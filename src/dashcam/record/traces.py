@@ -3,6 +3,7 @@
 import traceback
 from itertools import pairwise
 from types import CodeType, TracebackType
+from typing import NamedTuple
 
 from dashcam.record.interruption import is_interruption
 
@@ -12,6 +13,14 @@ MAX_FRAMES = 64  # of a trace that is put together here
 _SPECIAL = (NameError, AttributeError, ImportError, SyntaxError, BaseExceptionGroup)
 
 _frames: dict[tuple[int, int], tuple[CodeType, str]] = {}  # with its code, so that no other one gets its id
+
+
+class DescribedError(NamedTuple):
+    """An exception of which only the texts are left, as on a span of the SDK."""
+
+    type: str
+    message: str
+    stack_trace: str
 
 
 def describe(error: BaseException) -> str:

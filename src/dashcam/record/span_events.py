@@ -1,0 +1,74 @@
+"""What a program adds to a span while it is open: each event, and each exception, is a line of its own.
+
+An exception that ends a span is none: the span's line says it, and whoever handles it in the end records it.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from dashcam.record import recorder, unhandled
+from dashcam.record.current import SPAN, attach, detach, get_current
+from dashcam.record.line import encode_call
+from dashcam.record.logger import level_name, line_suffix
+from dashcam.record.traces import DescribedError
+from dashcam.spool.line import MAX_TIME_NS
+
+EXCEPTION = "exception"  # the name of an event (OpenTelemetry, semantic conventions for exceptions on spans)
+_TYPE, _MESSAGE, _TRACE, _ESCAPED = (f"{EXCEPTION}.{name}" for name in ("type", "message", "stacktrace", "escaped"))
+_suffix_of = lru_cache(256)(line_suffix)
+
+
+class Added(NamedTuple):
+    """An event as somebody adds it to a span, at a time in nanoseconds, or now."""
+
+    name: object
+    attributes: Mapping[str, Any]
+    time_ns: object = None
+    error: BaseException | DescribedError | None = None
+
+
+def record(span: trace.Span, scope: InstrumentationScope | None, added: Added) -> None:
+    """Record an event of an open span, by the name of the library that made the span; never raises."""
+    level = logging.INFO if added.error is None else logging.WARNING  # whether the work failed, the span says
+    token = attach(Context({**get_current(), SPAN: span}))
+    try:
+        active = recorder.current()
+        if level >= active.min_level:
+            at_ns = added.time_ns if type(added.time_ns) is int else time.time_ns()
+            labels = {name: value for name, value in added.attributes.items() if name not in {"exc_info", "stack_info"}}
+            fields = labels if added.error is None else labels | {"exc_info": added.error}
+            suffix = _suffix_of(scope.name if scope else "")
+            at_ns = max(0, min(at_ns, MAX_TIME_NS))
+            active.append(encode_call(at_ns, level_name(level), added.name, fields, suffix))
+    except Exception:  # noqa: BLE001 — telemetry never fails its caller
+        recorder.drop("error")
+    finally:
+        detach(token)
+
+
+def record_exception(span: trace.Span, scope: InstrumentationScope | None, error: BaseException, added: Added) -> None:
+    """Record an exception that somebody adds to an open span, unless it was recorded as one that nobody handled."""
+    if not unhandled.is_recorded(error):
+        record(span, scope, added._replace(error=error))
+
+
+def record_all(span: ReadableSpan) -> None:
+    """Record the events of a span of the SDK that is about to end, but for the exception that ended it."""
+    for event in span.events:
+        attributes = dict(event.attributes or {})
+        error = None
+        if event.name == EXCEPTION:
+            error = DescribedError(*(str(attributes.pop(name, "")) for name in (_TYPE, _MESSAGE, _TRACE)))
+            has_escaped = attributes.pop(_ESCAPED, "") == "True"
+            if has_escaped or span.status.description in {f"{error.type}: {error.message}", error.type}:
+                continue
+        shown = trace.NonRecordingSpan(span.context)
+        record(shown, span.instrumentation_scope, Added(event.name, attributes, event.timestamp, error))
