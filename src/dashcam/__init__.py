@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dashcam.record.jobs import headers, job, span
     from dashcam.record.keep import keep
     from dashcam.record.logger import Logger, context, get_logger
+    from dashcam.record.loguru import loguru_handler
     from dashcam.record.setup import add, asgi, init, init_app, wsgi
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "init_app",
     "job",
     "keep",
+    "loguru_handler",
     "request_id",
     "span",
     "wsgi",
@@ -47,6 +49,7 @@ _HOMES = {
     "init_app": "setup",
     "job": "jobs",
     "keep": "keep",
+    "loguru_handler": "loguru",
     "request_id": "correlation",
     "span": "jobs",
     "wsgi": "setup",
