@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dashcam.record.logger import Logger, context, get_logger
     from dashcam.record.loguru import loguru_handler
     from dashcam.record.setup import add, asgi, init, init_app, wsgi
+    from dashcam.record.structlog import structlog_processor
 
 __all__ = [
     "EcsFormatter",
@@ -34,6 +35,7 @@ __all__ = [
     "loguru_handler",
     "request_id",
     "span",
+    "structlog_processor",
     "wsgi",
 ]
 
@@ -52,6 +54,7 @@ _HOMES = {
     "loguru_handler": "loguru",
     "request_id": "correlation",
     "span": "jobs",
+    "structlog_processor": "structlog",
     "wsgi": "setup",
 }
 
