@@ -114,8 +114,8 @@ class _Part:
     def hash(self, lines: Sequence[bytes]) -> None:
         for at in range(0, len(lines), AT_ONCE):
             self._digest.update(b"\n".join(lines[at : at + AT_ONCE]) + b"\n")
-        times = [line[_TIME] for line in lines]
-        self._start, self._end = min(self._start, *times), max(self._end, *times)
+        # A line begins with its time, so the first line in the order of bytes has the first time.
+        self._start, self._end = min(self._start, min(lines)[_TIME]), max(self._end, max(lines)[_TIME])
 
     def suffix(self) -> str:
         """The part of a statement's ID that follows the segment."""
