@@ -38,23 +38,32 @@ Ranges = Sequence[tuple[int, int, int]]  # as `Held` has them
 
 
 class PendingBatch(NamedTuple):
-    """Events to be shipped together, their keys, and the offsets of their segments once they are shipped.
+    """Events to be shipped together, their places, and the offsets of their segments once they are shipped.
 
-    It can hold offsets alone. `kept` are the keys of events that were held, and lie before their segments' offsets.
-    Some of the events may be `statements`, which the account leaves out.
+    It can hold offsets alone. `places` are those of the events, segment by segment as they follow each other. `kept`
+    are the keys of events that were held, and lie before their segments' offsets. Some of the events may be
+    `statements`, which the account leaves out.
     """
 
     events: list[EncodedEvent]
-    keys: list[EventKey]
+    places: list[tuple[str, list[Position]]]
     marks: dict[str, SegmentOffset]
     damaged: int = 0
     kept: Collection[EventKey] = ()
     statements: int = 0
 
+    def keys(self) -> list[EventKey]:
+        """Return the keys of the events; few batches are asked for them."""
+        return [key for segment, places in self.places for key in _keys(segment, places)]
+
     def keys_of(self, events: Collection[EncodedEvent]) -> list[EventKey]:
         """Return the keys of some of the events; a statement, which is sent again as it was, has none."""
         ids = {event.id for event in events}
-        return [key for event, key in zip(self.events, self.keys, strict=True) if key[1] and event.id in ids]
+        return [key for event, key in zip(self.events, self.keys(), strict=True) if key[1] and event.id in ids]
+
+
+def _keys(segment: str, places: Iterable[Position]) -> list[EventKey]:
+    return [(segment, place.offset) for place in places]
 
 
 @dataclass(slots=True)
@@ -212,7 +221,7 @@ class SpoolCursor:
 
     def _fill(self, batch: PendingBatch, limits: Limits) -> PendingBatch:
         """Fill a batch with what waits, as much as the limits allow; an event that is too long goes alone."""
-        events, keys, kept, statements = batch.events, batch.keys, list[EventKey](), 0
+        events, kept, statements = batch.events, list[EventKey](), 0
         room_bytes, waiting = limits.bytes, self._waiting
         while waiting and len(events) < limits.events:
             run = waiting.popleft()
@@ -227,13 +236,12 @@ class SpoolCursor:
                 run = run.until(count)
             room_bytes -= run.bytes
             events += run.events
-            own = [(run.segment, place.offset) for place in run.places]
-            keys += own
+            batch.places.append((run.segment, run.places))
             if run.mark:
                 batch.marks[run.segment] = run.mark
-                statements += own == [(run.segment, 0)]
+                statements += run.places == [Position(0)]
             else:
-                kept += own
+                kept += _keys(run.segment, run.places)
         return batch._replace(kept=kept, statements=statements)
 
     def _wait(self, run: _Run) -> None:

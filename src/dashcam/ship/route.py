@@ -145,7 +145,7 @@ class Route:
         """Have a batch delivered, but for the events that were dealt with before a restart."""
         waiting = batch.events
         if self.file.has_ahead():
-            pairs = zip(batch.events, batch.keys, strict=True)
+            pairs = zip(batch.events, batch.keys(), strict=True)
             waiting = [event for event, key in pairs if not self.file.is_ahead(*key)]
         entry = _UnderWay(batch, len(waiting))
         with self._settling:
