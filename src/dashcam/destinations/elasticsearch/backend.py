@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from dashcam.destinations.elasticsearch.client import Client, Response, logs_stream, reason_of, spans_stream
+from dashcam.destinations.elasticsearch.client import Answer, Client, Response, logs_stream, reason_of, spans_stream
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, StoreUnreachable
 from dashcam.ship.batch import Batch, Limits, PartialResult
@@ -23,7 +23,7 @@ _FIX_PAUSE_S = 15.0  # between tries while a person has to mend something; goes 
 
 _SEEN_IN_ITEMS = "items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store"
 
-_CREATED = {"create": {"status": 201}}
+_CREATED = b'{"create":{"status":201}}'
 
 # What a request as a whole is answered when its text is at fault; any other 400 has a cause outside the events.
 _TEXT_FAULTS = (
@@ -57,9 +57,12 @@ class Elasticsearch:
             answer = self._send(self._body(batch))
         except StoreUnreachable as fault:
             raise BackendUnavailable(str(fault)) from fault
-        if not answer.is_ok:
-            raise self._judge(answer)
-        return self._read(answer, len(batch))
+        if answer.status == 200 and answer.text == b'{"items":[%b]}' % b",".join([_CREATED] * len(batch)):
+            return None  # as nearly always: 25 bytes an event, compared at once instead of read one by one
+        response = answer.read()
+        if not response.is_ok:
+            raise self._judge(response)
+        return self._read(response, len(batch))
 
     def close(self) -> None:
         """Close the connections."""
@@ -74,14 +77,14 @@ class Elasticsearch:
         parts[3::5] = [event.data for event in batch]
         return b"".join(parts)
 
-    def _send(self, body: bytes) -> Response:
+    def _send(self, body: bytes) -> Answer:
         params = self._params
         headers = {"Content-Type": "application/x-ndjson"}
         if not self._client.is_local:
             # 1.5 us of CPU an event for a tenth of the bytes: worth it on any network, not within one machine.
             headers["Content-Encoding"] = "gzip"
             body = gzip.compress(body, 1)
-        return self._client.ask("POST", "/_bulk", body, params, headers)
+        return self._client.exchange("POST", "/_bulk", body, params, headers)
 
     @cached_property
     def _params(self) -> Mapping[str, str]:
@@ -112,8 +115,6 @@ class Elasticsearch:
         return BackendUnavailable(explained, _FIX_PAUSE_S)
 
     def _read(self, answer: Response, events: int) -> PartialResult | None:
-        if isinstance(answer.body, dict) and answer.body.get("items") == [_CREATED] * events:
-            return None  # as nearly always
         items = _items(answer.body)
         if len(items) != events:
             raise BackendUnavailable(

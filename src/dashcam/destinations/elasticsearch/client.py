@@ -92,6 +92,23 @@ class Response:
         return retry_after_s(self.headers)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one request, its text not read yet: that of a batch may be known by its bytes."""
+
+    status: int
+    text: bytes
+    headers: Mapping[str, str]
+
+    def read(self) -> Response:
+        """Return it with the JSON of its text."""
+        try:
+            body = read_json(self.text)
+        except ValueError:
+            body = None
+        return Response(self.status, body, self.headers)
+
+
 def reason_of(error: Any) -> str:
     """The `error` of an answer, or of an item of one, in one line."""
     if isinstance(error, dict):
@@ -138,6 +155,17 @@ class Client:
 
         Raises `StoreUnreachable` when there is none.
         """
+        return self.exchange(method, path, body, params, headers).read()
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """The answer to a request as `ask` gives it, but its text not read yet."""
         data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
         try:
             if not hasattr(self._threads, "session"):
@@ -156,12 +184,7 @@ class Client:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                data = read_answer(response)
-                try:
-                    answered = read_json(data)
-                except ValueError:
-                    answered = None
-                return Response(response.status_code, answered, response.headers)
+                return Answer(response.status_code, read_answer(response), response.headers)
         except AnswerTooLargeError as fault:
             raise OversizedAnswer(f"{self.address}: {fault}.") from fault
         except (requests.RequestException, HTTPError, OSError) as fault:
