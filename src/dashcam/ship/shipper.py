@@ -27,7 +27,7 @@ from dashcam.spool.held import LEVELS
 MIN_OPEN = 8  # segments of a route
 MAX_DESCRIPTORS = 4096  # more would not make it faster
 SPARE_DESCRIPTORS = 96  # for the state, a store, connections
-JOIN_S = 0.2  # between two looks whether a route has ended
+JOIN_S = 1.0  # between two looks whether a signal came that another thread took; the end of a route ends the wait
 
 _Begun = tuple[Pulse, Mapping[str, CheckpointFile], Mapping[str, Clips]]
 
@@ -167,7 +167,7 @@ class _Work:
         for thread in [keeper, *threads, *lookouts]:
             thread.start()
         for thread in threads:
-            # Not a wait without end: a signal's handler runs between two of them.
+            # Not a wait without end: the handler of a signal that another thread took runs between two of them.
             while thread.is_alive():
                 thread.join(JOIN_S)
         self._is_over.set()
