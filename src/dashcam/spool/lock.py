@@ -13,6 +13,7 @@ import struct
 
 _FLOCK = struct.Struct("hhqqi4x")  # type, whence, start, length (0 is all), process (0 for this kind of lock)
 _SET, _GET = getattr(fcntl, "F_OFD_SETLK", 0), getattr(fcntl, "F_OFD_GETLK", 0)
+_QUESTION = _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)  # asked of many segments, again and again
 
 
 def lock(file: int) -> None:
@@ -32,7 +33,7 @@ def is_locked(file: int) -> bool:
     """Return whether a writer holds the lock of an open file; takes no lock where that can be asked without."""
     if _GET:
         try:
-            found = fcntl.fcntl(file, _GET, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
+            found = fcntl.fcntl(file, _GET, _QUESTION)
         except OSError as fault:
             if fault.errno != errno.EINVAL:
                 raise
