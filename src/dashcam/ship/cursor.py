@@ -68,12 +68,16 @@ def _keys(segment: str, places: Iterable[Position]) -> list[EventKey]:
 
 @dataclass(slots=True)
 class _Segment:
-    """A segment that is not done: how far it is read, its tally, and when to ask again whether it is final."""
+    """A segment that is not done: how far it is read, its tally, and when to ask again whether it is final.
+
+    `opened` are its reader and its expander while it is open.
+    """
 
     key: str
     path: Path
     mark: SegmentOffset
     tally: Tally | None
+    opened: tuple[SegmentReader, LineExpander] | None = None
     is_final: bool = False
     check_at_s: float = 0.0
     pause_s: float = 0.0
@@ -138,28 +142,25 @@ class _Readers:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._open: OrderedDict[str, tuple[SegmentReader, LineExpander]] = OrderedDict()
+        self._open: OrderedDict[str, _Segment] = OrderedDict()
 
     def get(self, segment: _Segment) -> tuple[SegmentReader, LineExpander]:
-        """Return a segment's reader. Raises as `SegmentReader` does."""
-        if found := self._open.get(segment.key):
+        """Return a segment's reader and expander. Raises as `SegmentReader` does."""
+        if segment.opened:
             self._open.move_to_end(segment.key)
-            return found
+            return segment.opened
         while len(self._open) >= self._most:
-            self._open.popitem()[1][0].close()
+            self.close(next(reversed(self._open)))
         reader = open_segment(segment.path)
-        found = self._open[segment.key] = (reader, LineExpander(reader.header))
-        return found
-
-    def is_quiet(self, segment: _Segment) -> bool:
-        """Return whether a segment is open, and nothing stands behind what was read of it."""
-        found = self._open.get(segment.key)
-        return found is not None and not found[0].has_more(segment.mark.offset)
+        segment.opened = reader, LineExpander(reader.header)
+        self._open[segment.key] = segment
+        return segment.opened
 
     def close(self, key: str) -> None:
         """Close one, if it is open."""
-        if found := self._open.pop(key, None):
-            found[0].close()
+        if (segment := self._open.pop(key, None)) and segment.opened:
+            segment.opened[0].close()
+            segment.opened = None
 
     def close_all(self) -> None:
         """Close all."""
@@ -273,7 +274,8 @@ class SpoolCursor:
             if self._weight >= events:
                 break
             # What has nothing new is most of what there is, and costs one look.
-            if now_s < segment.check_at_s and self._readers.is_quiet(segment):
+            opened = segment.opened
+            if opened and now_s < segment.check_at_s and not opened[0].has_more(segment.mark.offset):
                 continue
             while self._weight < events and self._read_on(segment):
                 pass
@@ -316,6 +318,8 @@ class SpoolCursor:
         """Read what one look at a segment gives; return whether another look may give more."""
         try:
             reader, expander = self._readers.get(segment)
+            if not segment.is_final and not reader.has_more(segment.mark.offset):
+                return self._has_ended(segment, reader)
             position = Position(segment.mark.offset, segment.mark.sequence)
             result = reader.read(position, is_final=segment.is_final, parse=self._parse)
             if not (result.lines or result.damaged or result.held):
