@@ -6,6 +6,7 @@ from setuptools import Extension, setup
 NAMES = (
     "destinations/fluentd/_msgpack",
     "destinations/local/_terms",
+    "destinations/loggly/_dated",
     "record/_speedups",
     "record/_template",
     "record/_words",

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 PARTS = {
     "destinations/fluentd/_msgpack": "destinations/fluentd/test_msgpack.py",
     "destinations/local/_terms": "destinations/local/test_terms.py",
+    "destinations/loggly/_dated": "destinations/loggly/test_dated.py",
     "record/_speedups": "record/test_speedups.py",
     "record/_template": "record/test_span_template.py",
     "record/_words": "record/test_speedups.py",
