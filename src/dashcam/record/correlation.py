@@ -87,7 +87,7 @@ class RequestIdPropagator(TextMapPropagator):
         return {HEADER}
 
 
-# No baggage: what a caller put there would go out on every call, to anybody.
+# Where nobody has set up OpenTelemetry. No baggage: what a caller put there would go out on every call, to anybody.
 PROPAGATORS: Final = CompositePropagator([TraceContextTextMapPropagator(), RequestIdPropagator()])
 
 

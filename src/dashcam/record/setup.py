@@ -1,26 +1,31 @@
 """Starts recording in a process: `init` and, for Flask, `init_app`."""
 
 import logging
+import os
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
 
-from opentelemetry import trace
-from opentelemetry.propagate import set_global_textmap
+from opentelemetry import propagate, trace
+from opentelemetry.environment_variables import OTEL_PROPAGATORS
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from dashcam.extras import missing_extra
 from dashcam.record import instrument, keep, log_record, otel_variables, recorder, stdlib, unhandled
 from dashcam.record.console import Console
-from dashcam.record.correlation import PROPAGATORS, current_request
+from dashcam.record.correlation import PROPAGATORS, RequestIdPropagator, current_request
 from dashcam.record.logger import get_logger
 from dashcam.record.masking import configure
 from dashcam.record.recorder import Recorder, Service
 from dashcam.record.server import prefer_stable_conventions
-from dashcam.record.spans import SpoolProcessor, processors_of, record_unsampled
+from dashcam.record.spans import PROCESSOR, processors_of, record_unsampled
 from dashcam.record.tracer import Provider
 from dashcam.settings import RecordSettings, load_or_default
 
@@ -29,8 +34,8 @@ if TYPE_CHECKING:
 
     from dashcam.record.asgi import ASGIApp
 
-_processor = SpoolProcessor()
 _is_alone = False  # whether the tracer provider is ours: nobody else has set up OpenTelemetry
+_propagators: TextMapPropagator | None = None  # those that were there before ours
 
 
 def init(service: str = "", version: str = "", settings: RecordSettings | None = None) -> None:
@@ -178,8 +183,52 @@ def _record_spans(service: Service) -> None:
         provider = Provider(resource=Resource.create({"service.name": service.name}))
         trace.set_tracer_provider(provider)
         _is_alone = True
-    record_unsampled(provider)
-    if _processor not in processors_of(provider):
-        provider.add_span_processor(_processor)
-    set_global_textmap(PROPAGATORS)
+        if hasattr(
+            trace, "_TRACER_PROVIDER_SET_ONCE"
+        ):  # else that of a program that sets up OpenTelemetry later is refused
+            trace._TRACER_PROVIDER_SET_ONCE = cast("Any", _SetOnce(provider))  # noqa: SLF001 — there is no public way
+    _record_provider(provider)
     instrument.start()
+
+
+def _record_provider(provider: TracerProvider) -> None:
+    """Record the spans of a provider, and send the request ID along with what its program sends."""
+    record_unsampled(provider)
+    if PROCESSOR not in processors_of(provider):
+        provider.add_span_processor(PROCESSOR)
+    global _propagators
+    if _propagators is None:
+        _propagators = propagate.get_global_textmap()
+    if _is_alone and not _are_chosen(_propagators):
+        propagate.set_global_textmap(PROPAGATORS)
+    else:
+        propagate.set_global_textmap(CompositePropagator([_propagators, RequestIdPropagator()]))
+
+
+def _are_chosen(propagators: TextMapPropagator) -> bool:
+    """Return true unless these are the propagators of OpenTelemetry for a program that chooses none."""
+    return OTEL_PROPAGATORS in os.environ or propagators.fields != {"traceparent", "tracestate", "baggage"}
+
+
+class _SetOnce:
+    """Lets a program set its own tracer provider, once, as without ours, which gives way; it is recorded."""
+
+    def __init__(self, ours: Provider) -> None:
+        self._ours = ours
+        self._lock = Lock()
+        self._is_done = False
+
+    def do_once(self, set_provider: Callable[[], None]) -> bool:
+        """Set a provider as OpenTelemetry does; false if one was set before."""
+        global _is_alone
+        with self._lock:
+            if self._is_done:
+                return False
+            self._is_done = True
+        set_provider()
+        provider = trace.get_tracer_provider()
+        if isinstance(provider, TracerProvider):
+            _is_alone = False
+            self._ours.give_way_to(provider)
+            _record_provider(provider)
+        return True

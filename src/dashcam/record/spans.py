@@ -97,6 +97,9 @@ class SpoolProcessor(SpanProcessor):
             close_span(span, attributes.copy(), known)
 
 
+PROCESSOR: Final = SpoolProcessor()
+
+
 class Identity(Protocol):
     """The identity of a span: that of the SDK, or a light span itself."""
 
@@ -205,6 +208,14 @@ def record_unsampled(provider: SdkTracerProvider) -> None:
         # Each tracer keeps the sampler of the time when somebody asked for it; there is no public list of them.
         for tracer in getattr(provider, "_tracers", {}).values():
             tracer.sampler = provider.sampler
+
+
+def record_tracer(tracer: trace.Tracer) -> None:
+    """Record the spans of a tracer of the SDK whose provider is not the global one."""
+    processors = getattr(tracer, "span_processor", None)
+    if processors and PROCESSOR not in getattr(processors, "_span_processors", ()):
+        processors.add_span_processor(PROCESSOR)
+        tracer.sampler = RecordingSampler(tracer.sampler)  # type: ignore[attr-defined]
 
 
 def processors_of(provider: TracerProvider) -> tuple[SpanProcessor, ...]:

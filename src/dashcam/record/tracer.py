@@ -244,6 +244,7 @@ class Provider(TracerProvider):
 
     def __init__(self, resource: Resource) -> None:
         super().__init__(resource=resource)
+        self.successor: TracerProvider | None = None
         is_random = type(self.id_generator) is RandomIdGenerator
         self._is_plain = is_random and not any(name.startswith(_SETTINGS) for name in os.environ)
         self._processors = getattr(self, "_active_span_processor", None)
@@ -252,6 +253,10 @@ class Provider(TracerProvider):
     def is_light(self) -> bool:
         """True while nothing but the spool is to be served."""
         return self._is_plain and len(getattr(self._processors, "_span_processors", ())) == 1
+
+    def give_way_to(self, successor: TracerProvider) -> None:
+        """Make further spans by the provider that the program has set up, also those of tracers that are there."""
+        self.successor, self._is_plain = successor, False
 
     def get_tracer(
         self,
@@ -262,16 +267,27 @@ class Provider(TracerProvider):
     ) -> trace.Tracer:
         """Return a tracer of light spans."""
         names = instrumenting_module_name, instrumenting_library_version, schema_url
+        if self.successor:
+            return self.successor.get_tracer(*names, attributes)
         sdk = super().get_tracer(*names, attributes)
-        return LightTracer(self, sdk) if isinstance(sdk, SdkTracer) else sdk
+        return LightTracer(self, sdk, (*names, attributes)) if isinstance(sdk, SdkTracer) else sdk
 
 
 class LightTracer(trace.Tracer):
     """Makes light spans, and the SDK's once somebody else looks at them."""
 
-    def __init__(self, provider: Provider, sdk: SdkTracer) -> None:
+    def __init__(self, provider: Provider, sdk: SdkTracer, names: tuple[Any, ...]) -> None:
         self.provider = provider
-        self.sdk = sdk
+        self._sdk: trace.Tracer = sdk
+        self._names = names
+        self._of: TracerProvider = provider
+
+    @property
+    def sdk(self) -> trace.Tracer:
+        """The SDK's tracer of the same name: ours, or that of the provider that ours gave way to."""
+        if (successor := self.provider.successor) and self._of is not successor:
+            self._sdk, self._of = successor.get_tracer(*self._names), successor
+        return self._sdk
 
     def start_span(  # noqa: PLR0913, PLR0917 — the API's
         self,

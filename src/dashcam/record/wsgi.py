@@ -20,6 +20,7 @@ from opentelemetry.trace import Tracer
 from opentelemetry.util.http import (
     OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST,
     OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE,
+    ExcludeList,
     get_custom_headers,
     get_excluded_urls,
     parse_excluded_urls,
@@ -49,14 +50,15 @@ class Options:
     """Options of a recorded application.
 
     `service` is who serves its requests, None for the service of the process. Without `is_caller_trusted`, a caller's
-    ids are replaced. `package` is the instrumentation of OpenTelemetry by whose settings URLs are excluded. With
-    `has_metrics`, that instrumentation itself runs inside, and describes the response.
+    ids are replaced. `package` is the instrumentation of OpenTelemetry by whose settings URLs are excluded, unless
+    `excluded` is such a list. With `has_package`, that instrumentation itself runs inside, and describes the response.
     """
 
     service: Service | None = None
     is_caller_trusted: bool = True
     package: str = "wsgi"
-    has_metrics: bool = False
+    has_package: bool = False
+    excluded: ExcludeList | None = None
 
 
 def record(app: "WSGIApplication", *, service: Service | None = None, is_caller_trusted: bool) -> "RecordedApp":
@@ -76,7 +78,7 @@ class RecordedApp:
         self._is_stable = getattr(self.conventions, "value", "") == "http"
         self.captures_response = bool(get_custom_headers(OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE))
         self._tracer = tracer
-        excluded = get_excluded_urls(options.package.upper())
+        excluded = options.excluded or get_excluded_urls(options.package.upper())
         has_excluded = vars(excluded) != vars(parse_excluded_urls(""))
         self._is_excluded = excluded.url_disabled if has_excluded else None
         self._captures_request = bool(get_custom_headers(OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST))
@@ -201,7 +203,7 @@ class _Response:
     def start(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
         """Pass status and headers on, with the request ID among them, as `start_response` of PEP 3333."""
         self._server.request.status = int(status[:3]) if status[:3].isdecimal() else 0
-        if not self._app.options.has_metrics:
+        if not self._app.options.has_package:
             headers = self._describe(status, headers)
         names = [name.lower() for name, _ in headers]
         self._length = _size(headers[names.index("content-length")][1]) if "content-length" in names else None

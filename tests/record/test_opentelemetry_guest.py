@@ -1,0 +1,131 @@
+"""A service that has OpenTelemetry set up goes on as before: its exporter, its propagators, its console."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import json, sys
+import flask, requests
+from opentelemetry import baggage, context, propagate, trace
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+early = trace.get_tracer("early")
+exporter = InMemorySpanExporter()
+app = flask.Flask("garage")
+
+@app.get("/cars/<car_id>")
+def show(car_id):
+    headers = {}
+    token = context.attach(baggage.set_baggage("tenant", "acme"))
+    with early.start_as_current_span("work"):
+        propagate.inject(headers)
+    context.detach(token)
+    return headers
+
+def others(**options):
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    if "unset" in sys.argv:
+        options["tracer_provider"] = provider
+    else:
+        trace.set_tracer_provider(provider)
+    if "hooked" in sys.argv:
+        options["request_hook"] = lambda span, environ: span.set_attribute("hooked", True)
+    FlaskInstrumentor().instrument_app(app, **options)
+
+def ours():
+    import dashcam
+    dashcam.init_app(app)
+
+for step in sys.argv[1].split("-"):
+    {"others": others, "ours": ours, "again": lambda: trace.set_tracer_provider(TracerProvider())}[step]()
+remote = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "baggage": "a=b"}
+carried = app.test_client().get("/cars/7", headers=remote).json
+names = {span.context.span_id: span.name for span in exporter.get_finished_spans()}
+print(json.dumps({
+    "carried": sorted(carried), "baggage": carried.get("baggage"),
+    "spans": [
+        [span.kind.name, span.name, span.instrumentation_scope.name, f"{span.context.trace_id:x}",
+         names.get(span.parent.span_id, span.parent.span_id), sorted(span.attributes)]
+        for span in exporter.get_finished_spans()
+    ],
+}))
+"""
+
+
+@pytest.fixture
+def seen(recording):
+    """What the service's own exporter and its callees see, and its console."""
+
+    def seen(*arguments, **environment):
+        command = [sys.executable, "-c", PROGRAM, *arguments]
+        environment = recording.environment | {"OTEL_SEMCONV_STABILITY_OPT_IN": "http"} | environment
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout), done.stderr
+
+    return seen
+
+
+@pytest.mark.parametrize("order", ["others-ours", "ours-others"])
+def test_an_exporter_sees_what_it_saw(seen, recording, order):
+    """The same spans, whoever is set up first, and ours has the whole request too."""
+    alone, _ = seen("others")
+    together, _ = seen(order)
+
+    assert together["spans"] == alone["spans"]
+    assert {event.get("message") for event in recording.events() if event.is_span} == {"GET /cars/<car_id>", "work"}
+
+
+@pytest.mark.parametrize("order", ["others-ours", "ours-others"])
+def test_baggage_goes_on(seen, order):
+    """It is the service's own decision; the request ID goes with it."""
+    alone, _ = seen("others")
+    together, _ = seen(order)
+
+    assert together["baggage"] == alone["baggage"] == "a=b,tenant=acme"
+    assert together["carried"] == [*alone["carried"][:0], "X-Request-ID", *alone["carried"]]
+
+
+def test_no_baggage_without_opentelemetry(seen):
+    """Nobody asked for it: what a caller sends would go to anybody."""
+    alone, _ = seen("ours")
+
+    assert alone["carried"] == ["X-Request-ID", "traceparent"]
+
+
+@pytest.mark.parametrize(
+    ("propagators", "carried"), [("baggage", ["X-Request-ID", "baggage"]), ("none", ["X-Request-ID"])]
+)
+def test_the_variable_of_propagators_holds(seen, propagators, carried):
+    """Also without a provider of the service's own."""
+    assert seen("ours", OTEL_PROPAGATORS=propagators)[0]["carried"] == carried
+
+
+@pytest.mark.parametrize("arguments", [(), ("hooked",), ("unset",)])
+def test_the_console_stays_as_it_is(seen, arguments):
+    """No warning of OpenTelemetry that was not there before."""
+    assert seen("others-ours", *arguments)[1] == seen("others", *arguments)[1] == ""
+
+
+@pytest.mark.parametrize("arguments", [("hooked",), ("unset",)])
+def test_options_of_the_instrumentation_hold(seen, arguments):
+    """A hook runs, and a provider that is not the global one gets its spans."""
+    alone, together = (seen(order, *arguments)[0]["spans"] for order in ("others", "others-ours"))
+
+    assert [span for span in together if span[0] != "INTERNAL" or span[1] == "work"][-1][-1] != []
+    assert {tuple(span[-1]) for span in alone} <= {tuple(span[-1]) for span in together}
+
+
+def test_a_provider_is_set_once(seen):
+    """As OpenTelemetry has it: the second one is refused, with its warning."""
+    once, _ = seen("ours-others")
+    twice, printed = seen("ours-others-again")
+
+    assert twice["spans"] == once["spans"]
+    assert "Overriding of current TracerProvider is not allowed" in printed
