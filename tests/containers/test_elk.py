@@ -1,4 +1,7 @@
-"""The containers as `make up-elk` starts them, where the images of others are to be had."""
+"""The containers as `make up-elk` starts them, where the images of others are to be had.
+
+What is looked for is looked for in Elasticsearch, also after a test that ships to the local store as well.
+"""
 
 import json
 import re
@@ -80,7 +83,7 @@ def test_it_says_what_to_open(elk, ports):
 
     assert f"Kibana: http://127.0.0.1:{ports['KIBANA_PORT']}, user elastic" in elk.told
     assert 'open the dashboard "Dashcam: request story"' in elk.told
-    assert "cars, parts" in elk.dashcam("trace", request)
+    assert "cars, parts" in elk.dashcam("trace", request, backend="elk")
     assert elk.is_healthy()
 
 
@@ -100,7 +103,7 @@ def test_keys_have_their_rights_and_no_others(elk, ports):
 
 def test_the_doctor_finds_all_well(elk):
     """From the shipper's container, through fluentd, and back from Elasticsearch."""
-    told = elk.dashcam("doctor", "--wait", "120", check=False)  # the machine may be busy
+    told = elk.dashcam("doctor", "--wait", "120", backend="elk", check=False)  # the machine may be busy
 
     assert "canary" in told
     assert "BROKEN" not in told
@@ -119,13 +122,17 @@ def test_a_killed_container_loses_nothing(elk, table, request, service):
     until(elk.is_healthy, "health", 300)
     wanted = set(elk.ordered)
     for name in ("cars", "parts"):
-        until(lambda name=name: wanted <= elk.request_ids(name), f"requests of {name}")
+        until(lambda name=name: wanted <= elk.request_ids(name, "elk"), f"requests of {name}")
     table[request.node.name] = f"{len(wanted) - before} cars ordered, 0 lost"
 
 
 def test_what_postgresql_says_arrives(elk):
     """From Docker's own log driver, by way of fluentd."""
-    assert until(lambda: elk.dashcam("search", "service:postgres", "--json", check=False), "lines of PostgreSQL")
+
+    def lines():
+        return elk.dashcam("search", "service:postgres", "--json", backend="elk", check=False)
+
+    assert until(lines, "lines of PostgreSQL")
 
 
 def test_starting_again_keeps_the_backend_and_the_keys(elk):
