@@ -107,6 +107,7 @@ def test_the_doctor_finds_all_well(elk):
 
     assert "canary" in told
     assert "BROKEN" not in told
+    assert "note   elk finding Kibana" in told  # the address is for a browser
 
 
 @pytest.mark.parametrize("service", ["fluentd", "elasticsearch", "shipper"])
