@@ -1,5 +1,6 @@
 """A route's way through the spool: every event once, wherever it is taken up again."""
 
+import errno
 import gc
 import os
 from contextlib import closing
@@ -441,6 +442,39 @@ def test_a_quiet_segment_costs_one_look(tmp_path, monkeypatch):
         now_s[0] += 0.6
         _batches(cursor)
         assert sum(mark.is_done for mark in cursor._marks.values()) == 20
+
+
+def test_what_is_said_of_an_end_is_on_the_disk(tmp_path, cursor, monkeypatch):
+    """Before it is sent: after a power cut, the segment gives the same events again."""
+    writer = write_to(tmp_path)
+    writer.append(log_line(1))
+    writer.drop("limit")
+    writer.close()
+    real, synced = os.fsync, []
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append(str(Path(f"/proc/self/fd/{file}").readlink())) or real(file)
+    )
+
+    batch = cursor.next_batch(PLENTY)
+
+    assert batch.events[-1].id.endswith("-dropped")
+    assert synced == [str(path) for path in segment_files(tmp_path)]
+
+
+def test_a_disk_that_cannot_be_synced_holds_nothing_up(tmp_path, cursor, monkeypatch):
+    """What is said of the end goes out all the same."""
+    writer = write_to(tmp_path)
+    writer.append(log_line(1))
+    writer.drop("limit")
+    writer.close()
+
+    def fsync(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    batch = cursor.next_batch(PLENTY)
+
+    assert batch.events[-1].id.endswith("-dropped")
 
 
 def test_lines_behind_a_torn_one(tmp_path, clock):

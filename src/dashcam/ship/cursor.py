@@ -3,6 +3,7 @@
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
@@ -348,6 +349,9 @@ class SpoolCursor:
                 segment.pause_s = min(2 * segment.pause_s, max(self._final_check_s, MAX_FINAL_CHECK_S))
             return segment.is_final
         derived = synthesized_events(reader)
+        if derived.events:
+            with suppress(OSError):  # the care of the spool reports it
+                reader.sync()  # after a power cut, the segment gives the same events again
         statements: list[EncodedEvent] = []
         if self._statements:
             statements += self._statements.make(segment.key, reader, segment.tally, derived.events)
