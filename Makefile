@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 venv: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml $(wildcard services/*/pyproject.toml services/*/setup.py) setup.py $(wildcard src/dashcam/*/*.[ch] src/dashcam/*/*/*.[ch])
+$(VENV)/.installed: pyproject.toml $(wildcard services/*/pyproject.toml services/*/setup.py) setup.py $(wildcard src/dashcam/*.[ch] src/dashcam/*/*.[ch] src/dashcam/*/*/*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,dev]'

@@ -4,6 +4,7 @@ from setuptools import Extension, setup
 
 # Optional: without a compiler, the Python versions beside them do the same, more slowly.
 NAMES = (
+    "_checksums",
     "destinations/fluentd/_msgpack",
     "destinations/local/_terms",
     "destinations/loggly/_dated",

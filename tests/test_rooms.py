@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "dashcam"
 FLOORS = [
     {"errors": set(), "machine": set(), "patterns": set(), "version": set()},
     {"event": set(), "extras": {"errors"}, "settings": {"errors", "patterns"}},
-    {"spool": {"event", "machine"}, "statement": {"event"}},
+    {"spool": {"event", "machine"}, "statement": {"_checksums", "event"}},
     {
         "record": {"event", "extras", "patterns", "settings", "spool", "version"},
         "ship": {"errors", "event", "machine", "settings", "spool", "statement"},

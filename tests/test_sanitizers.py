@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PARTS = {
+    "_checksums": "test_checksums.py",
     "destinations/fluentd/_msgpack": "destinations/fluentd/test_msgpack.py",
     "destinations/local/_terms": "destinations/local/test_terms.py",
     "destinations/loggly/_dated": "destinations/loggly/test_dated.py",

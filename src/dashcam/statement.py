@@ -30,6 +30,16 @@ from typing import Any, NamedTuple
 
 from dashcam.event import STATEMENT_ACTION, EncodedEvent, Event, parse_time
 
+
+def _by_zlib(lines: list[bytes], /, *, with_vectors: bool = True) -> bytes:  # noqa: ARG001 — as the compiled one has it
+    return array("I", map(zlib.crc32, lines)).tobytes()
+
+
+try:
+    from dashcam._checksums import checksums
+except ImportError:  # there was no compiler
+    checksums = _by_zlib
+
 DATASET = "dashcam-audit"
 MAX_EVENTS = 20_000  # about 7 bytes each: a line takes 256 KiB at most
 MAX_OTHERS = 2_000
@@ -72,7 +82,7 @@ class Tally:
         """The bounds of what is held, as numbers that a statement has."""
         return _packed(_gaps(self._held)) if self._held else b""
 
-    def add(self, sequences: Sequence[int], lines: Sequence[bytes]) -> None:
+    def add(self, sequences: Sequence[int], lines: list[bytes]) -> None:
         """Count events that are lines of the segment, as they are sent."""
         if lines:
             self._part(MAX_EVENTS, len(lines)).add(sequences, lines)
@@ -106,9 +116,9 @@ class _Part:
     def events(self) -> int:
         return len(self._sequences) + len(self.others)
 
-    def add(self, sequences: Sequence[int], lines: Sequence[bytes]) -> None:
+    def add(self, sequences: Sequence[int], lines: list[bytes]) -> None:
         self._sequences.extend(sequences)
-        self._checksums.extend(map(zlib.crc32, lines))
+        self._checksums.frombytes(checksums(lines))
         self.hash(lines)
 
     def hash(self, lines: Sequence[bytes]) -> None:
