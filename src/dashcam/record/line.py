@@ -1,6 +1,7 @@
 """Encodes a log call as a line of the spool."""
 
 import sys
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import orjson
@@ -9,10 +10,11 @@ from opentelemetry.context import Context, create_key
 from dashcam.record import masking, recorder
 from dashcam.record.correlation import ids_in
 from dashcam.record.current import get_current
+from dashcam.record.interruption import is_interruption
 from dashcam.record.masking import is_secret, mask_value, replacement_of
 from dashcam.record.plain import MENDED, OPTIONS, convert, dumps, is_plain
-from dashcam.record.sanitizer import Sanitizer
-from dashcam.record.traces import DescribedError
+from dashcam.record.sanitizer import MAX_LABEL_BYTES, MAX_NAME_BYTES, MAX_TEXT_BYTES, Sanitizer
+from dashcam.record.traces import DescribedError, format_exception
 
 CONTEXT_FIELDS: Final = create_key("dashcam-fields")  # what `dashcam.context` puts on every log call
 MAX_ERROR_BYTES = 100_000  # of an exception beside a short message: more has to share the line
@@ -100,10 +102,14 @@ def _encode_error_call(head: dict[str, Any], fields: dict[str, Any]) -> bytes:
     """Return the JSON of a call with an exception or a stack."""
     labels = {name: value for name, value in fields.items() if name not in _NO_LABELS}
     head = {name: value for name, value in head.items() if name != "labels"}
+    document = head | ({"labels": labels} if labels else {})
+    is_text = type(head["message"]) is str
+    if is_text and (error := _plain_error_fields(fields)) and (body := encode_plain(document | {"error": error})):
+        return body
     sanitizer = Sanitizer()
-    error = _error_fields(sanitizer, fields)
-    body, part = encode_plain(head | ({"labels": labels} if labels else {})), _dumps(error)
-    if not body or sanitizer.tags or len(part) > MAX_ERROR_BYTES or type(head["message"]) is not str:
+    error = _error_fields(sanitizer.text, fields)
+    body, part = encode_plain(document), _dumps(error)
+    if not body or sanitizer.tags or len(part) > MAX_ERROR_BYTES or not is_text:
         return _sanitized(head, fields)
     return body[:-1] + b',"error":' + part + b"}" if error else body
 
@@ -114,20 +120,49 @@ def _sanitized(head: dict[str, Any], fields: dict[str, Any]) -> bytes:
     body.pop("labels", None)
     if labels := sanitizer.fields({name: value for name, value in fields.items() if name not in _NO_LABELS}):
         body["labels"] = labels
-    if error := _error_fields(sanitizer, fields):
+    if error := _error_fields(sanitizer.text, fields):
         body["error"] = error
     if sanitizer.tags:
         body["tags"] = sorted(sanitizer.tags)
     return _dumps(body)
 
 
-def _error_fields(sanitizer: Sanitizer, fields: dict[str, Any]) -> dict[str, str]:
+def _error_fields(text: Callable[..., str], fields: dict[str, Any]) -> dict[str, str]:
+    """Return the `error` object of ECS; `text` makes one of a value, of at most so many bytes."""
     given = fields.get("exc_info")
-    error = given if isinstance(given, DescribedError) else error_of(given)
-    described = sanitizer.error(error) if error else {}
+    described = {}
+    if isinstance(given, DescribedError):
+        described = {
+            "type": text(given.type, MAX_NAME_BYTES),
+            "message": text(given.message, MAX_LABEL_BYTES),
+            "stack_trace": text(given.stack_trace),
+        }
+    elif error := error_of(given):
+        described = {
+            "type": type(error).__name__,
+            "message": text(error, MAX_LABEL_BYTES),
+            "stack_trace": text(format_exception(error)),
+        }
     if stack := fields.get("stack_info"):
-        described.setdefault("stack_trace", sanitizer.text(stack))
+        described.setdefault("stack_trace", text(stack))
     return described
+
+
+def _plain_error_fields(fields: dict[str, Any]) -> dict[str, str]:
+    """Return the `error` object with each text as it is; nothing where one fails, or may be too long."""
+    try:
+        return _error_fields(_short_text, fields)
+    except BaseException as fault:  # an exception's own text can fail in any way
+        if is_interruption(fault):
+            raise
+        return {}
+
+
+def _short_text(value: object, limit_bytes: int = MAX_TEXT_BYTES) -> str:
+    text = value if isinstance(value, str) else str(value)
+    if 4 * len(text) > limit_bytes:
+        raise ValueError("the sanitizer cuts it, if need be")
+    return text
 
 
 def error_of(exc_info: Any) -> BaseException | None:

@@ -13,7 +13,6 @@ import orjson
 
 from dashcam.record.interruption import is_interruption
 from dashcam.record.masking import is_secret, mask_named_value, mask_pair, mask_text, replacement_of
-from dashcam.record.traces import DescribedError, format_exception
 
 MAX_LABEL_BYTES = 8_000  # Lucene accepts terms of at most 32,766 bytes, the key included
 MAX_TEXT_BYTES = 64 << 10  # of a message or a stack trace
@@ -134,20 +133,6 @@ class Sanitizer:
             asked = name[:MAX_NAME_BYTES] if isinstance(name, str) else key
             sanitized[key] = replacement_of(value) if is_secret(asked, value) else value
         return mask_named_value(sanitized)
-
-    def error(self, error: BaseException | DescribedError) -> dict[str, str]:
-        """Return the `error` object of ECS: type, message and stack trace."""
-        if isinstance(error, DescribedError):
-            return {
-                "type": self.text(error.type, MAX_NAME_BYTES),
-                "message": self.text(error.message, MAX_LABEL_BYTES),
-                "stack_trace": self.text(error.stack_trace),
-            }
-        return {
-            "type": type(error).__name__,
-            "message": self.text(error, MAX_LABEL_BYTES),
-            "stack_trace": self.text(format_exception(error)),
-        }
 
     def _first(self, items: Any) -> Iterator[Any]:
         """Yield the items that the line has room for."""
