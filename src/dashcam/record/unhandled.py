@@ -1,6 +1,7 @@
 """Exceptions that nobody handled: each is recorded once, though frameworks, servers and hooks all report it."""
 
 import logging
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from dashcam.record.logger import spool_call
 
 _CARRIER = getfile(ThreadingInstrumentor)
 _MARK = "_is_recorded_by_dashcam"
+_FUNCTION = re.compile(r"<function (.*?) at 0x[0-9a-f]+>| at 0x[0-9a-f]+")
 _is_hooked = False
 # Only recorded: the framework, or Python itself, prints it.
 _error = spool_call(logging.ERROR, "dashcam.unhandled")
@@ -74,11 +76,17 @@ def hook() -> None:
 
     def on_unraisable(args: "sys.UnraisableHookArgs") -> None:
         if args.exc_value is not None:
-            where = getattr(args.object, "__qualname__", None) or type(args.object).__qualname__
-            record(args.exc_value, f"{args.err_msg or 'exception ignored in'} {where}")
+            record(args.exc_value, _ignored_where(args))
         former_unraisable(args)
 
     sys.excepthook, threading.excepthook, sys.unraisablehook = on_exception, on_thread_exception, on_unraisable
+
+
+def _ignored_where(args: "sys.UnraisableHookArgs") -> str:
+    if args.object is None:  # since Python 3.13 the message names most of them, with an address that no other has
+        return _FUNCTION.sub(r"\1", args.err_msg or "exception ignored")
+    where = getattr(args.object, "__qualname__", None) or type(args.object).__qualname__
+    return f"{args.err_msg or 'exception ignored in'} {where}"
 
 
 def hook_cells(ipython: Any) -> None:
