@@ -161,7 +161,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_an_executor_of_processes(recording, tmp_path, method):
     """Each call belongs to the job that submitted it, whatever the worker did before and however it was started."""
     (tmp_path / "script.py").write_text(PROCESSES)
@@ -182,6 +182,22 @@ def test_an_executor_of_processes(recording, tmp_path, method):
         (2, None, {}),
     ]
     assert {event.get("service.name") for event in found} == {"cars"}
+
+
+INTERPRETERS = """
+from concurrent.futures import InterpreterPoolExecutor
+import dashcam
+
+dashcam.init("cars")
+with dashcam.job("nightly"), InterpreterPoolExecutor(1) as executor:
+    print(executor.submit(pow, 2, 3).result(), *executor.map(abs, [-1]))
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="Python 3.14 brings interpreters in threads")
+def test_an_executor_of_interpreters(recording):
+    """Its calls run as without us: no function of ours goes to an interpreter, which would not take it."""
+    assert finished(INTERPRETERS, env=recording.environment).stdout == "8 1\n"
 
 
 def test_a_forked_process(cars):

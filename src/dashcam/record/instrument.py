@@ -3,9 +3,11 @@
 import logging
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
 from importlib.metadata import distributions
+from inspect import unwrap
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -85,6 +87,7 @@ def start() -> None:
     for name, uncovered in _UNCOVERED.items():
         wrapt.register_post_import_hook(partial(_never_raise, partial(_name_uncovered, name, uncovered)), name)
     wrapt.register_post_import_hook(partial(_never_raise, _carry_into_processes), "concurrent.futures.process")
+    wrapt.register_post_import_hook(partial(_never_raise, _leave_interpreters_alone), "concurrent.futures.interpreter")
     wrapt.register_post_import_hook(partial(_never_raise, stdlib.warn_of_disabled_loggers), "logging.config")
     wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_greenlets), "gevent.hub")
     wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_cells), "IPython")
@@ -94,6 +97,11 @@ def _carry_into_processes(module: ModuleType) -> None:
     from dashcam.record.jobs import carry_into_processes  # it calls `init`, which calls us
 
     carry_into_processes(module)
+
+
+def _leave_interpreters_alone(module: ModuleType) -> None:
+    # It is a `ThreadPoolExecutor`, whose instrumented `submit` makes a closure, which no other interpreter takes.
+    module.InterpreterPoolExecutor.submit = unwrap(ThreadPoolExecutor.submit)
 
 
 def _never_raise(hook: Callable[[ModuleType], None], module: ModuleType) -> None:
