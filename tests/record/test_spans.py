@@ -445,7 +445,12 @@ else:
 """
 
 
-IGNORED = ("exception ignored in Car.__del__", "Exception ignored in atexit callback <lambda>")
+IGNORED = (
+    "Exception ignored while calling deallocator Car.__del__"  # Python's own words
+    if sys.version_info >= (3, 14)
+    else "exception ignored in Car.__del__",
+    "Exception ignored in atexit callback <lambda>",
+)
 
 
 @pytest.mark.parametrize(
