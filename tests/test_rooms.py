@@ -14,11 +14,11 @@ PACKAGE = ROOT / "src" / "dashcam"
 
 # Each room with exactly the rooms that it imports. A room imports from floors below its own, so there is no circle.
 FLOORS = [
-    {"errors": set(), "machine": set(), "patterns": set(), "version": set()},
+    {"errors": set(), "forks": set(), "machine": set(), "patterns": set(), "version": set()},
     {"event": set(), "extras": {"errors"}, "settings": {"errors", "patterns"}},
-    {"spool": {"event", "machine"}, "statement": {"_checksums", "event"}},
+    {"spool": {"event", "forks", "machine"}, "statement": {"_checksums", "event"}},
     {
-        "record": {"event", "extras", "patterns", "settings", "spool", "version"},
+        "record": {"event", "extras", "forks", "patterns", "settings", "spool", "version"},
         "ship": {"errors", "event", "machine", "settings", "spool", "statement"},
         "find": {"errors", "event", "settings", "statement"},
     },

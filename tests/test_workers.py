@@ -43,6 +43,7 @@ from flask import Flask
 app = Flask("garage")
 dashcam.init_app(app)
 log = dashcam.get_logger("garage")
+log.info("loaded")
 
 @app.get("/cars/<int:number>")
 def car(number):
@@ -56,17 +57,23 @@ def slow():
     log.info("begin")
     time.sleep(600)
 """
+UWSGI = (
+    *("-c", "import sys, pyuwsgi; sys.exit(pyuwsgi.run())", "--http-socket", "127.0.0.1:{port}"),
+    *("--master", "--processes", "2", "--module", "app:app"),
+)
 SERVERS = {
-    "uvicorn --reload": (ASGI, "uvicorn", "app:app", "--reload", "--port", "{port}"),
-    "uvicorn --workers": (ASGI, "uvicorn", "app:app", "--workers", "2", "--port", "{port}"),
+    "uvicorn --reload": (ASGI, "-m", "uvicorn", "app:app", "--reload", "--port", "{port}"),
+    "uvicorn --workers": (ASGI, "-m", "uvicorn", "app:app", "--workers", "2", "--port", "{port}"),
     "gunicorn, uvicorn's workers": (
-        *(ASGI, "gunicorn", "--workers", "2", "--worker-class", "uvicorn_worker.UvicornWorker"),
+        *(ASGI, "-m", "gunicorn", "--workers", "2", "--worker-class", "uvicorn_worker.UvicornWorker"),
         *("--bind", "127.0.0.1:{port}", "app:app"),
     ),
     "gunicorn, gevent's workers": (
-        *(WSGI, "gunicorn", "--worker-class", "gevent", "--bind", "127.0.0.1:{port}", "app:app"),
+        *(WSGI, "-m", "gunicorn", "--worker-class", "gevent", "--bind", "127.0.0.1:{port}", "app:app"),
     ),
-    "gunicorn, threads": (WSGI, "gunicorn", "--threads", "4", "--bind", "127.0.0.1:{port}", "app:app"),
+    "gunicorn, threads": (WSGI, "-m", "gunicorn", "--threads", "4", "--bind", "127.0.0.1:{port}", "app:app"),
+    "uWSGI": (WSGI, *UWSGI),
+    "uWSGI, uwsgidecorators": (WSGI + "import uwsgidecorators\n", *UWSGI),
 }
 
 
@@ -77,7 +84,7 @@ def serving(recording, folder, code, *command):
     port = free_port()
     with (folder / "output").open("wb") as output:
         server = psutil.Popen(
-            [sys.executable, "-m", *(part.format(port=port) for part in command)],
+            [sys.executable, *(part.format(port=port) for part in command)],
             cwd=folder,
             env=recording.environment,
             stdout=output,
@@ -113,7 +120,7 @@ def has(recording, request_id, message):
     return any(e.get("http.request.id") == request_id and e.get("message") == message for e in recording.events())
 
 
-LONG = {"uvicorn --workers", "gunicorn, threads"}
+LONG = {"uvicorn --workers", "gunicorn, threads", "uWSGI, uwsgidecorators"}
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.long] * (kind in LONG)) for kind in SERVERS])
@@ -133,6 +140,14 @@ def test_a_server(recording, tmp_path, kind):
         story = recording.assert_one_story(f"car-{number}", services=["garage"])
         assert messages(story) == [f"begin {number}", f"end {number}"]
     assert recording.story("slow").outcome == "aborted"
+
+
+def test_a_module_with_the_name_of_uwsgi(recording, tmp_path):
+    """A program may have a `uwsgi.py` that starts it: nothing is added there."""
+    (tmp_path / "uwsgi.py").write_text("application = None\n")
+    code = "import dashcam, sys; dashcam.init('garage'); sys.path[0] = sys.argv[1]; import uwsgi; print(dir(uwsgi))"
+
+    assert "post_fork_hook" not in run(recording, code, str(tmp_path))
 
 
 def test_a_reload(recording, tmp_path):

@@ -12,6 +12,7 @@ import orjson
 from pythonjsonlogger.core import LogData
 from pythonjsonlogger.json import JsonFormatter
 
+from dashcam import forks
 from dashcam.event import NS_PER_S, format_time
 from dashcam.record.recorder import Service, common_fields
 from dashcam.record.stdlib import encode_record
@@ -90,17 +91,18 @@ def _before_fork() -> None:
 
 
 def _after_fork() -> None:
-    if _forking.holds:
+    if _forking.__dict__.pop("holds", False):
         _writing.release()
 
 
 def _after_fork_in_child() -> None:
     global _is_stuck
-    _is_stuck = _is_stuck or not _forking.holds
+    _is_stuck = _is_stuck or _forking.__dict__.get("holds") is False
     _after_fork()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork)
+forks.in_child(_after_fork_in_child)
 
 
 class EcsFormatter(JsonFormatter):

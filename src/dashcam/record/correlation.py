@@ -3,7 +3,6 @@
 All of them are in OpenTelemetry's context, so they go wherever that goes.
 """
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -25,6 +24,7 @@ from opentelemetry.propagators.textmap import (
 from opentelemetry.trace import INVALID_SPAN_ID, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from dashcam import forks
 from dashcam.spool.line import encode_ids
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ SERVICE: Final = otel_context.create_key("dashcam-service")  # the service that 
 # Not those of the `random` module: a program may seed them, and count on what they give.
 _numbers = Random()  # noqa: S311 — nobody need be kept from guessing an ID
 random_bits: Final = _numbers.getrandbits
-os.register_at_fork(after_in_child=_numbers.seed)
+forks.in_child(_numbers.seed)
 
 _VALID = re.compile(r"[A-Za-z0-9._+/=-]{1,200}")
 
@@ -176,4 +176,4 @@ def _leave_requests_to_parent() -> None:
             open_span.served.start = b""
 
 
-os.register_at_fork(after_in_child=_leave_requests_to_parent)
+forks.in_child(_leave_requests_to_parent)

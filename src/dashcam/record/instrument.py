@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import wrapt
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
+from dashcam import forks
 from dashcam.record import recorder, stdlib, unhandled
 from dashcam.record.logger import spool_call
 
@@ -89,6 +90,8 @@ def start() -> None:
     wrapt.register_post_import_hook(partial(_never_raise, _carry_into_processes), "concurrent.futures.process")
     wrapt.register_post_import_hook(partial(_never_raise, _leave_interpreters_alone), "concurrent.futures.interpreter")
     wrapt.register_post_import_hook(partial(_never_raise, stdlib.warn_of_disabled_loggers), "logging.config")
+    wrapt.register_post_import_hook(partial(_never_raise, _begin_workers), "uwsgi")
+    wrapt.register_post_import_hook(partial(_never_raise, _begin_workers_first), "uwsgidecorators")
     wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_greenlets), "gevent.hub")
     wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_cells), "IPython")
 
@@ -102,6 +105,25 @@ def _carry_into_processes(module: ModuleType) -> None:
 def _leave_interpreters_alone(module: ModuleType) -> None:
     # It is a `ThreadPoolExecutor`, whose instrumented `submit` makes a closure, which no other interpreter takes.
     module.InterpreterPoolExecutor.submit = unwrap(ThreadPoolExecutor.submit)
+
+
+def _begin_workers(uwsgi: ModuleType) -> None:
+    # Python does not know of uWSGI's forks, unless `py-call-osafterfork` is set.
+    if not hasattr(uwsgi, "masterpid"):  # a module of the program, with the name of what is in uWSGI's processes
+        return
+    former: Callable[[], object] | None = getattr(uwsgi, "post_fork_hook", None)
+
+    def begin() -> None:
+        forks.begin_child()
+        if former:
+            former()
+
+    uwsgi.post_fork_hook = begin  # type: ignore[attr-defined]
+
+
+def _begin_workers_first(uwsgidecorators: ModuleType) -> None:
+    # It replaces the hook, and some of its functions do not return.
+    uwsgidecorators.postfork_chain.insert(0, forks.begin_child)
 
 
 def _never_raise(hook: Callable[[ModuleType], None], module: ModuleType) -> None:

@@ -6,13 +6,14 @@ whichever handler receives it.
 """
 
 import logging
-import os
 import sys
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from time import time_ns
 from typing import Any
+
+from dashcam import forks
 
 _CALL_ATTRIBUTES = {"name", "levelname", "levelno", "pathname", "filename", "module", "lineno", "funcName", "exc_text"}
 _MOMENT_ATTRIBUTES = {"msg", "args", "exc_info", "stack_info", "created", "msecs", "relativeCreated"}
@@ -27,7 +28,7 @@ def _attributes_at(name: str, level: int, pathname: str, lineno: int, func: str 
     return logging.LogRecord(name, level, pathname, lineno, "", (), None, func).__dict__
 
 
-os.register_at_fork(after_in_child=_attributes_at.cache_clear)  # the process ID is another one
+forks.in_child(_attributes_at.cache_clear)  # the process ID is another one
 
 _now = logging.LogRecord("", 0, "", 0, "", (), None)
 _started_s = _now.created - _now.relativeCreated / 1000

@@ -8,7 +8,7 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
-from dashcam import machine
+from dashcam import forks, machine
 from dashcam.spool.lock import lock
 
 
@@ -91,4 +91,4 @@ def _close_in_child() -> None:
 
 
 _files: "weakref.WeakSet[AppendedFile]" = weakref.WeakSet()
-os.register_at_fork(after_in_child=_close_in_child)
+forks.in_child(_close_in_child)

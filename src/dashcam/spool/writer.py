@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dashcam import machine
+from dashcam import forks, machine
 from dashcam.spool.drops import DropCounts
 from dashcam.spool.file import FIRST_BYTES, SegmentFile, SegmentOptions
 from dashcam.spool.line import is_start
@@ -319,4 +319,4 @@ def _seal_segments() -> None:
 
 
 _writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()
-os.register_at_fork(after_in_child=_forget_segments)
+forks.in_child(_forget_segments)
