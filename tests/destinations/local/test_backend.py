@@ -273,6 +273,16 @@ def test_a_clock_that_was_behind_forgets_nothing(path, opened):
     assert sorted(numbers(path)) == [1, 2]
 
 
+def test_two_jumps_are_not_one_that_has_stayed(path, opened):
+    """The clock is 300 days behind, then right, then 20 days ahead for a moment, and only asked these three times."""
+    for days in (-300, 0, 20):
+        opened(path, now_ns=NOW_NS + days * DAY_NS).ship([at(NOW_NS + days, days)])
+    for hours in (1, 2, 3):
+        opened(path, now_ns=NOW_NS + hours * HOUR_NS).ship([])
+
+    assert sorted(numbers(path)) == [-300, 0, 20]
+
+
 def test_what_comes_while_the_clock_is_behind_for_a_moment_stays(path, opened, caplog):
     """It claims to be 300 days old, and so does its arrival; when the clock is right again it is as old as it is."""
     opened(path).ship([at(NOW_NS, 1)])

@@ -39,11 +39,15 @@ def trusted_time(db: sqlite3.Connection, now_us: int) -> int:
 
 
 def _begin_anew(db: sqlite3.Connection, trusted_us: int, now_us: int) -> None:
-    """Let the age of what came in the last trusted hour begin now, where it is more than a day from now."""
-    db.execute(
-        "UPDATE blocks SET since = ? WHERE arrived BETWEEN ? AND ? AND since NOT BETWEEN ? AND ?",
-        (now_us, trusted_us - HOUR_US, trusted_us, now_us - DAY_US, now_us + DAY_US),
-    )
+    """Let the age of what came in the last trusted hour begin now, where it is more than a day from now.
+
+    So does an age that began in that hour because the clock had jumped before, too.
+    """
+    for column in ("arrived", "since"):
+        db.execute(
+            f"UPDATE blocks SET since = ? WHERE {column} BETWEEN ? AND ? AND since NOT BETWEEN ? AND ?",  # noqa: S608
+            (now_us, trusted_us - HOUR_US, trusted_us, now_us - DAY_US, now_us + DAY_US),
+        )
 
 
 class Age(NamedTuple):
