@@ -244,9 +244,10 @@ def test_a_clock_that_jumps_ahead_is_not_obeyed(path, opened, caplog):
     opened(path, now_ns=NOW_NS + 2 * HOUR_NS).ship([at(NOW_NS + HOUR_NS, 6)])
     assert sorted(numbers(path)) == [0, 1, 2, 3, 4, 5, 6]
 
+    opened(path, now_ns=NOW_NS + 4 * HOUR_NS).ship([at(NOW_NS + 4 * HOUR_NS, 7)])
     for hours in (0, 2):
         opened(path, now_ns=NOW_NS + 30 * DAY_NS + hours * HOUR_NS).ship([])
-    assert sorted(numbers(path)) == [5, 6]
+    assert sorted(numbers(path)) == [5, 7]
 
 
 def test_what_came_while_a_new_machine_had_no_time_stays(path, opened):
@@ -281,6 +282,17 @@ def test_two_jumps_are_not_one_that_has_stayed(path, opened):
         opened(path, now_ns=NOW_NS + hours * HOUR_NS).ship([])
 
     assert sorted(numbers(path)) == [-300, 0, 20]
+
+
+def test_a_clock_that_is_behind_twice(path, opened):
+    """The second time some hours later: what came at first is not old because of the hours between."""
+    for days, hours in ((-300, 0), (0, 0), (-300, 6)):
+        now_ns = NOW_NS + days * DAY_NS + hours * HOUR_NS
+        opened(path, now_ns=now_ns).ship([at(now_ns, hours - days)])
+    for hours in (7, 9):
+        opened(path, now_ns=NOW_NS + hours * HOUR_NS).ship([])
+
+    assert sorted(numbers(path)) == [0, 300, 306]
 
 
 def test_what_comes_while_the_clock_is_behind_for_a_moment_stays(path, opened, caplog):

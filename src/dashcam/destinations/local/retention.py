@@ -27,7 +27,7 @@ def trusted_time(db: sqlite3.Connection, now_us: int) -> int:
     is_ahead = now_us > trusted
     is_known = jumped_us is not None and jumped_us <= now_us and (jumped_us > trusted) == is_ahead
     if abs(now_us - trusted) <= DAY_US or (is_known and now_us - (jumped_us or 0) >= HOUR_US):
-        if is_known:
+        if jumped_us is not None:
             _begin_anew(db, trusted, now_us)
         db.execute("UPDATE clock SET trusted = ?, ahead_since = NULL", (now_us,))
         return now_us
@@ -39,14 +39,14 @@ def trusted_time(db: sqlite3.Connection, now_us: int) -> int:
 
 
 def _begin_anew(db: sqlite3.Connection, trusted_us: int, now_us: int) -> None:
-    """Let the age of what came in the last trusted hour begin now, where it is more than a day from now.
+    """Let the age of what came in the last trusted hour begin now, where it is more than an hour from now.
 
     So does an age that began in that hour because the clock had jumped before, too.
     """
     for column in ("arrived", "since"):
         db.execute(
             f"UPDATE blocks SET since = ? WHERE {column} BETWEEN ? AND ? AND since NOT BETWEEN ? AND ?",  # noqa: S608
-            (now_us, trusted_us - HOUR_US, trusted_us, now_us - DAY_US, now_us + DAY_US),
+            (now_us, trusted_us - HOUR_US, trusted_us, now_us - HOUR_US, now_us + HOUR_US),
         )
 
 
