@@ -164,8 +164,9 @@ def test_a_later_batch_alone_moves_no_position(tmp_path):
     thread.start()
     try:
         until(lambda: len(answered) == 3, "three answers")
+        until(lambda: checkpoint.load(tmp_path / "positions")["played"].delivered == 30, "three batches kept")
         kept = checkpoint.load(tmp_path / "positions")["played"]
-        assert (kept.marks, kept.delivered, [len(ahead) for ahead in kept.ahead.values()]) == ({}, 30, [30])
+        assert (kept.marks, [len(ahead) for ahead in kept.ahead.values()]) == ({}, [30])
     finally:
         held.set()
         thread.join()

@@ -91,7 +91,7 @@ class SpoolListing:
         try:
             changed_ns = path.stat().st_mtime_ns
             if known is _NOTHING or known.changed_ns != changed_ns:
-                names = tuple(sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(".")))
+                names = tuple(sorted(name for name in os.listdir(path) if not name.startswith(".")))  # noqa: PTH208 — makes no paths
                 if known is _NOTHING or known.names != names:
                     is_sure = abs(machine.time_ns() - changed_ns) > COARSE_NS
                     made = dict(zip(known.names, known.paths, strict=True))  # to make one takes a while
