@@ -141,7 +141,7 @@ lock: venv
 LOCK := --quiet --upgrade --generate-hashes --python-version 3.13 --no-header --no-annotate
 
 # Builds and starts everything in containers, and breaks it in many ways; needs Docker, or root and Debian to get it.
-# SHORT=1 leaves out what starts a second project.
+# SHORT=1 leaves out the ELK file, systemd, and what else starts a second project.
 test-containers: venv
 	$(BIN)/python -m pytest -m "containers$(if $(SHORT), and not long)" -s tests/containers
 
