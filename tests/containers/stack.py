@@ -81,8 +81,11 @@ class Stack:
         return self.compose("exec", "-T", *variables, "shipper", "dashcam", *words, **options)
 
     def request_ids(self, service: str, backend: str = "") -> set[str]:
-        """The requests that a service served, as the store has them."""
-        query = f"service:{service} processor.event:transaction"
+        """The requests that a service served, as the store has them.
+
+        A request whose process is killed right after its answer is one of a process that died.
+        """
+        query = f"service:{service} (processor.event:transaction OR outcome:aborted)"
         lines = self.dashcam("search", query, "--json", "--limit", "0", backend=backend, check=False).splitlines()
         return {json.loads(line).get("http", {}).get("request", {}).get("id") for line in lines}
 
