@@ -122,6 +122,41 @@ def test_a_power_cut_while_counts_move(tmp_path, kept, more):
     assert (dropped(tmp_path), _counts(tmp_path)) == ({"limit": 3 + more}, {})
 
 
+@pytest.mark.parametrize("is_counting", [True, False])
+def test_a_header_that_cannot_be_read_after_a_power_cut(tmp_path, monkeypatch, is_counting):
+    """It may have the counts that the cut brought back: they wait until it can be read, and are there once."""
+    folder = tmp_path / "here" / "cars"
+    folder.mkdir(parents=True)
+    counts = DropCounts(folder)
+    for _ in range(3):
+        counts.add("limit")
+    before = (folder / "drops").read_bytes()
+    writer = write_to(tmp_path)
+    writer.append(log_line(1))
+    writer.close()
+    (folder / "drops").write_bytes(before)
+    (first,) = segment_files(tmp_path)
+    read, later = os.pread, DropCounts(folder)
+
+    def broken(file, size, offset):
+        if Path(f"/proc/self/fd/{file}").readlink() == first:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(file, size, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", broken)
+        if is_counting:
+            later.add("limit")
+        else:
+            write_to(tmp_path).append(log_line(2))
+        told = _counts(tmp_path)
+    later.flush()
+    write_to(tmp_path).append(log_line(3))
+
+    assert told == {}
+    assert Counter(dropped(tmp_path)) + Counter(_counts(tmp_path)) == {"limit": 3 + is_counting}
+
+
 def test_counts_that_cannot_be_moved(tmp_path, monkeypatch):
     """The disk does not take the change of the file: it goes on counting, and the header does not seem to have it."""
     folder = tmp_path / "here" / "cars"

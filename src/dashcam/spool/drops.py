@@ -108,12 +108,14 @@ class DropCounts:
         is_taken = not batch
         for path in (self._folder / NAME, elsewhere) if batch else ():
             with suppress(OSError):  # it is not there, or stays as it is, and goes on counting
-                if not path.exists():
+                found = _read(path)
+                if not found or found.batch != batch:
                     continue
-                taken = _change(path, self._folder, lambda found: _Counts({}) if found.batch == batch else found)
+                has_header = _is_taken(self._folder, found)
+                taken = _change(path, self._folder, lambda known: _Counts({}) if known.batch == batch else known)
                 if taken.batch == batch:
                     is_taken = True
-                    if not _is_taken(self._folder, taken):
+                    if not has_header:
                         give(taken.dropped)
                     if path is elsewhere:
                         path.unlink()
@@ -124,12 +126,16 @@ class DropCounts:
 
 
 def _is_taken(folder: Path, counts: _Counts) -> bool:
-    """Return whether a header has taken a batch over, and has its counts."""
+    """Return whether a header has taken a batch over, and has its counts.
+
+    Raises `OSError` when the disk fails, so that nobody knows; what may not be read is not of this service.
+    """
     paths: list[Path] = []
-    with suppress(OSError):  # on a disk that was cut off, no header says so
+    with suppress(FileNotFoundError, PermissionError):
         paths = [path for path in folder.iterdir() if path.suffix == SUFFIX] if any(counts.dropped.values()) else []
     for path in paths:
-        with suppress(OSError, ValueError), SegmentReader(path) as reader:  # gone, or not a segment
+        # Gone, or not a segment.
+        with suppress(FileNotFoundError, PermissionError, ValueError), SegmentReader(path) as reader:
             header = reader.header
             has_all = all(header.dropped.get(reason, 0) >= count for reason, count in counts.dropped.items())
             if counts.batch in header.took and has_all:
@@ -148,8 +154,9 @@ def read_drops(spool: Path) -> Mapping[str, int]:
             continue
         # A shared disk may be mounted elsewhere in the container of the service.
         folder = path.parent if path.name == NAME else Path(os.fsdecode(found.folder.encode("latin-1")))
-        if not _is_taken(folder, found):
-            total.update(found.dropped)
+        with suppress(OSError):  # while a header cannot be read, nobody knows
+            if not _is_taken(folder, found):
+                total.update(found.dropped)
     return total
 
 
