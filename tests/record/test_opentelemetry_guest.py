@@ -43,8 +43,13 @@ def ours():
     import dashcam
     dashcam.init_app(app)
 
+def reset():
+    trace._TRACER_PROVIDER_SET_ONCE._done = False
+    exporter.clear()
+
 for step in sys.argv[1].split("-"):
-    {"others": others, "ours": ours, "again": lambda: trace.set_tracer_provider(TracerProvider())}[step]()
+    {"others": others, "ours": ours, "reset": reset,
+     "again": lambda: trace.set_tracer_provider(TracerProvider())}[step]()
 remote = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "baggage": "a=b"}
 carried = app.test_client().get("/cars/7", headers=remote).json
 names = {span.context.span_id: span.name for span in exporter.get_finished_spans()}
@@ -120,6 +125,14 @@ def test_options_of_the_instrumentation_hold(seen, arguments):
 
     assert [span for span in together if span[0] != "INTERNAL" or span[1] == "work"][-1][-1] != []
     assert {tuple(span[-1]) for span in alone} <= {tuple(span[-1]) for span in together}
+
+
+def test_tests_that_set_a_provider_again(seen):
+    """Many do it by the name within OpenTelemetry."""
+    again, printed = seen("ours-others-reset-others")
+
+    assert again["spans"] == seen("others")[0]["spans"]
+    assert "Overriding" not in printed
 
 
 def test_a_provider_is_set_once(seen):

@@ -216,15 +216,15 @@ class _SetOnce:
     def __init__(self, ours: Provider) -> None:
         self._ours = ours
         self._lock = Lock()
-        self._is_done = False
+        self._done = False  # by the name that tests of programs set back
 
     def do_once(self, set_provider: Callable[[], None]) -> bool:
         """Set a provider as OpenTelemetry does; false if one was set before."""
         global _is_alone
         with self._lock:
-            if self._is_done:
+            if self._done:
                 return False
-            self._is_done = True
+            self._done = True
         set_provider()
         provider = trace.get_tracer_provider()
         if isinstance(provider, TracerProvider):
