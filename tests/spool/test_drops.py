@@ -149,11 +149,9 @@ def test_a_header_that_cannot_be_read_after_a_power_cut(tmp_path, monkeypatch, i
             later.add("limit")
         else:
             write_to(tmp_path).append(log_line(2))
-        told = _counts(tmp_path)
     later.flush()
     write_to(tmp_path).append(log_line(3))
 
-    assert told == {}
     assert Counter(dropped(tmp_path)) + Counter(_counts(tmp_path)) == {"limit": 3 + is_counting}
 
 

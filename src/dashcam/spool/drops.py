@@ -154,9 +154,11 @@ def read_drops(spool: Path) -> Mapping[str, int]:
             continue
         # A shared disk may be mounted elsewhere in the container of the service.
         folder = path.parent if path.name == NAME else Path(os.fsdecode(found.folder.encode("latin-1")))
-        with suppress(OSError):  # while a header cannot be read, nobody knows
-            if not _is_taken(folder, found):
-                total.update(found.dropped)
+        is_taken = False
+        with suppress(OSError):  # while no header can be read, rather twice than not at all
+            is_taken = _is_taken(folder, found)
+        if not is_taken:
+            total.update(found.dropped)
     return total
 
 

@@ -41,6 +41,7 @@ class Server:
         for sock in list(self._open):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join(10)  # it starts the others
         while self._threads:
             self._threads.pop().join(10)
 
