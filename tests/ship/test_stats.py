@@ -221,6 +221,30 @@ def test_a_kill_before_the_account_is_written(tmp_path, spool, monkeypatch):
     assert segment_files(spool) == paths[4:]
 
 
+def test_an_account_for_which_there_is_no_room(tmp_path, spool, monkeypatch):
+    """It goes on behind the one that is there, in the block that this has, and no segment goes before it."""
+    _fill(spool, 2000)
+    paths = segment_files(spool)
+    recorded = sum(count_segment(path).recorded for path in paths[:3])
+    remove(tmp_path, [_victim(spool, paths[0])])
+    open_, there = os.open, []
+
+    def full(path, *arguments, **options):
+        if str(path).endswith(".pruned.new"):
+            there.append(segment_files(spool))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        return open_(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", full)
+        for path in paths[1:3]:
+            remove(tmp_path, [_victim(spool, path)])
+
+    assert there == [paths[1:]] * 2 + [paths[2:]] * 2
+    assert load_pruned(tmp_path).recorded == recorded
+    assert segment_files(spool) == paths[3:]
+
+
 def test_a_segment_that_cannot_be_removed_counts_once(tmp_path, spool, monkeypatch):
     """It is in the account; the next try does not enter it again."""
     _fill(spool, 10)

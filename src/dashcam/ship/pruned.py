@@ -2,12 +2,14 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from dashcam.ship.journal import FULL, encode_record, read_journal, replace_file
+from dashcam.ship.journal import FULL, Journal, encode_record, read_journal, replace_file
 from dashcam.ship.listing import HEADER_BYTES
 from dashcam.spool.segment import SUFFIX
 
@@ -41,7 +43,7 @@ class Victim:
 
 def load_pruned(folder: Path) -> Pruned:
     """Return the account below a `DASHCAM_DIR`; an empty one when nothing was removed, or the file is damaged."""
-    for fields in read_journal(folder / NAME).records:
+    for fields in reversed(read_journal(folder / NAME).records):
         try:
             return Pruned(fields["recorded"], fields["dropped"], tuple(fields["last"]), fields.get("expired", {}))
         except (KeyError, TypeError):
@@ -60,6 +62,7 @@ def remove(folder: Path, victims: Iterable[Victim]) -> None:
     """Take segments into the account, then remove them; whoever is killed between the two counts them once.
 
     Raises `OSError`. On a full disk their lines go before, one segment after the other: the account needs the room.
+    Where nothing gives any, it goes on behind the account that is there, in the block that this has.
     """
     victims = list(victims)
     pruned = load_pruned(folder)
@@ -72,26 +75,35 @@ def remove(folder: Path, victims: Iterable[Victim]) -> None:
     # Earlier victims whose files are still there, because a sync or a removal failed, are counted already.
     left = [key for key in pruned.last if (folder / "spool" / f"{key}{SUFFIX}").exists()]
     last = dict.fromkeys([*left, *(victim.key for victim in victims)])
-    gone = Pruned(recorded, dict(dropped), tuple(last), dict(expired))
-    record = encode_record(asdict(gone))
-    _keep(folder / NAME, record * 2, victims)  # twice, so that one damaged byte costs nothing
+    _keep(folder / NAME, asdict(Pruned(recorded, dict(dropped), tuple(last), dict(expired))), victims)
     for victim in victims:
         victim.path.unlink(missing_ok=True)
 
 
-def _keep(path: Path, data: bytes, victims: Sequence[Victim]) -> None:
+def _keep(path: Path, record: Mapping[str, Any], victims: Sequence[Victim]) -> None:
     # A file of one block has no room to give back but its own.
-    steps = [partial(_cut_to_header, victim.path) for victim in victims]
-    steps += [partial(victim.path.unlink, missing_ok=True) for victim in victims]
+    steps: list[Callable[[], bool | None]] = [partial(_cut_to_header, victim.path) for victim in victims]
+    steps += [partial(_append, path, record), *(partial(victim.path.unlink, missing_ok=True) for victim in victims)]
     while True:
         try:
-            replace_file(path, data)
+            replace_file(path, encode_record(record) * 2)  # so that one damaged byte costs nothing
         except OSError as fault:
             if not steps or fault.errno not in FULL:
                 raise
-            steps.pop(0)()
+            if steps.pop(0)():
+                return
         else:
             return
+
+
+def _append(path: Path, record: Mapping[str, Any]) -> bool:
+    """Add the account to the file of the one before, synced; return whether that has room for it."""
+    with suppress(OSError), closing(Journal(path)) as journal:
+        journal.resume()
+        journal.append(record)
+        journal.sync()
+        return True
+    return False
 
 
 def _cut_to_header(path: Path) -> None:
