@@ -185,6 +185,7 @@ def _next_program(control):
 
 def _become(command, environment, folder):
     """Do what Python does with these arguments."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts the tests behind itself ignores it
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
