@@ -116,6 +116,25 @@ def test_the_level_is_that_of_log_lines(recording, monkeypatch):
     assert [event.get("message") for event in recording.events()] == ["work", "exception"]
 
 
+def test_levels_of_single_tracers(recording, monkeypatch):
+    """`LOG_LEVELS` knows them by their names, as loggers."""
+    monkeypatch.setenv("LOG_LEVELS", "garage=ERROR")
+    dashcam.init("cars")
+    with tracer.start_as_current_span("work") as span:
+        span.add_event("noticed")
+
+    assert [event.get("message") for event in recording.events()] == ["work"]
+
+
+def test_a_type_is_said_once(cars):
+    """Where the span has it, too."""
+    with contextlib.suppress(ValueError), dashcam.job("repair"), dashcam.span("lift"):
+        raise ValueError("no lift")
+
+    (lift,) = [event for event in cars.events() if event.get("message") == "lift"]
+    assert [lift.get("error.type"), lift.get("error.message")] == ["ValueError", "no lift"]
+
+
 class Unprintable(Exception):
     def __str__(self):
         raise RuntimeError("no text")

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
 
@@ -98,6 +98,21 @@ def spool_call(level: int, logger: str) -> Callable[..., None]:
             recorder.drop("error")
 
     return call
+
+
+def record_event(logger: str, level: int, message: object, fields: dict[str, Any], time_ns: int | None = None) -> None:
+    """Record what another library's logger says, from the level of `LOG_LEVEL` or `LOG_LEVELS` on; never raises."""
+    active = recorder.current()
+    if level < active.level_of(logger):
+        return
+    try:
+        at_ns = _time_ns() if time_ns is None else time_ns
+        active.append(encode_call(at_ns, level_name(level), message, fields, _suffix_of(logger)))
+    except Exception:  # noqa: BLE001 — a log call never fails its caller
+        recorder.drop("error")
+
+
+_suffix_of = lru_cache(256)(line_suffix)
 
 
 def _make_call(logger: "Logger", level: int) -> LogCall:

@@ -1,14 +1,9 @@
 """Log calls of loguru, which does not use `logging`."""
 
 import logging
-from functools import lru_cache
 from typing import Any
 
-from dashcam.record import recorder
-from dashcam.record.line import encode_call
-from dashcam.record.logger import level_name, line_suffix
-
-_suffix_of = lru_cache(256)(line_suffix)
+from dashcam.record.logger import record_event
 
 
 def loguru_handler() -> dict[str, Any]:
@@ -40,12 +35,6 @@ def _record(message: Any) -> None:
     """Record a message of loguru: a text with a `record`, by loguru's documentation of `add`."""
     record = message.record
     name, level = record["name"] or "loguru", record["level"].no  # code that is in no module has no name
-    active = recorder.current()
-    if level < active.level_of(name):
-        return
-    try:
-        time_ns = int(record["time"].timestamp() * 1_000_000) * 1_000
-        fields = {**record["extra"], **({"exc_info": tuple(record["exception"])} if record["exception"] else {})}
-        active.append(encode_call(time_ns, level_name(level), record["message"], fields, _suffix_of(name)))
-    except Exception:  # noqa: BLE001 — a log call never fails its caller
-        recorder.drop("error")
+    time_ns = int(record["time"].timestamp() * 1_000_000) * 1_000
+    fields = {**record["extra"], **({"exc_info": tuple(record["exception"])} if record["exception"] else {})}
+    record_event(name, level, record["message"], fields, time_ns)

@@ -183,9 +183,7 @@ def _record_spans(service: Service) -> None:
         provider = Provider(resource=Resource.create({"service.name": service.name}))
         trace.set_tracer_provider(provider)
         _is_alone = True
-        if hasattr(
-            trace, "_TRACER_PROVIDER_SET_ONCE"
-        ):  # else that of a program that sets up OpenTelemetry later is refused
+        if hasattr(trace, "_TRACER_PROVIDER_SET_ONCE"):  # else one that the program sets later is refused
             trace._TRACER_PROVIDER_SET_ONCE = cast("Any", _SetOnce(provider))  # noqa: SLF001 — there is no public way
     _record_provider(provider)
     instrument.start()

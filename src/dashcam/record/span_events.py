@@ -4,9 +4,7 @@ An exception that ends a span is none: the span's line says it, and whoever hand
 """
 
 import logging
-import time
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from opentelemetry import trace
@@ -14,16 +12,14 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from dashcam.record import recorder, unhandled
+from dashcam.record import unhandled
 from dashcam.record.current import SPAN, attach, detach, get_current
-from dashcam.record.line import encode_call
-from dashcam.record.logger import level_name, line_suffix
+from dashcam.record.logger import record_event
 from dashcam.record.traces import DescribedError
 from dashcam.spool.line import MAX_TIME_NS
 
 EXCEPTION = "exception"  # the name of an event (OpenTelemetry, semantic conventions for exceptions on spans)
 _TYPE, _MESSAGE, _TRACE, _ESCAPED = (f"{EXCEPTION}.{name}" for name in ("type", "message", "stacktrace", "escaped"))
-_suffix_of = lru_cache(256)(line_suffix)
 
 
 class Added(NamedTuple):
@@ -38,20 +34,12 @@ class Added(NamedTuple):
 def record(span: trace.Span, scope: InstrumentationScope | None, added: Added) -> None:
     """Record an event of an open span, by the name of the library that made the span; never raises."""
     level = logging.INFO if added.error is None else logging.WARNING  # whether the work failed, the span says
+    labels = {name: value for name, value in added.attributes.items() if name not in {"exc_info", "stack_info"}}
+    fields = labels if added.error is None else labels | {"exc_info": added.error}
+    time_ns = max(0, min(added.time_ns, MAX_TIME_NS)) if type(added.time_ns) is int else None
     token = attach(Context({**get_current(), SPAN: span}))
-    try:
-        active = recorder.current()
-        if level >= active.min_level:
-            at_ns = added.time_ns if type(added.time_ns) is int else time.time_ns()
-            labels = {name: value for name, value in added.attributes.items() if name not in {"exc_info", "stack_info"}}
-            fields = labels if added.error is None else labels | {"exc_info": added.error}
-            suffix = _suffix_of(scope.name if scope else "")
-            at_ns = max(0, min(at_ns, MAX_TIME_NS))
-            active.append(encode_call(at_ns, level_name(level), added.name, fields, suffix))
-    except Exception:  # noqa: BLE001 — telemetry never fails its caller
-        recorder.drop("error")
-    finally:
-        detach(token)
+    record_event(scope.name if scope else "", level, added.name, fields, time_ns)
+    detach(token)
 
 
 def record_exception(span: trace.Span, scope: InstrumentationScope | None, error: BaseException, added: Added) -> None:

@@ -294,7 +294,8 @@ def _encode_end(
     is_failed = status >= 500 or span.status.status_code is _ERROR or bool(served and served.error)
     is_failed = is_failed or interruption == "failure"
     if span.status.description and not (served and served.error):  # that one has a line of its own
-        fields.setdefault("error", {}).setdefault("message", mask_text(span.status.description))
+        error = fields.setdefault("error", {})
+        error.setdefault("message", mask_text(span.status.description.removeprefix(f"{error.get('type')}: ")))
     is_transaction = open_span.transaction == open_span.span_id
     _add_span_fields(fields, span, duration_ns // 1000, f"HTTP {status // 100}xx" if is_transaction and status else "")
     fields = {"log.level": "error" if is_failed else "info", **fields, "timestamp": {"us": started_ns // 1000}}
