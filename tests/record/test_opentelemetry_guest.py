@@ -41,14 +41,19 @@ def others(**options):
 
 def ours():
     import dashcam
+    dashcam.init("garage")
     dashcam.init_app(app)
+
+def others_propagators():
+    from opentelemetry.baggage.propagation import W3CBaggagePropagator
+    propagate.set_global_textmap(W3CBaggagePropagator())
 
 def reset():
     trace._TRACER_PROVIDER_SET_ONCE._done = False
     exporter.clear()
 
 for step in sys.argv[1].split("-"):
-    {"others": others, "ours": ours, "reset": reset,
+    {"others": others, "ours": ours, "reset": reset, "baggage": others_propagators,
      "again": lambda: trace.set_tracer_provider(TracerProvider())}[step]()
 remote = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "baggage": "a=b"}
 carried = app.test_client().get("/cars/7", headers=remote).json
@@ -95,6 +100,11 @@ def test_baggage_goes_on(seen, order):
 
     assert together["baggage"] == alone["baggage"] == "a=b,tenant=acme"
     assert together["carried"] == [*alone["carried"][:0], "X-Request-ID", *alone["carried"]]
+
+
+def test_propagators_that_are_set_in_between(seen):
+    """A second call of `init` keeps them, too."""
+    assert seen("ours-baggage-ours")[0]["carried"] == ["X-Request-ID", "baggage"]
 
 
 def test_no_baggage_without_opentelemetry(seen):

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from dashcam.record.asgi import ASGIApp
 
 _is_alone = False  # whether the tracer provider is ours: nobody else has set up OpenTelemetry
-_propagators: TextMapPropagator | None = None  # those that were there before ours
+_propagators: TextMapPropagator | None = None  # those of the program, or OpenTelemetry's usual ones
+_joined: TextMapPropagator | None = None  # those, and the request ID
 
 
 def init(service: str = "", version: str = "", settings: RecordSettings | None = None) -> None:
@@ -194,13 +195,12 @@ def _record_provider(provider: TracerProvider) -> None:
     record_unsampled(provider)
     if PROCESSOR not in processors_of(provider):
         provider.add_span_processor(PROCESSOR)
-    global _propagators
-    if _propagators is None:
+    global _propagators, _joined
+    if _propagators is None or propagate.get_global_textmap() is not _joined:
         _propagators = propagate.get_global_textmap()
-    if _is_alone and not _are_chosen(_propagators):
-        propagate.set_global_textmap(PROPAGATORS)
-    else:
-        propagate.set_global_textmap(CompositePropagator([_propagators, RequestIdPropagator()]))
+    is_usual = _is_alone and not _are_chosen(_propagators)
+    _joined = PROPAGATORS if is_usual else CompositePropagator([_propagators, RequestIdPropagator()])
+    propagate.set_global_textmap(_joined)
 
 
 def _are_chosen(propagators: TextMapPropagator) -> bool:
