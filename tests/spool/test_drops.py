@@ -96,10 +96,8 @@ def test_the_next_segment_takes_the_counts_over(tmp_path):
     assert _counts(tmp_path) == {"limit": 1}
 
 
-@pytest.mark.parametrize("more", [0, 1])
-@pytest.mark.parametrize("kept", ["neither", "the file", "the header"])
-def test_a_power_cut_while_counts_move(tmp_path, kept, more):
-    """Of the file and the header each is on the disk as it was before or after: the counts are there once."""
+def _moved(tmp_path):
+    """Have three counts taken over by a segment: the folder, the file of counts as it was before, and the writer."""
     folder = tmp_path / "here" / "cars"
     folder.mkdir(parents=True)
     counts = DropCounts(folder)
@@ -108,6 +106,14 @@ def test_a_power_cut_while_counts_move(tmp_path, kept, more):
     before = (folder / "drops").read_bytes()
     writer = write_to(tmp_path)
     writer.append(log_line(1))
+    return folder, before, writer
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("kept", ["neither", "the file", "the header"])
+def test_a_power_cut_while_counts_move(tmp_path, kept, more):
+    """Of the file and the header each is on the disk as it was before or after: the counts are there once."""
+    folder, before, writer = _moved(tmp_path)
     if kept != "the file":
         (folder / "drops").write_bytes(before)
     if kept == "neither":
@@ -125,14 +131,7 @@ def test_a_power_cut_while_counts_move(tmp_path, kept, more):
 @pytest.mark.parametrize("is_counting", [True, False])
 def test_a_header_that_cannot_be_read_after_a_power_cut(tmp_path, monkeypatch, is_counting):
     """It may have the counts that the cut brought back: they wait until it can be read, and are there once."""
-    folder = tmp_path / "here" / "cars"
-    folder.mkdir(parents=True)
-    counts = DropCounts(folder)
-    for _ in range(3):
-        counts.add("limit")
-    before = (folder / "drops").read_bytes()
-    writer = write_to(tmp_path)
-    writer.append(log_line(1))
+    folder, before, writer = _moved(tmp_path)
     writer.close()
     (folder / "drops").write_bytes(before)
     (first,) = segment_files(tmp_path)
