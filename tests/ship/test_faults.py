@@ -6,12 +6,14 @@ import re
 import shutil
 import subprocess
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 
+from dashcam.ship.checkpoint import CheckpointFile, load
 from dashcam.ship.heartbeat import read_heartbeat
-from dashcam.ship.stats import collect_stats
+from dashcam.ship.housekeeping import Housekeeping
+from dashcam.ship.stats import collect_stats, count_before
 from dashcam.spool.drops import read_drops
 from dashcam.spool.reader import segment_files
 from dashcam.testing.fake_loggly import StandIn
@@ -99,6 +101,30 @@ def test_a_shipper_that_was_here_before_starts_without_any_room(small_disk):
     assert done.returncode == 0, done.stderr
     assert sorted(map(int, re.findall(r'"message":"(\d+)', done.stdout))) == list(range(5_000))
     assert collect_stats(small_disk).routes["stdout"].delivered == 5_100
+
+
+def test_small_segments_go_on_a_disk_that_is_full_to_the_last_block(small_disk, monkeypatch):
+    """None has room to give but its own block; all the same, none goes before the account has its events."""
+    _segments(small_disk / "spool", 500)
+    dashcam("ship", "--drain", folder=small_disk)
+    paths = segment_files(small_disk / "spool")
+    for path in paths:
+        os.truncate(path, path.read_bytes().index(b"\n") + 1)  # as the lines of a segment that is done go
+    _fill_disk(small_disk)
+    file = CheckpointFile(small_disk / "positions", "stdout", load(small_disk / "positions")["stdout"])
+    marks = dict(file.checkpoint.marks)
+    unlink, recorded = os.unlink, []
+
+    def watched(path, **options):
+        unlink(path, **options)
+        recorded.append(count_before(small_disk, marks))  # by a route that begins just then
+
+    monkeypatch.setattr(os, "unlink", watched)
+    with closing(Housekeeping(small_disk, 0, [file])) as keeper:
+        keeper.make_room()
+
+    assert recorded == [500] * len(recorded)
+    assert not segment_files(small_disk / "spool")
 
 
 # Takes all room that there is for its segments, and goes on meanwhile; in the end it says how many events it recorded.

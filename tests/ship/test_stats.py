@@ -1,18 +1,21 @@
 """recorded = delivered + waiting + dead-lettered."""
 
 import errno
+import itertools
 import os
+from pathlib import Path
 
 import pytest
 
 from dashcam.ship import checkpoint
 from dashcam.ship.checkpoint import Checkpoint
 from dashcam.ship.cursor import SegmentOffset
+from dashcam.ship.journal import encode_record
 from dashcam.ship.listing import key_of
-from dashcam.ship.pruned import NAME, Pruned, Victim, load_pruned, remove
+from dashcam.ship.pruned import NAME, RECORD_BYTES, RECORDS, Pruned, Victim, begin, load_pruned, remove
 from dashcam.ship.stats import RouteAccount, SpoolStats, collect_stats, count_before, count_segment
 from dashcam.spool.reader import SegmentReader, segment_files
-from dashcam.spool.segment import DROP_REASONS
+from dashcam.spool.segment import DROP_REASONS, SUFFIX
 
 from ..spool.spools import log_line, run_writer, span_line, start_line, write_to
 
@@ -221,28 +224,71 @@ def test_a_kill_before_the_account_is_written(tmp_path, spool, monkeypatch):
     assert segment_files(spool) == paths[4:]
 
 
-def test_an_account_for_which_there_is_no_room(tmp_path, spool, monkeypatch):
-    """It goes on behind the one that is there, in the block that this has, and no segment goes before it."""
+def test_a_power_cut_while_the_account_is_written(tmp_path, spool):
+    """Whatever pages of it are on the disk, one of the two accounts is whole; both are of one size."""
     _fill(spool, 2000)
     paths = segment_files(spool)
-    recorded = sum(count_segment(path).recorded for path in paths[:3])
-    remove(tmp_path, [_victim(spool, paths[0])])
-    open_, there = os.open, []
+    for path in paths[:3]:
+        remove(tmp_path, [_victim(spool, path)])
+    before = (tmp_path / NAME).read_bytes(), load_pruned(tmp_path)
+    remove(tmp_path, [_victim(spool, paths[3])])
+    after = (tmp_path / NAME).read_bytes(), load_pruned(tmp_path)
+    pages = [[data[at : at + 4096] for at in range(0, len(data), 4096)] for data, _ in (before, after)]
 
-    def full(path, *arguments, **options):
-        if str(path).endswith(".pruned.new"):
-            there.append(segment_files(spool))
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-        return open_(path, *arguments, **options)
+    found = []
+    for mixed in itertools.product(*(set(page) for page in zip(*pages, strict=True))):
+        (tmp_path / NAME).write_bytes(b"".join(mixed))
+        found.append(load_pruned(tmp_path))
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "open", full)
-        for path in paths[1:3]:
-            remove(tmp_path, [_victim(spool, path)])
+    assert len(found) >= 4
+    assert {account.recorded for account in found} == {before[1].recorded, after[1].recorded}
 
-    assert there == [paths[1:]] * 2 + [paths[2:]] * 2
-    assert load_pruned(tmp_path).recorded == recorded
-    assert segment_files(spool) == paths[3:]
+
+def test_a_removal_is_on_the_disk_before_the_account_forgets_it(tmp_path, spool, monkeypatch):
+    """Else a power cut could bring back a segment that counts a second time."""
+    _fill(spool, 2000)
+    first, second, *_ = segment_files(spool)
+    remove(tmp_path, [_victim(spool, first)])
+    fsync, synced = os.fsync, []
+
+    def told(file):
+        synced.append(Path(f"/proc/self/fd/{file}").resolve())
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", told)
+    remove(tmp_path, [_victim(spool, second)])
+
+    assert synced == [first.parent, tmp_path / NAME, tmp_path / NAME]
+
+
+def test_more_segments_than_a_record_names(tmp_path, spool):
+    """They go in several parts, each with its account."""
+    victims = []
+    for number in range(500):
+        path = spool / "h" / "s" / f"{number:024x}{SUFFIX}"
+        victims.append(Victim(key_of(spool, path), path, number, {"limit": 1}))
+
+    remove(tmp_path, victims)
+
+    account = load_pruned(tmp_path)
+    assert (account.recorded, account.dropped) == (sum(range(500)), {"limit": 500})
+    assert account.last[-1] == victims[-1].key
+    assert (tmp_path / NAME).stat().st_size == RECORDS * RECORD_BYTES
+
+
+def test_the_account_of_the_version_before(tmp_path, spool):
+    """A journal whose last record is the newest: it is gone on with."""
+    _fill(spool, 2000)
+    first, *_ = segment_files(spool)
+    recorded = count_segment(first).recorded
+    former = [{"recorded": count, "dropped": {"limit": 1}, "last": [], "expired": {}} for count in (5, 7)]
+    (tmp_path / NAME).write_bytes(b"".join(map(encode_record, former)))
+
+    begin(tmp_path)
+    remove(tmp_path, [_victim(spool, first)])
+
+    assert load_pruned(tmp_path).recorded == 7 + recorded
+    assert load_pruned(tmp_path).dropped["limit"] == 1
 
 
 def test_a_segment_that_cannot_be_removed_counts_once(tmp_path, spool, monkeypatch):
@@ -322,7 +368,7 @@ def test_the_account_of_removed_segments_adds_up(tmp_path):
     for number in (1, 2):
         remove(tmp_path, [Victim(f"{number}", tmp_path / f"{number}", 10 * number, {"limit": 2, "disk": number})])
 
-    assert load_pruned(tmp_path) == Pruned(30, {"limit": 4, "disk": 3}, ("2",))
+    assert load_pruned(tmp_path) == Pruned(30, {"limit": 4, "disk": 3}, ("2",), {}, number=2)
 
 
 def test_what_was_dropped_outlives_its_segment(tmp_path, spool):
@@ -338,13 +384,13 @@ def test_what_was_dropped_outlives_its_segment(tmp_path, spool):
 
 
 def test_one_changed_byte_costs_nothing(tmp_path, spool):
-    """The account of what is gone is there twice."""
+    """The account of what is gone is there several times."""
     _fill(spool, 1000)
     first, *_ = segment_files(spool)
     remove(tmp_path, [_victim(spool, first)])
     whole = (tmp_path / NAME).read_bytes()
 
-    for at in range(0, len(whole), 3):
+    for at in [at for at, byte in enumerate(whole) if byte != ord(" ") or at % 997 == 0]:
         (tmp_path / NAME).write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         assert collect_stats(tmp_path).recorded == 1000
 

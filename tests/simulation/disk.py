@@ -82,6 +82,7 @@ class Disk:
         self.folder = str(folder)
         self.state = None
         self.room_pages = 0  # what is left of a full disk
+        self.is_copying = False  # before each write: what is written in place needs room, too
         self.plans = []
         self.watched = set()  # calls, each with a kind of file, that are noted before they are made
         self.counts = Counter()
@@ -135,7 +136,7 @@ class Disk:
             return False
         return True
 
-    def begin(self, call, path, *, may_switch=True):
+    def begin(self, call, path, *, may_switch=True, is_in_place=False):
         """Let a call begin: it takes time, others may go first, and it may fail."""
         machine, kind = self._machine, kind_of(path)
         machine.check()
@@ -148,7 +149,7 @@ class Disk:
         if (call, kind) in self.watched:
             self._note(call, kind)
         if self.state:
-            self._fail_by_state(call, path)
+            self._fail_by_state(call, path, needs_room=call in _NEEDS_ROOM and (self.is_copying or not is_in_place))
         if self.plans:
             self._follow_plans(call, path, is_after=False)
 
@@ -156,8 +157,8 @@ class Disk:
         if self.plans:
             self._follow_plans(call, path, is_after=True)
 
-    def _fail_by_state(self, call, path):
-        if self.state == FULL and call in _NEEDS_ROOM:
+    def _fail_by_state(self, call, path, *, needs_room):
+        if self.state == FULL and needs_room:
             if self.room_pages <= 0:
                 self._fail(errno.ENOSPC, call, path)
             self.room_pages -= 1
@@ -211,8 +212,9 @@ class Disk:
             if path is None or not self.is_ours(path):
                 return real(file, *arguments)
             was_dead = self._machine.current.process.is_dead
+            is_in_place = name == "pwrite" and arguments[1] + len(arguments[0]) <= self._size(file)
             try:
-                self.begin(call, path)
+                self.begin(call, path, is_in_place=is_in_place)
             except (Crash, OSError) as end:
                 if name == "write" and not was_dead and self._is_torn(end):
                     size = self._machine.dice.randrange(len(arguments[0]) + 1)
@@ -223,12 +225,15 @@ class Disk:
             if name == "fsync":
                 self.note_synced(path, file)
             if name == "ftruncate":
-                self.room_pages += max(0, self._real["fstat"](file).st_size - arguments[0]) // PAGE_BYTES
+                self.room_pages += max(0, self._size(file) - arguments[0]) // PAGE_BYTES
             result = real(file, *arguments) if name != "fsync" else None
             self._end(call, path)
             return result
 
         return wrapper
+
+    def _size(self, file):
+        return self._real["fstat"](file).st_size
 
     def _is_torn(self, end):
         """Whether a part of what should be written is: on a full disk, or when the process is killed in the middle."""

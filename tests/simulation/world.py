@@ -92,6 +92,7 @@ class World:
         (root / "disk" / "tmp").mkdir(parents=True)
         self.disk = Disk(self.machine, root / "disk", self.cut, self._note)
         self.disk.preemption = self.dice.choice([0.0, 0.02, 0.2])
+        self.disk.is_copying = self.dice.random() < 0.3
         self.disk.watched = {(point.call, point.kind) for point in self.points}
         with ExitStack() as stack:
             stack.callback(root.rmdir)

@@ -10,9 +10,8 @@ from dashcam import machine
 from dashcam.event import NS_PER_S
 from dashcam.ship.checkpoint import CheckpointFile
 from dashcam.ship.ended import has_grown
-from dashcam.ship.journal import sync_folder
 from dashcam.ship.listing import SpoolListing, read_header
-from dashcam.ship.pruned import Victim, load_pruned, remove
+from dashcam.ship.pruned import Victim, load_pruned, remove, settle
 from dashcam.ship.syncing import MAX_OPEN, SegmentSync
 from dashcam.spool.drops import sync_counts
 from dashcam.spool.reader import orphaned_files
@@ -61,7 +60,6 @@ class Housekeeping:
         self._done: AbstractSet[str] = frozenset()
         self._done_since_s: dict[str, float] = {}
         self._has_finished = False
-        self._uncounted: list[Victim] = []  # gone, on a full disk that did not take the account
 
     def close(self) -> None:
         """Close the segments that are open."""
@@ -117,16 +115,8 @@ class Housekeeping:
             excess = sum(sizes[key] for key in own) - int(MAX_HELD_SHARE * self._limit_bytes)
             lacking = wanted - free - sum(sizes[key] for key in gone)
             victims += self._choose(sizes, own & young, max(excess, lacking))
-        if victims or self._uncounted:
-            self._remove(victims)
-
-    def _remove(self, victims: Sequence[Victim]) -> None:
-        try:
-            remove(self._folder, [*self._uncounted, *victims])
-        except OSError:
-            self._uncounted += [victim for victim in victims if not victim.path.exists()]
-            raise
-        self._uncounted = []
+        if victims:
+            remove(self._folder, victims)
 
     def _choose(self, sizes: Mapping[str, int], removable: AbstractSet[str], excess: int) -> list[Victim]:
         """Return the oldest segments that can go, as many as have the excess, in bytes."""
@@ -156,7 +146,7 @@ class Housekeeping:
         if not self._has_finished:
             left = [key for key in load_pruned(self._folder).last if key in self._listing.paths]
             if left:
-                sync_folder(self._folder)  # else a power cut could bring back the account before
+                settle(self._folder)  # else a power cut could bring back the account before
             for key in left:
                 self._listing.paths[key].unlink(missing_ok=True)
             self._refresh()

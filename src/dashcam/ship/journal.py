@@ -53,9 +53,10 @@ def sync_folder(folder: Path) -> None:
         os.close(opened)
 
 
-def encode_record(record: Mapping[str, Any]) -> bytes:
-    """Return a record as one line: its checksum, a space, its JSON object, a newline."""
+def encode_record(record: Mapping[str, Any], length: int = 0) -> bytes:
+    """Return a record as one line: its checksum, a space, its JSON object, a newline; spaces make it up to a length."""
     text = orjson.dumps(record, default=tuple)  # orjson knows no named tuples
+    text = text.ljust(length - CHECKSUM_DIGITS - len(b" \n"))
     return b"%08x %b\n" % (zlib.crc32(text), text)
 
 

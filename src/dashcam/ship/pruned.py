@@ -1,33 +1,40 @@
-"""The account of segments that were removed."""
+"""The account of segments that were removed.
 
+`pruned` is a journal of four records of one length: of the newest account and the one before, in turn, and all of that
+twice. An account is written over the one before the newest, in place. So a full disk takes it, too, and whatever part
+of it a power cut leaves, the newest one is whole.
+"""
+
+import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from dashcam.ship.journal import FULL, Journal, encode_record, read_journal, replace_file
+from dashcam.ship.journal import FULL, encode_record, read_journal, replace_file, sync_folder
 from dashcam.ship.listing import HEADER_BYTES
 from dashcam.spool.segment import SUFFIX
 
 NAME = "pruned"
 FORMER_NAME = "pruned.json"
+RECORD_BYTES = 8 << 10  # names 18 segments, or 130 with names of usual length
+RECORDS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """The events that removed segments had. The last ones that were removed may still be there after a kill.
 
-    `expired` were held when their segment went, by route.
+    `expired` were held when their segment went, by route. `number` is that of the account, from 0.
     """
 
     recorded: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     last: tuple[str, ...] = ()
     expired: Mapping[str, int] = field(default_factory=dict)
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,11 @@ class Victim:
 
 def load_pruned(folder: Path) -> Pruned:
     """Return the account below a `DASHCAM_DIR`; an empty one when nothing was removed, or the file is damaged."""
-    for fields in reversed(read_journal(folder / NAME).records):
+    records = reversed(read_journal(folder / NAME).records)
+    for fields in sorted(records, key=lambda fields: fields.get("number", 0), reverse=True):
         try:
-            return Pruned(fields["recorded"], fields["dropped"], tuple(fields["last"]), fields.get("expired", {}))
+            counts = fields["recorded"], fields["dropped"], tuple(fields["last"]), fields.get("expired", {})
+            return Pruned(*counts, fields.get("number", 0))
         except (KeyError, TypeError):
             continue
     # As the version before kept it.
@@ -58,52 +67,101 @@ def load_pruned(folder: Path) -> Pruned:
         return Pruned()
 
 
+def begin(folder: Path) -> None:
+    """Make the file, while there is room for it, unless it is there. Raises `OSError`."""
+    if not _takes_accounts(folder / NAME):
+        rewrite(folder, load_pruned(folder))
+
+
+def rewrite(folder: Path, account: Pruned) -> None:
+    """Write the file anew, with one account. Raises `OSError`; the former content is kept then."""
+    replace_file(folder / NAME, _encode(account) * RECORDS)
+
+
+def settle(folder: Path) -> None:
+    """Bring the account that `load_pruned` returns to the disk, also after a sync that failed. Raises `OSError`."""
+    if _takes_accounts(folder / NAME):
+        _overwrite(folder / NAME, load_pruned(folder))
+    sync_folder(folder)
+
+
 def remove(folder: Path, victims: Iterable[Victim]) -> None:
     """Take segments into the account, then remove them; whoever is killed between the two counts them once.
 
-    Raises `OSError`. On a full disk their lines go before, one segment after the other: the account needs the room.
-    Where nothing gives any, it goes on behind the account that is there, in the block that this has.
+    Raises `OSError`; those that are still there are in the account at most once then. On a full disk whose file system
+    writes nothing in place, their lines go before, one segment after the other: the account needs the room.
     """
     victims = list(victims)
-    pruned = load_pruned(folder)
-    dropped, expired = Counter(pruned.dropped), Counter(pruned.expired)
-    fresh = [victim for victim in victims if victim.key not in pruned.last]  # others could not be removed before
-    for victim in fresh:
-        dropped.update(victim.dropped)
-        expired.update(victim.held)
-    recorded = pruned.recorded + sum(victim.recorded for victim in fresh)
-    # Earlier victims whose files are still there, because a sync or a removal failed, are counted already.
-    left = [key for key in pruned.last if (folder / "spool" / f"{key}{SUFFIX}").exists()]
-    last = dict.fromkeys([*left, *(victim.key for victim in victims)])
-    _keep(folder / NAME, asdict(Pruned(recorded, dict(dropped), tuple(last), dict(expired))), victims)
+    former = load_pruned(folder)
+    account = _account(folder, former, victims)
+    if len(victims) > 1 and len(_encode(account)) > RECORD_BYTES:
+        middle = len(victims) // 2
+        remove(folder, victims[:middle])
+        remove(folder, victims[middle:])
+        return
+    left = iter(victims)
+    while True:
+        try:
+            _keep(folder, former, account)
+            break
+        except OSError as fault:
+            victim = next(left, None)
+            if victim is None or fault.errno not in FULL:
+                raise
+            _cut_to_header(victim.path)
     for victim in victims:
         victim.path.unlink(missing_ok=True)
 
 
-def _keep(path: Path, record: Mapping[str, Any], victims: Sequence[Victim]) -> None:
-    # A file of one block has no room to give back but its own.
-    steps: list[Callable[[], bool | None]] = [partial(_cut_to_header, victim.path) for victim in victims]
-    steps += [partial(_append, path, record), *(partial(victim.path.unlink, missing_ok=True) for victim in victims)]
-    while True:
-        try:
-            replace_file(path, encode_record(record) * 2)  # so that one damaged byte costs nothing
-        except OSError as fault:
-            if not steps or fault.errno not in FULL:
-                raise
-            if steps.pop(0)():
-                return
-        else:
-            return
+def _account(folder: Path, former: Pruned, victims: Iterable[Victim]) -> Pruned:
+    dropped, expired = Counter(former.dropped), Counter(former.expired)
+    fresh = [victim for victim in victims if victim.key not in former.last]  # others could not be removed before
+    for victim in fresh:
+        dropped.update(victim.dropped)
+        expired.update(victim.held)
+    recorded = former.recorded + sum(victim.recorded for victim in fresh)
+    # Earlier victims whose files are still there, because a sync or a removal failed, are counted already.
+    left = [key for key in former.last if (folder / "spool" / f"{key}{SUFFIX}").exists()]
+    last = dict.fromkeys([*left, *(victim.key for victim in victims)])
+    return Pruned(recorded, dict(dropped), tuple(last), dict(expired), former.number + 1)
 
 
-def _append(path: Path, record: Mapping[str, Any]) -> bool:
-    """Add the account to the file of the one before, synced; return whether that has room for it."""
-    with suppress(OSError), closing(Journal(path)) as journal:
-        journal.resume()
-        journal.append(record)
-        journal.sync()
-        return True
-    return False
+def _keep(folder: Path, former: Pruned, account: Pruned) -> None:
+    # The new account forgets the segments of the former one: their removals have to be on the disk.
+    for parent in {(folder / "spool" / key).parent for key in former.last}:
+        with suppress(FileNotFoundError):
+            sync_folder(parent)
+    if _takes_accounts(folder / NAME):
+        # The former one has to be on the disk while the place of the one before is written.
+        for each in (former, account):
+            _overwrite(folder / NAME, each)
+    else:
+        rewrite(folder, account)
+
+
+def _takes_accounts(path: Path) -> bool:
+    try:
+        return path.stat().st_size == RECORDS * RECORD_BYTES
+    except FileNotFoundError:
+        return False
+
+
+def _encode(account: Pruned) -> bytes:
+    return encode_record(asdict(account), RECORD_BYTES)
+
+
+def _overwrite(path: Path, account: Pruned) -> None:
+    record = _encode(account)
+    if len(record) > RECORD_BYTES:
+        raise OSError(errno.EFBIG, "too many removed segments are still there", str(path))
+    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        for place in range(account.number % 2, RECORDS, 2):
+            if os.pwrite(file, record, place * RECORD_BYTES) < len(record):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def _cut_to_header(path: Path) -> None:

@@ -16,7 +16,7 @@ from dashcam.ship.heartbeat import exclusive
 from dashcam.ship.journal import Journal, read_journal, replace_file
 from dashcam.ship.listing import SpoolListing, is_of_another_version, open_segment
 from dashcam.ship.pruned import NAME as PRUNED
-from dashcam.ship.pruned import load_pruned
+from dashcam.ship.pruned import load_pruned, rewrite
 from dashcam.ship.quarantine import quarantine, set_aside
 from dashcam.spool.drops import NAME as DROPS
 from dashcam.spool.drops import is_readable
@@ -97,8 +97,7 @@ def _pruned(folder: Path) -> Iterator[Repair]:
     records, damaged = read_journal(path)
     if damaged:
         copy = set_aside(folder, path)
-        with closing(Journal(path)) as journal:
-            journal.rewrite(records[:1] * 2)
+        rewrite(folder, load_pruned(folder))
         lost = "" if records else "the counts of removed segments: counting begins again"
         yield Repair(path, f"rebuilt from the readable parts; a copy is {copy}", lost)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dashcam import machine
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
-from dashcam.ship import former
+from dashcam.ship import former, pruned
 from dashcam.ship.batch import Backend
 from dashcam.ship.checkpoint import START, CheckpointFile, hand_over, load
 from dashcam.ship.clips import Clips
@@ -88,6 +88,11 @@ def _start(settings: Settings, stack: ExitStack, stopping: machine.Event) -> _Be
         known = [CheckpointFile(positions, name, each) for name, each in load(positions).items()]
         _housekeeping(settings, known).make_room()
         former.convert(positions, settings.dir / "spool")
+        try:
+            pruned.begin(settings.dir)
+        except OSError:
+            if not known:  # else a full disk needs the deliveries more
+                raise
         checkpoints = hand_over(positions, settings.routes, partial(count_before, settings.dir))
         files = {name: CheckpointFile(positions, name, each) for name, each in checkpoints.items()}
         for file in files.values():
