@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -149,7 +150,7 @@ FORWARD = {
     "garbage": Case(says_what_is_no_msgpack, ("not msgpack", "check that a forward server")),
     "a flood": Case(says_a_flood, ("not msgpack", "check that a forward server")),
     "HTTP": Case(talks_http, ("instead of an acknowledgement", "check that a forward server")),
-    "one byte a second": Case(drips, ("gave no answer in time", "see its log")),
+    "one byte a second": Case(partial(drips, pause_s=0.5), ("gave no answer in time", "see its log")),
     "resets": Case(resets, ("broke off", "see its log")),
 }
 

@@ -176,12 +176,12 @@ def says_a_flood(sock):
     sock.sendall(b"\xdb\x7f\xff\xff\xff" + b"x" * 200_000)
 
 
-def drips(sock):
+def drips(sock, pause_s=0.02):
     """One byte of the acknowledgement at a time, and the next only when the client is still there."""
     (_, _, option), _ = next(read(sock))
     for byte in msgpack.packb({"ack": option["chunk"]}):
         sock.sendall(bytes([byte]))
-        sock.settimeout(0.02)
+        sock.settimeout(pause_s)
         with contextlib.suppress(TimeoutError):
             if not sock.recv(1 << 10):
                 return

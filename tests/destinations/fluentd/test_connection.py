@@ -3,6 +3,7 @@
 import socket
 import ssl
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 import trustme
@@ -68,7 +69,7 @@ def test_an_answer_may_come_byte_by_byte():
     ("handle", "kind", "said"),
     [
         (servers.never_acknowledges, Silent, "gave no answer in time"),
-        (servers.drips, Silent, "gave no answer in time"),
+        (partial(servers.drips, pause_s=0.5), Silent, "gave no answer in time"),
         (
             servers.acknowledges_another_chunk,
             BackendUnavailable,
