@@ -32,22 +32,25 @@ def values_of(event: Event, name: str) -> list[Any]:
     It is one name whether its keys are nested, dotted, or both: `labels.order.id` is in `{"labels": {"order.id": 7}}`
     too. An object is no value; its fields are. Strings, whole and broken numbers and booleans are values.
     """
-    return list(_walk(event.fields, name))
+    found: list[Any] = []
+    _collect(event.fields, name, found)
+    return found
 
 
-def _walk(value: Any, name: str | None) -> Iterator[Any]:
-    """The values under what is left of a name; `None` when nothing is left, which is not an empty key."""
+def _collect(value: Any, name: str | None, found: list[Any]) -> None:
+    """Add the values under what is left of a name; `None` when nothing is left, which is not an empty key."""
     if isinstance(value, list):
         for one in value:
-            yield from _walk(one, name)
+            _collect(one, name, found)
     elif isinstance(value, dict) and name is not None:
-        for key in value:
-            if name == key:
-                yield from _walk(value[key], None)
-            elif name.startswith(f"{key}."):
-                yield from _walk(value[key], name[len(key) + 1 :])
+        if name in value:
+            _collect(value[name], None, found)
+        dot = -1
+        while (dot := name.find(".", dot + 1)) >= 0:
+            if name[:dot] in value:
+                _collect(value[name[:dot]], name[dot + 1 :], found)
     elif name is None and value is not None and not isinstance(value, dict):
-        yield value
+        found.append(value)
 
 
 def leaves_of(event: Event) -> list[tuple[str, Any]]:

@@ -33,6 +33,7 @@ from dashcam.find.values import SEARCHED, words_of
 BUSY_S = 5.0  # a writer that recovers the file after a crash is waited for
 MIN_PAGE_BLOCKS = 4
 PAGE_BLOCKS = 64
+MORE_BLOCKS = 8  # times as many as were not enough
 MAX_NAMED = 500  # rows that a statement names by their numbers
 MAX_NARROWING = 8  # FTS5's parser takes about 30 brackets within each other
 
@@ -313,14 +314,14 @@ def _newest_pages(db: sqlite3.Connection, query: Query) -> Iterator[list[Block]]
     low, high = _bounds(db, query)
     size = min(max(query.limit // 2, MIN_PAGE_BLOCKS), PAGE_BLOCKS)
     while low <= high:
-        with _snapshot(db):
-            rowids = _rowids(db, narrowed, (low, high), size)
-            page = _read(db, rowids)
-        yield page[::-1]
+        rowids = _rowids(db, narrowed, (low, high), size)
+        for some in _chunks(rowids, PAGE_BLOCKS):  # none changes, but one may go meanwhile
+            yield _read(db, some)[::-1]
         if len(rowids) < size:
             break
         high = rowids[-1] - 1
-        size = min(2 * size, PAGE_BLOCKS)
+        # The question costs more than the numbers that answer it.
+        size = min(MORE_BLOCKS * size, MAX_NAMED)
 
 
 def _oldest_pages(db: sqlite3.Connection, query: Query) -> Iterator[list[Block]]:
