@@ -56,6 +56,22 @@ def test_what_took_no_route_has_the_name_of_its_job_or_its_method():
     ]
 
 
+def test_a_job_may_be_named_like_a_route():
+    """And like a row that lacks what it is named for: each is counted for itself."""
+    cars = {"service.name": "cars"}
+    names = ("/cars", "GET (no known route)", "(no name)")
+    found = [_served(**cars, **{"transaction.name": name, "transaction.type": "job"}) for name in names]
+    found += [_served(**cars, **{"http.route": "/cars"}), _served(**cars, **{"http.request.method": "GET"})]
+
+    rows = collect([*found, _served(**cars)])
+
+    assert [row.title for row in rows.values()] == [*names, *names]
+    assert {row.requests for row in rows.values()} == {1}
+    assert [(change.row.title, change.kind) for change in changes(rows, collect(found[:3]))] == [
+        (name, "new") for name in sorted(names)
+    ]
+
+
 def test_an_aborted_request_is_a_failure_whose_time_is_not_known():
     """Unless its span arrived all the same."""
     cars = events.Service("cars", [])

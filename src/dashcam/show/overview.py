@@ -20,7 +20,8 @@ _BY_ROUTE = Grouping(("service.name", "http.route", "http.request.method", "even
 _BY_NAME = Grouping(("service.name", "transaction.name", "event.outcome"), is_timed=True)
 _SPANS_AT_ONCE = 100
 
-Key = tuple[str, str]
+Key = tuple[tuple[str, str], ...]
+"""What tells a row from the others: its `fields`."""
 
 
 @dataclass(slots=True)
@@ -126,7 +127,7 @@ def count_requests(store: Store, query: Query) -> dict[Key, RouteStats]:
 
 
 def _count(stats: dict[Key, RouteStats], row: RouteStats, group: Group, outcome: str) -> None:
-    row = stats.setdefault((row.service, row.title), row)
+    row = stats.setdefault(row.fields, row)
     row.requests += group.count
     row.failures += group.count if outcome == "failure" else 0
     row.durations.merge(group.durations)
@@ -187,7 +188,7 @@ def _add(stats: dict[Key, RouteStats], event: Event) -> RouteStats:
     row = RouteStats(
         accessors.service(event), route, method="" if route else method, job="" if route or method else job
     )
-    row = stats.setdefault((row.service, row.title), row)
+    row = stats.setdefault(row.fields, row)
     row.requests += 1
     row.failures += has_failed(event)
     return row

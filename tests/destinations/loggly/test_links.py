@@ -89,7 +89,7 @@ def test_the_dashboards_numbers_are_those_of_the_overview(kept):
     ]
 
     assert {key: (count, found[1][key]) for key, count in found[0].items()} == {
-        key: (row.requests, row.failures) for key, row in rows.items()
+        (row.service, row.title): (row.requests, row.failures) for row in rows.values()
     }
 
 
