@@ -47,13 +47,9 @@ def ask(esql_stack):
 
 def test_the_slowest_routes(ask, store):
     """Requests and failures of the overview, the aborted ones aside; the slowest first."""
-    aborted = Counter(
-        next(iter(collect([event]))) for event in store.find(Query(Term("event.action", "request-aborted")))
-    )
-    wanted = {
-        key: (row.requests - aborted[key], row.failures - aborted[key])
-        for key, row in count_requests(store, Query()).items()
-    }
+    aborted = Counter(map(counted_as, store.find(Query(Term("event.action", "request-aborted")))))
+    rows = {(row.service, row.title): row for row in count_requests(store, Query()).values()}
+    wanted = {key: (row.requests - aborted[key], row.failures - aborted[key]) for key, row in rows.items()}
 
     rows = ask("slowest-routes")
 
@@ -68,9 +64,14 @@ def test_the_slowest_routes(ask, store):
         assert min(near) * 0.99 <= row["p95"] <= max(near) * 1.01
 
 
+def counted_as(event):
+    """The service and the title of the only row of an event, `None` where it is no request."""
+    return next(((row.service, row.title) for row in collect([event]).values()), None)
+
+
 def durations(store, service, route):
     events = store.find(Query(Term("processor.event", "transaction")))
-    of_route = [event for event in events if (service, route) in collect([event])]
+    of_route = [event for event in events if counted_as(event) == (service, route)]
     return sorted(event.get("event.duration") for event in of_route)
 
 

@@ -22,7 +22,8 @@ PERIOD = ("2026-11-24T01:30:00Z", "2026-11-24T02:10:00Z")
 def overview(stack):
     """What `dashcam overview` says of the period."""
     store = open_store(stack)
-    yield count_requests(store, Query(MatchAll(), *map(parse_time, PERIOD)))
+    rows = count_requests(store, Query(MatchAll(), *map(parse_time, PERIOD)))
+    yield {(row.service, row.title): row for row in rows.values()}
     store.close()
 
 
@@ -49,7 +50,7 @@ def test_routes_are_those_of_the_overview(stack, overview):
         found += [(job["key"], job) for job in service["job"]["names"]["buckets"]]
         rows |= {(service["key"], title): row for title, row in found}
     assert {key: (row["doc_count"], row["failed"]["doc_count"]) for key, row in rows.items()} == {
-        (row.service, row.title): (row.requests, row.failures) for row in overview.values()
+        key: (row.requests, row.failures) for key, row in overview.items()
     }
     assert sum(row.requests for row in overview.values()) == 538
     for key, row in rows.items():
@@ -67,7 +68,8 @@ def durations(service, route):
     return sorted(
         span.get("event.duration")
         for span in spans
-        if span.get("processor.event") == "transaction" and (service, route) in collect([span])
+        if span.get("processor.event") == "transaction"
+        and any((row.service, row.title) == (service, route) for row in collect([span]).values())
     )
 
 
