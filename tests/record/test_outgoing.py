@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ..processes import run
+from ..processes import finished, run
 
 CALLS = {
     "requests": "import requests; requests.get(url)",
@@ -156,6 +156,21 @@ def test_a_library_without_its_package_is_named(recording, heard):
     assert "x-request-id" not in headers
     (warning,) = [event for event in recording.events() if event.get("log.logger") == "dashcam.instrument"]
     assert warning.labels == {"library": "httpx", "fix": "pip install 'dashcam[httpx]'"}
+
+
+def test_a_library_that_its_package_does_not_support_is_named(recording, tmp_path):
+    """In the record alone: a program's console, and what sends its log calls to others, hear nothing of it."""
+    (tmp_path / "sqlalchemy-99.0.dist-info").mkdir()
+    (tmp_path / "sqlalchemy-99.0.dist-info" / "METADATA").write_text("Name: SQLAlchemy\nVersion: 99.0\n")
+    program = "import sys, dashcam\nsys.path.insert(0, sys.argv[1])\ndashcam.init('front')\nimport sqlalchemy\n"
+
+    done = finished(program, tmp_path, env=recording.environment)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    (warning,) = recording.events()
+    assert warning.get("log.level") == "warning"
+    assert warning.labels["library"] == "sqlalchemy"
+    assert "sqlalchemy 99.0" in warning.labels["fix"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import wrapt
+from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
 from dashcam import forks
@@ -143,7 +144,11 @@ def _instrument_library(name: str, library: Instrumented, _: ModuleType) -> None
             fix = f"pip install 'dashcam[{library.extra}]'"
             _warn(f"calls of {name} carry no request ID and have no span", library=name, fix=fix)
         return
-    _instrument(getattr(package, library.instrumentor)())
+    try:
+        _instrument(getattr(package, library.instrumentor)())
+    except DependencyConflictError as conflict:
+        fix = f"a version that OpenTelemetry's package supports: {conflict}"
+        _warn(f"calls of {name} carry no request ID and have no span", library=name, fix=fix)
 
 
 def _name_uncovered(name: str, uncovered: _Uncovered, _: ModuleType) -> None:
@@ -156,4 +161,4 @@ def _name_uncovered(name: str, uncovered: _Uncovered, _: ModuleType) -> None:
 
 def _instrument(instrumentor: "BaseInstrumentor") -> None:
     if not instrumentor.is_instrumented_by_opentelemetry:
-        instrumentor.instrument()
+        instrumentor.instrument(raise_exception_on_conflict=True)  # else it logs an error, to whoever hears the program
