@@ -267,6 +267,40 @@ def test_processes(recording, method):
     assert messages(story) == ["worked 1", "worked 2"]
 
 
+CRASHES = """
+import multiprocessing, sys
+import dashcam
+
+dashcam.init("garage")
+
+def crash():
+    raise ValueError("no wheel")
+
+def leave():
+    sys.exit("nothing to do")
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    with dashcam.job("nightly"):
+        for target in (crash, leave):
+            process = context.Process(target=target, name="child")
+            process.start()
+            process.join(60)
+            print(process.exitcode)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_process_that_an_exception_ends(recording, method):
+    """`multiprocessing` prints it, and calls no hook; a forked process belongs to the story it began in."""
+    assert run(recording, CRASHES, method).split() == ["1", "1"]
+
+    (job,) = [event for event in recording.events() if event.is_span]
+    (crash,) = [event for event in recording.events() if event.get("error.type")]
+    assert (crash.get("error.type"), crash.get("message")) == ("ValueError", "unhandled exception in a process")
+    assert crash.get("http.request.id") == (job.get("http.request.id") if method == "fork" else None)
+
+
 CELERY = """
 import os
 import dashcam

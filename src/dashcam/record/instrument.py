@@ -95,6 +95,7 @@ def start() -> None:
     wrapt.register_post_import_hook(partial(_never_raise, _begin_workers_first), "uwsgidecorators")
     wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_greenlets), "gevent.hub")
     wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_cells), "IPython")
+    wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_processes), "multiprocessing.util")
 
 
 def _carry_into_processes(module: ModuleType) -> None:

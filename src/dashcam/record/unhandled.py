@@ -101,6 +101,22 @@ def _record_cell(result: Any) -> None:
         record(error, "unhandled exception in a cell")
 
 
+def hook_processes(util: Any) -> None:
+    """Record what ends a process of `multiprocessing`, which prints it; `util` is the module."""
+
+    def begin(_: object) -> None:
+        util.Finalize(None, _record_end_of_process, exitpriority=0)
+
+    begin(None)  # this may be a process that was spawned
+    util.register_after_fork(hook_processes, begin)  # a forked one forgets the finalizers of its parent
+
+
+def _record_end_of_process() -> None:
+    error = sys.exception()  # finalizers run while it leaves the process
+    if error and not isinstance(error, SystemExit | KeyboardInterrupt):
+        record(error, "unhandled exception in a process")
+
+
 def hook_greenlets(hub: Any) -> None:
     """Record what ends a greenlet of gevent, whose hub prints it; `hub` is the module."""
     former = hub.Hub.handle_error
