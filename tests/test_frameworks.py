@@ -98,11 +98,17 @@ def test_django(recording, kind):
 
 
 CELERY = """
+import sys
 import dashcam
 from celery.contrib.testing.worker import start_worker
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 import garage_celery
 
 garage_celery.record()
+if "sdk" in sys.argv:
+    trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
 with start_worker(garage_celery.app, perform_ping_check=False, pool="solo", loglevel="ERROR"):
     with dashcam.job("order"):
         print(dashcam.request_id())
@@ -111,10 +117,11 @@ with start_worker(garage_celery.app, perform_ping_check=False, pool="solo", logl
 """
 
 
-def test_celery(recording):
-    """Tasks belong to the story of who sent them; a failure of one is a failure, and `add` puts fields on it."""
+@pytest.mark.parametrize("looked_at_by", ["nobody", "sdk"])
+def test_celery(recording, looked_at_by):
+    """Tasks belong to the story of who sent them; a failure of one is a failure, once; `add` puts fields on it."""
     done = subprocess.run(
-        [sys.executable, "-c", CELERY],
+        [sys.executable, "-c", CELERY, looked_at_by],
         env=recording.environment | {"PYTHONPATH": str(EXAMPLES)},
         capture_output=True,
         text=True,
@@ -126,6 +133,10 @@ def test_celery(recording):
     tasks = [entry.event for entry in story.entries if entry.event and entry.event.get("span.kind") == "consumer"]
     assert [(task.labels["car_id"], task.get("event.outcome")) for task in tasks] == [(7, "success"), (13, "failure")]
     assert messages(story).count("repair started") == 2
+    errors = [entry.event for entry in story.entries if entry.event and entry.event.get("error.stack_trace")]
+    assert [(error.get("error.type"), error.get("log.logger")) for error in errors] == [
+        ("RuntimeError", "celery.app.trace")
+    ]
 
 
 FLASK = """

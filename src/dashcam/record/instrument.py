@@ -34,7 +34,7 @@ class Instrumented(NamedTuple):
 
 LIBRARIES: Final = {
     "aiohttp": Instrumented("aiohttp_client", "AioHttpClientInstrumentor", "aiohttp"),
-    "celery": Instrumented("celery", "CeleryInstrumentor", "celery"),
+    "celery": Instrumented("dashcam.record.celery", "instrumentor", "celery"),
     "httpx": Instrumented("httpx", "HTTPXClientInstrumentor", "httpx"),
     "psycopg": Instrumented("psycopg", "PsycopgInstrumentor", "psycopg"),
     "psycopg2": Instrumented("dashcam.record.psycopg2", "Psycopg2Instrumentor", "psycopg2"),

@@ -18,6 +18,8 @@ from dashcam.record.logger import record_event
 from dashcam.record.traces import DescribedError
 from dashcam.spool.line import MAX_TIME_NS
 
+ESCAPES = "dashcam-escapes"  # in a context in which an exception is put on a span that it ends
+_CELERY = "opentelemetry.instrumentation.celery"
 EXCEPTION = "exception"  # the name of an event (OpenTelemetry, semantic conventions for exceptions on spans)
 _TYPE, _MESSAGE, _TRACE, _ESCAPED = (f"{EXCEPTION}.{name}" for name in ("type", "message", "stacktrace", "escaped"))
 
@@ -43,8 +45,8 @@ def record(span: trace.Span, scope: InstrumentationScope | None, added: Added) -
 
 
 def record_exception(span: trace.Span, scope: InstrumentationScope | None, error: BaseException, added: Added) -> None:
-    """Record an exception that somebody adds to an open span, unless it was recorded as one that nobody handled."""
-    if not unhandled.is_recorded(error):
+    """Record an exception that somebody adds to an open span, unless it ends the span, or was recorded as unhandled."""
+    if ESCAPES not in get_current() and not unhandled.is_recorded(error):
         record(span, scope, added._replace(error=error))
 
 
@@ -56,7 +58,13 @@ def record_all(span: ReadableSpan) -> None:
         if event.name == EXCEPTION:
             error = DescribedError(*(str(attributes.pop(name, "")) for name in (_TYPE, _MESSAGE, _TRACE)))
             has_escaped = attributes.pop(_ESCAPED, "") == "True"
-            if has_escaped or span.status.description in {f"{error.type}: {error.message}", error.type}:
+            if has_escaped or span.status.description in _descriptions(error, span.instrumentation_scope):
                 continue
         shown = trace.NonRecordingSpan(span.context)
         record(shown, span.instrumentation_scope, Added(event.name, attributes, event.timestamp, error))
+
+
+def _descriptions(error: DescribedError, scope: InstrumentationScope | None) -> set[str]:
+    """Return what the status of a span says if this exception has ended it."""
+    of_celery = {error.message} if scope and scope.name == _CELERY else set()
+    return {f"{error.type}: {error.message}", error.type} | of_celery
