@@ -36,7 +36,7 @@ LIBRARIES: Final = {
     "aiohttp": Instrumented("aiohttp_client", "AioHttpClientInstrumentor", "aiohttp"),
     "celery": Instrumented("dashcam.record.celery", "instrumentor", "celery"),
     "httpx": Instrumented("httpx", "HTTPXClientInstrumentor", "httpx"),
-    "psycopg": Instrumented("psycopg", "PsycopgInstrumentor", "psycopg"),
+    "psycopg": Instrumented("dashcam.record.psycopg", "instrumentor", "psycopg"),
     "psycopg2": Instrumented("dashcam.record.psycopg2", "Psycopg2Instrumentor", "psycopg2"),
     "redis": Instrumented("redis", "RedisInstrumentor", "redis"),
     "requests": Instrumented("dashcam.record.requests", "RequestsInstrumentor", "requests"),
