@@ -131,6 +131,32 @@ def test_a_statement_is_a_span(recording, database_url, way):
     assert statement.get("parent.id") == job.get("span.id")
 
 
+SQLALCHEMY = """
+import sqlalchemy
+engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+%s://"))
+with engine.connect() as connection:
+    connection.execute(sqlalchemy.text("SELECT 7"))
+    connection.execution_options(stream_results=True).execute(sqlalchemy.text("SELECT 8")).all()
+    try:
+        connection.execute(sqlalchemy.text("SELECT nine"))
+    except sqlalchemy.exc.ProgrammingError:
+        pass
+engine.dispose()"""
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_a_statement_through_sqlalchemy_is_one_span(recording, database_url, driver):
+    """That of the driver, if this is recorded by itself."""
+    _run(recording, PROGRAM.format(call=_indented(SQLALCHEMY % driver), early=""), database_url)
+
+    found = [(event.get("db.statement"), event.get("event.outcome")) for event in recording.events() if event.get("db")]
+    assert [each for each in found if each[0] and each[0][:8] in {"SELECT 7", "SELECT 8", "SELECT n"}] == [
+        ("SELECT 7", "success"),
+        ("SELECT 8", "success"),
+        ("SELECT nine", "failure"),
+    ]
+
+
 def test_redis(recording):
     """A command is a span, though nobody answers."""
     call = """

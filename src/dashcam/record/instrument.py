@@ -40,7 +40,7 @@ LIBRARIES: Final = {
     "psycopg2": Instrumented("dashcam.record.psycopg2", "Psycopg2Instrumentor", "psycopg2"),
     "redis": Instrumented("redis", "RedisInstrumentor", "redis"),
     "requests": Instrumented("dashcam.record.requests", "RequestsInstrumentor", "requests"),
-    "sqlalchemy": Instrumented("sqlalchemy", "SQLAlchemyInstrumentor", "sqlalchemy"),
+    "sqlalchemy": Instrumented("dashcam.record.sqlalchemy", "instrumentor", "sqlalchemy"),
     "urllib.request": Instrumented("urllib", "URLLibInstrumentor", "urllib", is_named_if_missing=False),
     "urllib3": Instrumented("urllib3", "URLLib3Instrumentor", "urllib3", is_named_if_missing=False),
 }
@@ -72,6 +72,7 @@ _UNCOVERED: Final = {
 
 _warn = spool_call(logging.WARNING, "dashcam.instrument")
 _is_started = False
+recorded: set[str] = set()  # the libraries whose calls have spans
 
 
 def start() -> None:
@@ -147,6 +148,7 @@ def _instrument_library(name: str, library: Instrumented, _: ModuleType) -> None
         return
     try:
         _instrument(getattr(package, library.instrumentor)())
+        recorded.add(name)
     except DependencyConflictError as conflict:
         fix = f"a version that OpenTelemetry's package supports: {conflict}"
         _warn(f"calls of {name} carry no request ID and have no span", library=name, fix=fix)
