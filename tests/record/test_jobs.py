@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from click.exceptions import Exit
 
 import dashcam
 
@@ -57,7 +58,7 @@ def test_jobs_are_stories_of_their_own(cars):
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("v"), KeyboardInterrupt(), SystemExit(3), SystemExit("no"), asyncio.CancelledError()]
+    "error", [ValueError("v"), KeyboardInterrupt(), SystemExit(3), SystemExit("no"), Exit(4), asyncio.CancelledError()]
 )
 def test_a_failure_is_a_failure(cars, error):
     """Any exception that leaves the job: once as an event, and the span says so; the program gets it as it is."""
@@ -71,11 +72,11 @@ def test_a_failure_is_a_failure(cars, error):
     assert event.get("transaction.id") == _only_span(cars, "nightly").get("transaction.id")
 
 
-@pytest.mark.parametrize("code", [None, 0])
-def test_the_end_of_a_script_is_no_failure(cars, code):
-    """`sys.exit()` is how many scripts end."""
-    with pytest.raises(SystemExit), dashcam.job("nightly"):
-        sys.exit(code)
+@pytest.mark.parametrize("end", [SystemExit(), SystemExit(0), Exit(0)])
+def test_the_end_of_a_script_is_no_failure(cars, end):
+    """`sys.exit()` is how many scripts end, and `raise Exit()`, of click or Typer, how commands do."""
+    with pytest.raises(type(end)), dashcam.job("nightly"):
+        raise end
 
     assert [event.get("event.outcome") for event in cars.events()] == ["success"]
 

@@ -31,7 +31,8 @@ _TRACER = "dashcam"
 class Block:
     """A part of a program that is recorded as a span: a context manager, and a decorator of a function or coroutine.
 
-    `job` and `span` return it. An exception that leaves it makes the span a failure, except `sys.exit(0)`.
+    `job` and `span` return it. An exception that leaves it makes the span a failure, except `sys.exit(0)`
+    and `Exit(0)` of click or Typer.
     """
 
     __slots__ = ("_arguments", "_pid", "_span", "_start", "_token")
@@ -53,7 +54,7 @@ class Block:
             detach(self._token)
             return
         try:
-            if error is not None and not (isinstance(error, SystemExit) and not error.code):
+            if error is not None and not _is_success(error):
                 _fail(self._span, error)
         finally:
             detach(self._token)
@@ -182,6 +183,12 @@ def _attributes(fields: Mapping[str, Any]) -> tuple[dict[str, AttributeValue], d
         name: value for name, value in fields.items() if isinstance(value, str | bool | int | float)
     }
     return plain, {name: value for name, value in fields.items() if name not in plain}
+
+
+def _is_success(error: BaseException) -> bool:
+    if type(error).__name__ == "Exit":  # of click, and of Typer, which has one of its own
+        return getattr(error, "exit_code", None) == 0
+    return isinstance(error, SystemExit) and not error.code
 
 
 def _fail(span: Span, error: BaseException) -> None:
