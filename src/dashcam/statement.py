@@ -11,7 +11,7 @@ are no lines, by the rest of their ID. Lines that are held, and may be sent one 
 the distances between the bounds of the ranges where they stand. `digest` is the SHA-256 of all events as they were
 sent, a newline after each. `before` names the statement that the same route made last, and the SHA-256 of that: none
 can be taken out unnoticed. An event that others return is encoded by `orjson`, keys in their order; each event of ours
-is sent in that form.
+is sent in that form. `event.ingested` is left out: fluentd adds it.
 
 A statement stands at the time of its first event, so a store that lets the oldest go lets it go before its events. Its
 ID says how many events of the segment are stated, and the `part`: a very large segment has several statements.
@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from struct import pack, unpack
 from typing import Any, NamedTuple
+
+import orjson
 
 from dashcam.event import STATEMENT_ACTION, EncodedEvent, Event, parse_time
 
@@ -48,6 +50,15 @@ AT_ONCE = 64  # lines that are hashed: for a larger text the memory comes fresh,
 _MARK = "-sealed-"
 _ID_BYTES = 24  # of a segment
 _TIME = slice(15, 42)  # in an encoded event
+
+
+def as_sent(event: Event) -> bytes:
+    """Return the bytes that were sent of an event that a store gives back."""
+    line = event.to_json()
+    if b'"ingested":' in line and isinstance(inner := event.fields.get("event"), dict):
+        inner = {name: value for name, value in inner.items() if name != "ingested"}
+        return orjson.dumps(event.fields | {"event": inner})
+    return line
 
 
 class Link(NamedTuple):
@@ -223,7 +234,7 @@ class Statement:
             half = len(numbers) // 2
             lines, others = list(zip(accumulate(numbers[:half]), numbers[half:], strict=True)), fields["others"]
             return cls(
-                Link(event.id, hashlib.sha256(event.to_json()).hexdigest()),
+                Link(event.id, hashlib.sha256(as_sent(event)).hexdigest()),
                 str(segment),
                 parse_time(fields["start"]),
                 parse_time(fields["end"]),

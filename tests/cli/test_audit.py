@@ -93,6 +93,24 @@ def test_a_store_that_has_everything(tmp_path, stores, name):
     assert_well(tmp_path, {name: 33}, **stores[name])
 
 
+def test_the_time_fluentd_adds_is_no_change(tmp_path, stores):
+    """Each event from there has `event.ingested`, and statements do; what else was changed is found."""
+    service(tmp_path, 3)
+    ship(tmp_path, stores["local"])
+
+    def ingest(event):
+        event["event"]["ingested"] = "2026-11-25T00:00:00.000000Z"
+        return [event]
+
+    rewrite(tmp_path, ingest)
+    assert_well(tmp_path, {"local": 6}, **stores["local"])
+
+    changed = next(event["event"]["id"] for event in events_of(tmp_path) if "labels" in event)
+    _rewrite(tmp_path, changed, lambda event: event["event"].update(dataset="forged"))
+    status, found = audit(tmp_path, **stores["local"])
+    assert (status, faults(found["local"])) == (1, {"changed": [changed]})
+
+
 def test_another_machine_audits(tmp_path, stores):
     """The store alone says what was recorded."""
     service(tmp_path, 30)

@@ -32,6 +32,7 @@ from dashcam.event import EncodedEvent
 from dashcam.settings import Secret, load
 
 from ..balancer import balanced
+from ..cli.test_audit import assert_well, audit, service, ship
 from ..engines.streams import documents, set_up, settings_for
 from ..processes import until
 from .runner import SHARED_KEY, Fluentd
@@ -144,6 +145,23 @@ def test_lines_and_spans_reach_their_streams(stack):
     for sent, found in ((log, found_log), (span, found_span)):
         assert found["event"].pop("ingested").endswith("Z")
         assert found == orjson.loads(sent.data)
+
+
+def test_an_audit_finds_all_as_it_was_recorded(stack, tmp_path):
+    """Texts, numbers, lists, a failure and a span: what fluentd adds is no change."""
+    environment = {
+        "LOG_BACKEND": "elk",
+        "FLUENTD_URL": stack.address,
+        "FLUENTD_SHARED_KEY": SHARED_KEY,
+        "ELASTICSEARCH_URL": stack.url,
+        "DASHCAM_NAMESPACE": stack.namespace,
+    }
+    service(tmp_path, 30)
+    ship(tmp_path, environment)
+
+    with suppress(AssertionError):  # the comparison below says what is wrong
+        until(lambda: audit(tmp_path, **environment)[0] == 0, "audit that finds all well", 40)
+    assert_well(tmp_path, {"elk": 33}, **environment)
 
 
 def test_a_batch_sent_again_is_indexed_once(stack):

@@ -1,7 +1,7 @@
 """fluentd's stand-in: takes messages by forward, keeps each in a file, acknowledges it, and passes it on to `_bulk`.
 
-It keeps fluentd's promises and no more: an acknowledgement once the buffer's file has the message, `create` by
-`event.id`, 409 for success, 400 to a file of dead letters, everything else once more. So it can be killed
+It keeps fluentd's promises and no more: an acknowledgement once the buffer's file has the message, `event.ingested`,
+`create` by `event.id`, 409 for success, 400 to a file of dead letters, everything else once more. So it can be killed
 at any time. `relay.py FOLDER PORT STORE_URL NAMESPACE CHANCE` runs until its standard input ends; that part of the
 messages meets a reset, half of them after they were kept: their acknowledgement is lost.
 """
@@ -16,6 +16,8 @@ from pathlib import Path
 
 import orjson
 import requests
+
+from dashcam.event import format_time
 
 from .. import prepared
 from ..destinations.fluentd.server import Guarded, Server, abort, entries, read, say
@@ -39,7 +41,10 @@ class Relay:
             fate = random.random() / self._chance if self._chance else 1
             if fate < 0.5:
                 return abort(sock)
-            self._keep(tag, [record for _, record in entries(body, option)])
+            records = [record for _, record in entries(body, option)]
+            for record in records:
+                record["event"]["ingested"] = format_time(time.time_ns())
+            self._keep(tag, records)
             if fate < 1:
                 return abort(sock)
             say(sock, {"ack": option["chunk"]})

@@ -141,6 +141,11 @@ def test_status_accounts_for_everything(stack):
     assert (route["waiting"], route["dead"], route["trouble"]) == (0, 0, None)
 
 
+def test_audit_finds_all_as_it_was_recorded(stack):
+    """What fluentd adds is no change."""
+    until(lambda: stack.ask("audit")[0] == 0, "audit that finds all well", 40)
+
+
 @pytest.mark.parametrize("command", [("trace", "golf-1"), ("search", "golf"), ("tail",)])
 def test_an_engine_that_is_away_is_named(stack, command):
     """Exit status 3; the address without user and password."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from dashcam.event import NS_PER_S, Event
 from dashcam.find.query import STATEMENT, Query, Store
-from dashcam.statement import Link, Statement, is_statement
+from dashcam.statement import Link, Statement, as_sent, is_statement
 
 _ID_BYTES = 24  # of a segment, whose first half is the time in milliseconds
 _US_NS = 1000  # a store may keep no more than microseconds
@@ -123,7 +123,7 @@ class _Audit:
             found = [(part, at) for part in parts if (at := part.statement.find(id_)) is not None]
             if found:
                 part, at = found[-1]
-                line = event.to_json()
+                line = as_sent(event)
                 if part.seen[at]:
                     self._findings.double.append(id_)
                 for each_part, place in found:
