@@ -6,6 +6,7 @@ import subprocess
 import time
 import zipfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -189,12 +190,15 @@ def start(command: list[str], home: Path, timeout_s: float = START_TIMEOUT_S) ->
     with (home / "output").open("ab") as output:
         process = subprocess.Popen(command, cwd=home, stdin=subprocess.PIPE, stdout=output, stderr=output)
     deadline = time.monotonic() + timeout_s
-    while not port.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            _end(process)
-            raise RuntimeError(f"the engine did not start:\n{(home / 'output').read_text()}")
-        time.sleep(0.05)
-    return Engine(home, process, f"http://127.0.0.1:{port.read_text()}")
+    with ExitStack() as stack:
+        stack.callback(_end, process)  # a test may have no time left
+        while not port.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the engine did not start:\n{(home / 'output').read_text()}")
+            time.sleep(0.05)
+        node = Engine(home, process, f"http://127.0.0.1:{port.read_text()}")
+        stack.pop_all()
+    return node
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -32,6 +33,16 @@ def test_a_start_that_fails_shows_what_was_printed(tmp_path):
 
     with pytest.raises(RuntimeError, match="no room on this disk"):
         engine.start(command, tmp_path)
+
+
+def test_a_start_that_breaks_off_leaves_no_node(tmp_path):
+    """Whatever breaks it off, such as the time limit of a test; here, a port that cannot be read."""
+    program = "import os, pathlib, signal; print(os.getpid(), flush=True); pathlib.Path('port').mkdir(); signal.pause()"
+
+    with pytest.raises(IsADirectoryError):
+        engine.start([sys.executable, "-c", program], tmp_path)
+
+    assert not psutil.pid_exists(int((tmp_path / "output").read_text()))
 
 
 def test_stop_asks_before_it_kills(tmp_path):
