@@ -128,6 +128,27 @@ def test_a_statement_of_a_coroutine_that_fails(cars, postgres_url, way):
     assert "division by zero" in span.get("error.message")
 
 
+@pytest.mark.parametrize("statement", ["", " ", "/* ping */", "-- ping"])
+def test_a_statement_without_a_word(connection, cars, statement):
+    """As psycopg takes it; its span has the name of the database."""
+    assert connection.execute(statement).pgresult.status == psycopg.pq.ExecStatus.EMPTY_QUERY
+
+    assert [event.get("event.outcome") for event in cars.events() if event.get("db")] == ["success"]
+
+
+def test_a_stream_of_a_coroutine_that_is_closed_early(cars, postgres_url):
+    """Ends the statement: the connection can be used at once."""
+
+    async def ask():
+        async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+            rows = connection.cursor().stream("SELECT generate_series(1, 3)")
+            await anext(rows)
+            await rows.aclose()
+            return connection.info.transaction_status
+
+    assert asyncio.run(ask()) == psycopg.pq.TransactionStatus.INTRANS
+
+
 def test_what_the_program_does_between_the_rows_of_a_stream(connection, cars):
     """Belongs to the program: it is no part of the statement."""
     with dashcam.job("count"):

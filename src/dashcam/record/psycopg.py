@@ -6,7 +6,7 @@ psycopg's own cursors make the spans; connections, cursors and their factories s
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -79,8 +79,9 @@ class _StatementTracer(package.CursorTracer):
             return ""
 
     def get_operation_name(self, cursor: Any, args: Sequence[Any]) -> str:
-        """Return the first word of a statement."""
-        return str(super().get_operation_name(cursor, [self.get_statement(cursor, args)]))
+        """Return the first word of a statement after a comment, empty if it has none."""
+        statement = self._leading_comment_remover.sub("", self.get_statement(cursor, args))
+        return str((statement.split(None, 1) or [""])[0])
 
     def start(self, cursor: Any, args: Sequence[Any]) -> Span:
         """Start the span of a statement that takes longer than a call; whoever starts it ends it."""
@@ -143,8 +144,9 @@ async def _stream_async(
     options: Options, method: Callable[..., Any], cursor: Any, args: Any, kwargs: Any
 ) -> AsyncIterator[Any]:
     with _statement(options, cursor, args, kwargs, "query"):
-        async for row in method(*args, **kwargs):
-            yield row
+        async with aclosing(method(*args, **kwargs)) as rows:
+            async for row in rows:
+                yield row
 
 
 @contextmanager
