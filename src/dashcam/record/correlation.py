@@ -40,6 +40,8 @@ _numbers = Random()  # noqa: S311 — nobody need be kept from guessing an ID
 random_bits: Final = _numbers.getrandbits
 forks.in_child(_numbers.seed)
 
+_UUID_MASK = 0xF << 76 | 0b11 << 62  # where a UUID says its version and its variant
+_UUID_VERSION_7 = 0x7 << 76 | 0b10 << 62
 _VALID = re.compile(r"[A-Za-z0-9._+/=-]{1,200}")
 
 
@@ -50,8 +52,9 @@ def is_request_id(text: str) -> bool:
 
 def new_request_id() -> str:
     """Return a new UUID of version 7 (RFC 9562, section 5.7), which sorts by time."""
-    time_ms, variant = time.time_ns() // 1_000_000 & (1 << 48) - 1, 0x8000 | random_bits(14)
-    return f"{time_ms >> 16:08x}-{time_ms & 0xFFFF:04x}-7{random_bits(12):03x}-{variant:04x}-{random_bits(48):012x}"
+    time_ms = time.time_ns() // 1_000_000 & (1 << 48) - 1
+    digits = (time_ms << 80 | random_bits(80) & ~_UUID_MASK | _UUID_VERSION_7).to_bytes(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def request_id() -> str:
