@@ -26,12 +26,9 @@ from dashcam.record.tracer import measures
 from dashcam.record.wsgi import HEADER_KEY, SERVER_SPAN, Options, RecordedApp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
     from werkzeug.routing import Rule
 
-_OPEN = "dashcam.open_request"
+_BY_HAND = "dashcam.begun_by_hand"  # where an environment holds the context whose span began without a server
 
 
 def instrument(app: flask.Flask, *, service: Service | None = None, is_caller_trusted: bool) -> None:
@@ -39,7 +36,7 @@ def instrument(app: flask.Flask, *, service: Service | None = None, is_caller_tr
     if "dashcam" in app.extensions:
         return
     app.extensions["dashcam"] = True
-    served = _without_cycle(app)
+    served = _without_cycle(app, "wsgi_app")
     before, teardown = list(app.before_request_funcs[None]), list(app.teardown_request_funcs[None])
     given = _given_to_package(app)
     has_package = bool(given) or measures()
@@ -52,16 +49,12 @@ def instrument(app: flask.Flask, *, service: Service | None = None, is_caller_tr
         FlaskInstrumentor().instrument_app(app, enable_commenter=False)  # type: ignore[no-untyped-call]
         app._original_wsgi_app = served  # type: ignore[attr-defined]  # noqa: SLF001 - the package holds it here
         if not has_package:
-            app.wsgi_app = served  # type: ignore[assignment]
+            app.wsgi_app = served  # type: ignore[method-assign]
     options = Options(service, is_caller_trusted, "flask", has_package, given.get("excluded_urls"))
     recorded = RecordedApp(app.wsgi_app, given.get("tracer") or server_tracer(otel_flask), options)
     app.wsgi_app = recorded  # type: ignore[method-assign]
-    steps = _Steps(recorded, has_package=has_package, request_hook=given.get("request_hook"))
-    # First and last: what the application does before and after its requests belongs to them, and may answer them.
-    # What looks at the values of a URL comes first of all, and Flask does not ask whether it is a coroutine.
-    app.url_value_preprocessors[None].insert(0, steps.begin)
-    app.before_request_funcs[None] = before
-    app.teardown_request_funcs[None] = [steps.end, *teardown]
+    app.before_request_funcs[None], app.teardown_request_funcs[None] = before, teardown
+    _add_steps(app, _Steps(recorded, has_package=has_package, request_hook=given.get("request_hook")))
     flask.got_request_exception.connect(_record_error, app)
 
 
@@ -77,22 +70,42 @@ def _given_to_package(app: flask.Flask) -> dict[str, Any]:
     return known if isinstance(known.get("tracer"), Tracer) else {}
 
 
-def _without_cycle(app: flask.Flask) -> "WSGIApplication":
-    """Return the application's `wsgi_app` without holding the application, which Flask frees with its last name."""
-    served: Any = app.wsgi_app
-    if getattr(served, "__self__", None) is not app:
-        return cast("WSGIApplication", served)  # somebody's middleware holds it anyway
-    method, known = served.__func__, weakref.ref(app)
+def _without_cycle(app: flask.Flask, name: str) -> Callable[..., Any]:
+    """Return a method of the application without holding the application, which Flask frees with its last name."""
+    method: Any = getattr(app, name)
+    if getattr(method, "__self__", None) is not app:
+        return cast("Callable[..., Any]", method)  # somebody's wrapper holds it anyway
+    function, known = method.__func__, weakref.ref(app)
 
-    def serve(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
-        answer: Iterable[bytes] = method(known(), environ, start_response)  # whoever calls holds the application
-        return answer
+    def call(*arguments: Any) -> Any:
+        return function(known(), *arguments)  # whoever calls holds the application
 
-    return serve
+    return call
+
+
+def _add_steps(app: flask.Flask, steps: "_Steps") -> None:
+    """Have the steps of a request run around Flask's own ones, which belong to the request and may answer it.
+
+    Of a function among those before and after a request, Flask asks each time whether it is a coroutine.
+    """
+    preprocess, handle = _without_cycle(app, "preprocess_request"), _without_cycle(app, "handle_exception")
+
+    def preprocess_request(*arguments: Any) -> Any:
+        steps.begin()
+        return preprocess(*arguments)
+
+    def handle_exception(*arguments: Any) -> Any:
+        try:
+            return handle(*arguments)
+        finally:
+            steps.keep(arguments[-1])
+
+    app.preprocess_request = preprocess_request  # type: ignore[method-assign]
+    app.handle_exception = handle_exception  # type: ignore[assignment, method-assign]
 
 
 class _Steps:
-    """The steps before and after a request: they put the route on its span, and the error that Flask answers."""
+    """The steps of a request: they put the route on its span, and the error that Flask answers."""
 
     def __init__(self, app: RecordedApp, *, has_package: bool, request_hook: Callable[..., None] | None) -> None:
         self._app = app
@@ -100,14 +113,12 @@ class _Steps:
         self._request_hook = request_hook
         self._names: dict[tuple[str, str], str] = {}  # one for each route and each method that it allows
 
-    def begin(self, *_: object) -> None:
+    def begin(self) -> None:
         """Put the route on the request's span; in a context that somebody pushed by hand, begin the span here."""
         at = flask.globals.request_ctx._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-        environ, rule, token = at.request.environ, at.request.url_rule, None
+        environ, rule = at.request.environ, at.request.url_rule
         if SERVER_SPAN not in environ:
-            carried = environ.get(HEADER_KEY, "")
-            server = self._app.begin(environ, carried if is_request_id(carried) else "")
-            token = attach(server.context)
+            self._begin_by_hand(at)
         server = environ[SERVER_SPAN]
         if server is None:  # the URL is excluded
             return
@@ -118,7 +129,15 @@ class _Steps:
             environ[otel_flask._ENVIRON_SPAN_KEY] = server.span  # noqa: SLF001
         if self._request_hook:
             self._request_hook(server.span, environ)
-        environ[_OPEN] = weakref.ref(at), token
+
+    def _begin_by_hand(self, at: Any) -> None:
+        environ = at.request.environ
+        carried = environ.get(HEADER_KEY, "")
+        server = self._app.begin(environ, carried if is_request_id(carried) else "")
+        environ[_BY_HAND] = weakref.ref(at), attach(server.context)
+        functions = at.app.teardown_request_funcs
+        if self._end not in functions[None]:  # the last to run, of a new list: a thread may go through the former one
+            functions[None] = [self._end, *functions[None]]
 
     def _name_of(self, rule: "Rule", method: str) -> str:
         name = str(get_default_span_name())  # type: ignore[no-untyped-call]
@@ -126,18 +145,22 @@ class _Steps:
             self._names[rule.rule, method] = name
         return name
 
-    def end(self, error: BaseException | None) -> None:
-        """Put the error on the span that the application let through; end the span if it was begun here."""
+    def keep(self, error: BaseException) -> None:
+        """Keep the error that no handler took for the span of the request, which describes the answer first."""
+        if server := flask.request.environ.get(SERVER_SPAN):
+            server.answered_error = error
+
+    def _end(self, error: BaseException | None) -> None:
+        """End the span of a context that somebody pushed by hand."""
         at = flask.globals.request_ctx._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-        environ = at.request.environ
-        began_at, token = environ.get(_OPEN, (tuple, None))
+        began_at, token = at.request.environ.get(_BY_HAND, (tuple, None))
         if began_at() is not at:  # a copy, for another thread: the request goes on
             return
-        if error is not None and not isinstance(error, GeneratorExit):  # how a body ends that nobody wants any more
-            environ[SERVER_SPAN].fail(error)
-        if token:
-            detach(token)
-            environ[SERVER_SPAN].end()
+        server = at.request.environ[SERVER_SPAN]
+        if error is not None and not isinstance(error, GeneratorExit):  # a generator that nobody wants any more
+            server.fail(error)
+        detach(token)
+        server.end()
 
 
 def _record_error(_: flask.Flask, exception: object = None, **__: Any) -> None:

@@ -122,11 +122,11 @@ def _has_span(context: Context) -> bool:
 class ServerSpan:
     """The server span of one request, from its arrival to the last byte of its body.
 
-    Run the application in `context`, and keep what it answers on `request`. Within a span of somebody else, it is an
-    internal span of that one's trace.
+    Run the application in `context`, and keep what it answers on `request`. `answered_error` is the exception that it
+    answers by itself, if any. Within a span of somebody else, it is an internal span of that one's trace.
     """
 
-    __slots__ = ("_known", "context", "is_open", "is_outermost", "request", "service", "span")
+    __slots__ = ("_known", "answered_error", "context", "is_open", "is_outermost", "request", "service", "span")
 
     def __init__(
         self,
@@ -144,6 +144,7 @@ class ServerSpan:
         light = self.span if isinstance(self.span, LightSpan) else self.span.get_span_context()
         self._known = open_spans.get(light.span_id)
         self.request = (self._known.served if self._known and self.is_outermost else None) or ServerRequest()
+        self.answered_error: BaseException | None = None
         self.is_open = True
 
     def warn_of_rejected_id(self, length: int) -> None:

@@ -101,6 +101,8 @@ class RecordedApp:
         token = attach(server.context)
         try:
             parts = self._app(environ, response.start)
+            if server.answered_error is not None:
+                server.fail(server.answered_error)
         except BaseException as error:
             response.fail(error)
             raise
