@@ -10,7 +10,7 @@
 enum { MAX_TEXT_CHARACTERS = 2000, MAX_LABELS = 8, TEXTS = 5, SIZES = 2, FLAGS = 2, HEAD = 13 };
 
 /* Where an `OpenSpan` has what is asked for; the five ids come first. */
-enum { REQUEST_ID, TRACE_ID, SPAN_ID, TRANSACTION, PARENT_ID, IDS, SERVED = IDS, OPEN_SPAN_ITEMS = 9 };
+enum { REQUEST_ID, TRACE_ID, SPAN_ID, TRANSACTION, PARENT_ID, IDS, SERVED = IDS, OPEN_SPAN_ITEMS = 10 };
 
 /* The places of a template, in the order of `_PLACEHOLDERS`: ids, the span's name, attributes, times, sizes, labels. */
 enum { NAME = IDS, FIRST_TEXT, TIME = FIRST_TEXT + TEXTS, TIME_US, DURATION, DURATION_US, FIRST_SIZE };
@@ -499,18 +499,15 @@ line_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t coun
 static PyObject *
 pick(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
 {
-    if (count != 2 || !PyTuple_Check(arguments[1])) {
-        PyErr_SetString(PyExc_TypeError, "pick takes a mapping, and a tuple of names");
+    if (count != 2 || !PyDict_Check(arguments[0]) || !PyTuple_Check(arguments[1])) {
+        PyErr_SetString(PyExc_TypeError, "pick takes a dictionary, and a tuple of names");
         return NULL;
     }
     PyObject *picked = PyDict_New();
     for (Py_ssize_t i = 0; picked != NULL && i < PyTuple_GET_SIZE(arguments[1]); i++) {
-        PyObject *name = PyTuple_GET_ITEM(arguments[1], i), *value = PyObject_GetItem(arguments[0], name);
-        if (value == NULL && PyErr_ExceptionMatches(PyExc_KeyError))
-            PyErr_Clear();
-        else if (value == NULL || PyDict_SetItem(picked, name, value) < 0)
+        PyObject *name = PyTuple_GET_ITEM(arguments[1], i), *value = PyDict_GetItemWithError(arguments[0], name);
+        if (value != NULL ? PyDict_SetItem(picked, name, value) < 0 : PyErr_Occurred() != NULL)
             Py_CLEAR(picked);
-        Py_XDECREF(value);
     }
     return picked;
 }

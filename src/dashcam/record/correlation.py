@@ -119,8 +119,8 @@ class OpenSpan(NamedTuple):
     """A span that has not ended: its ids in hexadecimal digits, its transaction, and the request it serves, if any.
 
     `parent_id` is empty without a parent; `monotonic_start_ns` is by the clock that never jumps, 0 if not known;
-    `service` is the one of the application that serves the request, and `outer_error` the exception that was handled
-    meanwhile.
+    `service` is the one of the application that serves the request, `outer_error` the exception that was handled
+    meanwhile, and `start_ns` the time when it began, as a line can have it.
     """
 
     request_id: str
@@ -132,6 +132,7 @@ class OpenSpan(NamedTuple):
     monotonic_start_ns: int
     service: "Service | None"
     outer_error: BaseException | None
+    start_ns: int
 
     @property
     def fragment(self) -> bytes:

@@ -19,7 +19,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from types import ModuleType
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
@@ -47,7 +47,7 @@ from dashcam.record.correlation import (
 from dashcam.record.current import SPAN, attach, detach, get_current
 from dashcam.record.logger import spool_call
 from dashcam.record.recorder import Service
-from dashcam.record.spans import RecordableSpan, mark_request
+from dashcam.record.spans import mark_request
 from dashcam.record.tracer import LightSpan
 from dashcam.record.traces import describe
 
@@ -162,7 +162,8 @@ class ServerSpan:
         """Name the span by the route that the request took, such as `GET /cars/<id>`; also if it is aborted."""
         self.name_by_route(name, route)
         if self.is_outermost and self._known and self.span.is_recording():
-            mark_request(cast("RecordableSpan", self.span), self._known, self.request)
+            span: Any = self.span
+            mark_request(span, span.attributes.copy(), self._known, self.request)
 
     def name_by_route(self, name: str, route: str) -> None:
         """Name the span by the route, where it is known only when the request is about to end."""

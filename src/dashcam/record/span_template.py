@@ -162,12 +162,15 @@ class SpanTemplates:
 
     def line(self, span: Span, attributes: dict[str, Any], known: OpenSpan, start_ns: int, duration_ns: int) -> bytes:
         """Return the line of a span."""
-        values = span.name, attributes, known, start_ns, duration_ns, masking.has_word
+        has_word = masking.has_word
         is_usual = span.status is UNSET or span.status.status_code is StatusCode.UNSET
-        if is_usual and (filled := line_of(self._templates, span.kind, *values)):
+        if is_usual and (
+            filled := line_of(self._templates, span.kind, span.name, attributes, known, start_ns, duration_ns, has_word)
+        ):
             return filled
         line = self._encode(span, attributes, known, start_ns, duration_ns)
         if is_usual and len(line) <= MAX_TEMPLATE_BYTES:
+            values = span.name, attributes, known, start_ns, duration_ns, has_word
             self._learn(span, attributes, known, lambda made: fill(made.pieces, made.places, *values) == line)
         return line
 
@@ -284,7 +287,7 @@ def python_line_of(  # noqa: PLR0913, PLR0917 — one call for each span
     return python_fill(template.pieces, template.places, *values) if template else b""
 
 
-def python_pick(attributes: Mapping[str, Any], names: tuple[str, ...], /) -> dict[str, Any]:
+def python_pick(attributes: dict[str, Any], names: tuple[str, ...], /) -> dict[str, Any]:
     """Return the attributes of some names, in the order of these."""
     return {name: attributes[name] for name in names if name in attributes}
 

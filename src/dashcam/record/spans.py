@@ -85,7 +85,8 @@ class SpoolProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Keep the span among the open ones; never raises."""
         context = get_current() if parent_context is None else parent_context
-        open_span(span, span.context, span.parent, context)
+        attributes: Any = span.attributes or {}
+        open_span(span, span.context, span.parent, attributes.copy(), context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Record the span; never raises."""
@@ -128,10 +129,11 @@ class RecordableSpan(Protocol):
     def end_time(self) -> int | None: ...
 
 
-def open_span(
+def open_span(  # noqa: PLR0913, PLR0917 — one call for each span
     span: RecordableSpan,
     identity: Identity,
     parent: Identity | None,
+    attributes: dict[str, Any],
     context: Context,
     monotonic_start_ns: int | None = None,
 ) -> None:
@@ -145,7 +147,7 @@ def open_span(
         recorder.drop("error")
     else:
         if known.served and known.transaction == known.span_id:
-            mark_request(span, known, known.served)
+            mark_request(span, attributes, known, known.served)
 
 
 def close_span(
@@ -158,17 +160,15 @@ def close_span(
     try:
         took_ns = _duration_of(span, known.monotonic_start_ns) if duration_ns is None else duration_ns
         line_of = _encode_end if sys.exception() and _interruption(known) else _ends.line
-        recorder.current(known.service).append(line_of(span, attributes, known, _start_ns(span), took_ns))
+        recorder.current(known.service).append(line_of(span, attributes, known, known.start_ns, took_ns))
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.drop("error")
 
 
-def mark_request(span: RecordableSpan, known: OpenSpan, served: ServerRequest) -> None:
+def mark_request(span: RecordableSpan, attributes: dict[str, Any], known: OpenSpan, served: ServerRequest) -> None:
     """Mark a served request as open; a later mark, which says more, stands for the former. Never raises."""
     try:
-        attributes = span.attributes or {}
-        marked = pick(attributes, _MARKED)
-        served.start = _marks.line(span, marked, known, _start_ns(span), 0)
+        served.start = _marks.line(span, pick(attributes, _MARKED), known, known.start_ns, 0)
         recorder.current(known.service).append(served.start)
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.drop("error")
@@ -239,6 +239,7 @@ def _open(
         _monotonic_start(span.start_time) if monotonic_start_ns is None else monotonic_start_ns,
         service or (above.service if above else None),
         sys.exception(),
+        _start_ns(span),
     )
     return _tuple_of(OpenSpan, values)
 

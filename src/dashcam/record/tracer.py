@@ -94,7 +94,7 @@ class LightSpan(trace.Span):
             # Parent-based, as the SDK's default sampler: the flag goes on as it came.
             self.trace_flags = _FLAGS[parent.trace_flags & 3] if parent else _ROOT_FLAGS
             self.trace_state = parent.trace_state if parent else None
-        open_span(self, self, parent, context, monotonic_ns() if start_time is None else None)
+        open_span(self, self, parent, attributes, context, monotonic_ns() if start_time is None else None)
 
     @property
     def context(self) -> SpanContext:
