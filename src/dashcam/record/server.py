@@ -31,8 +31,7 @@ from opentelemetry.instrumentation._semconv import (
 )
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.semconv.attributes.http_attributes import HTTP_ROUTE
-from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
-from opentelemetry.util.types import AttributeValue
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from dashcam.record import keep, unhandled
 from dashcam.record.correlation import (
@@ -48,7 +47,7 @@ from dashcam.record.current import SPAN, attach, detach, get_current
 from dashcam.record.logger import spool_call
 from dashcam.record.recorder import Service
 from dashcam.record.spans import mark_request
-from dashcam.record.tracer import LightSpan
+from dashcam.record.tracer import LightSpan, LightTracer
 from dashcam.record.traces import describe
 
 _CarrierT = TypeVar("_CarrierT")
@@ -102,8 +101,8 @@ def extract(  # noqa: PLR0913 — one call for each request
     *,
     is_trusted: bool,
     has_trace: bool,
-) -> Context:
-    """Return the context to serve a request in: its ID, its service, and the trace of a caller that is trusted.
+) -> dict[str, Any]:
+    """Return what the context of a request has: its ID, its service, and the trace of a caller that is trusted.
 
     Within a span of somebody else, the request is a part of that span's trace. `has_trace` is whether the carrier has
     a `traceparent`.
@@ -112,7 +111,7 @@ def extract(  # noqa: PLR0913 — one call for each request
     is_alone = not has_trace and propagate.get_global_textmap() is PROPAGATORS
     if is_trusted and not is_alone and not _has_span(context):
         context = propagate.extract(carrier, context, getter)
-    return Context({**context, REQUEST_ID: request_id, SERVICE: service})
+    return {**context, REQUEST_ID: request_id, SERVICE: service}
 
 
 def _has_span(context: Context) -> bool:
@@ -132,17 +131,21 @@ class ServerSpan:
         self,
         tracer: Tracer,
         name: str,
-        attributes: Mapping[str, AttributeValue],
-        context: Context,
+        attributes: dict[str, Any],
+        context: Mapping[str, Any],
     ) -> None:
         now = get_current()
         self.is_outermost = SPAN not in now or not _has_span(now)
         kind = SpanKind.SERVER if self.is_outermost else SpanKind.INTERNAL
-        self.span = tracer.start_span(name, context, kind, attributes)
+        if isinstance(tracer, LightTracer) and tracer.provider.is_light:
+            self.span: Span = LightSpan(tracer, name, kind, attributes, context)
+            span_id = self.span.span_id
+        else:
+            self.span = tracer.start_span(name, Context(context), kind, attributes)
+            span_id = self.span.get_span_context().span_id
         self.context = Context({**context, SPAN: self.span})
         self.service = context.get(SERVICE)
-        light = self.span if isinstance(self.span, LightSpan) else self.span.get_span_context()
-        self._known = open_spans.get(light.span_id)
+        self._known = open_spans.get(span_id)
         self.request = (self._known.served if self._known and self.is_outermost else None) or ServerRequest()
         self.answered_error: BaseException | None = None
         self.is_open = True

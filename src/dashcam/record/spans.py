@@ -134,7 +134,7 @@ def open_span(  # noqa: PLR0913, PLR0917 — one call for each span
     identity: Identity,
     parent: Identity | None,
     attributes: dict[str, Any],
-    context: Context,
+    context: Mapping[str, Any],
     monotonic_start_ns: int | None = None,
 ) -> None:
     """Keep a span among the open ones, and mark the start of a served request; never raises.
@@ -224,7 +224,11 @@ def processors_of(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
 
 
 def _open(
-    span: RecordableSpan, identity: Identity, parent: Identity | None, context: Context, monotonic_start_ns: int | None
+    span: RecordableSpan,
+    identity: Identity,
+    parent: Identity | None,
+    context: Mapping[str, Any],
+    monotonic_start_ns: int | None,
 ) -> OpenSpan:
     is_root = span.kind is _SERVER or span.kind is _CONSUMER or JOB in context
     above = open_spans.get(parent.span_id) if parent and not parent.is_remote else None

@@ -62,6 +62,7 @@ class LightSpan(trace.Span):
     trace_id: int
     trace_flags: TraceFlags
     trace_state: TraceState | None
+    events: Sequence[Event] = ()
     status = UNSET
     end_time: int | None = None
     _context: SpanContext | None = None
@@ -72,14 +73,13 @@ class LightSpan(trace.Span):
         name: str,
         kind: SpanKind,
         attributes: dict[str, Any],
-        context: Context,
+        context: Mapping[str, Any],
         start_time: int | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
         self.span_id = random_bits(64) or 1
         self.start_time: int | None = time_ns() if start_time is None else start_time
-        self.events: list[Event] = []
         self._tracer = tracer
         self._attributes = attributes
         above = context.get(SPAN)
@@ -214,7 +214,7 @@ class LightSpan(trace.Span):
         if self.end_time is not None:
             self._warn_of("add_event")
             return False
-        self.events.append(Event(name, attributes, timestamp))
+        self.events = (*self.events, Event(name, attributes, timestamp))
         return True
 
     def __exit__(

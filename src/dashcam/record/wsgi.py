@@ -207,10 +207,10 @@ class _Response:
         self._server.request.status = int(status[:3]) if status[:3].isdecimal() else 0
         if not self._app.options.has_package:
             headers = self._describe(status, headers)
-        names = [name.lower() for name, _ in headers]
-        self._length = _size(headers[names.index("content-length")][1]) if "content-length" in names else None
+        given = {name.lower(): value for name, value in headers}
+        self._length = _size(given.get("content-length"))
         request_id = self._environ[HEADER_KEY]
-        headers = _with_id(headers, request_id) if "x-request-id" in names else [*headers, (HEADER, request_id)]
+        headers = _with_id(headers, request_id) if "x-request-id" in given else [*headers, (HEADER, request_id)]
         return partial(self._write, self._start_response(status, headers, *exc_info))
 
     def _write(self, write: Callable[[bytes], object], data: bytes) -> object:
