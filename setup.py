@@ -8,6 +8,7 @@ NAMES = (
     "destinations/fluentd/_msgpack",
     "destinations/local/_terms",
     "destinations/loggly/_dated",
+    "record/_open_span",
     "record/_speedups",
     "record/_template",
     "record/_words",

@@ -15,6 +15,7 @@ PARTS = {
     "destinations/fluentd/_msgpack": "destinations/fluentd/test_msgpack.py",
     "destinations/local/_terms": "destinations/local/test_terms.py",
     "destinations/loggly/_dated": "destinations/loggly/test_dated.py",
+    "record/_open_span": "record/test_open_span.py",
     "record/_speedups": "record/test_speedups.py",
     "record/_template": "record/test_span_template.py",
     "record/_words": "record/test_speedups.py",

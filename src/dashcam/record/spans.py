@@ -19,10 +19,11 @@ from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
 from opentelemetry.util.types import Attributes
 
 from dashcam.record import recorder
-from dashcam.record.correlation import JOB, REQUEST_ID, SERVICE, OpenSpan, ServerRequest, open_spans
+from dashcam.record.correlation import JOB, OpenSpan, ServerRequest, open_spans
 from dashcam.record.current import get_current
 from dashcam.record.line import encode_plain
 from dashcam.record.masking import mask_repeated, mask_text
+from dashcam.record.open_span import open_of
 from dashcam.record.sanitizer import Sanitizer
 from dashcam.record.span_events import record_all
 from dashcam.record.span_template import LEFT_OUT, SpanTemplates, pick
@@ -71,7 +72,6 @@ _FIELD_PATHS = {name: (path[0], path[1:-1], path[-1], FREE_TEXT.get(name)) for n
 _MARKED = ("http.request.method", "http.method", "http.route", "url.path", "url.query", "url.full", "http.url")
 MAX_CLOCK_LAG_NS = 10_000_000  # the most between a time that the SDK takes and our look at it
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
-_tuple_of: Callable[[type[OpenSpan], tuple[object, ...]], OpenSpan] = tuple.__new__  # a call of the class is Python
 _SERVER, _ERROR = SpanKind.SERVER, StatusCode.ERROR
 _CONSUMER = SpanKind.CONSUMER  # takes a message from a queue, as a Celery worker does
 _TRANSACTION_TYPES = {SpanKind.SERVER: "request", SpanKind.CLIENT: "request", SpanKind.CONSUMER: "messaging"}
@@ -232,20 +232,10 @@ def _open(
 ) -> OpenSpan:
     is_root = span.kind is _SERVER or span.kind is _CONSUMER or JOB in context
     above = open_spans.get(parent.span_id) if parent and not parent.is_remote else None
-    span_id, service = f"{identity.span_id:016x}", context.get(SERVICE)
-    values = (
-        str(context.get(REQUEST_ID) or (above.request_id if above else "")),
-        above.trace_id if above else f"{identity.trace_id:032x}",
-        span_id,
-        above.transaction if above and not is_root else span_id,
-        above.span_id if above else f"{parent.span_id:016x}" if parent else "",
-        ServerRequest() if is_root else (above.served if above else None),
-        _monotonic_start(span.start_time) if monotonic_start_ns is None else monotonic_start_ns,
-        service or (above.service if above else None),
-        sys.exception(),
-        _start_ns(span),
-    )
-    return _tuple_of(OpenSpan, values)
+    started_ns = _monotonic_start(span.start_time) if monotonic_start_ns is None else monotonic_start_ns
+    parent_id = parent.span_id if parent else None
+    ids = identity.trace_id, identity.span_id, parent_id
+    return open_of(*ids, above, is_root, context, started_ns, _start_ns(span))
 
 
 def _monotonic_start(start_time: int | None) -> int:
