@@ -157,6 +157,23 @@ def test_a_statement_through_sqlalchemy_is_one_span(recording, database_url, dri
     ]
 
 
+def test_comments_that_a_program_asks_sqlalchemy_for(recording, database_url):
+    """Reach the database, also where the driver makes the spans."""
+    call = """
+import sqlalchemy
+from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+SQLAlchemyInstrumentor().uninstrument()
+SQLAlchemyInstrumentor().instrument(enable_commenter=True)
+engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
+with engine.connect() as connection:
+    connection.execute(sqlalchemy.text("SELECT 7"))
+engine.dispose()"""
+    _run(recording, PROGRAM.format(call=_indented(call), early=""), database_url)
+
+    statements = {str(event.get("db.statement")) for event in recording.events() if event.get("db")}
+    assert [each.partition("=")[0] for each in statements if each.startswith("SELECT 7 ")] == ["SELECT 7 /*db_driver"]
+
+
 def test_redis(recording):
     """A command is a span, though nobody answers."""
     call = """

@@ -25,8 +25,10 @@ def instrumentor() -> package.SQLAlchemyInstrumentor:
     return made
 
 
-def _leave_to_driver(before: Callable[..., Any], _: EngineTracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _leave_to_driver(
+    before: Callable[..., Any], tracer: EngineTracer, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     connection, _cursor, statement, parameters, *_rest = args
-    if _DRIVERS.get(connection.engine.driver) in recorded:
+    if _DRIVERS.get(connection.engine.driver) in recorded and not tracer.enable_commenter:
         return statement, parameters
     return before(*args, **kwargs)
