@@ -76,7 +76,7 @@ def open_page(chromium, address):
 
     def open_page(path="", *, url="", **options):
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)  # ten thousand events take a busy machine more than ten
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
