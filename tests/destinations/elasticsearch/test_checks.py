@@ -98,6 +98,20 @@ def test_an_answer_is_the_hop_it_breaks(broken, answers, hop):
         assert broken(settings(url))[0] == f"sending {hop}"
 
 
+@pytest.mark.parametrize(
+    ("status", "seen"), [(403, "the key has no right to ask"), (400, "cannot be asked"), (503, "cannot be asked")]
+)
+def test_what_the_engine_does_not_say_is_no_matter_of_rights(doctor, status, seen):
+    """Unless it says so: there may be no key at all."""
+    refusal = (status, {"error": {"type": "x", "reason": "no handler found"}})
+
+    with playing(data_stream=refusal, settings=refusal, cat=refusal) as (url, _):
+        _, findings = doctor(settings(url), "--wait", "1")
+
+    by_hop = {finding["hop"]: finding["seen"] for finding in findings}
+    assert [by_hop[hop].split(":")[0] for hop in ("template", "limits", "clock")] == [seen] * 3
+
+
 def test_kibana_does_not_look_where_log_lines_are(doctor, engine_url, namespace):
     """The last hop, where its address is known; events are in the engine all the same."""
     set_up(settings_for(engine_url, namespace))

@@ -8,7 +8,7 @@ from functools import partial
 from dashcam.destinations.canary import make_canary, send_canary, wait_for
 from dashcam.destinations.checks import Broken, Check
 from dashcam.destinations.elasticsearch import backend, kibana
-from dashcam.destinations.elasticsearch.client import Client, logs_stream, spans_stream
+from dashcam.destinations.elasticsearch.client import Client, Response, logs_stream, spans_stream
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.destinations.elasticsearch.store import open_store
 from dashcam.destinations.network import agree, checks_of
@@ -56,7 +56,7 @@ def _has_streams(client: Client, streams: list[str]) -> str:
     if answer.status == 404:
         raise Broken(f"{' or '.join(streams)} is missing", SETUP)
     if not answer.is_ok:
-        return NOT_ALLOWED
+        return _unsaid(client, answer)
     found = client.part(answer.body, "data_streams", kind=list)
     templates = {client.part(stream, "template", kind=str) for stream in found}
     if strange := {template for template in templates if not template.startswith("dashcam-")}:
@@ -68,7 +68,7 @@ def _is_writable(client: Client, streams: list[str]) -> str:
     params = {"flat_settings": "true", "filter_path": "*.settings.index.blocks*"}
     answer = client.ask("GET", f"/{','.join(streams)}/_settings", params=params)
     if not answer.is_ok:
-        return NOT_ALLOWED
+        return _unsaid(client, answer)
     indexes = [client.part(index, "settings", kind=dict) for index in client.part(answer.body, kind=dict).values()]
     settings = [name for index in indexes for name, value in index.items() if value == "true"]
     blocked = {name for name in settings if name.endswith((".read_only", ".read_only_allow_delete", ".write"))}
@@ -84,7 +84,11 @@ def _tells_time(client: Client) -> str:
     match answer.body:
         case [{"epoch": str() as epoch}, *_] if answer.is_ok and epoch.isdecimal():
             return agree(int(epoch), "the engine")
-    return NOT_ALLOWED if not answer.is_ok else "the engine sends no date"
+    return _unsaid(client, answer) if not answer.is_ok else "the engine sends no date"
+
+
+def _unsaid(client: Client, answer: Response) -> str:
+    return NOT_ALLOWED if answer.status == 403 else f"cannot be asked: {client.explain(answer)}"
 
 
 def canary_checks(options: Options, canary: EncodedEvent, sent_s: float, wait_s: float, fix: str) -> Iterator[Check]:
