@@ -187,7 +187,8 @@ def count(
             keys[number] = keys_of(event, grouping)
             if NAME in grouping.fields and len(values) == len(COLUMNS):
                 nameless.add(number)
-    rows = db.execute("SELECT rowid, records FROM requests WHERE rowid BETWEEN ?1 AND ?2 AND first >= ?1", bounds)
+    whole = "SELECT rowid, records FROM requests WHERE rowid BETWEEN :low AND :high AND first >= :low"
+    rows = db.execute(whole, {"low": bounds[0], "high": bounds[1]})
     times: dict[int, list[int]] = {number: [] for number in keys}
     joined, unread = [], []
     for rowid, records in rows:

@@ -184,11 +184,13 @@ def _with_read(
 def _ends(db: sqlite3.Connection, bounds: tuple[int, int]) -> list[int]:
     """Return the blocks that lie in a period in part."""
     ends = (
-        "SELECT rowid FROM blocks WHERE rowid BETWEEN ?1 AND ?3 AND first < ?1 AND first <= ?2"
-        " UNION SELECT rowid FROM blocks WHERE rowid > ?2 AND rowid <= ?4 AND first <= ?2"
+        "SELECT rowid FROM blocks WHERE rowid BETWEEN :low AND :low_end AND first < :low AND first <= :high"
+        " UNION SELECT rowid FROM blocks WHERE rowid > :high AND rowid <= :high_end AND first <= :high"
     )
     span = _longest_span(db)
-    return [rowid for (rowid,) in db.execute(ends, (*bounds, *(min(one + span, LAST_ROWID) for one in bounds)))]
+    low_end, high_end = (min(one + span, LAST_ROWID) for one in bounds)
+    given = {"low": bounds[0], "high": bounds[1], "low_end": low_end, "high_end": high_end}
+    return [rowid for (rowid,) in db.execute(ends, given)]
 
 
 def _newest(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
@@ -352,10 +354,11 @@ def _rowids(db: sqlite3.Connection, narrowed: str | None, bounds: tuple[int, int
         )
         return [rowid for (rowid,) in rows]
     partitions = [local_file.partition_name(number) for (number,) in db.execute("SELECT number FROM partitions")]
-    one = "SELECT rowid AS found FROM {0} WHERE {0} MATCH ?3 AND rowid BETWEEN ?1 AND ?2"
+    one = "SELECT rowid AS found FROM {0} WHERE {0} MATCH :words AND rowid BETWEEN :low AND :high"
     every = " UNION ALL ".join(one.format(partition) for partition in partitions)
-    ordered = f"{every} ORDER BY found DESC LIMIT ?4"
-    return [rowid for (rowid,) in db.execute(ordered, (*bounds, narrowed, limit))] if partitions else []
+    ordered = f"{every} ORDER BY found DESC LIMIT :limit"
+    given = {"low": bounds[0], "high": bounds[1], "words": narrowed, "limit": limit}
+    return [rowid for (rowid,) in db.execute(ordered, given)] if partitions else []
 
 
 def _firsts(db: sqlite3.Connection, rowids: Sequence[int]) -> list[tuple[int, int]]:

@@ -103,7 +103,8 @@ def count(db: sqlite3.Connection, step_us: int, bounds: tuple[int, int]) -> Tall
 
     A block whose events are of several steps has to be read.
     """
-    rows = db.execute("SELECT rowid, first, keys FROM tallies WHERE rowid BETWEEN ?1 AND ?2 AND first >= ?1", bounds)
+    whole = "SELECT rowid, first, keys FROM tallies WHERE rowid BETWEEN :low AND :high AND first >= :low"
+    rows = db.execute(whole, {"low": bounds[0], "high": bounds[1]})
     joined: dict[int, list[bytes]] = {}
     unread = []
     for rowid, first_us, keys in rows:
