@@ -276,6 +276,18 @@ def test_more_segments_than_a_record_names(tmp_path, spool):
     assert (tmp_path / NAME).stat().st_size == RECORDS * RECORD_BYTES
 
 
+def test_an_account_that_is_too_long_for_its_place(tmp_path, spool):
+    """It gets a file of its own length."""
+    begin(tmp_path)
+    held = {f"route-{number}": number for number in range(1_000)}
+
+    for number in range(2):
+        remove(tmp_path, [Victim(f"{number}", spool / f"{number}{SUFFIX}", 1, {}, held)])
+
+    account = load_pruned(tmp_path)
+    assert (account.recorded, account.expired["route-999"], len(account.expired)) == (2, 1_998, 1_000)
+
+
 def test_the_account_of_the_version_before(tmp_path, spool):
     """A journal whose last record is the newest: it is gone on with."""
     _fill(spool, 2000)

@@ -74,7 +74,7 @@ def begin(folder: Path) -> None:
 
 
 def rewrite(folder: Path, account: Pruned) -> None:
-    """Write the file anew, with one account. Raises `OSError`; the former content is kept then."""
+    """Write the file anew, with one account of any length. Raises `OSError`; the former content is kept then."""
     replace_file(folder / NAME, _encode(account) * RECORDS)
 
 
@@ -131,7 +131,7 @@ def _keep(folder: Path, former: Pruned, account: Pruned) -> None:
     for parent in {(folder / "spool" / key).parent for key in former.last}:
         with suppress(FileNotFoundError):
             sync_folder(parent)
-    if _takes_accounts(folder / NAME):
+    if _takes_accounts(folder / NAME) and len(_encode(account)) <= RECORD_BYTES:
         # The former one has to be on the disk while the place of the one before is written.
         for each in (former, account):
             _overwrite(folder / NAME, each)
@@ -152,8 +152,6 @@ def _encode(account: Pruned) -> bytes:
 
 def _overwrite(path: Path, account: Pruned) -> None:
     record = _encode(account)
-    if len(record) > RECORD_BYTES:
-        raise OSError(errno.EFBIG, "too many removed segments are still there", str(path))
     file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         for place in range(account.number % 2, RECORDS, 2):
