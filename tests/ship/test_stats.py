@@ -402,7 +402,7 @@ def test_one_changed_byte_costs_nothing(tmp_path, spool):
     remove(tmp_path, [_victim(spool, first)])
     whole = (tmp_path / NAME).read_bytes()
 
-    for at in [at for at, byte in enumerate(whole) if byte != ord(" ") or at % 997 == 0]:
+    for at in [at for at, byte in enumerate(whole) if byte != ord(" ") or at % 997 == 0][::3]:
         (tmp_path / NAME).write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         assert collect_stats(tmp_path).recorded == 1000
 
