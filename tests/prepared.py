@@ -136,7 +136,8 @@ class Program:
     def send_signal(self, number):
         """Signal it, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it ends just now
+                os.kill(self.pid, number)
 
     def terminate(self):
         """Ask it to end."""

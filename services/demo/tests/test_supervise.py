@@ -28,9 +28,16 @@ def leashed(command):
     )
 
 
+def _status(pid):
+    try:
+        return psutil.Process(pid).status()
+    except psutil.NoSuchProcess:
+        return None
+
+
 def wait_until_gone(pid):
     end = time.monotonic() + 20
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+    while _status(pid) not in {None, psutil.STATUS_ZOMBIE}:
         assert time.monotonic() < end, f"{pid} still runs"
         time.sleep(0.02)
 
