@@ -126,6 +126,20 @@ def test_levels_of_single_tracers(recording, monkeypatch):
     assert [event.get("message") for event in recording.events()] == ["work"]
 
 
+class Interrupting:
+    def __str__(self):
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_leaves_the_context_as_it_was(cars):
+    """What is recorded later is no part of a span that was not current."""
+    before = trace.get_current_span()
+    with pytest.raises(KeyboardInterrupt):
+        tracer.start_span("work").add_event("noticed", {"by": Interrupting()})
+
+    assert trace.get_current_span() is before
+
+
 def test_a_type_is_said_once(cars):
     """Where the span has it, too."""
     with contextlib.suppress(ValueError), dashcam.job("repair"), dashcam.span("lift"):

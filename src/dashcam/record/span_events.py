@@ -40,8 +40,10 @@ def record(span: trace.Span, scope: InstrumentationScope | None, added: Added) -
     fields = labels if added.error is None else labels | {"exc_info": added.error}
     time_ns = max(0, min(added.time_ns, MAX_TIME_NS)) if type(added.time_ns) is int else None
     token = attach(Context({**get_current(), SPAN: span}))
-    record_event(scope.name if scope else "", level, added.name, fields, time_ns)
-    detach(token)
+    try:
+        record_event(scope.name if scope else "", level, added.name, fields, time_ns)
+    finally:
+        detach(token)
 
 
 def record_exception(span: trace.Span, scope: InstrumentationScope | None, error: BaseException, added: Added) -> None:
