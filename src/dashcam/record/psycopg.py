@@ -17,8 +17,8 @@ import wrapt
 from opentelemetry.instrumentation.psycopg.version import __version__ as package_version
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled, unwrap
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
-from psycopg.sql import Composable
 
+from dashcam.record.sql import text_of
 from dashcam.record.traces import describe
 
 Options = dict[str, Any]
@@ -70,13 +70,7 @@ class _StatementTracer(package.CursorTracer):
 
     def get_statement(self, cursor: Any, args: Sequence[Any]) -> str:
         """Return the text of a statement, empty if it has none."""
-        statement = args[0] if args else ""
-        try:
-            if isinstance(statement, Composable):
-                return statement.as_string(cursor)
-            return statement.decode("utf-8", "replace") if isinstance(statement, bytes) else str(statement)
-        except Exception:  # noqa: BLE001 — psycopg says what is wrong with a statement
-            return ""
+        return text_of(args[0], cursor) if args else ""
 
     def get_operation_name(self, cursor: Any, args: Sequence[Any]) -> str:
         """Return the first word of a statement after a comment, empty if it has none."""

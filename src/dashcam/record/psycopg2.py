@@ -20,10 +20,10 @@ from opentelemetry.instrumentation.psycopg2.version import __version__ as packag
 from opentelemetry.trace import SpanKind
 from psycopg2.extensions import connection as plain_connection
 from psycopg2.extensions import cursor as plain_cursor
-from psycopg2.sql import Composable
 
 from dashcam.record import recorder
 from dashcam.record.current import SPAN, SUPPRESSING, attach, detach, get_current, is_suppressed
+from dashcam.record.sql import text_of
 from dashcam.record.tracer import LightSpan, light
 
 MAX_CLASSES = 256  # kept of those that a program makes connections and cursors of
@@ -138,14 +138,7 @@ class _StatementTracer(package.CursorTracer):
     def get_statement(self, cursor: plain_cursor, args: Sequence[Any]) -> str:
         """Return the text of a statement, empty if it has none."""
         statement = args[0] if args else ""
-        if type(statement) is str:
-            return statement
-        try:
-            if isinstance(statement, Composable):
-                return statement.as_string(cursor)
-            return statement.decode("utf-8", "replace") if isinstance(statement, bytes) else str(statement)
-        except Exception:  # noqa: BLE001 — psycopg2 says what is wrong with a statement
-            return ""
+        return statement if type(statement) is str else text_of(statement, cursor)
 
     def get_operation_name(self, cursor: plain_cursor, args: Sequence[Any]) -> str:
         """Return the first word of a statement."""
