@@ -297,6 +297,16 @@ def test_an_error_that_goes_on_is_told_once(recording, config):
     assert _span(recording).get("event.outcome") == "failure"
 
 
+def test_an_error_that_no_teardown_hears_of(recording):
+    """The request fails all the same, and its span says of what."""
+    app = create_app(PROPAGATE_EXCEPTIONS=False)
+    app.should_ignore_error = lambda _: True
+
+    assert app.test_client().get("/fail").status_code == 500
+    assert _span(recording).get("event.outcome") == "failure"
+    assert [event.get("error.type") for event in _lines(recording) if event.get("error")] == ["ValueError"]
+
+
 @pytest.mark.parametrize(("method", "errors"), [("GET", ["ValueError"]), ("POST", []), ("PUT", ["BadGateway"])])
 def test_errors_of_flask_restful(recording, client, method, errors):
     """It answers them itself: those of the server are told, once."""
