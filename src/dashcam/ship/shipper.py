@@ -91,7 +91,7 @@ def _start(settings: Settings, stack: ExitStack, stopping: machine.Event) -> _Be
         try:
             pruned.begin(settings.dir)
         except OSError:
-            if not known:  # else a full disk needs the deliveries more
+            if not known:  # a shipper with checkpoints ships on a full disk, too, and makes the file later
                 raise
         checkpoints = hand_over(positions, settings.routes, partial(count_before, settings.dir))
         files = {name: CheckpointFile(positions, name, each) for name, each in checkpoints.items()}
