@@ -6,6 +6,7 @@ from setuptools import Extension, setup
 NAMES = (
     "_checksums",
     "destinations/fluentd/_msgpack",
+    "destinations/local/_glance",
     "destinations/local/_terms",
     "destinations/loggly/_dated",
     "record/_open_span",

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 PARTS = {
     "_checksums": "test_checksums.py",
     "destinations/fluentd/_msgpack": "destinations/fluentd/test_msgpack.py",
+    "destinations/local/_glance": "destinations/local/test_glance.py",
     "destinations/local/_terms": "destinations/local/test_terms.py",
     "destinations/loggly/_dated": "destinations/loggly/test_dated.py",
     "record/_open_span": "record/test_open_span.py",

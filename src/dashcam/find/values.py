@@ -21,8 +21,6 @@ SHOWN = ("db.statement", "url.full")
 IDS = ("http.request.id", "trace.id", "span.id", "event.id")
 """The fields whose whole value is found without their name."""
 
-_SHOWN_ROOTS = frozenset(name.partition(".")[0] for name in (*SEARCHED, *SHOWN, "labels."))
-
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -61,13 +59,16 @@ def leaves_of(event: Event) -> list[tuple[str, Any]]:
 
 
 def shown_texts(event: Event) -> Iterator[str]:
-    """Yield each text in which words without a field are searched for: of `SEARCHED`, of `SHOWN` and of the labels."""
-    found: list[tuple[str, Any]] = []
+    """Yield each text in which words without a field are searched for: of `SEARCHED`, of `SHOWN` and of the labels.
+
+    Who has found enough does not wait for the rest.
+    """
+    for field in (*SEARCHED, *SHOWN):
+        yield from map(text_of, values_of(event, field))
+    labels: list[tuple[str, Any]] = []
     fields = event.fields.items()
-    _gather("", {name: value for name, value in fields if name.partition(".")[0] in _SHOWN_ROOTS}, found)
-    for name, value in found:
-        if is_shown(name):
-            yield text_of(value)
+    _gather("", {name: value for name, value in fields if name.startswith("labels")}, labels)
+    yield from (text_of(value) for name, value in labels if is_shown(name))
 
 
 def is_shown(field: str) -> bool:
@@ -107,8 +108,11 @@ def words_of(text: str) -> list[str]:
 
 def holds_words(text: str, words: list[str], *, prefix: bool = False) -> bool:
     """Return whether these words, at least one, follow each other; with `prefix` the last may be a beginning."""
+    lower = text.lower()
+    if not words or not all(word in lower for word in words):  # most texts, which need not be parted
+        return False
     wanted = "\0" + "\0".join(words) + ("" if prefix else "\0")
-    return bool(words) and wanted in "\0".join(("", *words_of(text), ""))
+    return wanted in "\0".join(("", *words_of(lower), ""))
 
 
 def has_pattern(text: str, pattern: str) -> bool:

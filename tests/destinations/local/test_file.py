@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dashcam.destinations.local.file import MAX_SPAN_US, pack, reason_of, unpack
@@ -30,6 +30,17 @@ def test_a_damaged_block_says_so(damage):
 
     with pytest.raises(ValueError, match=r"incorrect|not 2 lines|not 3 lines|invalid"):
         unpack(7, 1, 3 if damage == "counted" else 2, body)
+
+
+@given(LINES, st.lists(st.integers(0, MAX_SPAN_US)), st.integers(-20, 60))
+def test_another_number_of_events_says_so(lines, spans, events):
+    """Also where times and lines could be taken for each other."""
+    spans = sorted([0, *spans])[: len(lines)]
+    spans += [spans[-1]] * (len(lines) - len(spans))
+    assume(events != len(lines))
+
+    with pytest.raises(ValueError, match=r"not .* lines|unpack|number|format"):
+        unpack(7, 1, events, pack([1 + span for span in spans], lines))
 
 
 @pytest.mark.parametrize(

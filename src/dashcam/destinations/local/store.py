@@ -311,14 +311,14 @@ def _blocks(db: sqlite3.Connection, query: Query, *, newest_first: bool) -> Iter
     return heapq.merge(*sources, key=key, reverse=newest_first)
 
 
-def _newest_pages(db: sqlite3.Connection, query: Query) -> Iterator[list[Block]]:
+def _newest_pages(db: sqlite3.Connection, query: Query) -> Iterator[Iterator[Block]]:
     narrowed = narrow(query.expression)
     low, high = _bounds(db, query)
     size = min(max(query.limit // 2, MIN_PAGE_BLOCKS), PAGE_BLOCKS)
     while low <= high:
         rowids = _rowids(db, narrowed, (low, high), size)
         for some in _chunks(rowids, PAGE_BLOCKS):  # none changes, but one may go meanwhile
-            yield _read(db, some)[::-1]
+            yield _read(db, some, newest_first=True)
         if len(rowids) < size:
             break
         high = rowids[-1] - 1
@@ -366,18 +366,20 @@ def _firsts(db: sqlite3.Connection, rowids: Sequence[int]) -> list[tuple[int, in
     return db.execute(f"SELECT first, rowid FROM blocks WHERE rowid IN ({_marks(rowids)})", rowids).fetchall()  # noqa: S608
 
 
-def _read(db: sqlite3.Connection, rowids: Sequence[int]) -> list[Block]:
-    """Return blocks by their numbers, in the order of these; damage to one costs that one alone."""
+def _read(db: sqlite3.Connection, rowids: Sequence[int], *, newest_first: bool = False) -> Iterator[Block]:
+    """Yield blocks by their numbers, in the order of these; damage to one costs that one alone.
+
+    They are read together, and each is unpacked when its turn comes: a search may have enough before.
+    """
     columns = "SELECT rowid, first, events, body FROM blocks"
-    blocks = []
-    for row in db.execute(f"{columns} WHERE rowid IN ({_marks(rowids)}) ORDER BY rowid", rowids).fetchall():
+    order = "DESC" if newest_first else "ASC"
+    for row in db.execute(f"{columns} WHERE rowid IN ({_marks(rowids)}) ORDER BY rowid {order}", rowids).fetchall():
         try:
-            blocks.append(local_file.unpack(*row))
+            yield local_file.unpack(*row)
         except ValueError as fault:
             _log.warning(
                 "block %d of the local store is damaged, and its %d events left out: %s", row[0], row[2], fault
             )
-    return blocks
 
 
 def _marks(values: Sequence[int]) -> str:
