@@ -65,10 +65,14 @@ def test_any_text(searches, text, start):
 
 
 @pytest.mark.fuzz
-@given(st.lists(texts | st.text(alphabet="adeiknoprstwy -_", max_size=40), min_size=3, max_size=12).map("".join))
-def test_a_long_text(searches, text):
-    """A word within one block of 32 bytes, across two, and beside others that begin before it and end behind it."""
-    assert _agree(searches, text.encode())
+@given(
+    st.lists(texts | st.text(alphabet="adeiknoprstwy -_", max_size=40), min_size=3, max_size=12).map("".join),
+    st.sampled_from([0, 50, 1000]),
+)
+def test_a_long_text(searches, text, before):
+    """A word within one block of 64 bytes, across two, across two of 16 blocks, and beside others that overlap it."""
+    assert _agree(searches, ("a" * before + text).encode(), before)
+    assert _agree(searches, ("a" * before + text).encode())
 
 
 named_words = st.text(alphabet="abkey_-=:/.", min_size=3, max_size=32).filter(lambda word: word.strip())

@@ -3,7 +3,8 @@
    A gram is the rarest three or four letters in a row that a word has. The grams are spread over 16 sets; of each place
    in a gram, a set knows which upper and lower halves of a byte its grams have there. Where the processor can look up
    half a byte in a table, 32 places are asked at once (as "Teddy" of Hyperscan does it); elsewhere each place is asked
-   in a table of bits. A place that passes may hold no gram; no gram is missed. */
+   in a table of bits. The places that pass are gathered without a branch for each, because the processor would guess
+   most of them wrong, and asked for all their letters. A place that is left may hold no gram; no gram is missed. */
 
 #include <stdint.h>
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -11,7 +12,8 @@
 #include <immintrin.h>
 #endif
 
-enum { GRAM = 4, BLOCK = 32, SETS = 16, BLOCK_BYTES = BLOCK + GRAM - 1 };
+enum { GRAM = 4, BLOCK = 64, SETS = 16, BLOCK_BYTES = BLOCK + GRAM - 1, MAX_BLOCKS = 16 };
+enum { USUAL = 2, MAX_PLACES = MAX_BLOCKS * BLOCK + USUAL }; /* most blocks of prose have no more places that pass */
 
 typedef unsigned char byte;
 
@@ -19,7 +21,8 @@ typedef struct Grams {
     byte lower[2][GRAM][16], upper[2][GRAM][16];      /* by half a byte: a bit for each of eight sets */
     uint16_t lower_halves[SETS][GRAM], upper_halves[SETS][GRAM]; /* the same by set: a bit for each half */
     uint64_t bits[1024]; /* of the first three letters of each gram, and of three from its second letter on */
-    uint32_t (*candidates)(const struct Grams *, const byte *block);
+    uint64_t whole[1024]; /* the same of all letters of each gram, and whatever stands behind one of three */
+    void (*candidates)(const struct Grams *, const byte *text, int blocks, uint64_t *masks);
 } Grams;
 
 /* Of three letters in lower case: the product leaves out what is above them. */
@@ -49,13 +52,19 @@ set_bit(uint64_t *bits, uint32_t letters)
     bits[h >> 6] |= (uint64_t)1 << (h & 63);
 }
 
-/* The places of a block at which a gram can begin, a bit each: every second place is asked whether one begins there or
-   at the place before. */
 static uint32_t
-portable_candidates(const Grams *grams, const byte *block)
+hash_of_four(uint32_t letters)
 {
-    uint64_t met = (uint64_t)bit(grams->bits, letters_at(block + BLOCK)) << BLOCK;
-    for (int i = 0; i < BLOCK; i += 8) {
+    return letters * 0x9E3779B1u >> 16;
+}
+
+/* Whether a gram can begin at each of 32 places, a bit each: every second place is asked whether one begins there or at
+   the place before. */
+static uint32_t
+half_a_block(const Grams *grams, const byte *block)
+{
+    uint64_t met = (uint64_t)bit(grams->bits, letters_at(block + 32)) << 32;
+    for (int i = 0; i < 32; i += 8) {
         uint64_t eight = 0x2020202020202020u; /* one load, on most machines; in lower case */
         for (int j = 0; j < 8; j++)
             eight |= (uint64_t)block[i + j] << 8 * j;
@@ -66,30 +75,81 @@ portable_candidates(const Grams *grams, const byte *block)
     return (uint32_t)(met | met >> 1);
 }
 
+/* The places of some blocks at which a gram can begin, a bit each. */
+static void
+portable_candidates(const Grams *grams, const byte *text, int blocks, uint64_t *masks)
+{
+    for (int i = 0; i < blocks; i++, text += BLOCK)
+        masks[i] = half_a_block(grams, text) | (uint64_t)half_a_block(grams, text + 32) << 32;
+}
+
 #ifdef HAS_AVX2_CODE
-__attribute__((target("avx2"))) static __m256i
+#define FOR_AVX2 __attribute__((target("avx2")))
+
+FOR_AVX2 static __m256i
 table_of(const byte *halves)
 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)halves));
 }
 
-__attribute__((target("avx2"))) static uint32_t
-avx2_candidates(const Grams *grams, const byte *block)
+FOR_AVX2 static uint32_t
+places_with_any(__m256i one_half_of_sets, __m256i other_half)
 {
-    const __m256i half = _mm256_set1_epi8(15);
-    __m256i first = _mm256_set1_epi8(-1), second = first; /* the sets that are still possible, at each place */
-    for (int i = 0; i < GRAM; i++) {
-        __m256i bytes = _mm256_loadu_si256((const __m256i *)(block + i));
-        __m256i lower = _mm256_and_si256(bytes, half), upper = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), half);
-        first = _mm256_and_si256(first, _mm256_shuffle_epi8(table_of(grams->lower[0][i]), lower));
-        first = _mm256_and_si256(first, _mm256_shuffle_epi8(table_of(grams->upper[0][i]), upper));
-        second = _mm256_and_si256(second, _mm256_shuffle_epi8(table_of(grams->lower[1][i]), lower));
-        second = _mm256_and_si256(second, _mm256_shuffle_epi8(table_of(grams->upper[1][i]), upper));
-    }
-    __m256i none = _mm256_cmpeq_epi8(_mm256_or_si256(first, second), _mm256_setzero_si256());
+    __m256i none = _mm256_cmpeq_epi8(_mm256_or_si256(one_half_of_sets, other_half), _mm256_setzero_si256());
     return ~(uint32_t)_mm256_movemask_epi8(none);
 }
+
+/* Two vectors, a and b, share each table that is loaded. */
+FOR_AVX2 static void
+avx2_candidates(const Grams *grams, const byte *text, int blocks, uint64_t *masks)
+{
+    const __m256i half = _mm256_set1_epi8(15);
+    for (int block = 0; block < blocks; block++, text += BLOCK) {
+        __m256i a[2], b[2]; /* the sets that are still possible, at each place: the first eight, and the others */
+        a[0] = a[1] = b[0] = b[1] = _mm256_set1_epi8(-1);
+        for (int i = 0; i < GRAM; i++) {
+            __m256i of_a = _mm256_loadu_si256((const __m256i *)(text + i));
+            __m256i of_b = _mm256_loadu_si256((const __m256i *)(text + i + 32));
+            __m256i lower_a = _mm256_and_si256(of_a, half), lower_b = _mm256_and_si256(of_b, half);
+            __m256i upper_a = _mm256_and_si256(_mm256_srli_epi16(of_a, 4), half);
+            __m256i upper_b = _mm256_and_si256(_mm256_srli_epi16(of_b, 4), half);
+            for (int sets = 0; sets < 2; sets++) {
+                __m256i lower = table_of(grams->lower[sets][i]), upper = table_of(grams->upper[sets][i]);
+                a[sets] = _mm256_and_si256(a[sets], _mm256_shuffle_epi8(lower, lower_a));
+                a[sets] = _mm256_and_si256(a[sets], _mm256_shuffle_epi8(upper, upper_a));
+                b[sets] = _mm256_and_si256(b[sets], _mm256_shuffle_epi8(lower, lower_b));
+                b[sets] = _mm256_and_si256(b[sets], _mm256_shuffle_epi8(upper, upper_b));
+            }
+        }
+        masks[block] = places_with_any(a[0], a[1]) | (uint64_t)places_with_any(b[0], b[1]) << 32;
+    }
+}
 #endif
+
+/* Find the places of some blocks at which a gram can begin, in their order; return how many there are. */
+static int
+places_of_grams(const Grams *grams, const byte *text, int blocks, uint16_t *places)
+{
+    uint64_t masks[MAX_BLOCKS];
+    int count = 0, kept = 0;
+    grams->candidates(grams, text, blocks, masks);
+    for (int block = 0; block < blocks; block++) {
+        uint64_t mask = masks[block];
+        for (int i = 0; i < USUAL; i++, mask &= mask - 1) {
+            places[count] = (uint16_t)(block * BLOCK + (mask != 0 ? __builtin_ctzll(mask) : 0));
+            count += mask != 0;
+        }
+        for (; mask != 0; mask &= mask - 1)
+            places[count++] = (uint16_t)(block * BLOCK + __builtin_ctzll(mask));
+    }
+    for (int i = 0; i < count; i++) {
+        uint16_t place = places[i];
+        uint32_t h = hash_of_four(letters_at(text + place) | (0x20u | text[place + 3]) << 24);
+        places[kept] = place;
+        kept += (int)(grams->whole[h >> 6] >> (h & 63) & 1);
+    }
+    return kept;
+}
 
 static void
 choose_candidates(Grams *grams, int with_vectors)
@@ -170,6 +230,11 @@ static void
 add_gram(Grams *grams, int set, const byte *gram, int count, int is_exact)
 {
     set_bit(grams->bits, letters_at(gram));
+    for (uint32_t fourth = 0; fourth < 256; fourth++)
+        if (count < GRAM || fourth == gram[3]) {
+            uint32_t h = hash_of_four(letters_at(gram) | (0x20u | fourth) << 24);
+            grams->whole[h >> 6] |= (uint64_t)1 << (h & 63);
+        }
     if (count > 3)
         set_bit(grams->bits, letters_at(gram + 1));
     else /* two of three letters decide; any may stand behind them */

@@ -287,31 +287,31 @@ has_word_around(const Search *search, const Text *text, Py_ssize_t start, Py_ssi
     return 0;
 }
 
-static uint32_t
-block_at(const Search *search, const Text *text, Py_ssize_t place)
-{
-    if (place + BLOCK_BYTES <= text->length)
-        return search->grams.candidates(&search->grams, text->data + place);
-    byte rest[BLOCK_BYTES] = {0};
-    memcpy(rest, text->data + place, (size_t)(text->length - place));
-    return search->grams.candidates(&search->grams, rest);
-}
-
 /* The place of the first gram of a word that is there; -1 if there is none. */
 static Py_ssize_t
 first_gram(const Search *search, const Text *text, Py_ssize_t start)
 {
-    for (Py_ssize_t block = start; block + 3 <= text->length; block += BLOCK) {
-        Py_ssize_t place = block;
-        for (uint32_t hits = block_at(search, text, block); hits != 0; hits >>= 1, place++) {
-            int skipped = __builtin_ctz(hits);
-            hits >>= skipped;
-            place += skipped;
-            if (place + 3 <= text->length && has_word_around(search, text, start, place))
-                return place;
+    byte padded[BLOCK_BYTES] = {0};
+    uint16_t places[MAX_PLACES];
+    Py_ssize_t last = text->length - 3; /* where a word of three letters can stand */
+    for (Py_ssize_t begin = start, blocks; begin < last; begin += blocks * BLOCK) {
+        blocks = Py_MIN((last - begin) / BLOCK, MAX_BLOCKS);
+        const byte *part = text->data + begin;
+        if (blocks == 0 && last - start >= BLOCK) { /* the rest, and places that were asked already */
+            blocks = 1;
+            begin = last - BLOCK;
+            part = text->data + begin;
+        } else if (blocks == 0) {
+            blocks = 1;
+            memcpy(padded, part, (size_t)(text->length - begin));
+            part = padded;
         }
+        int count = places_of_grams(&search->grams, part, (int)blocks, places);
+        for (int i = 0; i < count && begin + places[i] <= last; i++)
+            if (has_word_around(search, text, start, begin + places[i]))
+                return begin + places[i];
     }
-    return -1;
+    return last >= start && has_word_around(search, text, start, last) ? last : -1;
 }
 
 static PyObject *
