@@ -4,7 +4,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dashcam.destinations.local.glance import python_is_plain, python_lines_with
+from dashcam.destinations.local.glance import (
+    glance_for,
+    is_plain,
+    lines_with,
+    python_is_plain,
+    python_lines_with,
+)
+from dashcam.event import Event
+from dashcam.find.query import Phrase
 from dashcam.testing.sample import lines
 
 NEEDLES = ["a", "ab", "car_id", "database", "parts-7f:3", "@[`{", "k" * 70]
@@ -44,6 +52,36 @@ def test_ordinary_events(glance):
     assert glance.is_plain(block) == python_is_plain(block)
     for word in {word.lower() for word in block.split(b'"') if word}:
         assert list(glance.lines_with(block, word)) == list(python_lines_with(block, word))
+
+
+WORDS = st.sampled_from(["car", "CAR", "created", "\u212a", "k", "é", "7"])
+BETWEEN = st.sampled_from([" ", "_", "\n", "\t", "\b\f\r", "\\n", '"', "\u0301", "\u2013", "é", "", "\0", "/", "x"])
+
+
+@given(
+    parts=st.lists(st.tuples(WORDS, BETWEEN), max_size=8),
+    words=st.lists(WORDS, min_size=1, max_size=3),
+    prefix=st.booleans(),
+)
+@example(parts=[("car", "\n"), ("created", "")], words=["car", "created"], prefix=False)
+@example(parts=[("car", "\\n"), ("created", "")], words=["car", "created"], prefix=False)
+def test_no_event_is_overlooked(parts, words, prefix):
+    """What a phrase finds has its words at the first look, however they are parted and written."""
+    event = Event({"message": "".join(word + between for word, between in parts)})
+    line, phrase = event.to_json(), Phrase(" ".join(words), prefix=prefix)
+    glance = glance_for(phrase)
+
+    if phrase.matches(event) and is_plain(line):
+        assert glance.decide(line) is None
+        assert list(lines_with(line, glance.needle or b"{")) == [(0, line)]
+
+
+def test_words_apart_are_not_read():
+    """A line that has the words of a phrase in other places is not read to know it."""
+    glance = glance_for(Phrase("car created"))
+
+    assert glance.decide(b'{"message":"CAR \\n created"}') is None
+    assert glance.decide(b'{"message":"wheels created","log":{"logger":"cars.api"}}') is False
 
 
 @pytest.mark.parametrize("arguments", [(), (b"a",), ("a", b"a"), (b"a", None), (b"a", b"")])

@@ -19,6 +19,7 @@ _SMALL_IN_ASCII = (
     "\u0130".encode(),
     "\u212a".encode(),
 )  # I with a dot, the sign of kelvin: their small letters are ASCII
+_BETWEEN_WORDS = rb"(?:\\[bfnrt]|[^0-9a-z])+"  # in a JSON text, in small letters: at least what parts two words
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
 
@@ -89,7 +90,7 @@ def _decision(expression: Expression) -> Decision:
         case Or(parts):
             return _any([_decision(part) for part in parts])
         case Phrase(text):
-            words = _words(_ascii_words(text)) if words_of(text) else lambda _: False
+            words = _words(text) if words_of(text) else lambda _: False
             ids = [_decision(term) for term in expression.id_terms]
             return _any([words, *ids]) if ids else words
         case Term(_, value) if _is_written_one_way(value):
@@ -111,12 +112,12 @@ def _holding(needle: bytes) -> Decision:
     return lambda line: None if needle in line else False
 
 
-def _words(words: Sequence[bytes]) -> Decision:
-    def look(line: bytes) -> bool | None:
-        text = line.lower()
-        return None if all(word in text for word in words) else False
-
-    return look
+def _words(text: str) -> Decision:
+    words = _ascii_words(text)
+    if len(words) == len(words_of(text)):
+        following = re.compile(_BETWEEN_WORDS.join(words))
+        return lambda line: None if following.search(line.lower()) else False
+    return lambda line: None if all(map(line.lower().__contains__, words)) else False
 
 
 def _ascii_words(text: str) -> list[bytes]:

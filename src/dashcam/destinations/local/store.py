@@ -31,8 +31,8 @@ from dashcam.find.query import And, Exists, Expression, Or, Phrase, Query, Range
 from dashcam.find.values import SEARCHED, words_of
 
 BUSY_S = 5.0  # a writer that recovers the file after a crash is waited for
-MIN_PAGE_BLOCKS = 4
 PAGE_BLOCKS = 64
+MORE_THAN_HITS = 4  # blocks that show that no newer hit follows
 MORE_BLOCKS = 8  # times as many as were not enough
 MAX_NAMED = 500  # rows that a statement names by their numbers
 MAX_NARROWING = 8  # FTS5's parser takes about 30 brackets within each other
@@ -314,7 +314,7 @@ def _blocks(db: sqlite3.Connection, query: Query, *, newest_first: bool) -> Iter
 def _newest_pages(db: sqlite3.Connection, query: Query) -> Iterator[Iterator[Block]]:
     narrowed = narrow(query.expression)
     low, high = _bounds(db, query)
-    size = min(max(query.limit // 2, MIN_PAGE_BLOCKS), PAGE_BLOCKS)
+    size = min(query.limit + MORE_THAN_HITS, MAX_NAMED)  # of rare hits there is one a block
     while low <= high:
         rowids = _rowids(db, narrowed, (low, high), size)
         for some in _chunks(rowids, PAGE_BLOCKS):  # none changes, but one may go meanwhile
