@@ -13,7 +13,7 @@
 #endif
 
 enum { GRAM = 4, BLOCK = 64, SETS = 16, BLOCK_BYTES = BLOCK + GRAM - 1, MAX_BLOCKS = 16 };
-enum { USUAL = 2, MAX_PLACES = MAX_BLOCKS * BLOCK + USUAL }; /* most blocks of prose have no more places that pass */
+enum { MAX_PLACES = MAX_BLOCKS * BLOCK, USUAL = 2 }; /* most blocks of prose have no more places that pass */
 
 typedef unsigned char byte;
 
@@ -22,7 +22,7 @@ typedef struct Grams {
     uint16_t lower_halves[SETS][GRAM], upper_halves[SETS][GRAM]; /* the same by set: a bit for each half */
     uint64_t bits[1024]; /* of the first three letters of each gram, and of three from its second letter on */
     uint64_t whole[1024]; /* the same of all letters of each gram, and whatever stands behind one of three */
-    void (*candidates)(const struct Grams *, const byte *text, int blocks, uint64_t *masks);
+    void (*candidates)(const struct Grams *, const byte *text, int places, uint64_t *masks);
 } Grams;
 
 /* Of three letters in lower case: the product leaves out what is above them. */
@@ -75,12 +75,21 @@ half_a_block(const Grams *grams, const byte *block)
     return (uint32_t)(met | met >> 1);
 }
 
-/* The places of some blocks at which a gram can begin, a bit each. */
-static void
-portable_candidates(const Grams *grams, const byte *text, int blocks, uint64_t *masks)
+/* Where a block of so many places begins: the last one has some of the one before, too. */
+static int
+begin_of(int block, int places)
 {
-    for (int i = 0; i < blocks; i++, text += BLOCK)
-        masks[i] = half_a_block(grams, text) | (uint64_t)half_a_block(grams, text + 32) << 32;
+    return block * BLOCK < places - BLOCK ? block * BLOCK : places - BLOCK;
+}
+
+/* The places of each block at which a gram can begin, a bit each. */
+static void
+portable_candidates(const Grams *grams, const byte *text, int places, uint64_t *masks)
+{
+    for (int i = 0; i * BLOCK < places; i++) {
+        const byte *block = text + begin_of(i, places);
+        masks[i] = half_a_block(grams, block) | (uint64_t)half_a_block(grams, block + 32) << 32;
+    }
 }
 
 #ifdef HAS_AVX2_CODE
@@ -101,15 +110,16 @@ places_with_any(__m256i one_half_of_sets, __m256i other_half)
 
 /* Two vectors, a and b, share each table that is loaded. */
 FOR_AVX2 static void
-avx2_candidates(const Grams *grams, const byte *text, int blocks, uint64_t *masks)
+avx2_candidates(const Grams *grams, const byte *text, int places, uint64_t *masks)
 {
     const __m256i half = _mm256_set1_epi8(15);
-    for (int block = 0; block < blocks; block++, text += BLOCK) {
+    for (int which = 0; which * BLOCK < places; which++) {
+        const byte *block = text + begin_of(which, places);
         __m256i a[2], b[2]; /* the sets that are still possible, at each place: the first eight, and the others */
         a[0] = a[1] = b[0] = b[1] = _mm256_set1_epi8(-1);
         for (int i = 0; i < GRAM; i++) {
-            __m256i of_a = _mm256_loadu_si256((const __m256i *)(text + i));
-            __m256i of_b = _mm256_loadu_si256((const __m256i *)(text + i + 32));
+            __m256i of_a = _mm256_loadu_si256((const __m256i *)(block + i));
+            __m256i of_b = _mm256_loadu_si256((const __m256i *)(block + i + 32));
             __m256i lower_a = _mm256_and_si256(of_a, half), lower_b = _mm256_and_si256(of_b, half);
             __m256i upper_a = _mm256_and_si256(_mm256_srli_epi16(of_a, 4), half);
             __m256i upper_b = _mm256_and_si256(_mm256_srli_epi16(of_b, 4), half);
@@ -121,31 +131,32 @@ avx2_candidates(const Grams *grams, const byte *text, int blocks, uint64_t *mask
                 b[sets] = _mm256_and_si256(b[sets], _mm256_shuffle_epi8(upper, upper_b));
             }
         }
-        masks[block] = places_with_any(a[0], a[1]) | (uint64_t)places_with_any(b[0], b[1]) << 32;
+        masks[which] = places_with_any(a[0], a[1]) | (uint64_t)places_with_any(b[0], b[1]) << 32;
     }
 }
 #endif
 
-/* Find the places of some blocks at which a gram can begin, in their order; return how many there are. */
+/* Find at which of so many places of a text, a block or more, a gram can begin; return at how many. Some come twice. */
 static int
-places_of_grams(const Grams *grams, const byte *text, int blocks, uint16_t *places)
+find_grams(const Grams *grams, const byte *text, int places, uint16_t *found)
 {
     uint64_t masks[MAX_BLOCKS];
     int count = 0, kept = 0;
-    grams->candidates(grams, text, blocks, masks);
-    for (int block = 0; block < blocks; block++) {
+    grams->candidates(grams, text, places, masks);
+    for (int block = 0; block * BLOCK < places; block++) {
         uint64_t mask = masks[block];
+        int begin = begin_of(block, places);
         for (int i = 0; i < USUAL; i++, mask &= mask - 1) {
-            places[count] = (uint16_t)(block * BLOCK + (mask != 0 ? __builtin_ctzll(mask) : 0));
+            found[count] = (uint16_t)(begin + (mask != 0 ? __builtin_ctzll(mask) : 0));
             count += mask != 0;
         }
         for (; mask != 0; mask &= mask - 1)
-            places[count++] = (uint16_t)(block * BLOCK + __builtin_ctzll(mask));
+            found[count++] = (uint16_t)(begin + __builtin_ctzll(mask));
     }
     for (int i = 0; i < count; i++) {
-        uint16_t place = places[i];
+        uint16_t place = found[i];
         uint32_t h = hash_of_four(letters_at(text + place) | (0x20u | text[place + 3]) << 24);
-        places[kept] = place;
+        found[kept] = place;
         kept += (int)(grams->whole[h >> 6] >> (h & 63) & 1);
     }
     return kept;

@@ -19,7 +19,8 @@ typedef struct {
     byte letters[MAX_LETTERS];
     byte length, kind, gram, set; /* where its gram begins, and the gram's set */
     float share; /* of the places in a text that may have the gram */
-    short next_by_start, next_by_gram; /* in its bucket, of those that begin alike the longest first; -1 at the end */
+    /* In its bucket, of those that begin alike the longest first; -1 at the end. */
+    short next_by_start, next_by_gram, next_by_neighbour;
 } Word;
 
 typedef struct {
@@ -27,6 +28,7 @@ typedef struct {
     Grams grams;
     uint64_t starts[1024]; /* of the first three letters of each word */
     short by_start[BUCKETS], by_gram[BUCKETS];
+    short by_neighbour[BUCKETS]; /* by the gram and the letter before it: seventy words have one of "pass" */
     Word *words;
 } Search;
 
@@ -274,11 +276,17 @@ word_at(const Search *search, const Text *text, Py_ssize_t begin)
     return NULL;
 }
 
-static int
-has_word_around(const Search *search, const Text *text, Py_ssize_t start, Py_ssize_t place)
+/* Of a gram and the byte before it, if that is one of the word. */
+static uint32_t
+neighbour_bucket(const byte *gram, int is_inside)
 {
-    short which = search->by_gram[hash(letters_at(text->data + place)) % BUCKETS];
-    for (; which >= 0; which = search->words[which].next_by_gram) {
+    return (hash(letters_at(gram)) + (is_inside ? 61 * (gram[-1] | 0x20u) : 0)) % BUCKETS;
+}
+
+static int
+has_word_of(const Search *search, short which, const Text *text, Py_ssize_t start, Py_ssize_t place)
+{
+    for (; which >= 0; which = search->words[which].next_by_neighbour) {
         const Word *word = &search->words[which];
         Py_ssize_t begin = place - word->gram;
         if (begin >= start && (text->data[begin] | 0x20) == (word->letters[0] | 0x20) && is_at(word, text, begin))
@@ -287,29 +295,36 @@ has_word_around(const Search *search, const Text *text, Py_ssize_t start, Py_ssi
     return 0;
 }
 
+static int
+has_word_around(const Search *search, const Text *text, Py_ssize_t start, Py_ssize_t place)
+{
+    const byte *gram = text->data + place;
+    return has_word_of(search, search->by_neighbour[neighbour_bucket(gram, 0)], text, start, place)
+        || (place > start && has_word_of(search, search->by_neighbour[neighbour_bucket(gram, 1)], text, start, place));
+}
+
 /* The place of the first gram of a word that is there; -1 if there is none. */
 static Py_ssize_t
 first_gram(const Search *search, const Text *text, Py_ssize_t start)
 {
     byte padded[BLOCK_BYTES] = {0};
-    uint16_t places[MAX_PLACES];
-    Py_ssize_t last = text->length - 3; /* where a word of three letters can stand */
-    for (Py_ssize_t begin = start, blocks; begin < last; begin += blocks * BLOCK) {
-        blocks = Py_MIN((last - begin) / BLOCK, MAX_BLOCKS);
+    uint16_t found[MAX_BLOCKS * BLOCK + USUAL];
+    Py_ssize_t last = text->length - 3, places; /* where a word of three letters can stand */
+    for (Py_ssize_t begin = start; begin < last; begin += places) {
+        places = Py_MIN(last - begin, MAX_PLACES);
         const byte *part = text->data + begin;
-        if (blocks == 0 && last - start >= BLOCK) { /* the rest, and places that were asked already */
-            blocks = 1;
+        if (places < BLOCK && last - start >= BLOCK) { /* some are asked again */
             begin = last - BLOCK;
             part = text->data + begin;
-        } else if (blocks == 0) {
-            blocks = 1;
+        } else if (places < BLOCK) {
             memcpy(padded, part, (size_t)(text->length - begin));
             part = padded;
         }
-        int count = places_of_grams(&search->grams, part, (int)blocks, places);
-        for (int i = 0; i < count && begin + places[i] <= last; i++)
-            if (has_word_around(search, text, start, begin + places[i]))
-                return begin + places[i];
+        places = Py_MAX(places, BLOCK);
+        int count = find_grams(&search->grams, part, (int)places, found);
+        for (int i = 0; i < count && begin + found[i] <= last; i++)
+            if (has_word_around(search, text, start, begin + found[i]))
+                return begin + found[i];
     }
     return last >= start && has_word_around(search, text, start, last) ? last : -1;
 }
@@ -395,6 +410,9 @@ link_by_gram(Search *search, Word *word)
     while (*link >= 0)
         link = &search->words[*link].next_by_gram;
     *link = (short)(word - search->words);
+    short *first = &search->by_neighbour[neighbour_bucket(word->letters + word->gram, word->gram > 0)];
+    word->next_by_neighbour = *first;
+    *first = (short)(word - search->words);
 }
 
 static void
@@ -500,6 +518,7 @@ new_search(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     choose_candidates(&search->grams, with_vectors);
     memset(search->by_start, -1, sizeof search->by_start);
     memset(search->by_gram, -1, sizeof search->by_gram);
+    memset(search->by_neighbour, -1, sizeof search->by_neighbour);
     int is_taken = 1;
     for (Py_ssize_t i = 0; is_taken && i < count; i++)
         is_taken = take_word(&search->words[i], PySequence_Fast_GET_ITEM(items, i));
