@@ -10,6 +10,7 @@ NAMES = (
     "destinations/local/_terms",
     "destinations/loggly/_dated",
     "record/_open_span",
+    "record/_response",
     "record/_speedups",
     "record/_template",
     "record/_words",

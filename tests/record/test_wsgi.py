@@ -345,6 +345,17 @@ def test_an_environment_that_cannot_be_described(recording, serve):
     assert [name for name, _ in server.headers] == ["X-Request-ID"]
 
 
+def test_a_response_that_starts_by_names(recording, serve):
+    """As servers allow it; only the order is laid down."""
+
+    def app(environ, start_response):
+        start_response(status="200 OK", headers=[("Content-Length", "5")], exc_info=None)
+        return [b"a car"]
+
+    assert serve(app).status == "200 OK"
+    assert span_of(recording).get("http.response") == {"status_code": 200, "body": {"bytes": 5}}
+
+
 def test_a_response_that_never_starts(recording, serve):
     """Nobody knows how such a request ended."""
     serve(lambda environ, start_response: [])

@@ -27,13 +27,13 @@ def _variable() -> ContextVar[Context] | None:
 _known: Any = _variable()
 get_current: Final[Callable[[], Context]] = _known.get if _known else api.get_current
 attach: Final[Callable[[Context], Token[Context]]] = _known.set if _known else api.attach
-_reset: Final[Callable[[Token[Context]], None]] = _known.reset if _known else api.detach
+reset: Final[Callable[[Token[Context]], None]] = _known.reset if _known else api.detach
 
 
 def detach(token: Token[Context]) -> None:
     """Make the context of before `attach` the current one again; never raises."""
     try:
-        _reset(token)
+        reset(token)
     except (ValueError, RuntimeError):  # a generator that another context ends: OpenTelemetry logs it
         api.detach(token)
 

@@ -20,10 +20,11 @@ from dashcam.record import unhandled
 from dashcam.record.correlation import is_request_id
 from dashcam.record.current import attach, detach
 from dashcam.record.recorder import Service
+from dashcam.record.response import HEADER_KEY
 from dashcam.record.server import server_tracer
 from dashcam.record.spans import record_tracer
 from dashcam.record.tracer import measures
-from dashcam.record.wsgi import HEADER_KEY, SERVER_SPAN, Options, RecordedApp
+from dashcam.record.wsgi import SERVER_SPAN, Options, RecordedApp
 
 if TYPE_CHECKING:
     from werkzeug.routing import Rule

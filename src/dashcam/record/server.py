@@ -123,9 +123,13 @@ class ServerSpan:
 
     Run the application in `context`, and keep what it answers on `request`. `answered_error` is the exception that it
     answers by itself, if any. Within a span of somebody else, it is an internal span of that one's trace.
+    One that `is_light` is read by the spool only, which takes the answer from `request`.
     """
 
-    __slots__ = ("_known", "answered_error", "context", "is_open", "is_outermost", "request", "service", "span")
+    __slots__ = (
+        *("_known", "answered_error", "context", "is_light", "is_open", "is_outermost"),
+        *("request", "service", "span"),
+    )
 
     def __init__(
         self,
@@ -138,9 +142,11 @@ class ServerSpan:
         self.is_outermost = SPAN not in now or not _has_span(now)
         kind = SpanKind.SERVER if self.is_outermost else SpanKind.INTERNAL
         if isinstance(tracer, LightTracer) and tracer.provider.is_light:
+            self.is_light = self.is_outermost
             self.span: Span = LightSpan(tracer, name, kind, attributes, context)
             span_id = self.span.span_id
         else:
+            self.is_light = False
             self.span = tracer.start_span(name, Context(context), kind, attributes)
             span_id = self.span.get_span_context().span_id
         self.context = Context({**context, SPAN: self.span})
