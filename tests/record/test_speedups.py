@@ -45,7 +45,7 @@ def searches():
 
 
 signs = st.sampled_from(
-    [*" =:'\"\\,()<>%@-_.\n/1aZ`*[]{}", "</", "--", '":"', '","', "value", "null", "***", "\\u001b"]
+    [*" =:'\"\\,()<>%@-_.\n/1aZ`*[]{}", "</", "--", '":"', '","', "value", "values", "null", "***", "\\u001b"]
 )
 pieces = st.sampled_from([word for word, _ in WORDS]) | signs | st.text(max_size=3)
 texts = st.lists(pieces, max_size=9).map("".join)

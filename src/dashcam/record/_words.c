@@ -11,8 +11,9 @@
 
 #include "_grams.h"
 
-enum { NAME, WEAK_NAME, TOKEN, ADDRESS, SCHEME, ANYWHERE };
+enum { NAME, WEAK_NAME, TOKEN, ADDRESS, SCHEME, ANYWHERE, INSERT };
 enum { MAX_NAME = 48, MAX_SKIPPED = 16, MAX_ADDRESS = 512, MAX_PROSE = 64, MAX_RUN = 100, MIN_RUN = 6, MIN_TOKEN = 8 };
+enum { MAX_COLUMNS = 2200 };
 enum { MAX_WORDS = 4000, MAX_LETTERS = 32, BUCKETS = 1024, NO_SET = 255 };
 
 typedef struct {
@@ -235,6 +236,40 @@ is_assigned(const Text *text, Py_ssize_t begin, Py_ssize_t end)
 }
 
 static int
+is_end(const Text *text, Py_ssize_t i)
+{
+    return i >= text->length || (text->is_json && text->data[i] == '"');
+}
+
+/* Rows of an INSERT follow, and in them or behind them a quoted text, or %27: those of placeholders have none. */
+static int
+has_row(const Text *text, Py_ssize_t end)
+{
+    static const char values[] = "values";
+    Py_ssize_t i = end;
+    int found = 0;
+    for (int signs = 0; signs < MAX_COLUMNS && found < 6 && !is_end(text, i); signs++) {
+        for (found = 0; found < 6 && lower(at(text, i + found)) == (byte)values[found];)
+            found++;
+        int is_escape = text->is_json && text->data[i] == '\\';
+        i += found == 6 ? 6 : is_escape && at(text, i + 1) == 'u' ? 6 : 1 + is_escape;
+    }
+    if (found < 6 || is_end(text, i))
+        return 0;
+    const byte *begin = text->data + i, *rest_end = text->data + text->length;
+    const byte *quote = memchr(begin, '"', (size_t)(rest_end - begin));
+    if (quote != NULL && (!text->is_json || quote[-1] == '\\'))
+        return 1;
+    rest_end = quote != NULL ? quote : rest_end;
+    if (memchr(begin, '\'', (size_t)(rest_end - begin)) != NULL)
+        return 1;
+    while ((begin = memchr(begin, '%', (size_t)(rest_end - begin))) != NULL)
+        if (++begin < rest_end && *begin == '2')
+            return 1;
+    return 0;
+}
+
+static int
 is_allowed(const Text *text, Py_ssize_t begin, Py_ssize_t end, int kind)
 {
     switch (kind) {
@@ -248,6 +283,8 @@ is_allowed(const Text *text, Py_ssize_t begin, Py_ssize_t end, int kind)
         return has_user(text, end);
     case SCHEME:
         return has_credentials(text, end);
+    case INSERT:
+        return has_row(text, end);
     }
     return 1;
 }
@@ -484,7 +521,7 @@ take_word(Word *word, PyObject *item)
     }
     if (!PyArg_ParseTuple(item, "s#i", &letters, &length, &kind))
         return 0;
-    if (length < 3 || length > MAX_LETTERS || kind < NAME || kind > ANYWHERE) {
+    if (length < 3 || length > MAX_LETTERS || kind < NAME || kind > INSERT) {
         PyErr_SetString(PyExc_ValueError, "a word has 3 to 32 letters and a kind");
         return 0;
     }

@@ -21,6 +21,7 @@ from dashcam.record.secret_words import (
     ADDRESSES,
     ANYWHERE,
     ANYWHERES,
+    INSERT,
     INSERTS,
     NAME,
     NAMES,
@@ -48,7 +49,8 @@ WORDS: Final = (
     *((word, TOKEN) for word in PREFIXES),
     *((word, ADDRESS) for word in ADDRESSES),
     *((word, SCHEME) for word in SCHEMES),
-    *((word, ANYWHERE) for word in (*ANYWHERES, *USER_OPTIONS, *OAUTH_CODES, *PW, *INSERTS)),
+    *((word, ANYWHERE) for word in (*ANYWHERES, *USER_OPTIONS, *OAUTH_CODES, *PW)),
+    *((word, INSERT) for word in INSERTS),
 )
 _search = compile_words(WORDS)
 has_word: Callable[[bytes], bool] = _search.in_json
@@ -134,7 +136,7 @@ def _name_at(data: bytes, begin: int, end: int, kind: int) -> secret_rules.Name 
 
 
 def _spans(data: bytes, begin: int, end: int, kind: int) -> list[secret_rules.Span]:
-    if kind == ANYWHERE and data[begin:end].decode().lower() in INSERTS:
+    if kind == INSERT:
         texts = secret_rules.inserted(data, end)
         return [span for column, span in texts if is_secret(column, data[slice(*span)].decode("utf-8", "replace"))]
     span = _span(data, *_short_name(data, begin, end, kind))

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final, Protocol
 
 # The kinds of words; `_words.c` has the same numbers.
-NAME, WEAK_NAME, TOKEN, ADDRESS, SCHEME, ANYWHERE = range(6)
+NAME, WEAK_NAME, TOKEN, ADDRESS, SCHEME, ANYWHERE, INSERT = range(7)
 
 _SEPARATORS = ("", "-", "_", " ")
 _KEYS = "api access private signing encryption account shared master auth hmac ssh deploy service storage admin app"
@@ -46,6 +46,7 @@ MAX_NAME_BYTES = 48  # of the rest of a name, to either side of the word
 MAX_SKIPPED_BYTES = 16  # quotes and blanks between a name and what assigns its value
 MAX_ADDRESS_BYTES = 512  # of a user and a password
 MAX_PROSE_BYTES = 64
+MAX_COLUMNS_SIGNS = 2_200  # of the table and the columns of an `INSERT`
 MAX_RUN_BYTES = 100
 MIN_RUN_BYTES = 6
 MIN_TOKEN_BYTES = 8
@@ -135,6 +136,8 @@ def _is_allowed(data: bytes, begin: int, end: int, kind: int, *, is_json: bool) 
             return _has_user(data, end)
         case 4:
             return _has_credentials(data, end)
+        case 6:
+            return _has_row(data, end, is_json=is_json)
     return True
 
 
@@ -187,6 +190,28 @@ def _has_credentials(data: bytes, at: int) -> bool:
     is_odd = length >= 20 or any(byte in _DIGITS for byte in word)
     is_odd = is_odd or any(a in _LOWER and b in _UPPER for a, b in pairwise(word))
     return begin > at and length >= MIN_RUN_BYTES and is_odd
+
+
+def _has_row(data: bytes, end: int, *, is_json: bool) -> bool:
+    """Return True if rows of an `INSERT` follow, and in them or behind them a quoted text, or `%27`.
+
+    Rows of placeholders and numbers have none: a statement is not looked at more closely each time that it is logged.
+    """
+    at = end
+    for _ in range(MAX_COLUMNS_SIGNS):
+        if at >= len(data) or (is_json and data[at] == ord('"')):
+            return False
+        if data[at : at + 6].lower() == b"values":
+            break
+        is_escape = is_json and data[at] == ord("\\")
+        at += 6 if is_escape and _at(data, at + 1) == ord("u") else 1 + is_escape
+    else:
+        return False
+    quote = data.find(b'"', at + 6)
+    if quote >= 0 and (not is_json or data[quote - 1] == ord("\\")):
+        return True
+    rest = data[at + 6 : quote if quote >= 0 else len(data)]
+    return b"'" in rest or b"%2" in rest
 
 
 def _name_around(data: bytes, begin: int, end: int) -> tuple[int, int]:
