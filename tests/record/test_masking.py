@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from dashcam.record.masking import is_secret, is_secret_name, mask_text, mask_value
+from dashcam.record.masking import is_secret, mask_text, mask_value, secret_name
 
 from .masking_corpus import PLANTED, PLANTED_HARDER, PLANTED_NAMED, PLANTED_SHAPED
 from .ordinary_corpus import ORDINARY
@@ -165,13 +165,13 @@ NAMES += ["Set-Cookie", "aws_credentials", "private_key", "http.request.header.a
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_of_a_secret(name):
     """However it is written."""
-    assert is_secret_name(name)
+    assert secret_name(name)
 
 
 @pytest.mark.parametrize("name", ["car_id", "author", "secretary", "tokenizer", "passport", "key", "monkey", "compass"])
 def test_a_name_of_none(name):
     """Though it begins like one."""
-    assert not is_secret_name(name)
+    assert not secret_name(name)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from dashcam.record.secret_words import PythonSearch
 from dashcam.record.stdlib import _OWN, _encode_any
 
 from ..processes import run
-from .masking_corpus import PLANTED
+from .masking_corpus import BARE_VALUES, HARDER_NAMES, NAMES, PLANTED
 from .ordinary_corpus import ORDINARY
 
 _MISSING = "not compiled: needs a C compiler, then pip install"
@@ -219,6 +219,39 @@ def test_any_line(compiled, time_ns, message, fields):
     assert compiled.encode_call(*call) == python_encode_call(*call)
     with dashcam.context(tenant="acme", password="hunter2"):
         assert compiled.encode_call(*call) == python_encode_call(*call)
+
+
+OTHERS = [{}, {"car_id": 7}, {"note": "token=aB3456789012"}, {"price": Decimal(7)}, {"user": {"api_key": "aB3456789"}}]
+
+
+@pytest.mark.parametrize("others", OTHERS)
+def test_texts_with_a_name_of_their_own(compiled, others):
+    """The bytes of both have no secret, whatever its name, and whatever stands beside it: another one, too."""
+    for name, value in itertools.product([*NAMES, *HARDER_NAMES], [*BARE_VALUES, "", "***", "true", "a wheel"]):
+        call = (7, "info", "logged in", {**others, name: value, "user": "ann"}, b',"event":{}}\n')
+        line = compiled.encode_call(*call)
+
+        assert line == python_encode_call(*call), (name, value)
+        assert line.count(b"aB3456789") == 0
+
+
+class _Twice(set):
+    """It can be read twice."""
+
+    reads = 0
+
+    def __iter__(self):
+        self.reads += 1
+        if self.reads > 2:
+            raise ValueError("read again")
+        return iter(["a"])
+
+
+def test_a_value_that_cannot_be_written_again(compiled):
+    """It fails as in Python: the line without its secret cannot be had."""
+    for encode in (compiled.encode_call, python_encode_call):
+        with pytest.raises(TypeError):
+            encode(7, "info", "logged in", {"password": "hunter2", "seen": _Twice("a")}, b"}\n")
 
 
 CALLS = {

@@ -69,6 +69,7 @@ is_plain_call(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_
 /* What the rest of the package gave to `use`. */
 static PyObject *recorder_names, *masking_names; /* the globals of modules, for what changes */
 static PyObject *get_current, *parts_of_context, *dumps, *convert, *options, *encode_any, *mask, *with_tags;
+static PyObject *secret_name, *masked_by_name;
 
 /* The ids and fields of the last context: a context never changes, so it is known again by its identity. */
 static PyObject *last_context, *last_parts;
@@ -76,13 +77,15 @@ static PyObject *last_context, *last_parts;
 static PyObject *
 use(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
-    PyObject *given[10];
-    if (!PyArg_ParseTuple(arguments, "O!O!OOOOOOOO", &PyDict_Type, &given[0], &PyDict_Type, &given[1], &given[2],
-                          &given[3], &given[4], &given[5], &given[6], &given[7], &given[8], &given[9]))
+    enum { COUNT = 12 };
+    PyObject *given[COUNT];
+    if (!PyArg_ParseTuple(arguments, "O!O!OOOOOOOOOO", &PyDict_Type, &given[0], &PyDict_Type, &given[1], &given[2],
+                          &given[3], &given[4], &given[5], &given[6], &given[7], &given[8], &given[9], &given[10],
+                          &given[11]))
         return NULL;
-    PyObject **known[10] = {&recorder_names, &masking_names, &get_current, &parts_of_context, &dumps,
-                            &convert,        &options,       &encode_any,  &mask,             &with_tags};
-    for (int i = 0; i < 10; i++) {
+    PyObject **known[COUNT] = {&recorder_names, &masking_names, &get_current, &parts_of_context, &dumps,       &convert,
+                               &options,        &encode_any,    &mask,        &with_tags,        &secret_name, &masked_by_name};
+    for (int i = 0; i < COUNT; i++) {
         Py_INCREF(given[i]);
         Py_XSETREF(*known[i], given[i]);
     }
@@ -189,6 +192,63 @@ written_by_orjson(PyObject *head)
     return bytes_of(body);
 }
 
+/* Put a mask in the place of each text whose name says that it is a secret; how many there are, -1 with an error. */
+static int
+mask_texts(PyObject *masked, PyObject *fields)
+{
+    int count = 0;
+    PyObject *name, *value;
+    for (Py_ssize_t at = 0; PyDict_Next(fields, &at, &name, &value);) {
+        PyObject *secret = PyUnicode_CheckExact(value) ? PyObject_CallOneArg(secret_name, name) : Py_NewRef(Py_None);
+        int is_named = secret != NULL && secret != Py_None;
+        PyObject *text = is_named ? PyObject_CallFunctionObjArgs(masked_by_name, name, value, NULL) : NULL;
+        int failed = secret == NULL || (is_named && (text == NULL || PyDict_SetItem(masked, name, text) < 0));
+        count += is_named && text != value;
+        Py_XDECREF(secret);
+        Py_XDECREF(text);
+        if (failed)
+            return -1;
+    }
+    return count;
+}
+
+/* The JSON with a mask for each such text; NULL without an error if there is none, or orjson cannot write it. */
+static PyObject *
+without_named_secrets(PyObject *message, PyObject *fields)
+{
+    PyObject *masked = PyDict_Copy(fields), *head = NULL, *body = NULL;
+    int count = masked == NULL ? -1 : mask_texts(masked, fields);
+    if (count > 0 && (head = head_of(message, masked)) != NULL)
+        body = written_by_orjson(head);
+    if (body != NULL && PyBytes_GET_SIZE(body) == 0)
+        Py_CLEAR(body);
+    Py_XDECREF(masked);
+    Py_XDECREF(head);
+    return body;
+}
+
+static int
+is_mended(PyObject *body)
+{
+    return memchr(PyBytes_AS_STRING(body), MENDED, (size_t)PyBytes_GET_SIZE(body)) != NULL;
+}
+
+/* The JSON with its secrets masked: most are a text with a name of its own; `mask` knows all others. */
+static PyObject *
+masked_body(PyObject *body, PyObject *head, PyObject *message, PyObject *fields)
+{
+    /* What became a text is not asked for it again. */
+    PyObject *masked = is_mended(body) ? NULL : without_named_secrets(message, fields);
+    if (masked == NULL && PyErr_Occurred())
+        return NULL;
+    int has_word = masked == NULL ? 1 : has_secret_word(masked);
+    if (has_word < 0)
+        Py_CLEAR(masked);
+    else if (has_word)
+        Py_XSETREF(masked, bytes_of(PyObject_CallFunctionObjArgs(mask, body, head, NULL)));
+    return masked;
+}
+
 static PyObject *
 body_of(PyObject *message, PyObject *fields)
 {
@@ -211,8 +271,8 @@ body_of(PyObject *message, PyObject *fields)
     else if (!fits)
         Py_SETREF(body, bytes_of(PyObject_CallFunctionObjArgs(encode_any, head, fields, NULL)));
     else if (has_word)
-        Py_SETREF(body, bytes_of(PyObject_CallFunctionObjArgs(mask, body, head, NULL)));
-    if (body != NULL && fits && memchr(PyBytes_AS_STRING(body), MENDED, (size_t)PyBytes_GET_SIZE(body)) != NULL)
+        Py_SETREF(body, masked_body(body, head, message, fields));
+    if (body != NULL && fits && is_mended(body))
         Py_SETREF(body, bytes_of(PyObject_CallOneArg(with_tags, body)));
     Py_XDECREF(head);
     return body;

@@ -15,6 +15,8 @@ def use(
     encode_any: Callable[[Any, Any], bytes],
     mask: Callable[[bytes, Any], bytes],
     with_tags: Callable[[bytes], bytes],
+    secret_name: Callable[[str], object],
+    masked_by_name: Callable[[str, str], str],
     /,
 ) -> None: ...
 

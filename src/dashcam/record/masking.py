@@ -65,7 +65,7 @@ def configure(mask: OwnSecrets, allow: OwnSecrets, key: str = "") -> None:
     _search = compile_words([*WORDS, *((name, WEAK_NAME) for name in sorted(mask.names))])
     is_everywhere = mask.patterns or mask.has_personal_data  # a pattern of one's own may match anywhere
     has_word = (lambda _: True) if is_everywhere else _search.in_json
-    _named.cache_clear()
+    secret_name.cache_clear()
     mask_name.cache_clear()
     _mask_cached.cache_clear()
 
@@ -160,11 +160,6 @@ def _span(data: bytes, begin: int, end: int, kind: int) -> secret_rules.Span | N
     return rule(data, begin, end)
 
 
-def is_secret_name(name: str) -> bool:
-    """Return True if a field of this name holds a secret, as `db_password`, `X-Api-Key` or `Cookie` do."""
-    return _named(name) is not None
-
-
 def is_secret(name: str, value: object) -> bool:
     """Return True if a value is a secret by the name of its field.
 
@@ -174,7 +169,7 @@ def is_secret(name: str, value: object) -> bool:
     >>> is_secret("db_password", "hunter2"), is_secret("max_tokens", 512)
     (True, False)
     """
-    if (named := _named(name)) is None or value is None or isinstance(value, bool):
+    if (named := secret_name(name)) is None or value is None or isinstance(value, bool):
         return False
     if _allow.patterns and isinstance(value, str) and _is_allowed_value(value.encode("utf-8", "replace")):
         return False
@@ -186,6 +181,11 @@ def is_secret(name: str, value: object) -> bool:
     if isinstance(value, int | float):
         return named.is_secret(str(value).encode())
     return _holds_secret(value, 0)
+
+
+def masked_by_name(name: str, value: str) -> str:
+    """Return a text, or what takes its place if it is a secret by the name of its field."""
+    return replacement_of(value) if is_secret(name, value) else value
 
 
 def _holds_secret(value: object, depth: int) -> bool:
@@ -201,8 +201,8 @@ def _holds_secret(value: object, depth: int) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _named(name: str) -> secret_rules.Name | None:
-    """Return the part of a name that says what it holds, if that is a secret."""
+def secret_name(name: str) -> secret_rules.Name | None:
+    """Return the part of a field's name that says that it holds a secret, as `X-Api-Key` or `Cookie` do."""
     data, start = name.encode("utf-8", "replace") + b"=x", 0
     while found := _search.find(data, start):
         begin, end, kind = _short_name(data, *found)
