@@ -288,6 +288,28 @@ def test_the_fast_way_gives_what_the_thorough_one_does(message, fields, error):
     assert encoded(message, fields) == thorough
 
 
+LONG = {
+    "as long as may be": "x" * 65_536,
+    "longer": "x" * 65_537,
+    "wide letters": "é" * 16_384,
+    "more wide letters": "é" * 16_385,
+    "many escapes": "\n" * 15_900,
+    "more escapes": "\n" * 40_000,
+    "control characters": "\1" * 3_000,
+    "more control characters": "\1" * 30_000,
+    "a secret": "token=hunter2x " * 1_500,
+}
+
+
+@pytest.mark.parametrize("message", LONG.values(), ids=LONG)
+@pytest.mark.parametrize("fields", [{}, {"a": "y" * 8_000}, {"a": "y" * 7_900, "b": "z" * 8_001}, {"a": [1] * 500}])
+def test_a_long_message_is_recorded_as_the_thorough_way_does(message, fields):
+    """Whether it is cut, how long its JSON is, and what is beside it."""
+    head = {"message": message} | ({"labels": fields} if fields else {})
+
+    assert encoded(message, fields) == orjson.loads(_sanitized(head, fields))
+
+
 def test_a_line():
     """The parts in their order, outside of any request."""
     line = encode_call(1795484146123456789, "info", "car created", {"car": 7}, b',"event":{}}\n')

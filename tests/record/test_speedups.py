@@ -179,7 +179,7 @@ def test_any_fields(compiled, fields):
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\t{}", b"{\t}", b"x" * 16_000, b"x" * 16_001])
-@pytest.mark.parametrize("message", ["m", None, type("Text", (str,), {})("m")])
+@pytest.mark.parametrize("message", ["m", "m" * 9, "m" * 65_537, "é" * 16_385, None, type("Text", (str,), {})("m")])
 @pytest.mark.parametrize("fields", [{}, {"a": 1}, {"exc_info": None}, {"stack_info": None}])
 def test_any_call(compiled, body, message, fields):
     """The same for what was written, for any message, and with an exception."""

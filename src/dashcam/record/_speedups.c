@@ -12,7 +12,7 @@
 
 #include "_plain.h"
 
-enum { MAX_PLAIN_BYTES = 16000, MENDED = '\t' };
+enum { MAX_PLAIN_BYTES = 16000, MAX_MESSAGE_BYTES = 65536, MENDED = '\t' };
 
 enum { OPTIONS = 4 }; /* of a log call, which are no fields */
 static PyObject *option_names[OPTIONS];
@@ -49,7 +49,10 @@ static int
 is_plain(PyObject *body, PyObject *message, PyObject *fields)
 {
     Py_ssize_t length = PyBytes_GET_SIZE(body);
-    if (length == 0 || length > MAX_PLAIN_BYTES || !PyUnicode_CheckExact(message))
+    if (length == 0 || !PyUnicode_CheckExact(message))
+        return 0;
+    Py_ssize_t letters = PyUnicode_GET_LENGTH(message);
+    if (length - letters > MAX_PLAIN_BYTES || letters * (PyUnicode_IS_ASCII(message) ? 1 : 4) > MAX_MESSAGE_BYTES)
         return 0;
     int is_more = has_error(fields);
     return is_more < 0 ? -1 : !is_more && is_plain_mapping(fields, 0);

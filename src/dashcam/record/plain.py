@@ -11,9 +11,16 @@ from uuid import UUID
 import orjson
 
 from dashcam.record.interruption import is_interruption
-from dashcam.record.sanitizer import MAX_DEPTH, MAX_ITEMS, MAX_LABEL_BYTES, MAX_NAME_BYTES, is_kind_of_request
+from dashcam.record.sanitizer import (
+    MAX_DEPTH,
+    MAX_ITEMS,
+    MAX_LABEL_BYTES,
+    MAX_NAME_BYTES,
+    MAX_TEXT_BYTES,
+    is_kind_of_request,
+)
 
-MAX_PLAIN_BYTES: Final = 2 * MAX_LABEL_BYTES  # no text in it can be longer than its share of a line
+MAX_PLAIN_BYTES: Final = 2 * MAX_LABEL_BYTES  # beside the message: no label can be longer than its share of a line
 MENDED: Final = b"\t"  # before what became a text: no other byte below a space is in what orjson writes
 OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -78,7 +85,10 @@ def python_is_plain(body: bytes, message: object, fields: dict[str, Any], /) -> 
 
     Nor is there an exception. A value that became a text is `MENDED`; a secret is another question, `masking.has_word`.
     """
-    is_short = 0 < len(body) <= MAX_PLAIN_BYTES and type(message) is str
+    if not body or type(message) is not str:
+        return False
+    is_short = len(message) * (1 if message.isascii() else 4) <= MAX_TEXT_BYTES
+    is_short = is_short and len(body) - len(message) <= MAX_PLAIN_BYTES
     return is_short and "exc_info" not in fields and "stack_info" not in fields and are_plain(fields)
 
 
