@@ -5,7 +5,7 @@ import traceback
 import pytest
 
 import dashcam
-from dashcam.record.traces import MAX_CACHED_FRAMES, format_exception
+from dashcam.record.traces import MAX_CACHED_FRAMES, MAX_CACHED_NAMES, format_exception
 
 
 class CarError(Exception):
@@ -17,6 +17,17 @@ class Mute(Exception):
 
     def __str__(self):
         raise KeyError("no")
+
+
+class _Unhashable(type):
+    def __eq__(cls, other):
+        return cls is other
+
+    __hash__ = None
+
+
+class UnhashableError(Exception, metaclass=_Unhashable):
+    """Its class is in no dictionary."""
 
 
 def _deep(levels):
@@ -61,7 +72,11 @@ def _raise(error):
 
 FAILURES = [lambda: _deep(0), lambda: _deep(2), lambda: _deep(9), lambda: _deep(200), lambda: _alternating(60)]
 FAILURES += [_chained, _suppressed, _noted, lambda: {}["a"], lambda: 1 / 0, lambda: undefined, lambda: (1).real_]  # noqa: F821
-FAILURES += [lambda: compile("a b", "x.py", "exec"), lambda: exec("raise ValueError('from a text')")]
+FAILURES += [
+    _raise(UnhashableError("x")),
+    lambda: compile("a b", "x.py", "exec"),
+    lambda: exec("raise ValueError('from a text')"),
+]
 FAILURES += [
     *map(_raise, [ValueError(), ValueError("two\nlines"), KeyboardInterrupt(), ExceptionGroup("g", [ValueError()])])
 ]
@@ -75,6 +90,14 @@ def test_the_same_text(failure):
             failure()
 
         assert format_exception(caught.value) == "".join(traceback.format_exception(caught.value))
+
+
+def test_more_classes_than_are_kept():
+    """The memory is bounded, and each exception has the name of its own class."""
+    for number in range(MAX_CACHED_NAMES + 10):
+        kind = type(f"Error{number}", (Exception,), {})
+
+        assert format_exception(kind("bad")) == f"{__name__}.Error{number}: bad\n"
 
 
 def test_an_exception_that_was_not_raised():

@@ -384,7 +384,7 @@ copy_items_after(PyObject *dictionary, Py_ssize_t left_out)
     return items;
 }
 
-/* True of a value that a record has, and that asks for more than the straight way; -1 with an error. */
+/* True of a value that a record has, other than None or an empty tuple; -1 with an error. */
 static int
 has_any(PyObject *values, PyObject *name)
 {
@@ -414,6 +414,20 @@ fields_of(PyObject *values, Py_ssize_t own)
     return fields;
 }
 
+/* Give a record's exception, or its stack, to the fields, as a log call with fields has it; -1 with an error. */
+static int
+add_error(PyObject *fields, PyObject *values, PyObject *name)
+{
+    PyObject *value = PyDict_GetItemWithError(values, name);
+    if (value == NULL)
+        return -1;
+    Py_INCREF(value);
+    int is_any = PyObject_IsTrue(value);
+    int failed = is_any < 0 || (is_any && PyDict_SetItem(fields, name, value) < 0);
+    Py_DECREF(value);
+    return failed ? -1 : 0;
+}
+
 static PyObject *
 encode_record(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
 {
@@ -427,7 +441,8 @@ encode_record(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_
     if (own == -1 && PyErr_Occurred())
         return NULL;
     PyObject *created = PyDict_GetItemWithError(values, created_name), *message = PyDict_GetItemWithError(values, msg_name);
-    int is_more = has_any(values, args_name) || has_any(values, exc_info_name) || has_any(values, stack_info_name);
+    int is_more = has_any(values, args_name);
+    int is_failure = has_any(values, exc_info_name) || has_any(values, stack_info_name);
     if (PyErr_Occurred())
         return NULL;
     if (is_more || message == NULL || created == NULL || !PyFloat_CheckExact(created))
@@ -442,7 +457,9 @@ encode_record(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_
         Py_RETURN_NONE;
     }
     Py_INCREF(message);
-    PyObject *line = encode((unsigned long long)created_ns, arguments[2], message, fields, arguments[3]);
+    PyObject *line = NULL;
+    if (!is_failure || (add_error(fields, values, exc_info_name) == 0 && add_error(fields, values, stack_info_name) == 0))
+        line = encode((unsigned long long)created_ns, arguments[2], message, fields, arguments[3]);
     Py_DECREF(message);
     Py_DECREF(fields);
     return line;

@@ -101,9 +101,9 @@ def _mask(body: bytes, document: dict[str, Any]) -> bytes:
 
 def _encode_error_call(head: dict[str, Any], fields: dict[str, Any]) -> bytes:
     """Return the JSON of a call with an exception or a stack."""
-    labels = {name: value for name, value in fields.items() if name not in _NO_LABELS}
-    head = {name: value for name, value in head.items() if name != "labels"}
-    document = head | ({"labels": labels} if labels else {})
+    document = {"message": head["message"]}
+    if labels := {name: value for name, value in fields.items() if name not in _NO_LABELS}:
+        document["labels"] = labels
     is_text = type(head["message"]) is str
     if is_text and (error := _plain_error_fields(fields)) and (body := encode_plain(document | {"error": error})):
         return body
@@ -171,7 +171,9 @@ def error_of(exc_info: Any) -> BaseException | None:
     arguments: tuple[object, ...] = ()
     if isinstance(exc_info, tuple):
         kind, error, _ = exc_info if len(exc_info) == 3 else (None, None, None)
-        exc_info = error if isinstance(error, BaseException) else kind
+        if isinstance(error, BaseException):
+            return error
+        exc_info = kind
         arguments = () if error is None else (error,)
     elif isinstance(exc_info, int) and exc_info:
         exc_info = sys.exception()
