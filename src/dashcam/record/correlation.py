@@ -90,8 +90,9 @@ class RequestIdPropagator(TextMapPropagator):
         return {HEADER}
 
 
+TRACE_CONTEXT: Final = TraceContextTextMapPropagator()
 # Where nobody has set up OpenTelemetry. No baggage: what a caller put there would go out on every call, to anybody.
-PROPAGATORS: Final = CompositePropagator([TraceContextTextMapPropagator(), RequestIdPropagator()])
+PROPAGATORS: Final = CompositePropagator([TRACE_CONTEXT, RequestIdPropagator()])
 
 
 @dataclass(slots=True)

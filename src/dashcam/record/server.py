@@ -38,6 +38,7 @@ from dashcam.record.correlation import (
     PROPAGATORS,
     REQUEST_ID,
     SERVICE,
+    TRACE_CONTEXT,
     ServerRequest,
     is_request_id,
     new_request_id,
@@ -108,9 +109,10 @@ def extract(  # noqa: PLR0913 — one call for each request
     a `traceparent`.
     """
     context = get_current()
-    is_alone = not has_trace and propagate.get_global_textmap() is PROPAGATORS
-    if is_trusted and not is_alone and not _has_span(context):
-        context = propagate.extract(carrier, context, getter)
+    is_ours = propagate.get_global_textmap() is PROPAGATORS
+    if is_trusted and (has_trace or not is_ours) and not _has_span(context):
+        # The request has its ID already.
+        context = (TRACE_CONTEXT if is_ours else propagate).extract(carrier, context, getter)
     return {**context, REQUEST_ID: request_id, SERVICE: service}
 
 
