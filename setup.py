@@ -18,10 +18,12 @@ NAMES = (
     "spool/_mapping",
 )
 HEADERS = {
+    "_checksums": ["src/dashcam/_ends.h"],
     "destinations/fluentd/_msgpack": ["src/dashcam/destinations/_json.h"],
     "destinations/local/_terms": ["src/dashcam/destinations/_json.h"],
     "record/_speedups": ["src/dashcam/record/_plain.h"],
     "record/_words": ["src/dashcam/record/_grams.h"],
+    "spool/_lines": ["src/dashcam/_ends.h"],
 }
 setup(
     ext_modules=[

@@ -1,11 +1,9 @@
-/* The CRC-32 of many events at once, for statements (statement.py).
+/* The CRC-32 of many events at once, and the first and the last time, for statements (statement.py).
 
    The module is optional: without a compiler, `zlib` does the same, at five times the time.
    tests/test_checksums.py compares the two. */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
+#include "_ends.h"
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -15,7 +13,7 @@
 
 typedef unsigned char byte;
 
-enum { SLICES = 8, BLOCK = 64, QUARTER = 16 };
+enum { SLICES = 8, BLOCK = 64, QUARTER = 16, TIME_AT = 15, TIME_BYTES = 27 };
 
 static uint32_t tables[SLICES][256]; /* the CRC of a byte, and of a byte with 1 to 7 zeros behind it */
 
@@ -109,37 +107,74 @@ checksum(const byte *at, const byte *end, int is_folded)
     return ~by_tables(crc, at, end);
 }
 
+/* The time that an event begins with, or as much of it as there is. */
+typedef struct {
+    const byte *at;
+    size_t length;
+} Time;
+
+static Time
+time_of(const byte *at, const byte *end)
+{
+    size_t length = (size_t)(end - at);
+    length = length < TIME_AT ? 0 : length - TIME_AT;
+    return (Time){at + (length ? TIME_AT : 0), length < TIME_BYTES ? length : TIME_BYTES};
+}
+
+/* Below, at or above zero as one time is before another in the order of bytes. */
+static int
+compare(Time one, Time other)
+{
+    int found = memcmp(one.at, other.at, one.length < other.length ? one.length : other.length);
+    return found ? found : (one.length > other.length) - (one.length < other.length);
+}
+
+static PyObject *
+sum_up(const byte *text, const uint32_t *ends, Py_ssize_t count, int with_vectors)
+{
+    PyObject *sums = PyBytes_FromStringAndSize(NULL, count * (Py_ssize_t)sizeof(uint32_t));
+    char *out = sums ? PyBytes_AS_STRING(sums) : NULL;
+    Time first = {text, 0}, last = {text, 0};
+    const byte *at = text;
+    for (Py_ssize_t i = 0; out != NULL && i < count; i++) {
+        const byte *end = text + ends[i] - 1;
+        uint32_t crc = checksum(at, end, with_vectors);
+        memcpy(out + i * (Py_ssize_t)sizeof crc, &crc, sizeof crc);
+        Time time = time_of(at, end);
+        first = i == 0 || compare(time, first) < 0 ? time : first;
+        last = compare(time, last) > 0 ? time : last;
+        at = end + 1;
+    }
+    return sums ? Py_BuildValue("Ny#y#", sums, first.at, (Py_ssize_t)first.length, last.at, (Py_ssize_t)last.length)
+                : NULL;
+}
+
 static PyObject *
 checksums(PyObject *module, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"", "with_vectors", NULL};
-    PyObject *lines;
+    static char *names[] = {"", "", "with_vectors", NULL};
+    const byte *text;
+    Py_ssize_t length;
+    Py_buffer ends;
+    PyObject *made = NULL;
     int with_vectors = 1;
     (void)module;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!|$p", names, &PyList_Type, &lines, &with_vectors))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "y#y*|$p", names, &text, &length, &ends, &with_vectors))
         return NULL;
 #ifdef HAS_FOLDING
     with_vectors = with_vectors && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
 #endif
-    PyObject *made = PyBytes_FromStringAndSize(NULL, PyList_GET_SIZE(lines) * (Py_ssize_t)sizeof(uint32_t));
-    char *out = made ? PyBytes_AS_STRING(made) : NULL;
-    for (Py_ssize_t i = 0; made != NULL && i < PyList_GET_SIZE(lines); i++) {
-        PyObject *line = PyList_GET_ITEM(lines, i);
-        if (PyBytes_Check(line)) {
-            const byte *text = (const byte *)PyBytes_AS_STRING(line);
-            uint32_t crc = checksum(text, text + PyBytes_GET_SIZE(line), with_vectors);
-            memcpy(out + i * (Py_ssize_t)sizeof crc, &crc, sizeof crc);
-        } else {
-            PyErr_SetString(PyExc_TypeError, "a line is bytes");
-            Py_CLEAR(made);
-        }
-    }
+    Py_ssize_t count = ends.len / (Py_ssize_t)sizeof(uint32_t);
+    if (are_ends(&ends, 0, length))
+        made = sum_up(text, ends.buf, count, with_vectors);
+    PyBuffer_Release(&ends);
     return made;
 }
 
 static PyMethodDef methods[] = {
     {"checksums", (PyCFunction)(void (*)(void))checksums, METH_VARARGS | METH_KEYWORDS,
-     "Return the CRC-32 of each line, in four bytes of the machine's order; with vector instructions where there are some."},
+     "Return the CRC-32 of each line of a text, in four bytes of the machine's order, and the first and the last of their\n"
+     "times; with vector instructions where there are some."},
     {NULL, NULL, 0, NULL},
 };
 

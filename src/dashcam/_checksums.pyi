@@ -1,1 +1,5 @@
-def checksums(lines: list[bytes], /, *, with_vectors: bool = True) -> bytes: ...
+from array import array
+
+def checksums(
+    text: bytes, ends: memoryview | array[int], /, *, with_vectors: bool = True
+) -> tuple[bytes, bytes, bytes]: ...

@@ -26,15 +26,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from struct import pack, unpack
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 import orjson
 
 from dashcam.event import STATEMENT_ACTION, EncodedEvent, Event, parse_time
 
+Numbers = Union[memoryview, "array[int]"]
 
-def _by_zlib(lines: list[bytes], /, *, with_vectors: bool = True) -> bytes:  # noqa: ARG001 — as the compiled one has it
-    return array("I", map(zlib.crc32, lines)).tobytes()
+
+def _by_zlib(text: bytes, ends: Numbers, /, *, with_vectors: bool = True) -> tuple[bytes, bytes, bytes]:  # noqa: ARG001 — as the compiled one has it
+    lines = [text[begin : end - 1] for begin, end in pairwise([0, *ends])]
+    times = [line[_TIME] for line in lines]
+    return array("I", map(zlib.crc32, lines)).tobytes(), min(times, default=b""), max(times, default=b"")
 
 
 try:
@@ -45,7 +49,6 @@ except ImportError:  # there was no compiler
 DATASET = "dashcam-audit"
 MAX_EVENTS = 20_000  # about 7 bytes each: a line takes 256 KiB at most
 MAX_OTHERS = 2_000
-AT_ONCE = 64  # lines that are hashed: for a larger text the memory comes fresh, which takes longer than to hash it
 
 _MARK = "-sealed-"
 _ID_BYTES = 24  # of a segment
@@ -93,10 +96,13 @@ class Tally:
         """The bounds of what is held, as numbers that a statement has."""
         return _packed(_gaps(self._held)) if self._held else b""
 
-    def add(self, sequences: Sequence[int], lines: list[bytes]) -> None:
-        """Count events that are lines of the segment, as they are sent."""
-        if lines:
-            self._part(MAX_EVENTS, len(lines)).add(sequences, lines)
+    def add(self, sequences: Numbers, text: bytes, ends: Numbers) -> None:
+        """Count events that are lines of the segment, as they are sent: a text that has each with a newline behind it.
+
+        `ends` has where each one ends in it.
+        """
+        if len(ends):
+            self._part(MAX_EVENTS, len(ends)).add(sequences, text, ends)
 
     def add_others(self, events: Sequence[EncodedEvent]) -> None:
         """Count events that are no lines."""
@@ -104,7 +110,8 @@ class Tally:
             some = events[at : at + MAX_OTHERS]
             part = self._part(MAX_OTHERS if len(events) > MAX_OTHERS else MAX_EVENTS, len(some))
             part.others |= {event.id[_ID_BYTES + 1 :]: zlib.crc32(event.data) for event in some}
-            part.hash([event.data for event in some])
+            times = [event.data[_TIME] for event in some]
+            part.count(b"".join([event.data + b"\n" for event in some]), min(times), max(times))
 
     def _part(self, most: int, more: int) -> "_Part":
         if not self.parts or self.parts[-1].events >= most:
@@ -127,16 +134,15 @@ class _Part:
     def events(self) -> int:
         return len(self._sequences) + len(self.others)
 
-    def add(self, sequences: Sequence[int], lines: list[bytes]) -> None:
-        self._sequences.extend(sequences)
-        self._checksums.frombytes(checksums(lines))
-        self.hash(lines)
+    def add(self, sequences: Numbers, text: bytes, ends: Numbers) -> None:
+        sums, first, last = checksums(text, ends)
+        self._sequences.frombytes(memoryview(sequences).cast("B"))
+        self._checksums.frombytes(sums)
+        self.count(text, first, last)
 
-    def hash(self, lines: Sequence[bytes]) -> None:
-        for at in range(0, len(lines), AT_ONCE):
-            self._digest.update(b"\n".join(lines[at : at + AT_ONCE]) + b"\n")
-        # A line begins with its time, so the first line in the order of bytes has the first time.
-        self._start, self._end = min(self._start, min(lines)[_TIME]), max(self._end, max(lines)[_TIME])
+    def count(self, text: bytes, first: bytes, last: bytes) -> None:
+        self._digest.update(text)
+        self._start, self._end = min(self._start, first), max(self._end, last)
 
     def suffix(self) -> str:
         """The part of a statement's ID that follows the segment."""

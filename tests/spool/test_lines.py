@@ -1,12 +1,15 @@
 """Lines and events out of bytes, by the compiled part and by the Python beside it."""
 
+from array import array
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dashcam.event import EncodedEvent
-from dashcam.spool.line import MAX_TIME_NS, LineExpander
-from dashcam.spool.reader import Position, _headed_in_python, _parse_in_python, parse_lines
+from dashcam.spool.block import _make_in_python, _read_in_python
+from dashcam.spool.line import MAX_TIME_NS, LineExpander, complete
+from dashcam.spool.reader import Position, _parse_in_python, parse_lines
 from dashcam.spool.segment import decode_header, encode_header
 
 HEADER = decode_header(
@@ -92,9 +95,11 @@ def test_what_is_held_of_a_text():
 def test_the_event_of_a_line(compiled, line, sequence):
     """Its date, its ID and its end, to the byte."""
     expander = LineExpander(HEADER)
-    found = compiled.expand(EncodedEvent, expander._segment, expander._head, expander._tail, line, sequence)
+    found = compiled.expand(EncodedEvent, expander.segment, expander.head, expander.tail, line, sequence)
 
-    assert found == expander._expand(line, sequence)
+    assert found.data == complete(line, sequence, expander.head, expander.tail)
+    assert found.id == f"{HEADER.segment}-{sequence:08d}"
+    assert found.is_span == (b',"processor":' in line)
     assert type(found) is EncodedEvent
 
 
@@ -102,37 +107,32 @@ def test_the_event_of_a_line(compiled, line, sequence):
 def test_what_is_no_line_is_left(compiled, line, sequence):
     """To the Python beside it, which raises as it did."""
     expander = LineExpander(HEADER)
-    found = compiled.expand(EncodedEvent, expander._segment, expander._head, expander._tail, line, sequence)
+    found = compiled.expand(EncodedEvent, expander.segment, expander.head, expander.tail, line, sequence)
 
-    assert found is None or found == expander._expand(line, sequence)
-
-
-@given(st.lists(st.tuples(LINES, PLACES)))
-def test_the_events_of_lines(lines):
-    """One after the other as each by itself; what is no line is told by its number, and the others go on."""
-    expander = LineExpander(HEADER)
-    wanted, faults = [], []
-    for number, (line, sequence) in enumerate(lines):
-        try:
-            wanted.append(expander._expand(line, sequence))
-        except (ValueError, OverflowError, OSError):
-            faults.append(number)
-
-    events, found = expander.expand_all([(line, Position(7, sequence)) for line, sequence in lines])
-
-    assert (events, list(found)) == (wanted, faults)
-    assert all(type(event) is EncodedEvent for event in events)
+    assert found is None or found.data == complete(line, sequence, expander.head, expander.tail)
 
 
 HEADS = (b',"processor":{"event":"start"}', b',"log.level":"inf', b",}")
 
 
-@given(st.lists(st.tuples(LINES, st.just(Position(7, 8)))))
-def test_lines_by_their_beginning(compiled, lines):
-    """Behind the time, however many digits that has."""
-    found = compiled.headed(lines, HEADS)
+@given(st.lists(LINES), st.integers(0, 64 << 20), st.sampled_from([(), HELD]), st.sampled_from([(), HEADS]), st.data())
+def test_the_events_of_a_text(compiled, lines, offset, held, telling, data):  # noqa: PLR0917 — drawn values
+    """Of the lines that are not held, all but the marks of open requests; and each as an object, from any one on."""
+    text = b"".join(line + b"\n" for line in lines)
+    expander = LineExpander(HEADER)
+    given = text, offset, 7, Position, held, telling, expander.head, expander.tail
+    found = compiled.read_events(*given)
 
-    assert found == _headed_in_python(lines, HEADS)
+    assert found == _read_in_python(*given)
+    (events, ends, spans, offsets, sequences), *_ = found
+    assert len(offsets) == len(ends) == len(sequences) == 4 * len(spans)
+    numbers, behind = memoryview(sequences).cast("I"), memoryview(ends).cast("I")
+    start = data.draw(st.integers(0, len(spans)))
+    begin = behind[start - 1] if start else 0
+    columns = HEADER.segment, events, begin, behind[start:], spans[start:], numbers[start:]
+    made = compiled.make_events(EncodedEvent, *columns)
+    assert made == _make_in_python(EncodedEvent, *columns)
+    assert all(type(event) is EncodedEvent for event in made)
 
 
 def test_what_cannot_be_read_is_an_error(compiled):
@@ -143,10 +143,30 @@ def test_what_cannot_be_read_is_an_error(compiled):
         compiled.parse(b"", 0, 0, Position, ("a text",))
     with pytest.raises(TypeError):
         compiled.expand(EncodedEvent, b"segment", b"", b"", b"", 0)
-    for lines in ([b"line"], [(b"line",)], [("line", (0, 0))], [(b"line", 7)], [(b"line", (0, "0"))]):
+    for heads in (([], ()), ((), [b""]), (("a text",), ()), ((), ("a text",))):
         with pytest.raises(TypeError):
-            compiled.expand_all(EncodedEvent, "segment", b"", b"", lines, 0, [])
-    with pytest.raises(TypeError):
-        compiled.headed([], ("a text",))
-    with pytest.raises(ValueError, match="counted from 0"):
-        compiled.expand_all(EncodedEvent, "segment", b"", b"", [], -1, [])
+            compiled.read_events(b"", 0, 0, Position, *heads, b"", b"")
+    for offset in (-1, 2**31 - 3, 2**62):
+        with pytest.raises(ValueError, match="not so large"):
+            compiled.read_events(b"line\n", offset, 0, Position, (), (), b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("begin", "ends", "spans", "sequences"),
+    [
+        (0, [9], b"\0", [0]),
+        (0, [0], b"\0", [0]),
+        (-1, [4], b"\0", [0]),
+        (2, [4, 3], b"\0\0", [0, 0]),
+        (0, [4], b"", []),
+        (0, [], b"\0", [0]),
+        (0, [4], b"\0", []),
+    ],
+)
+def test_columns_that_do_not_fit(compiled, begin, ends, spans, sequences):
+    """Nothing beyond the text is read."""
+    columns = array("I", ends), spans, array("I", sequences)
+    with pytest.raises(ValueError, match="end"):
+        compiled.make_events(EncodedEvent, "segment", b"text", begin, *columns)
+    with pytest.raises(ValueError, match="ASCII"):
+        compiled.make_events(EncodedEvent, "ségment", b"text", 0, b"", b"", b"")

@@ -1,12 +1,67 @@
 """The protocol between the shipper and a backend."""
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import accumulate, chain
+from typing import Any, Protocol, overload
 
 from dashcam.event import EncodedEvent
+from dashcam.spool.block import EventBlock
+
+__all__ = ["Backend", "Batch", "EventBatch", "EventBlock", "Limits", "PartialResult", "blocks_of"]
 
 Batch = Sequence[EncodedEvent]
+
+
+class EventBatch(Sequence[EncodedEvent]):
+    """A batch as the shipper makes it: blocks of events, each of which becomes an object when it is asked for.
+
+    The objects are new ones every time. A slice is a batch, too, of the same blocks where its events follow each other.
+    """
+
+    __slots__ = ("_ends", "blocks")
+
+    def __init__(self, blocks: Sequence[EventBlock]) -> None:
+        self.blocks = blocks
+        self._ends = list(accumulate(map(len, blocks), initial=0))[1:]
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return self._ends[-1] if self._ends else 0
+
+    def __iter__(self) -> Iterator[EncodedEvent]:
+        """Make the events, block by block."""
+        return chain.from_iterable(self.blocks)
+
+    @overload
+    def __getitem__(self, index: int) -> EncodedEvent: ...
+    @overload
+    def __getitem__(self, index: slice) -> "EventBatch": ...
+    def __getitem__(self, index: int | slice) -> Any:
+        """Make an event, or cut a batch out."""
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            return self._cut(start, stop) if step == 1 else EventBatch([EventBlock.of(list(self)[index])])
+        index = range(len(self))[index]
+        number = bisect_right(self._ends, index)
+        return self.blocks[number][index - self._ends[number]]  # counted from the block's end
+
+    def _cut(self, start: int, stop: int) -> "EventBatch":
+        begins = [end - len(block) for end, block in zip(self._ends, self.blocks, strict=True)]
+        parts = [
+            block[max(start - begin, 0) : max(stop - begin, 0)]
+            for begin, block in zip(begins, self.blocks, strict=True)
+        ]
+        return EventBatch([part for part in parts if part])
+
+    def __repr__(self) -> str:
+        return f"EventBatch({list(self)!r})"
+
+
+def blocks_of(batch: Batch) -> Sequence[EventBlock]:
+    """Return a batch as blocks, whoever made it: for a backend that works on many events at once."""
+    return batch.blocks if isinstance(batch, EventBatch) else [EventBlock.of(batch)]
 
 
 @dataclass(frozen=True, slots=True)

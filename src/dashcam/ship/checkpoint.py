@@ -167,14 +167,6 @@ class CheckpointFile:
         """Return the progress in a segment."""
         return self._marks.get(segment, START)
 
-    def has_ahead(self) -> bool:
-        """Return whether any event is dealt with ahead of its turn."""
-        return bool(self._ahead)
-
-    def is_ahead(self, segment: str, event: int) -> bool:
-        """Return whether an event is dealt with ahead of its turn."""
-        return event in self._ahead.get(segment, ())
-
     def change(  # noqa: PLR0913 — by name, and most calls give two
         self,
         marks: Mapping[str, SegmentOffset] | None = None,

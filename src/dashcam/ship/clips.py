@@ -6,7 +6,7 @@ so that a shipper that is killed in between goes on with it; which held lines we
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +21,10 @@ from dashcam.ship.holding import HeldLine, Holding, Place
 from dashcam.ship.kept_events import announce, history, with_reason
 from dashcam.ship.listing import open_segment
 from dashcam.ship.usual import load_usual, save_usual
-from dashcam.ship.verdicts import TELLING, Rules, Verdict, Verdicts
-from dashcam.spool.held import parse_above
+from dashcam.ship.verdicts import Rules, Verdict, Verdicts
+from dashcam.spool.held import heads_below
 from dashcam.spool.line import LineExpander, time_of
-from dashcam.spool.reader import Held, Position, headed
+from dashcam.spool.reader import Held, Lines
 from dashcam.spool.segment import Header
 
 ASKED_S = 0.5  # between two looks for what somebody asked for by hand
@@ -48,7 +48,7 @@ class Clips:
 
     def __init__(self, settings: Settings, file: CheckpointFile) -> None:
         self._level = settings.ship_level.lower()
-        self.parse = parse_above(self._level)
+        self.held = heads_below(self._level)
         self._before_ns = int(settings.clip_before_s * NS_PER_S)
         self._limit_bytes = settings.spool_limit_bytes
         self._file = file
@@ -101,10 +101,10 @@ class Clips:
             self._holding.pids[segment] = header.pid
             self._file.set_level(segment, mark.offset, self._level if header.format > 2 else "debug")
 
-    def look(self, segment: str, lines: Sequence[tuple[bytes, Position]]) -> None:
-        """Look for verdicts at lines that are shipped."""
+    def look(self, segment: str, lines: Lines) -> None:
+        """Look for verdicts at the `TELLING` lines among those that are shipped."""
         service, judge = segment.rpartition("/")[0], self._verdicts.judge
-        for line, after in headed(lines, TELLING):  # most lines say nothing
+        for line, after in lines:
             if verdict := judge(service, line):
                 since_ns = 0 if verdict.request else time_of(line) - self._before_ns
                 self._begin_clip(verdict, segment, after.offset, since_ns)

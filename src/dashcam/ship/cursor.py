@@ -5,22 +5,24 @@ from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from dashcam import machine
 from dashcam.event import EncodedEvent
-from dashcam.ship.batch import Limits
+from dashcam.ship.batch import EventBatch, Limits
 from dashcam.ship.checkpoint import START, SegmentOffset
 from dashcam.ship.clips import Clips, KeptEvent
 from dashcam.ship.ended import EndedSegments
 from dashcam.ship.listing import SpoolListing, is_of_another_version, open_segment
 from dashcam.ship.quarantine import quarantine
-from dashcam.ship.selection import is_shipped, synthesized_events
+from dashcam.ship.selection import synthesized_events
 from dashcam.ship.statements import Statements
+from dashcam.ship.verdicts import TELLING
+from dashcam.spool.block import BlockResult, EventBlock, read_block
 from dashcam.spool.line import LineExpander
-from dashcam.spool.reader import Held, Position, ReadResult, SegmentReader
+from dashcam.spool.reader import Held, Position, SegmentReader
 from dashcam.statement import Tally
 
 MAX_OPEN = 256  # segments; others are opened for each look at them
@@ -35,19 +37,20 @@ _log = logging.getLogger("dashcam.ship")
 # In a segment an event goes by the offset after its line, or by minus its number among those at the segment's end; a
 # statement of the segment by 0.
 EventKey = tuple[str, int]
+STATEMENT = [0]
 Ranges = Sequence[tuple[int, int, int]]  # as `Held` has them
 
 
 class PendingBatch(NamedTuple):
     """Events to be shipped together, their places, and the offsets of their segments once they are shipped.
 
-    It can hold offsets alone. `places` are those of the events, segment by segment as they follow each other. `kept`
+    It can hold offsets alone. `places` are what the events go by, segment by segment as they follow each other. `kept`
     are the keys of events that were held, and lie before their segments' offsets. Some of the events may be
     `statements`, which the account leaves out.
     """
 
-    events: list[EncodedEvent]
-    places: list[tuple[str, list[Position]]]
+    events: EventBatch
+    places: list[tuple[str, memoryview]]
     marks: dict[str, SegmentOffset]
     damaged: int = 0
     kept: Collection[EventKey] = ()
@@ -55,16 +58,14 @@ class PendingBatch(NamedTuple):
 
     def keys(self) -> list[EventKey]:
         """Return the keys of the events; few batches are asked for them."""
-        return [key for segment, places in self.places for key in _keys(segment, places)]
+        return [(segment, number) for segment, numbers in self.places for number in numbers]
 
     def keys_of(self, events: Collection[EncodedEvent]) -> list[EventKey]:
         """Return the keys of some of the events; a statement, which is sent again as it was, has none."""
+        if len(events) == len(self.events):
+            return [key for key in self.keys() if key[1]]
         ids = {event.id for event in events}
         return [key for event, key in zip(self.events, self.keys(), strict=True) if key[1] and event.id in ids]
-
-
-def _keys(segment: str, places: Iterable[Position]) -> list[EventKey]:
-    return [(segment, place.offset) for place in places]
 
 
 @dataclass(slots=True)
@@ -85,54 +86,35 @@ class _Segment:
 
 
 class _Run(NamedTuple):
-    """Events that follow each other in a segment, the place of each, and the segment's offset behind all of them.
+    """Events that follow each other in a segment, and the segment's offset behind all of them.
 
     There may be none, where only the offset moves. `mark` is `None` for held events that were kept: the offset of their
-    segment is behind them already. `bytes` are those of the events with a newline each. `held` are the ranges of the
-    lines that are left where they are among the events and behind the last one, which the offset passes.
+    segment is behind them already. `held` are the ranges of the lines that are left where they are among the events and
+    behind the last one, which the offset passes.
     """
 
     segment: str
-    events: list[EncodedEvent]
-    places: list[Position]
+    events: EventBlock
     mark: SegmentOffset | None
-    bytes: int
-    held: Ranges
-
-    @classmethod
-    def of(
-        cls,
-        segment: str,
-        events: list[EncodedEvent],
-        places: list[Position],
-        mark: SegmentOffset | None,
-        held: Ranges = (),
-    ) -> "_Run":
-        return cls(segment, events, places, mark, sum([len(event.data) + 1 for event in events]), held)
+    held: Ranges = ()
 
     @property
     def weight(self) -> int:
         """The part that it takes of a bounded queue."""
         return max(1, len(self.events))
 
-    def fitting(self, most: int, room_bytes: int) -> int:
-        """Return how many of the events keep to the limits, from the first one on."""
-        if len(self.events) <= most and self.bytes <= room_bytes:
-            return len(self.events)
-        ends = accumulate(len(event.data) + 1 for event in self.events[:most])
-        return sum(end <= room_bytes for end in ends)
-
     def until(self, count: int) -> "_Run":
         """Return the first events alone."""
-        after, left, mark = self.places[count - 1], len(self.events) - count, self.mark
+        events, left, mark = self.events, len(self.events) - count, self.mark
+        after = Position(events.offsets[count - 1], events.sequences[count - 1])
         left_held = sum(lines for _, end, lines in self.held if end > after.offset)
         if mark:
             mark = mark.moved(*after, -left - left_held, -left_held)
-        return self.of(self.segment, self.events[:count], self.places[:count], mark)
+        return _Run(self.segment, events[:count], mark)
 
     def behind(self, count: int) -> "_Run":
         """Return the events behind the first ones."""
-        return self.of(self.segment, self.events[count:], self.places[count:], self.mark, self.held)
+        return self._replace(events=self.events[count:])
 
 
 class _Readers:
@@ -195,7 +177,7 @@ class SpoolCursor:
         self._statements = statements
         self._final_check_s = final_check_s
         self._clips = clips
-        self._parse = clips.parse if clips else None
+        self._asked = {"held": clips.held, "telling": TELLING} if clips else {}
         self._waiting: deque[_Run] = deque()
         self._weight = 0
         self._damaged = 0
@@ -217,34 +199,34 @@ class SpoolCursor:
             self._clips.save()
         if not self._waiting and not self._damaged:
             return None
-        batch = PendingBatch([], [], {}, self._damaged, [])
-        self._damaged = 0
-        return self._fill(batch, limits)
+        damaged, self._damaged = self._damaged, 0
+        return self._fill(damaged, limits)
 
-    def _fill(self, batch: PendingBatch, limits: Limits) -> PendingBatch:
-        """Fill a batch with what waits, as much as the limits allow; an event that is too long goes alone."""
-        events, kept, statements = batch.events, list[EventKey](), 0
-        room_bytes, waiting = limits.bytes, self._waiting
-        while waiting and len(events) < limits.events:
+    def _fill(self, damaged: int, limits: Limits) -> PendingBatch:
+        """Return a batch of what waits, as much as the limits allow; an event that is too long goes alone."""
+        runs, count, room_bytes, waiting = list[_Run](), 0, limits.bytes, self._waiting
+        while waiting and count < limits.events:
             run = waiting.popleft()
-            count = run.fitting(limits.events - len(events), room_bytes)
-            if run.events and not events:
-                count = max(count, 1)
+            fitting = run.events.fitting(limits.events - count, room_bytes)
+            if run.events and not count:
+                fitting = max(fitting, 1)
             self._weight -= run.weight
-            if count < len(run.events):
-                self._wait_first(run.behind(count))
-                if not count:
+            if fitting < len(run.events):
+                self._wait_first(run.behind(fitting))
+                if not fitting:
                     break
-                run = run.until(count)
-            room_bytes -= run.bytes
-            events += run.events
-            batch.places.append((run.segment, run.places))
-            if run.mark:
-                batch.marks[run.segment] = run.mark
-                statements += run.places == [Position(0)]
-            else:
-                kept += _keys(run.segment, run.places)
-        return batch._replace(kept=kept, statements=statements)
+                run = run.until(fitting)
+            room_bytes -= run.events.size_bytes
+            count += len(run.events)
+            runs.append(run)
+        return PendingBatch(
+            EventBatch([run.events for run in runs if run.events]),
+            [(run.segment, run.events.offsets) for run in runs],
+            {run.segment: run.mark for run in runs if run.mark},
+            damaged,
+            [(run.segment, number) for run in runs if not run.mark for number in run.events.offsets],
+            sum(run.mark is not None and run.events.offsets.tolist() == STATEMENT for run in runs),
+        )
 
     def _wait(self, run: _Run) -> None:
         self._waiting.append(run)
@@ -256,8 +238,8 @@ class SpoolCursor:
 
     def _wait_one(self, segment: str, event: EncodedEvent | None, number: int, mark: SegmentOffset | None) -> None:
         """Queue an event that is no line, or was held; or an offset alone."""
-        events = [event] if event else []
-        self._wait(_Run.of(segment, events, [Position(number)] * len(events), mark))
+        events = EventBlock.of([event], [number]) if event else EventBlock.of([])
+        self._wait(_Run(segment, events, mark))
 
     def _read(self, events: int) -> None:
         # Each file that is set aside changes its folder: of very many, most of the time would go into listing it.
@@ -322,7 +304,7 @@ class SpoolCursor:
             if not segment.is_final and not reader.has_more(segment.mark.offset):
                 return self._has_ended(segment, reader)
             position = Position(segment.mark.offset, segment.mark.sequence)
-            result = reader.read(position, is_final=segment.is_final, parse=self._parse)
+            result = read_block(reader, expander, position, is_final=segment.is_final, **self._asked)
             if not (result.lines or result.damaged or result.held):
                 return self._has_ended(segment, reader)
         except FileNotFoundError:
@@ -369,19 +351,20 @@ class SpoolCursor:
             self._ended.watch(segment.key, segment.path, segment.mark.offset)
         return False
 
-    def _add(self, segment: _Segment, expander: LineExpander, result: ReadResult) -> None:
+    def _add(self, segment: _Segment, expander: LineExpander, result: BlockResult) -> None:
         self._damaged += result.damaged
-        events, places = self._expand(segment, expander, result.lines)
-        held = result.held
+        if self._clips:
+            self._clips.look(segment.key, result.told)
+        events, held = result.events, result.held
         lines = held.lines if held else 0
         segment.mark = segment.mark.moved(*result.after, len(events) + lines, lines)
         segment.pause_s = self._final_check_s
         if events or held:
-            self._wait(_Run.of(segment.key, events, places, segment.mark, held.ranges if held else ()))
+            self._wait(_Run(segment.key, events, segment.mark, held.ranges if held else ()))
         if held:
             self._hold(segment, expander, held)
         if events and segment.tally:
-            segment.tally.add([place.sequence for place in places], [event.data for event in events])
+            segment.tally.add(events.sequences, events.text, events.ends)
 
     def _hold(self, segment: _Segment, expander: LineExpander, held: Held) -> None:
         """Go past lines that are held, and take those of requests that are kept already."""
@@ -394,24 +377,6 @@ class SpoolCursor:
     def _add_kept(self, events: Iterable[KeptEvent]) -> None:
         for event, segment, number in events:
             self._wait_one(segment, event, number, None)
-
-    def _expand(
-        self, segment: _Segment, expander: LineExpander, lines: list[tuple[bytes, Position]]
-    ) -> tuple[list[EncodedEvent], list[Position]]:
-        """Return the events of lines that are shipped, and the place of each."""
-        if self._clips and lines:
-            self._clips.look(segment.key, lines)
-        events, faults = expander.expand_all(lines)
-        if faults:
-            self._damaged += len(faults)
-            for number, fault in faults.items():
-                _log.warning("%s: line %d is damaged: %s", segment.path, lines[number][1].sequence, fault)
-            lines = [line for number, line in enumerate(lines) if number not in faults]
-        if any(event.is_span for event in events):
-            pairs = zip(lines, events, strict=True)
-            shipped = [(line, event) for line, event in pairs if not event.is_span or is_shipped(line[0])]
-            lines, events = [line for line, _ in shipped], [event for _, event in shipped]
-        return events, [place for _, place in lines]
 
     def _give_up(self, segment: _Segment, reason: str) -> None:
         """Leave out a file that is not a segment: nothing of it can be shipped."""

@@ -58,7 +58,7 @@ class Delivery:
         `settled` is called as soon as events are dealt with: with them, and how many were delivered and dead-lettered.
         """
         delivered = dead = 0
-        waiting = deque([list(batch)] if batch else [])
+        waiting = deque([batch] if batch else [])
         backoff = Backoff()
         while waiting and not self._stopping.is_set():
             part = waiting.popleft()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dashcam import machine
 from dashcam.event import EncodedEvent, format_time
-from dashcam.ship.batch import Backend
+from dashcam.ship.batch import Backend, Batch
 from dashcam.ship.checkpoint import Ahead, CheckpointFile, SegmentOffset, Trouble
 from dashcam.ship.clips import Clips
 from dashcam.ship.cursor import FINAL_CHECK_S, MAX_OPEN, EventKey, PendingBatch, SpoolCursor
@@ -67,6 +67,7 @@ class Route:
         self._stopping = stopping
         self._clips = clips
         self._delivery = Delivery(name, backend, DeadLetters(folder / "dead-letters", name), stopping, self._report)
+        self._dealt_with = file.checkpoint.ahead
         self._under_way: deque[_UnderWay] = deque()
         self._settling = machine.Lock()
         self._fault: BaseException | None = None
@@ -143,10 +144,10 @@ class Route:
 
     def _send(self, batch: PendingBatch, pool: machine.ThreadPoolExecutor) -> None:
         """Have a batch delivered, but for the events that were dealt with before a restart."""
-        waiting = batch.events
-        if self.file.has_ahead():
+        waiting: Batch = batch.events
+        if any(segment in self._dealt_with for segment, _ in batch.places):
             pairs = zip(batch.events, batch.keys(), strict=True)
-            waiting = [event for event, key in pairs if not self.file.is_ahead(*key)]
+            waiting = [event for event, (key, number) in pairs if number not in self._dealt_with.get(key, ())]
         entry = _UnderWay(batch, len(waiting))
         with self._settling:
             self._under_way.append(entry)
@@ -181,7 +182,8 @@ class Route:
         """Take events into the account that were dealt with just now; on the disk before this returns, if it can be."""
         batch = entry.batch
         if batch.statements:
-            delivered -= sum(is_statement(event.id) for event in events)
+            is_whole = len(events) == len(batch.events)
+            delivered -= batch.statements if is_whole else sum(is_statement(event.id) for event in events)
         own = set(batch.kept)
         with self._settling:
             entry.left -= len(events)

@@ -1,7 +1,9 @@
 """The statements that a route makes of the segments it has sent (`dashcam/statement.py`), for `dashcam audit`."""
 
 import hashlib
+from array import array
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from dashcam.event import EncodedEvent
 from dashcam.ship.checkpoint import START, CheckpointFile, SegmentOffset
@@ -49,7 +51,7 @@ class Statements:
         start, skipped = self._start.get(key, START), self._skipped.get(key, frozenset())
         for result in reader.passages(is_final=True):
             tally.is_partial |= bool(result.damaged)
-            sequences, lines = [], []
+            sequences, events = array("I"), []
             for line, after in result.lines:
                 if after.offset <= start.offset or after.offset in skipped or not is_shipped(line):
                     continue
@@ -57,10 +59,7 @@ class Statements:
                 if level and is_below(level, self._file.level_at(key, after.offset)):
                     tally.hold(after.sequence, after.offset)
                 else:
-                    try:
-                        lines.append(expander.expand(line, after.sequence).data)
-                        sequences.append(after.sequence)
-                    except (ValueError, OverflowError, OSError):  # a time that is none: it was not sent
-                        continue
-            tally.add(sequences, lines)
+                    sequences.append(after.sequence)
+                    events.append(expander.expand(line, after.sequence).data + b"\n")
+            tally.add(sequences, b"".join(events), array("I", accumulate(map(len, events))))
         return tally

@@ -1,16 +1,15 @@
-/* Lines out of a segment's bytes, and an event out of each: what a shipper does most.
+/* Lines out of a segment's bytes, and events out of them: what a shipper does most.
 
-   The module is optional: without a compiler, reader.py and line.py do the same, at five times the time; what `expand`
-   does not read is left to them. tests/spool/test_lines.py compares the two. */
+   The module is optional: without a compiler, reader.py, line.py and block.py do the same, at five times the time; what
+   `expand` does not read is left to them. tests/spool/test_lines.py compares the two. */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
+#include "../_ends.h"
 #include <string.h>
 
-enum { MAX_TIME_DIGITS = 19, LEVEL_AT = 30, TIME_BYTES = 42, DAY_S = 86400, NUMBER_BYTES = 24 };
+enum { MAX_TIME_DIGITS = 19, LEVEL_AT = 30, TIME_BYTES = 42, FRACTION_AT = 35, DAY_S = 86400, NUMBER_BYTES = 20 };
 
 static const char TIME[] = "{\"time_ns\":", SPAN[] = ",\"processor\":", SEQUENCE[] = ",\"sequence\":";
+static const char START[] = ",\"processor\":{\"event\":\"start\"}";
 static const char CALL_END[] = ",\"event\":{\"kind\":\"event\"}}", REQUEST[] = ",\"http\":{\"request\":{\"id\":\"";
 
 /* Returns the end of the digits after the beginning of a line; NULL when they are not followed by a comma. */
@@ -167,42 +166,77 @@ hold(Held *held, const char *line, const char *end, long long offset, long long 
     return 0;
 }
 
+/* A text that is read line by line: where it stands in its segment, and what was found so far. */
+typedef struct {
+    const char *at, *end;
+    long long offset, sequence;
+    PyObject *heads;
+    Held held;
+    Py_ssize_t damaged;
+} Walk;
+
+/* Whatever is made of a line that is not held; `after` is the offset behind it. */
+typedef int (*Take)(void *into, const char *line, Py_ssize_t length, long long offset, long long after);
+
+/* Goes through the lines of a text: those that are headed as asked for are held, all others are taken. */
+static int
+walk(Walk *text, Take take, void *into)
+{
+    const char *next;
+    text->held.ranges = PyList_New(0);
+    text->held.requests = PyDict_New();
+    int result = text->held.ranges && text->held.requests && are_heads(text->heads) ? 0 : -1;
+    for (; result == 0 && text->at < text->end; text->at = next + 1) {
+        if ((next = memchr(text->at, '\n', (size_t)(text->end - text->at))) == NULL)
+            break;
+        long long offset = text->offset, after = offset + (next - text->at) + 1;
+        int is_whole = is_line(text->at, next);
+        text->sequence = is_whole ? offset : text->sequence;
+        if (is_whole && is_headed(text->at, next - text->at, text->heads) && is_call(text->at, next)) {
+            result = hold(&text->held, text->at, next, offset, after);
+        } else {
+            text->damaged += !is_whole;
+            result = end_range(&text->held);
+            if (result == 0 && is_whole)
+                result = take(into, text->at, next - text->at, offset, after);
+        }
+        text->offset = after;
+    }
+    if (result == 0 && end_range(&text->held) == 0 && end_request(&text->held) == 0)
+        return 0;
+    Py_CLEAR(text->held.ranges);
+    Py_CLEAR(text->held.requests);
+    return -1;
+}
+
+/* Where lines are put with their positions. */
+typedef struct {
+    PyObject *lines;
+    PyTypeObject *position;
+} Pairs;
+
+static int
+take_pair(void *into, const char *line, Py_ssize_t length, long long offset, long long after)
+{
+    return add_line(((Pairs *)into)->lines, ((Pairs *)into)->position, line, length, after, offset);
+}
+
 static PyObject *
 parse(PyObject *module, PyObject *args)
 {
-    const char *text;
-    Py_ssize_t length, damaged = 0;
-    long long offset, sequence;
-    PyTypeObject *position;
-    PyObject *heads;
+    Walk text = {0};
+    Pairs pairs;
+    Py_ssize_t length;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y#LLO!O!", &text, &length, &offset, &sequence, &PyType_Type, &position, &PyTuple_Type,
-                          &heads)
-        || !are_heads(heads))
+    if (!PyArg_ParseTuple(args, "y#LLO!O!", &text.at, &length, &text.offset, &text.sequence, &PyType_Type,
+                          &pairs.position, &PyTuple_Type, &text.heads))
         return NULL;
-    Held held = {.ranges = PyList_New(0), .requests = PyDict_New()};
-    PyObject *lines = PyList_New(0);
-    const char *end = text + length, *next;
-    int result = lines && held.ranges && held.requests ? 0 : -1;
-    for (const char *at = text; result == 0 && at < end && (next = memchr(at, '\n', (size_t)(end - at))); at = next + 1) {
-        long long after = offset + (next - at) + 1;
-        int is_whole = is_line(at, next);
-        sequence = is_whole ? offset : sequence;
-        if (is_whole && is_headed(at, next - at, heads) && is_call(at, next)) {
-            result = hold(&held, at, next, offset, after);
-        } else {
-            damaged += !is_whole;
-            result = end_range(&held);
-            if (result == 0 && is_whole)
-                result = add_line(lines, position, at, next - at, after, sequence);
-        }
-        offset = after;
-    }
-    if (result == 0 && end_range(&held) == 0 && end_request(&held) == 0)
-        return Py_BuildValue("NLLnNN", lines, offset, sequence, damaged, held.ranges, held.requests);
-    Py_XDECREF(lines);
-    Py_XDECREF(held.ranges);
-    Py_XDECREF(held.requests);
+    text.end = text.at + length;
+    pairs.lines = PyList_New(0);
+    if (pairs.lines != NULL && walk(&text, take_pair, &pairs) == 0)
+        return Py_BuildValue("NLLnNN", pairs.lines, text.offset, text.sequence, text.damaged, text.held.ranges,
+                             text.held.requests);
+    Py_XDECREF(pairs.lines);
     return NULL;
 }
 
@@ -215,11 +249,11 @@ put_digits(char *out, uint64_t number, int digits)
     }
 }
 
-/* Writes a time as `{"@timestamp":"2026-11-24T01:35:46.123456Z"`; the date by Howard Hinnant's civil_from_days. */
+/* Writes a second as `{"@timestamp":"2026-11-24T01:35:46.000000Z"`; the date by Howard Hinnant's civil_from_days. */
 static void
-put_time(char *out, uint64_t time_ns)
+put_second(char *out, uint64_t seconds)
 {
-    uint64_t seconds = time_ns / 1000000000, second = seconds % DAY_S, shifted = seconds / DAY_S + 719468;
+    uint64_t second = seconds % DAY_S, shifted = seconds / DAY_S + 719468;
     uint64_t era = shifted / 146097, of_era = shifted % 146097;
     uint64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     uint64_t of_year = of_era - (365 * year + year / 4 - year / 100), part = (5 * of_year + 2) / 153;
@@ -232,7 +266,6 @@ put_time(char *out, uint64_t time_ns)
     put_digits(out + 26, second / 3600, 2);
     put_digits(out + 29, second / 60 % 60, 2);
     put_digits(out + 32, second % 60, 2);
-    put_digits(out + 35, time_ns / 1000 % 1000000, 6);
 }
 
 static char *
@@ -242,160 +275,273 @@ put(char *out, const char *data, size_t length)
     return out + length;
 }
 
-/* What the events of a segment have in common. */
-typedef struct {
-    PyTypeObject *kind;
-    const char *segment, *head, *tail;
-    Py_ssize_t segment_length, head_length, tail_length;
-} Shared;
-
-/* The id of an event: that of its segment, a hyphen, and its sequence. */
-static PyObject *
-make_id(const Shared *shared, const char *number, size_t number_length)
+/* Writes a number with at least so many digits. */
+static char *
+put_number(char *out, uint64_t number, int digits)
 {
-    PyObject *id = PyUnicode_New(shared->segment_length + 1 + (Py_ssize_t)number_length, 127);
-    if (id == NULL)
-        return NULL;
-    char *out = put((char *)PyUnicode_1BYTE_DATA(id), shared->segment, (size_t)shared->segment_length);
-    *out++ = '-';
-    put(out, number, number_length);
-    return id;
+    uint64_t rest = number;
+    int length = 1;
+    while (rest >= 10) {
+        rest /= 10;
+        length++;
+    }
+    length = length < digits ? digits : length;
+    put_digits(out, number, length);
+    return out + length;
 }
 
-/* The event of a line: its time as a date, and its id, its sequence and what its segment shares at its end. A line that
-   is not read gives NULL without an error. */
-static PyObject *
-make_event(const Shared *shared, const char *line, Py_ssize_t length, long long sequence)
+/* What the events of a segment have in common, and the second that was written last, which the next one often has. */
+typedef struct {
+    const char *head, *tail;
+    Py_ssize_t head_length, tail_length;
+    uint64_t second;
+    char time[TIME_BYTES + 1];
+} Shared;
+
+/* The most bytes that an event takes beyond those of its line, a newline included. */
+static size_t
+most_added(const Shared *shared)
 {
-    char padded[NUMBER_BYTES], plain[NUMBER_BYTES];
-    const char *time_end = end_of_time(line, line + length);
-    if (time_end == NULL || line + length - time_end < 2 || sequence < 0)
-        return NULL;
+    return TIME_BYTES + (size_t)shared->head_length + sizeof SEQUENCE + 2 * NUMBER_BYTES + (size_t)shared->tail_length + 2;
+}
+
+static char *
+put_begin(char *out, Shared *shared, const char *line, const char *time_end)
+{
     uint64_t time_ns = 0;
     for (const char *at = line + sizeof TIME - 1; at < time_end; at++)
         time_ns = 10 * time_ns + (uint64_t)(*at - '0');
-    size_t own = (size_t)(line + length - 2 - time_end);
-    size_t padded_length = (size_t)snprintf(padded, sizeof padded, "%08lld", sequence);
-    size_t plain_length = (size_t)snprintf(plain, sizeof plain, "%lld", sequence);
-    size_t size = TIME_BYTES + 1 + own + (size_t)shared->head_length + padded_length + 1 + sizeof SEQUENCE - 1
-        + plain_length + (size_t)shared->tail_length;
-    PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
-    if (data == NULL)
-        return NULL;
-    char *out = PyBytes_AS_STRING(data);
-    put_time(out, time_ns);
-    out = put(out + TIME_BYTES + 1, time_end, own);
-    out = put(out, shared->head, (size_t)shared->head_length);
-    out = put(out, padded, padded_length);
-    out = put(out, "\"", 1);
-    out = put(out, SEQUENCE, sizeof SEQUENCE - 1);
-    out = put(out, plain, plain_length);
-    put(out, shared->tail, (size_t)shared->tail_length);
-    int is_span = own >= sizeof SPAN - 1 && memcmp(time_end, SPAN, sizeof SPAN - 1) == 0;
-    PyObject *items[] = {make_id(shared, padded, padded_length), PyBool_FromLong(is_span), data};
-    return named_tuple(shared->kind, items, 3);
+    if (shared->time[0] == 0 || shared->second != time_ns / 1000000000) {
+        shared->second = time_ns / 1000000000;
+        put_second(shared->time, shared->second);
+    }
+    put_digits(shared->time + FRACTION_AT, time_ns / 1000 % 1000000, 6);
+    return put(out, shared->time, sizeof shared->time);
 }
 
-/* Takes a segment's id, which is ASCII. */
-static int
-set_segment(Shared *shared, PyObject *segment)
+/* Writes the event of a line: its time as a date, and its id, its sequence and what its segment shares at its end.
+   Returns where it ends; NULL for a line that is not read. */
+static char *
+put_event(char *out, Shared *shared, const char *line, Py_ssize_t length, long long sequence)
 {
-    shared->segment = PyUnicode_AsUTF8AndSize(segment, &shared->segment_length);
-    if (shared->segment != NULL && !PyUnicode_IS_ASCII(segment)) {
-        PyErr_SetString(PyExc_ValueError, "the id of a segment is ASCII");
-        return -1;
+    const char *time_end = end_of_time(line, line + length);
+    if (time_end == NULL || line + length - time_end < 2 || sequence < 0)
+        return NULL;
+    out = put_begin(out, shared, line, time_end);
+    out = put(out, time_end, (size_t)(line + length - 2 - time_end));
+    out = put(out, shared->head, (size_t)shared->head_length);
+    out = put_number(out, (uint64_t)sequence, 8);
+    *out++ = '"';
+    out = put(out, SEQUENCE, sizeof SEQUENCE - 1);
+    out = put_number(out, (uint64_t)sequence, 1);
+    return put(out, shared->tail, (size_t)shared->tail_length);
+}
+
+static int
+is_of_kind(const char *line, Py_ssize_t length, const char *kind, size_t kind_length)
+{
+    const char *time_end = end_of_time(line, line + length);
+    return time_end != NULL && (size_t)(line + length - time_end) >= kind_length
+        && memcmp(time_end, kind, kind_length) == 0;
+}
+
+/* An event of its parts: the id is that of its segment, a hyphen, and its sequence. It takes `data`. */
+static PyObject *
+make_event(PyTypeObject *kind, PyObject *segment, uint64_t sequence, int is_span, PyObject *data)
+{
+    char number[NUMBER_BYTES];
+    Py_ssize_t length = PyUnicode_GET_LENGTH(segment), digits = put_number(number, sequence, 8) - number;
+    PyObject *id = PyUnicode_New(length + 1 + digits, 127);
+    if (id != NULL) {
+        char *out = put((char *)PyUnicode_1BYTE_DATA(id), (char *)PyUnicode_1BYTE_DATA(segment), (size_t)length);
+        *out++ = '-';
+        put(out, number, (size_t)digits);
     }
-    return shared->segment ? 0 : -1;
+    PyObject *items[] = {id, PyBool_FromLong(is_span), data};
+    return named_tuple(kind, items, 3);
+}
+
+static int
+is_ascii(PyObject *segment)
+{
+    if (!PyUnicode_IS_ASCII(segment))
+        PyErr_SetString(PyExc_ValueError, "the id of a segment is ASCII");
+    return PyUnicode_IS_ASCII(segment);
 }
 
 static PyObject *
 expand(PyObject *module, PyObject *args)
 {
-    Shared shared;
+    Shared shared = {0};
+    PyTypeObject *kind;
     PyObject *segment;
     const char *line;
     Py_ssize_t length;
     long long sequence;
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!Uy#y#y#L", &PyType_Type, &shared.kind, &segment, &shared.head, &shared.head_length,
+    if (!PyArg_ParseTuple(args, "O!Uy#y#y#L", &PyType_Type, &kind, &segment, &shared.head, &shared.head_length,
                           &shared.tail, &shared.tail_length, &line, &length, &sequence)
-        || set_segment(&shared, segment) < 0)
+        || !is_ascii(segment))
         return NULL;
-    PyObject *event = make_event(&shared, line, length, sequence);
-    if (event == NULL && !PyErr_Occurred())
+    PyObject *data = PyBytes_FromStringAndSize(NULL, length + (Py_ssize_t)most_added(&shared));
+    char *end = data ? put_event(PyBytes_AS_STRING(data), &shared, line, length, sequence) : NULL;
+    if (data != NULL && end == NULL) {
+        Py_DECREF(data);
         Py_RETURN_NONE;
-    return event;
+    }
+    if (data == NULL || _PyBytes_Resize(&data, end - PyBytes_AS_STRING(data)) < 0)
+        return NULL;
+    return make_event(kind, segment, (uint64_t)sequence, is_of_kind(line, length, SPAN, sizeof SPAN - 1), data);
 }
 
-/* The line and the sequence of a pair such as `parse` makes. */
-static int
-read_pair(PyObject *pair, PyObject **line, long long *sequence)
-{
-    PyObject *place = PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2 ? PyTuple_GET_ITEM(pair, 1) : NULL;
-    if (place == NULL || !PyTuple_Check(place) || PyTuple_GET_SIZE(place) != 2) {
-        PyErr_SetString(PyExc_TypeError, "a line comes with its position");
-        return -1;
-    }
-    *line = PyTuple_GET_ITEM(pair, 0);
-    if (!PyBytes_Check(*line)) {
-        PyErr_SetString(PyExc_TypeError, "a line is bytes");
-        return -1;
-    }
-    *sequence = PyLong_AsLongLong(PyTuple_GET_ITEM(place, 1));
-    return *sequence == -1 && PyErr_Occurred() ? -1 : 0;
-}
+enum { TEXT, ENDS, SPANS, OFFSETS, SEQUENCES, COLUMNS };
 
-/* Adds the events of lines to a list, from one of them on; the number of the first that is not read, or of all. */
-static PyObject *
-expand_all(PyObject *module, PyObject *args)
-{
+/* Events that are written one after the other, a newline behind each, and where each ends, whether it is a span, the
+   offset behind its line, and its sequence. `told` are lines that begin in one of some ways. */
+typedef struct {
     Shared shared;
-    PyObject *segment, *lines, *events;
-    Py_ssize_t at;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "O!Uy#y#O!nO!", &PyType_Type, &shared.kind, &segment, &shared.head,
-                          &shared.head_length, &shared.tail, &shared.tail_length, &PyList_Type, &lines, &at,
-                          &PyList_Type, &events)
-        || set_segment(&shared, segment) < 0)
-        return NULL;
-    if (at < 0) {
-        PyErr_SetString(PyExc_ValueError, "lines are counted from 0");
-        return NULL;
-    }
-    for (; at < PyList_GET_SIZE(lines); at++) {
-        PyObject *line;
-        long long sequence;
-        if (read_pair(PyList_GET_ITEM(lines, at), &line, &sequence) < 0)
-            return NULL;
-        PyObject *event = make_event(&shared, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line), sequence);
-        if (event == NULL && !PyErr_Occurred())
-            break;
-        if (event == NULL || PyList_Append(events, event) < 0) {
-            Py_XDECREF(event);
-            return NULL;
-        }
-        Py_DECREF(event);
-    }
-    return PyLong_FromSsize_t(at);
+    PyObject *columns[COLUMNS];
+    char *out;
+    Py_ssize_t count, lines;
+    PyObject *telling;
+    Pairs told;
+} Block;
+
+static int
+take_event(void *into, const char *line, Py_ssize_t length, long long offset, long long after)
+{
+    Block *block = into;
+    block->lines++;
+    if (is_headed(line, length, block->telling) && take_pair(&block->told, line, length, offset, after) < 0)
+        return -1;
+    if (is_of_kind(line, length, START, sizeof START - 1))
+        return 0;
+    block->out = put_event(block->out, &block->shared, line, length, offset);
+    *block->out++ = '\n';
+    Py_ssize_t at = block->count++;
+    ((uint32_t *)PyBytes_AS_STRING(block->columns[ENDS]))[at]
+        = (uint32_t)(block->out - PyBytes_AS_STRING(block->columns[TEXT]));
+    PyBytes_AS_STRING(block->columns[SPANS])[at] = (char)is_of_kind(line, length, SPAN, sizeof SPAN - 1);
+    ((int32_t *)PyBytes_AS_STRING(block->columns[OFFSETS]))[at] = (int32_t)after;
+    ((uint32_t *)PyBytes_AS_STRING(block->columns[SEQUENCES]))[at] = (uint32_t)offset;
+    return 0;
 }
 
-/* The lines, with their positions, that have one of some beginnings. */
-static PyObject *
-headed(PyObject *module, PyObject *args)
+/* Makes room for the events of a text; -1 when there is none, or the numbers of the lines would not be held. */
+static int
+make_room(Block *block, const Walk *text)
 {
-    PyObject *lines, *heads, *line;
-    long long sequence;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "O!O!", &PyList_Type, &lines, &PyTuple_Type, &heads) || !are_heads(heads))
-        return NULL;
-    PyObject *found = PyList_New(0);
-    for (Py_ssize_t i = 0; found != NULL && i < PyList_GET_SIZE(lines); i++) {
-        PyObject *pair = PyList_GET_ITEM(lines, i);
-        if (read_pair(pair, &line, &sequence) < 0
-            || (is_headed(PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line), heads) && PyList_Append(found, pair) < 0))
-            Py_CLEAR(found);
+    Py_ssize_t lines = 0, length = text->end - text->at;
+    for (const char *at = text->at; (at = memchr(at, '\n', (size_t)(text->end - at))) != NULL; at++)
+        lines++;
+    size_t size = (size_t)length + (size_t)lines * most_added(&block->shared);
+    if (text->offset < 0 || text->offset > INT32_MAX - length || size > UINT32_MAX) {
+        PyErr_SetString(PyExc_ValueError, "a segment is not so large");
+        return -1;
     }
-    return found;
+    for (int i = 0; i < COLUMNS; i++) {
+        Py_ssize_t bytes = i == TEXT ? (Py_ssize_t)size : i == SPANS ? lines : 4 * lines;
+        if ((block->columns[i] = PyBytes_FromStringAndSize(NULL, bytes)) == NULL)
+            return -1;
+    }
+    block->out = PyBytes_AS_STRING(block->columns[TEXT]);
+    return 0;
+}
+
+/* Gives back the room that is left. */
+static int
+cut(Block *block)
+{
+    for (int i = 0; i < COLUMNS; i++) {
+        Py_ssize_t bytes = i == TEXT ? block->out - PyBytes_AS_STRING(block->columns[TEXT])
+            : i == SPANS             ? block->count
+                                     : 4 * block->count;
+        if (_PyBytes_Resize(&block->columns[i], bytes) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+read_events(PyObject *module, PyObject *args)
+{
+    Walk text = {0};
+    Block block = {0};
+    Py_ssize_t length;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y#LLO!O!O!y#y#", &text.at, &length, &text.offset, &text.sequence, &PyType_Type,
+                          &block.told.position, &PyTuple_Type, &text.heads, &PyTuple_Type, &block.telling,
+                          &block.shared.head, &block.shared.head_length, &block.shared.tail, &block.shared.tail_length)
+        || !are_heads(block.telling))
+        return NULL;
+    text.end = text.at + length;
+    if (make_room(&block, &text) == 0 && (block.told.lines = PyList_New(0)) != NULL
+        && walk(&text, take_event, &block) == 0) {
+        if (cut(&block) == 0)
+            return Py_BuildValue("(NNNNN)nNLLnNN", block.columns[TEXT], block.columns[ENDS], block.columns[SPANS],
+                                 block.columns[OFFSETS], block.columns[SEQUENCES], block.lines, block.told.lines,
+                                 text.offset, text.sequence, text.damaged, text.held.ranges, text.held.requests);
+        Py_DECREF(text.held.ranges);
+        Py_DECREF(text.held.requests);
+    }
+    for (int i = 0; i < COLUMNS; i++)
+        Py_XDECREF(block.columns[i]);
+    Py_XDECREF(block.told.lines);
+    return NULL;
+}
+
+/* The columns of a block as Python has them. */
+typedef struct {
+    Py_buffer text, ends, spans, sequences;
+    long long begin;
+} Columns;
+
+static int
+are_columns(const Columns *columns)
+{
+    if (columns->ends.len != 4 * columns->spans.len || columns->sequences.len != columns->ends.len) {
+        PyErr_SetString(PyExc_ValueError, "each event has an end, a kind and a sequence");
+        return 0;
+    }
+    return are_ends(&columns->ends, columns->begin, columns->text.len);
+}
+
+static PyObject *
+list_events(PyTypeObject *kind, PyObject *segment, const Columns *columns)
+{
+    const uint32_t *ends = columns->ends.buf, *sequences = columns->sequences.buf;
+    const char *text = columns->text.buf, *spans = columns->spans.buf;
+    long long before = columns->begin;
+    PyObject *events = PyList_New(columns->spans.len);
+    for (Py_ssize_t i = 0; events != NULL && i < columns->spans.len; i++) {
+        PyObject *data = PyBytes_FromStringAndSize(text + before, (Py_ssize_t)(ends[i] - before - 1));
+        PyObject *event = make_event(kind, segment, sequences[i], spans[i] != 0, data);
+        if (event != NULL)
+            PyList_SET_ITEM(events, i, event);
+        else
+            Py_CLEAR(events);
+        before = ends[i];
+    }
+    return events;
+}
+
+static PyObject *
+make_events(PyObject *module, PyObject *args)
+{
+    PyTypeObject *kind;
+    PyObject *segment, *events = NULL;
+    Columns columns;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!Uy*Ly*y*y*", &PyType_Type, &kind, &segment, &columns.text, &columns.begin,
+                          &columns.ends, &columns.spans, &columns.sequences))
+        return NULL;
+    if (is_ascii(segment) && are_columns(&columns))
+        events = list_events(kind, segment, &columns);
+    PyBuffer_Release(&columns.text);
+    PyBuffer_Release(&columns.ends);
+    PyBuffer_Release(&columns.spans);
+    PyBuffer_Release(&columns.sequences);
+    return events;
 }
 
 static PyMethodDef methods[] = {
@@ -403,9 +549,10 @@ static PyMethodDef methods[] = {
      "Return the lines of a text with their positions, the position after it, how many are damaged, and the ranges and\n"
      "the requests of those that have one of some beginnings behind the time: these are left together."},
     {"expand", expand, METH_VARARGS, "Return the event of a line; None for one that is not read."},
-    {"expand_all", expand_all, METH_VARARGS,
-     "Add the events of lines to a list; return the number of the first that is not read."},
-    {"headed", headed, METH_VARARGS, "Return the lines that have one of some beginnings behind the time."},
+    {"read_events", read_events, METH_VARARGS,
+     "Return the events of a text as columns, how many lines they are of, those that begin in some ways, and the rest\n"
+     "of what `parse` returns."},
+    {"make_events", make_events, METH_VARARGS, "Return the events of some columns as a list."},
     {NULL, NULL, 0, NULL},
 };
 

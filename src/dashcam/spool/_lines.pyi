@@ -1,5 +1,3 @@
-from collections.abc import Sequence
-
 from dashcam.event import EncodedEvent
 from dashcam.spool.reader import Position
 
@@ -9,14 +7,33 @@ def parse(
 def expand(
     kind: type[EncodedEvent], segment: str, head: bytes, tail: bytes, line: bytes, sequence: int, /
 ) -> EncodedEvent | None: ...
-def expand_all(
-    kind: type[EncodedEvent],
-    segment: str,
+def read_events(
+    text: bytes,
+    offset: int,
+    sequence: int,
+    position: type[Position],
+    held: tuple[bytes, ...],
+    telling: tuple[bytes, ...],
     head: bytes,
     tail: bytes,
-    lines: Sequence[tuple[bytes, tuple[int, int]]],
-    begin: int,
-    events: list[EncodedEvent],
     /,
-) -> int: ...
-def headed(lines: Sequence[tuple[bytes, Position]], heads: tuple[bytes, ...], /) -> list[tuple[bytes, Position]]: ...
+) -> tuple[
+    tuple[bytes, bytes, bytes, bytes, bytes],
+    int,
+    list[tuple[bytes, Position]],
+    int,
+    int,
+    int,
+    list[tuple[int, int, int]],
+    dict[bytes, int],
+]: ...
+def make_events(
+    kind: type[EncodedEvent],
+    segment: str,
+    text: bytes,
+    begin: int,
+    ends: memoryview,
+    spans: bytes,
+    sequences: memoryview,
+    /,
+) -> list[EncodedEvent]: ...

@@ -22,8 +22,12 @@ _IDS = re.compile(
 
 def parse_above(level: str) -> Parse:
     """Return a function that parses what is read of a segment, and leaves lines below a level where they are."""
-    heads = tuple(b',"log.level":"%b",' % name.encode() for name in LEVELS if is_below(name, level))
-    return partial(parse_lines, heads=heads)
+    return partial(parse_lines, heads=heads_below(level))
+
+
+def heads_below(level: str) -> tuple[bytes, ...]:
+    """Return what the lines below a level have behind their time."""
+    return tuple(b',"log.level":"%b",' % name.encode() for name in LEVELS if is_below(name, level))
 
 
 def leave_all(text: bytes, offset: int, sequence: int) -> ReadResult:

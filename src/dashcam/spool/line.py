@@ -12,7 +12,7 @@ The writing half is `encode_suffix`, `encode_ids` and `span_fields`, the reading
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -26,16 +26,10 @@ def _leave(*_: object) -> None:
     return None
 
 
-def _leave_all(*given: Any) -> int:
-    begin: int = given[5]
-    return begin
-
-
 try:
     from dashcam.spool._lines import expand as _expand
-    from dashcam.spool._lines import expand_all as _expand_all
 except ImportError:  # there was no compiler
-    _expand, _expand_all = _leave, _leave_all
+    _expand = _leave
 
 MAX_TIME_DIGITS = 19
 LEVEL_AT = 30  # where a line has its level, or its kind: the time has 19 digits from 2001 to 2286
@@ -79,56 +73,45 @@ def span_fields(time_ns: int, kind: str, fields: Mapping[str, Any], event: Mappi
 
 
 class LineExpander:
-    """Expands a segment's lines to events: adds the id, the sequence and what the header has for all of them."""
+    """Expands a segment's lines to events: adds the id, the sequence and what the header has for all of them.
 
-    __slots__ = ("_head", "_segment", "_tail")
+    `head` is what stands before the sequence in the id, and `tail` what stands behind the sequence as a number.
+    """
+
+    __slots__ = ("head", "segment", "tail")
 
     def __init__(self, header: Header) -> None:
-        self._segment = header.segment
-        self._head = b',"id":"' + header.segment.encode() + b"-"
+        self.segment = header.segment
+        self.head = b',"id":"' + header.segment.encode() + b"-"
         dataset = orjson.dumps(header.service)
-        self._tail = b',"dataset":' + dataset + b"}," + orjson.dumps(dict(header.shared))[1:]
+        self.tail = b',"dataset":' + dataset + b"}," + orjson.dumps(dict(header.shared))[1:]
 
     def expand(self, line: bytes, sequence: int) -> EncodedEvent:
         """Return the event of a line (without its newline); `sequence` is the offset of the line in its segment.
 
         In a segment of format 2, `sequence` is the number of the line, from 1.
         """
-        event = _expand(EncodedEvent, self._segment, self._head, self._tail, line, sequence)
-        return event or self._expand(line, sequence)
+        event = _expand(EncodedEvent, self.segment, self.head, self.tail, line, sequence)
+        if event:
+            return event
+        data = complete(line, sequence, self.head, self.tail)
+        return EncodedEvent(f"{self.segment}-{sequence:08d}", is_span(line), data)
 
-    def expand_all(
-        self, lines: Sequence[tuple[bytes, tuple[int, int]]]
-    ) -> tuple[list[EncodedEvent], dict[int, Exception]]:
-        """Return the events of lines, each with the offset after it and its sequence.
 
-        A line with a time that is none has no event, and the fault is returned by the number of the line from 0.
-        """
-        events: list[EncodedEvent] = []
-        faults: dict[int, Exception] = {}
-        at, given = 0, (EncodedEvent, self._segment, self._head, self._tail, lines)
-        while (at := _expand_all(*given, at, events)) < len(lines):
-            line, (_, sequence) = lines[at]
-            try:
-                events.append(self._expand(line, sequence))
-            except (ValueError, OverflowError, OSError) as fault:
-                faults[at] = fault
-            at += 1
-        return events, faults
-
-    def _expand(self, line: bytes, sequence: int) -> EncodedEvent:
-        time_end = line.index(b",")
-        seconds, rest_ns = divmod(int(line[_TIME_AT:time_end]), NS_PER_S)
-        data = b'%b.%06dZ"%b%b%08d","sequence":%d%b' % (
-            _until_second(seconds),
-            rest_ns // 1000,
-            line[time_end:-2],
-            self._head,
-            sequence,
-            sequence,
-            self._tail,
-        )
-        return EncodedEvent(f"{self._segment}-{sequence:08d}", line.startswith(_SPAN, time_end), data)
+def complete(line: bytes, sequence: int, head: bytes, tail: bytes) -> bytes:
+    """Return the JSON of the event of a line, with the `head` and the `tail` of its expander."""
+    time_end = line.index(b",")
+    seconds, rest_ns = divmod(int(line[_TIME_AT:time_end]), NS_PER_S)
+    begin = _until_second(seconds)
+    return b'%b.%06dZ"%b%b%08d","sequence":%d%b' % (
+        begin,
+        rest_ns // 1000,
+        line[time_end:-2],
+        head,
+        sequence,
+        sequence,
+        tail,
+    )
 
 
 @lru_cache(maxsize=8)

@@ -210,16 +210,20 @@ class SegmentReader:
         A line is complete when it ends in a newline and holds no zero byte. In a live segment reading stops at the
         first zero byte; in a final one what stands there was damaged, and reading goes on behind it.
         """
+        start, text = self.whole_lines(position, is_final=is_final)
+        if is_final and not text:
+            return self._skip(start, position.sequence)
+        if self.header.format == 2:
+            return _parse_numbered(text, start, position.sequence)
+        return (parse or parse_lines)(text, start, position.sequence)
+
+    def whole_lines(self, position: Position, *, is_final: bool) -> tuple[int, bytes]:
+        """Return where a passage begins that follows a position, and as much of it as ends in a newline."""
         start = max(position.offset, self._header_end)
         block = self._block(start, READ_BYTES, is_final=is_final)
         if len(block) == READ_BYTES and b"\n" not in block:
             block = self._block(start, MAX_READ_BYTES, is_final=is_final)
-        end = block.rfind(b"\n") + 1
-        if is_final and not end:
-            return self._skip(start, position.sequence)
-        if self.header.format == 2:
-            return _parse_numbered(block[:end], start, position.sequence)
-        return (parse or parse_lines)(block[:end], start, position.sequence)
+        return start, block[: block.rfind(b"\n") + 1]
 
     def _skip(self, start: int, sequence: int) -> ReadResult:
         """Go behind the next newline, or the last byte that is written; what lies before is no whole line.
@@ -305,20 +309,15 @@ def _parse_in_python(
     return lines, offset, sequence, damaged, held, requests
 
 
-def _headed_in_python(lines: Lines, heads: tuple[bytes, ...]) -> list[tuple[bytes, Position]]:
+def headed(lines: Lines, heads: tuple[bytes, ...]) -> list[tuple[bytes, Position]]:
+    """Return the lines that have one of some beginnings where their level or their kind stands."""
     return [each for each in lines if each[0].startswith(heads, max(level_at(each[0]), 0))]
 
 
 try:
-    from dashcam.spool._lines import headed as _headed
     from dashcam.spool._lines import parse as _parse
 except ImportError:  # there was no compiler
-    _headed, _parse = _headed_in_python, _parse_in_python
-
-
-def headed(lines: Lines, heads: tuple[bytes, ...]) -> list[tuple[bytes, Position]]:
-    """Return the lines that have one of some beginnings where their level or their kind stands."""
-    return _headed(lines, heads)
+    _parse = _parse_in_python
 
 
 def _parse_numbered(text: bytes, offset: int, number: int) -> ReadResult:

@@ -93,7 +93,7 @@ class Local:
             with _transaction(db):
                 now_us = retention.trusted_time(db, self._clock() // 1000)
                 refused = keep(
-                    db, batch, lambda time_us: retention.age_of(time_us, now_us), self._bounds.partition_events
+                    db, list(batch), lambda time_us: retention.age_of(time_us, now_us), self._bounds.partition_events
                 )
                 _forget(db, now_us, self._bounds)
             _give_back_room(db)
