@@ -5,6 +5,7 @@ from setuptools import Extension, setup
 # Optional: without a compiler, the Python versions beside them do the same, more slowly.
 NAMES = (
     "_checksums",
+    "destinations/elasticsearch/_actions",
     "destinations/fluentd/_msgpack",
     "destinations/local/_glance",
     "destinations/local/_terms",
@@ -19,6 +20,7 @@ NAMES = (
 )
 HEADERS = {
     "_checksums": ["src/dashcam/_ends.h"],
+    "destinations/elasticsearch/_actions": ["src/dashcam/_ends.h"],
     "destinations/fluentd/_msgpack": ["src/dashcam/destinations/_json.h"],
     "destinations/local/_terms": ["src/dashcam/destinations/_json.h"],
     "record/_speedups": ["src/dashcam/record/_plain.h"],

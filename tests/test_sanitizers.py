@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PARTS = {
     "_checksums": "test_checksums.py",
+    "destinations/elasticsearch/_actions": "destinations/elasticsearch/test_actions.py",
     "destinations/fluentd/_msgpack": "destinations/fluentd/test_msgpack.py",
     "destinations/local/_glance": "destinations/local/test_glance.py",
     "destinations/local/_terms": "destinations/local/test_terms.py",

@@ -6,14 +6,28 @@ across a rollover makes a second copy, which reading takes for one. A request is
 """
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from dashcam.destinations.elasticsearch.client import Answer, Client, Response, logs_stream, reason_of, spans_stream
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, StoreUnreachable
-from dashcam.ship.batch import Batch, Limits, PartialResult
+from dashcam.event import EncodedEvent
+from dashcam.ship.batch import Batch, EventBlock, Limits, PartialResult, blocks_of
+
+
+def actions_of(events: Iterable[EncodedEvent], logs: bytes, spans: bytes) -> bytes:
+    """Return events with a line before each: what its kind begins with, and its ID."""
+    return b"".join(
+        [b'%b%b"}}\n%b\n' % (spans if is_span else logs, id_.encode(), data) for id_, is_span, data in events]
+    )
+
+
+try:
+    from dashcam.destinations.elasticsearch._actions import actions
+except ImportError:  # there was no compiler
+    actions = None  # type: ignore[assignment]
 
 _EVENTS = 4000
 _ACTION_BYTES = 110  # the line before each event, with a namespace of usual length
@@ -48,6 +62,7 @@ class Elasticsearch:
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
         self._streams = (logs_stream(namespace), spans_stream(namespace))
+        self._heads = [b'{"create":{"_index":"%b","_id":"' % stream.encode() for stream in self._streams]
 
     def ship(self, batch: Batch) -> PartialResult | None:
         """Send a batch; each event has an answer of its own."""
@@ -70,12 +85,13 @@ class Elasticsearch:
 
     def _body(self, batch: Batch) -> bytes:
         """Return the action and the source of each event, a line each."""
-        logs, spans = (b'{"create":{"_index":"%b","_id":"' % stream.encode() for stream in self._streams)
-        parts = [b"", b"", b'"}}\n', b"", b"\n"] * len(batch)
-        parts[0::5] = [spans if event.is_span else logs for event in batch]
-        parts[1::5] = [event.id.encode() for event in batch]
-        parts[3::5] = [event.data for event in batch]
-        return b"".join(parts)
+        return b"".join([self._actions(block) for block in blocks_of(batch)])
+
+    def _actions(self, block: EventBlock) -> bytes:
+        if block.ids is not None or actions is None:
+            return actions_of(block, *self._heads)
+        logs, spans = (head + block.segment.encode() + b"-" for head in self._heads)
+        return actions(block.text, block.begin, block.ends, block.spans, block.sequences, logs, spans)
 
     def _send(self, body: bytes) -> Answer:
         params = self._params
