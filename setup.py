@@ -21,8 +21,9 @@ NAMES = (
 HEADERS = {
     "_checksums": ["src/dashcam/_ends.h"],
     "destinations/elasticsearch/_actions": ["src/dashcam/_ends.h"],
-    "destinations/fluentd/_msgpack": ["src/dashcam/destinations/_json.h"],
+    "destinations/fluentd/_msgpack": ["src/dashcam/_ends.h", "src/dashcam/destinations/_json.h"],
     "destinations/local/_terms": ["src/dashcam/destinations/_json.h"],
+    "destinations/loggly/_dated": ["src/dashcam/_ends.h"],
     "record/_speedups": ["src/dashcam/record/_plain.h"],
     "record/_words": ["src/dashcam/record/_grams.h"],
     "spool/_lines": ["src/dashcam/_ends.h"],

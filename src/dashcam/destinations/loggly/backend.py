@@ -24,11 +24,11 @@ from dashcam.destinations.exchange import new_session, read_answer, release, ret
 from dashcam.destinations.loggly.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
 from dashcam.settings import Secret
-from dashcam.ship.batch import Batch, Limits, PartialResult
+from dashcam.ship.batch import Batch, Limits, PartialResult, blocks_of
 
 
-def _leave(lines: list[bytes]) -> list[bytes | None]:
-    return [None] * len(lines)
+def _leave(_text: bytes, _begin: int, ends: memoryview) -> tuple[bytes, list[int]]:
+    return b"", list(range(len(ends)))
 
 
 try:
@@ -93,19 +93,19 @@ class Loggly:
         """Send a batch; Loggly answers for a whole body, so only what cannot be sent is named."""
         if not batch:
             return None
-        lines, rejected = [], {}
-        for index, made in enumerate(date_lines([event.data for event in batch])):
-            try:
-                line = made or dated(batch[index].data)
-            except ValueError as fault:
-                rejected[index] = f"not JSON: {fault}"
-                continue
-            if len(line) > _EVENT_BYTES:
-                rejected[index] = f"{len(line)} bytes as it is sent; Loggly accepts {_EVENT_BYTES}"
-            else:
-                lines.append(line)
+        lines, rejected, first = list[bytes](), dict[int, str](), 0
+        for block in blocks_of(batch):
+            made, left = date_lines(block.text, block.begin, block.ends)
+            lines += [made] if made else []
+            for index in left:
+                try:
+                    lines.append(_line_of(block[index].data))
+                except ValueError as fault:
+                    rejected[first + index] = str(fault)
+            first += len(block)
         if lines:
-            body = b"\n".join(lines)
+            lines[-1] = lines[-1][:-1]
+            body = b"".join(lines)
             del lines  # as many bytes again, for as long as the answer takes
             self._send(body)
         return PartialResult(rejected=rejected) if rejected else None
@@ -151,6 +151,17 @@ class Loggly:
         """Close the connections."""
         self._session.close()
         self._hider.detach()
+
+
+def _line_of(data: bytes) -> bytes:
+    """Return an event's line with a newline; raises `ValueError` with the reason why Loggly would not take it."""
+    try:
+        line = dated(data)
+    except ValueError as fault:
+        raise ValueError(f"not JSON: {fault}") from None
+    if len(line) > _EVENT_BYTES:
+        raise ValueError(f"{len(line)} bytes as it is sent; Loggly accepts {_EVENT_BYTES}")
+    return line + b"\n"
 
 
 def dated(data: bytes) -> bytes:
