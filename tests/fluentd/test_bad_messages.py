@@ -12,7 +12,7 @@ import msgpack
 import pytest
 
 from dashcam.destinations.fluentd.connection import Timeouts, dial
-from dashcam.destinations.fluentd.message import ENTRY, pack_message
+from dashcam.destinations.fluentd.message import ENTRY, Entries, pack_message
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.settings import Secret
 
@@ -157,7 +157,7 @@ def test_on_the_shippers_port(stack):
             connection._sock.sendall(pack([tag, moment, record]))
         with connected(stack) as connection:
             entry = ENTRY + struct.pack(">II", NOW, 0) + pack({"event": {"id": id_}, "message": "good"})
-            connection.deliver([pack_message("dashcam.log", [entry])])
+            connection.deliver([pack_message("dashcam.log", Entries([entry], 1))])
 
     stack.wait_for(*good)
     check(stack, kinds, marks)

@@ -24,7 +24,7 @@ from dashcam.destinations.elasticsearch.keys import set_up as make_keys
 from dashcam.destinations.elasticsearch.options import Options as EngineOptions
 from dashcam.destinations.fluentd.backend import connect
 from dashcam.destinations.fluentd.connection import Timeouts, dial
-from dashcam.destinations.fluentd.message import ENTRY, pack_message
+from dashcam.destinations.fluentd.message import ENTRY, Entries, pack_message
 from dashcam.destinations.fluentd.options import Options
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable
@@ -207,7 +207,7 @@ def test_what_no_encoder_of_ours_would_send_goes_around_in_no_circle(stack):
     entry = ENTRY + struct.pack(">II", 1795484146, 0)
     connection = dial(Peer("127.0.0.1", stack.fluentd.port, shared_key=Secret(SHARED_KEY)), Timeouts())
 
-    connection.deliver([pack_message("dashcam.log", [entry + record]) for record in records])
+    connection.deliver([pack_message("dashcam.log", Entries([entry + record], 1)) for record in records])
     connection.close()
 
     dead = [f"{SEGMENT}-0000030{number}-dead" for number in (1, 2, 3)]

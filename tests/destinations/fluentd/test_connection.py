@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from dashcam.destinations.fluentd.connection import Reset, Silent, Timeouts, dial
-from dashcam.destinations.fluentd.message import pack_event, pack_message
+from dashcam.destinations.fluentd.message import Entries, pack_event, pack_message
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.settings import Secret
@@ -22,7 +22,9 @@ LONG = Timeouts(connect_s=5, handshake_s=5, acknowledge_s=5, probe_s=5)
 
 
 def message(events=2, tag="dashcam.log", text=""):
-    return pack_message(tag, [pack_event({"@timestamp": "2026-11-24T01:35:46Z", "text": text})] * events)
+    return pack_message(
+        tag, Entries([pack_event({"@timestamp": "2026-11-24T01:35:46Z", "text": text})] * events, events)
+    )
 
 
 def deliver(handle, *messages, timeouts=LONG, doubtful=False, certified=None, **peer):

@@ -6,7 +6,7 @@ import io
 import msgpack
 import pytest
 
-from dashcam.destinations.fluentd.message import WORTH_BYTES, pack_event, pack_message
+from dashcam.destinations.fluentd.message import WORTH_BYTES, Entries, pack_event, pack_message
 
 
 def test_an_entry_is_its_time_and_its_record():
@@ -50,7 +50,7 @@ def test_a_message_is_packed_forward():
     """Tag, the entries one after the other as bytes, and an option map that asks for an acknowledgement."""
     first, second = (pack_event({"@timestamp": "2026-11-24T01:35:46Z", "n": n}) for n in (1, 2))
 
-    message = pack_message("dashcam.log", [first, second])
+    message = pack_message("dashcam.log", Entries([first, second], 2))
 
     tag, body, option = msgpack.unpackb(message.data)
     assert (tag, body) == ("dashcam.log", first + second)
@@ -59,7 +59,7 @@ def test_a_message_is_packed_forward():
 
 def test_a_chunk_id_is_16_random_bytes_as_text():
     """Two messages of the same entries never share an id, and it has no line break."""
-    first, second = (pack_message("dashcam.log", [b"\x92\x01\x80"]) for _ in range(2))
+    first, second = (pack_message("dashcam.log", Entries([b"\x92\x01\x80"], 1)) for _ in range(2))
 
     assert first.chunk != second.chunk
     assert len(first.chunk) == 24
@@ -71,7 +71,7 @@ def test_a_compressed_message_says_so():
     """The body is gzip, the option `compressed` tells it."""
     entries = [pack_event({"@timestamp": "2026-11-24T01:35:46Z", "n": n}) for n in range(100)]
 
-    _, body, option = msgpack.unpackb(pack_message("dashcam.log", entries, compress=True).data)
+    _, body, option = msgpack.unpackb(pack_message("dashcam.log", Entries(entries, len(entries)), compress=True).data)
 
     assert option["compressed"] == "gzip"
     assert gzip.decompress(body) == b"".join(entries)
@@ -82,11 +82,11 @@ def test_a_small_message_is_not_compressed():
     """Below a kilobyte gzip's own bytes eat what it saves."""
     entry = pack_event({"@timestamp": "2026-11-24T01:35:46Z", "text": "x" * (WORTH_BYTES - 60)})
 
-    assert "compressed" not in msgpack.unpackb(pack_message("dashcam.log", [entry], compress=True).data)[2]
+    assert "compressed" not in msgpack.unpackb(pack_message("dashcam.log", Entries([entry], 1), compress=True).data)[2]
 
 
 def test_no_entries_make_a_message_too():
     """An empty message asks whether the server still answers."""
-    _, body, option = msgpack.unpackb(pack_message("dashcam.log", []).data)
+    _, body, option = msgpack.unpackb(pack_message("dashcam.log", Entries()).data)
 
     assert (list(msgpack.Unpacker(io.BytesIO(body))), option["size"]) == ([], 0)

@@ -1,6 +1,7 @@
 """JSON as msgpack, by the compiled part and by the libraries beside it."""
 
 import re
+from array import array
 
 import orjson
 import ormsgpack
@@ -8,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.destinations.fluentd.message import _begin_entry, pack_event, pack_lines
+from dashcam.destinations.fluentd.message import _begin_entry, pack_batch, pack_event
+from dashcam.event import EncodedEvent
+from dashcam.spool.block import EventBlock
 from dashcam.testing.sample import lines
 
 from ..odd_json import almost_json, cut_or_changed
@@ -27,9 +30,11 @@ def compiled(pack_entries):
     """The record of a line that has a time in front; `None` where it is left."""
 
     def pack(line):
-        (entry,) = pack_entries([TIMED + line[1:]], lambda _: BEGIN)
-        assert entry is None or entry.startswith(BEGIN + (456_000).to_bytes(4))
-        return entry and entry[len(BEGIN) + 4 :]
+        line = TIMED + line[1:]
+        entry, spans, left = pack_entries(line + b"\n", 0, array("I", [len(line) + 1]), b"\0", lambda _: BEGIN)
+        assert spans == b""
+        assert (left, entry[: len(BEGIN) + 4]) in (([0], b""), ([], BEGIN + (456_000).to_bytes(4)))
+        return None if left else entry[len(BEGIN) + 4 :]
 
     return pack
 
@@ -43,14 +48,20 @@ def by_libraries(line):
         return None
 
 
-def test_ordinary_events(pack_entries):
-    """Of every kind of event; all but those with odd escapes are packed."""
-    events = [event.data for event in lines()]
-    packed = pack_entries(events, _begin_entry)
+def by_hand(events):
+    """Log lines and spans as entries, one behind the other."""
+    entries = [(event.is_span, pack_event(orjson.loads(event.data))) for event in events]
+    return tuple(b"".join(entry for is_span, entry in entries if is_span == wanted) for wanted in (False, True))
 
-    pairs = zip(packed, map(pack_event, map(orjson.loads, events)), strict=True)
-    assert [found for found, wanted in pairs if found not in (None, wanted)] == []
-    assert packed.count(None) < 5
+
+def test_ordinary_events(pack_entries):
+    """Of every kind of event; all but those with odd escapes are packed; from any one on."""
+    block = EventBlock.of(lines())
+    for some in (block, block[7:40]):
+        logs, spans, left = pack_entries(some.text, some.begin, some.ends, some.spans, _begin_entry)
+
+        assert (logs, spans) == by_hand([event for place, event in enumerate(some) if place not in left])
+        assert len(left) < 5
 
 
 def test_an_entry_is_the_same_either_way():
@@ -59,9 +70,13 @@ def test_an_entry_is_the_same_either_way():
     times = [b"2026-11-24T01:02:03Z", b"2026-11-24T01:02:03.000001Z", b"2026-11-24T01:02:03.999999Z"]
     times += [b"2026-11-24T01:02:04.000001Z", b"2026-11-24T01:02:03.000001Z"]
     times += [b"2026-11-24T01:02:03.000001+01:00", b"2026-11-24T01:02:03.1234567Z", b"1970-01-01T00:00:00.000000Z"]
-    events = [b'{"@timestamp":"' + time + data[42:] for time in times]
+    for time in times:
+        event = EncodedEvent("", is_span=False, data=b'{"@timestamp":"' + time + data[42:])
+        logs, spans, refused = pack_batch([event])
 
-    assert pack_lines(events) == ([pack_event(orjson.loads(line)) for line in events], {})
+        assert (b"".join(logs.parts), b"".join(spans.parts)) == by_hand([event])
+        assert (logs.count, spans.count, refused) == (1, 0, {})
+        assert [len(part) for part in pack_batch([event._replace(is_span=True)])[1].parts] == [len(logs.parts[0])]
 
 
 @pytest.mark.parametrize(
@@ -69,23 +84,29 @@ def test_an_entry_is_the_same_either_way():
 )
 def test_a_time_that_cannot_be_sent(time):
     """It is refused, and not sent as another; the events beside it are sent."""
-    data = lines()[0].data
+    good = next(event for event in lines() if not event.is_span)
+    bad = good._replace(data=b'{"@timestamp":"' + time + good.data[42:])
 
-    (before, refused, behind), reasons = pack_lines([data, b'{"@timestamp":"' + time + data[42:], data])
+    logs, _, reasons = pack_batch([good, bad, good])
 
-    assert before == behind == pack_event(orjson.loads(data))
-    assert refused is None
-    assert re.fullmatch(r"cannot be sent as msgpack: .*(lies outside|Invalid|month).*", reasons[1])
+    assert (b"".join(logs.parts), b"") == by_hand([good, good])
+    assert logs.count == 2
+    assert re.fullmatch(r"cannot be sent as msgpack: .*(lies outside|Invalid|month).*", reasons.pop(1))
+    assert reasons == {}
 
 
 def test_what_cannot_be_called_is_an_error(pack_entries):
     """A caller's mistake is not a crash."""
-    for events in (["text"], (TIMED,)):
+    for text, spans in (("text", b""), (b"", None)):
         with pytest.raises(TypeError):
-            pack_entries(events, lambda _: BEGIN)
+            pack_entries(text, 0, b"", spans, lambda _: BEGIN)
+    line = TIMED + b'"a":1}\n'
     for begin_entry in (None, lambda _: "text", lambda _: bytes(33)):
         with pytest.raises(TypeError):
-            pack_entries([TIMED + b'"a":1}'], begin_entry)
+            pack_entries(line, 0, array("I", [len(line)]), b"\0", begin_entry)
+    for begin, ends, spans in ((0, [9], b""), (0, [len(line) + 1], b"\0"), (9, [9], b"\0"), (-1, [9], b"\0")):
+        with pytest.raises(ValueError, match="end"):
+            pack_entries(line, begin, array("I", ends), spans, lambda _: BEGIN)
 
 
 LENGTHS = [0, 1, 15, 16, 31, 32, 255, 256, 65_535, 65_536]

@@ -1,9 +1,10 @@
 /* Events as entries of a message: a time, and a JSON object as msgpack, straight from its bytes.
 
    The module is optional: without a compiler, message.py decodes and encodes it by libraries, at six times the time.
-   What is not read here, as an escape \u0041, a name that comes twice or anything that is not JSON, is left to them:
-   `pack_entries` gives None. tests/destinations/fluentd/test_msgpack.py compares the two, byte by byte. */
+   What is not read here, as an escape \u0041, a name that comes twice or anything that is not JSON, is left to them.
+   tests/destinations/fluentd/test_msgpack.py compares the two, byte by byte. */
 
+#include "../../_ends.h"
 #include "../_json.h"
 #include <math.h>
 
@@ -241,33 +242,6 @@ pack_value(Packer *packer, int depth)
     return pack_number(packer);
 }
 
-/* Packs the object that a line is behind what is packed already: bytes, or None for what is not read. */
-static PyObject *
-pack_object(Packer *packer)
-{
-    PyObject *packed = NULL;
-    int result = packer->in.at < packer->in.end && *packer->in.at == '{' ? pack_value(packer, 0) : UNREAD;
-    if (result == READ && packer->in.at == packer->in.end)
-        packed = PyBytes_FromStringAndSize((const char *)packer->out, (Py_ssize_t)packer->length);
-    if (result == FAILED || (result == READ && packer->in.at == packer->in.end))
-        return packed;
-    Py_RETURN_NONE;
-}
-
-/* Begins with a line; `out` is used again for the next one. */
-static int
-begin_line(Packer *packer, PyObject *line)
-{
-    if (!PyBytes_Check(line)) {
-        PyErr_SetString(PyExc_TypeError, "a line is bytes");
-        return FAILED;
-    }
-    packer->in.at = (const byte *)PyBytes_AS_STRING(line);
-    packer->in.end = packer->in.at + PyBytes_GET_SIZE(line);
-    packer->length = 0;
-    return reserve(packer, (size_t)PyBytes_GET_SIZE(line) / 2 + 64);
-}
-
 /* Our own times, as {"@timestamp":"2026-11-24T01:35:46.123456Z", share all but the fraction with many others. */
 static int
 has_own_time(const byte *line, size_t length)
@@ -277,66 +251,127 @@ has_own_time(const byte *line, size_t length)
         && line[42] == '"' && skip_digits(line + FRACTION_AT, line + 41) == line + 41;
 }
 
-/* Puts the time before an entry; `second` is the text of the last one, and `entry` what an entry begins with then. */
+/* What an entry begins with, up to its nanoseconds, for the second that was asked for last. */
+typedef struct {
+    PyObject *of_second, *begin;
+    byte second[SECOND_BYTES];
+} Entry;
+
 static int
-put_entry(Packer *packer, PyObject *begin_entry, byte *second, PyObject **entry)
+ask(Entry *entry, const byte *line)
+{
+    if (entry->begin != NULL && memcmp(entry->second, line + SECOND_AT, SECOND_BYTES) == 0)
+        return READ;
+    memcpy(entry->second, line + SECOND_AT, SECOND_BYTES);
+    Py_XSETREF(entry->begin,
+               PyObject_CallFunction(entry->of_second, "y#", (const char *)entry->second, (Py_ssize_t)SECOND_BYTES));
+    if (entry->begin == NULL)
+        return FAILED;
+    if (!PyBytes_Check(entry->begin) || PyBytes_GET_SIZE(entry->begin) > MAX_ENTRY) {
+        PyErr_SetString(PyExc_TypeError, "an entry begins with a few bytes");
+        return FAILED;
+    }
+    return READ;
+}
+
+/* Puts the time before an entry. */
+static int
+put_entry(Packer *packer, Entry *entry)
 {
     const byte *line = packer->in.at;
     if (!has_own_time(line, (size_t)(packer->in.end - line)))
         return UNREAD;
-    if (*entry == NULL || memcmp(second, line + SECOND_AT, SECOND_BYTES) != 0) {
-        memcpy(second, line + SECOND_AT, SECOND_BYTES);
-        Py_XSETREF(*entry, PyObject_CallFunction(begin_entry, "y#", (const char *)second, (Py_ssize_t)SECOND_BYTES));
-        if (*entry == NULL)
-            return FAILED;
-        if (!PyBytes_Check(*entry) || PyBytes_GET_SIZE(*entry) > MAX_ENTRY) {
-            PyErr_SetString(PyExc_TypeError, "an entry begins with a few bytes");
-            return FAILED;
-        }
-    }
-    if (PyBytes_GET_SIZE(*entry) == 0)
+    if (ask(entry, line) == FAILED)
+        return FAILED;
+    Py_ssize_t size = PyBytes_GET_SIZE(entry->begin);
+    if (size == 0)
         return UNREAD;
     uint64_t microseconds = 0;
     for (const byte *at = line + FRACTION_AT; at < line + 41; at++)
         microseconds = 10 * microseconds + (uint64_t)(*at - '0');
-    memcpy(packer->out, PyBytes_AS_STRING(*entry), (size_t)PyBytes_GET_SIZE(*entry));
-    packer->length = (size_t)PyBytes_GET_SIZE(*entry) - 1;
-    byte last = packer->out[packer->length];
-    packer->length += put(packer->out + packer->length, last, 1000 * microseconds, 4);
+    byte *out = packer->out + packer->length;
+    memcpy(out, PyBytes_AS_STRING(entry->begin), (size_t)size);
+    packer->length += (size_t)size - 1 + put(out + size - 1, out[size - 1], 1000 * microseconds, 4);
     return READ;
 }
 
-/* Lines as entries; None for those that are not read. */
+/* Adds a line as an entry; nothing for one that is not read. */
+static int
+pack_line(Packer *packer, Entry *entry, const byte *line, const byte *end)
+{
+    size_t before = packer->length;
+    packer->in = (Reader){line, end};
+    if (reserve(packer, MAX_ENTRY + MAX_HEAD) < 0)
+        return FAILED;
+    int result = put_entry(packer, entry);
+    if (result == READ)
+        result = *line == '{' ? pack_value(packer, 0) : UNREAD;
+    if (result == READ && packer->in.at != end)
+        result = UNREAD;
+    if (result != READ)
+        packer->length = before;
+    return result;
+}
+
+static int
+leave(PyObject *left, Py_ssize_t place)
+{
+    PyObject *number = PyLong_FromSsize_t(place);
+    int result = number ? PyList_Append(left, number) : FAILED;
+    Py_XDECREF(number);
+    return result;
+}
+
+static PyObject *
+packed(const Packer *packer)
+{
+    return PyBytes_FromStringAndSize((const char *)packer->out, (Py_ssize_t)packer->length);
+}
+
+static PyObject *
+pack_all(const Py_buffer *text, size_t begin, const uint32_t *ends, const Py_buffer *spans, Entry *entry)
+{
+    Packer packers[2] = {{.out = NULL}, {.out = NULL}};
+    PyObject *left = PyList_New(0), *made = NULL;
+    const byte *lines = text->buf, *kinds = spans->buf;
+    int result = left ? READ : FAILED;
+    for (Py_ssize_t i = 0; result != FAILED && i < spans->len; begin = ends[i++]) {
+        result = pack_line(&packers[kinds[i] != 0], entry, lines + begin, lines + ends[i] - 1);
+        if (result == UNREAD && leave(left, i) < 0)
+            result = FAILED;
+    }
+    if (result != FAILED)
+        made = Py_BuildValue("NNO", packed(&packers[0]), packed(&packers[1]), left);
+    Py_XDECREF(left);
+    PyMem_Free(packers[0].out);
+    PyMem_Free(packers[1].out);
+    return made;
+}
+
 static PyObject *
 pack_entries(PyObject *module, PyObject *args)
 {
-    PyObject *lines, *begin_entry, *entry = NULL;
-    byte second[SECOND_BYTES];
-    Packer packer = {0};
+    Py_buffer text, ends, spans;
+    long long begin;
+    Entry entry = {0};
+    PyObject *made = NULL;
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!O", &PyList_Type, &lines, &begin_entry))
+    if (!PyArg_ParseTuple(args, "y*Ly*y*O", &text, &begin, &ends, &spans, &entry.of_second))
         return NULL;
-    PyObject *entries = PyList_New(0);
-    for (Py_ssize_t i = 0; entries != NULL && i < PyList_GET_SIZE(lines); i++) {
-        PyObject *packed = NULL;
-        PyObject *line = Py_NewRef(PyList_GET_ITEM(lines, i)); /* `begin_entry` may do anything to the list */
-        int result = begin_line(&packer, line);
-        if (result == READ)
-            result = put_entry(&packer, begin_entry, second, &entry);
-        if (result != FAILED)
-            packed = result == READ ? pack_object(&packer) : Py_NewRef(Py_None);
-        if (packed == NULL || PyList_Append(entries, packed) < 0)
-            Py_CLEAR(entries);
-        Py_XDECREF(packed);
-        Py_DECREF(line);
-    }
-    Py_XDECREF(entry);
-    PyMem_Free(packer.out);
-    return entries;
+    if (ends.len != 4 * spans.len)
+        PyErr_SetString(PyExc_ValueError, "each event has an end and a kind");
+    else if (are_ends(&ends, begin, text.len))
+        made = pack_all(&text, (size_t)begin, ends.buf, &spans, &entry);
+    Py_XDECREF(entry.begin);
+    PyBuffer_Release(&text);
+    PyBuffer_Release(&ends);
+    PyBuffer_Release(&spans);
+    return made;
 }
 
 static PyMethodDef methods[] = {
-    {"pack_entries", pack_entries, METH_VARARGS, "Return lines as entries; None for each that is not read."},
+    {"pack_entries", pack_entries, METH_VARARGS,
+     "Return the log lines of a text as entries, its spans as entries, and the places of those that are not read."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,3 +1,5 @@
 from collections.abc import Callable
 
-def pack_entries(lines: list[bytes], begin_entry: Callable[[bytes], bytes], /) -> list[bytes | None]: ...
+def pack_entries(
+    text: bytes, begin: int, ends: memoryview, spans: bytes, begin_entry: Callable[[bytes], bytes], /
+) -> tuple[bytes, bytes, list[int]]: ...

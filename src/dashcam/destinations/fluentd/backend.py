@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from dashcam.destinations.fluentd.connection import Connection, Reset, Timeouts, dial
-from dashcam.destinations.fluentd.message import Message, pack_lines, pack_message
+from dashcam.destinations.fluentd.message import Message, pack_batch, pack_message
 from dashcam.destinations.fluentd.options import Options
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
@@ -133,9 +133,6 @@ class Fluentd:
 
 def pack(batch: Batch, *, compress: bool) -> tuple[list[Message], dict[int, str]]:
     """The batch as one message of log lines and one of spans, and the events that cannot be sent, by their place."""
-    packed, refused = pack_lines([event.data for event in batch])
-    entries: dict[str, list[bytes]] = {LOG_TAG: [], SPAN_TAG: []}
-    for event, entry in zip(batch, packed, strict=True):
-        if entry is not None:
-            entries[SPAN_TAG if event.is_span else LOG_TAG].append(entry)
-    return [pack_message(tag, some, compress=compress) for tag, some in entries.items() if some], refused
+    logs, spans, refused = pack_batch(batch)
+    tagged = [(tag, entries) for tag, entries in ((LOG_TAG, logs), (SPAN_TAG, spans)) if entries.count]
+    return [pack_message(tag, entries, compress=compress) for tag, entries in tagged], refused

@@ -13,7 +13,7 @@ import ormsgpack
 
 from dashcam import machine
 from dashcam.destinations.fluentd.handshake import check_pong, make_ping, read_helo
-from dashcam.destinations.fluentd.message import Message, pack_message
+from dashcam.destinations.fluentd.message import Entries, Message, pack_message
 from dashcam.destinations.fluentd.peer import Peer
 from dashcam.errors import BackendUnavailable, BatchRejected
 
@@ -110,7 +110,7 @@ class Connection:
         self._probe(tag, set(), self._timeouts.probe_s)
 
     def _probe(self, tag: str, waiting: set[str], wait_s: float) -> None:
-        probe = pack_message(tag, ())
+        probe = pack_message(tag, Entries())
         until_s = machine.monotonic() + wait_s
         self._send(probe.data, until_s)
         while (chunk := self._read_acknowledgement({probe.chunk, *waiting}, until_s)) != probe.chunk:

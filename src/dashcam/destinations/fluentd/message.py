@@ -7,8 +7,8 @@ import gzip
 import os
 import struct
 from base64 import b64encode
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -16,10 +16,13 @@ import ormsgpack
 from fluent.sender import EventTime
 
 from dashcam.event import NS_PER_S, parse_time
+from dashcam.ship.batch import Batch, blocks_of
 
 
-def _leave(lines: list[bytes], begin_entry: Callable[[bytes], bytes]) -> list[bytes | None]:  # noqa: ARG001 - as the compiled one has it
-    return [None] * len(lines)
+def _leave(
+    _text: bytes, _begin: int, _ends: memoryview, spans: bytes, _begin_entry: Callable[[bytes], bytes], /
+) -> tuple[bytes, bytes, list[int]]:
+    return b"", b"", list(range(len(spans)))
 
 
 try:
@@ -42,15 +45,37 @@ class Message:
     data: bytes
 
 
-def pack_lines(lines: list[bytes]) -> tuple[list[bytes | None], dict[int, str]]:
-    """Return events as entries, as `pack_event` gives them, and the reasons why some have none, by their place."""
-    entries, refused = pack_entries(lines, _begin_entry), {}
-    for place in [place for place, entry in enumerate(entries) if entry is None]:
-        try:
-            entries[place] = pack_event(orjson.loads(lines[place]))
-        except ValueError as fault:
-            refused[place] = f"cannot be sent as msgpack: {fault}"
-    return entries, refused
+@dataclass(slots=True)
+class Entries:
+    """Events of one tag as entries, some in each part."""
+
+    parts: list[bytes] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, part: bytes, count: int) -> None:
+        """Add so many that are packed one behind the other."""
+        if count:
+            self.parts.append(part)
+            self.count += count
+
+
+def pack_batch(batch: Batch) -> tuple[Entries, Entries, dict[int, str]]:
+    """Return the log lines and the spans of a batch as entries, and why some events have none, by their place."""
+    logs, spans, refused, first = Entries(), Entries(), dict[int, str](), 0
+    for block in blocks_of(batch):
+        log_part, span_part, left = pack_entries(block.text, block.begin, block.ends, block.spans, _begin_entry)
+        left_spans = sum(block.spans[place] for place in left)
+        span_count = sum(block.spans) - left_spans
+        spans.add(span_part, span_count)
+        logs.add(log_part, len(block) - len(left) - span_count)
+        for place in left:
+            event = block[place]
+            try:
+                (spans if event.is_span else logs).add(pack_event(orjson.loads(event.data)), 1)
+            except ValueError as fault:
+                refused[first + place] = f"cannot be sent as msgpack: {fault}"
+        first += len(block)
+    return logs, spans, refused
 
 
 def pack_event(fields: Any) -> bytes:
@@ -75,17 +100,17 @@ def _begin_entry(second: bytes) -> bytes:
         return b""
 
 
-def pack_message(tag: str, entries: Sequence[bytes], *, compress: bool = False) -> Message:
+def pack_message(tag: str, entries: Entries, *, compress: bool = False) -> Message:
     """The entries as one message that asks for an acknowledgement, under a random chunk id."""
-    chunk = b64encode(os.urandom(16)).decode()
-    option: dict[str, Any] = {"size": len(entries), "chunk": chunk}
-    size_bytes = sum(map(len, entries))
+    chunk, parts = b64encode(os.urandom(16)).decode(), entries.parts
+    option: dict[str, Any] = {"size": entries.count, "chunk": chunk}
+    size_bytes = sum(map(len, parts))
     if compress and size_bytes >= WORTH_BYTES:
         # Level 6 would save 9 % more and cost three times the time.
-        entries, option["compressed"] = [gzip.compress(b"".join(entries), 1, mtime=0)], "gzip"
-        size_bytes = len(entries[0])
+        parts, option["compressed"] = [gzip.compress(b"".join(parts), 1, mtime=0)], "gzip"
+        size_bytes = len(parts[0])
     # Joined once: an encoder would copy all entries twice more, a tenth of the time that an event takes.
-    body = (BIN, size_bytes.to_bytes(4), *entries)
+    body = (BIN, size_bytes.to_bytes(4), *parts)
     return Message(
         tag, chunk, option["size"], b"".join((LIST_OF_3, ormsgpack.packb(tag), *body, ormsgpack.packb(option)))
     )
