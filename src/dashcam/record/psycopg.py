@@ -9,16 +9,17 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 import opentelemetry.instrumentation.psycopg as package
 import psycopg
 import wrapt
+from opentelemetry import trace
 from opentelemetry.instrumentation.psycopg.version import __version__ as package_version
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled, unwrap
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-from dashcam.record.sql import text_of
+from dashcam.record.sql import StatementTracer, with_statement
 from dashcam.record.traces import describe
 
 Options = dict[str, Any]
@@ -30,7 +31,7 @@ _OPTIONS = (
     "capture_parameters",
 )
 
-_tracers: "WeakKeyDictionary[Any, _StatementTracer]" = WeakKeyDictionary()
+_tracers: "dict[ref[Any], _Tracer]" = {}  # not a `WeakKeyDictionary`, whose `get` is Python
 
 
 def instrumentor() -> package.PsycopgInstrumentor:
@@ -53,8 +54,8 @@ def _uninstrument(**_: Any) -> None:
     _tracers.clear()
 
 
-class _StatementTracer(package.CursorTracer):
-    """Makes spans as the package does, also of statements that are passed by name, or are objects of other kinds."""
+class _Tracer(StatementTracer):
+    """The tracer of a connection; with options, the package makes every span."""
 
     def __init__(self, connection: Any, options: Options) -> None:
         integration = package.DatabaseApiIntegration(
@@ -66,16 +67,7 @@ class _StatementTracer(package.CursorTracer):
             **options,
         )
         integration.get_connection_attributes(connection)
-        super().__init__(integration)
-
-    def get_statement(self, cursor: Any, args: Sequence[Any]) -> str:
-        """Return the text of a statement, empty if it has none."""
-        return text_of(args[0], cursor) if args else ""
-
-    def get_operation_name(self, cursor: Any, args: Sequence[Any]) -> str:
-        """Return the first word of a statement after a comment, empty if it has none."""
-        statement = self._leading_comment_remover.sub("", self.get_statement(cursor, args))
-        return str((statement.split(None, 1) or [""])[0])
+        super().__init__(integration, None if options else trace.get_tracer(package.__name__, package_version))
 
     def start(self, cursor: Any, args: Sequence[Any]) -> Span:
         """Start the span of a statement that takes longer than a call; whoever starts it ends it."""
@@ -86,29 +78,20 @@ class _StatementTracer(package.CursorTracer):
         return span
 
 
-def _tracer_of(options: Options, cursor: Any) -> _StatementTracer:
+def _tracer_of(options: Options, cursor: Any) -> _Tracer:
     connection = cursor.connection
-    tracer = _tracers.get(connection)
+    tracer = _tracers.get(ref(connection))
     if tracer is None:
-        tracer = _tracers[connection] = _StatementTracer(connection, options)
+        tracer = _tracers[ref(connection, _tracers.pop)] = _Tracer(connection, options)
     return tracer
 
 
-def _with_query(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments with the statement as the first one, if it was passed by name."""
-    if args or name not in kwargs:
-        return args, kwargs
-    return (kwargs[name],), {each: value for each, value in kwargs.items() if each != name}
-
-
 def _execute(options: Options, method: Callable[..., Any], cursor: Any, args: Any, kwargs: Any) -> Any:
-    args, kwargs = _with_query(args, kwargs, "query")
-    return _tracer_of(options, cursor).traced_execution(cursor, method, *args, **kwargs)
+    return _tracer_of(options, cursor).call_in_span(cursor, method, args, kwargs)
 
 
 def _execute_async(options: Options, method: Callable[..., Any], cursor: Any, args: Any, kwargs: Any) -> Any:
-    args, kwargs = _with_query(args, kwargs, "query")
-    return _tracer_of(options, cursor).traced_execution_async(cursor, method, *args, **kwargs)
+    return _tracer_of(options, cursor).await_in_span(cursor, method, args, kwargs)
 
 
 @contextmanager
@@ -117,7 +100,7 @@ def _statement(options: Options, cursor: Any, args: Any, kwargs: Any, name: str)
     if not is_instrumentation_enabled():
         yield
         return
-    args, _ = _with_query(args, kwargs, name)
+    args, _ = with_statement(args, kwargs, name)
     span = _tracer_of(options, cursor).start(cursor, args)
     try:
         yield
