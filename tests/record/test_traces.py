@@ -63,6 +63,40 @@ def _noted():
     raise error
 
 
+def _in_a_handler(levels):
+    try:
+        if levels:
+            _in_a_handler(levels - 1)
+        _deep(1)
+    except CarError:
+        _noted()
+    except ValueError as error:
+        error.add_note(f"at level {levels}")
+        raise RuntimeError("again") from (error if levels % 2 else None)
+
+
+def _going_round():
+    first, second, third = CarError("a"), CarError("b"), CarError("c")
+    first.__cause__, second.__context__, third.__cause__ = second, third, first
+    raise first
+
+
+def _of_a_group():
+    raise CarError("outer") from ExceptionGroup("g", [ValueError("x")])
+
+
+def _muted():
+    raise CarError("outer") from Mute()
+
+
+def _misspelled():
+    try:
+        return [].apend
+    except AttributeError:
+        wheels = 4
+        return whels + wheels  # noqa: F821
+
+
 def _raise(error):
     def fail():
         raise error
@@ -72,6 +106,7 @@ def _raise(error):
 
 FAILURES = [lambda: _deep(0), lambda: _deep(2), lambda: _deep(9), lambda: _deep(200), lambda: _alternating(60)]
 FAILURES += [_chained, _suppressed, _noted, lambda: {}["a"], lambda: 1 / 0, lambda: undefined, lambda: (1).real_]  # noqa: F821
+FAILURES += [lambda: _in_a_handler(3), lambda: _in_a_handler(30), _going_round, _of_a_group, _muted, _misspelled]
 FAILURES += [
     _raise(UnhashableError("x")),
     lambda: compile("a b", "x.py", "exec"),

@@ -8,8 +8,11 @@ from dashcam.record.interruption import is_interruption
 
 MAX_CACHED_FRAMES = MAX_CACHED_NAMES = 512
 MAX_FRAMES = 64  # of a trace that is put together here
+MAX_CHAINED = 16  # exceptions that are told with one
+_CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
+_CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
 # `traceback` adds to the text of these, or asks other modules what was meant.
-_SPECIAL = (NameError, AttributeError, ImportError, SyntaxError, BaseExceptionGroup)
+_SPECIAL = (NameError, AttributeError, ImportError, SyntaxError)
 
 # With what has the ID, so that nothing else gets it.
 _frames: dict[tuple[int, int], tuple[CodeType, str]] = {}
@@ -40,18 +43,44 @@ def describe(error: BaseException) -> str:
 
 def format_exception(error: BaseException) -> str:
     """Return what `traceback.format_exception` returns, as one text; each line of code is read once."""
+    text = _part_of(error) if _before(error) is None else _chain_of(error)
+    return "".join(traceback.format_exception(error)) if text is None else text
+
+
+def _before(error: BaseException) -> tuple[str, BaseException] | None:
+    """Return the exception that is told before another one, and the words between the two."""
+    if error.__cause__ is not None:
+        return _CAUSE, error.__cause__
+    if error.__context__ is not None and not error.__suppress_context__:
+        return _CONTEXT, error.__context__
+    return None
+
+
+def _chain_of(error: BaseException) -> str | None:
+    text, seen = _part_of(error), {id(error)}
+    while text is not None and (before := _before(error)):
+        between, error = before
+        part = None if id(error) in seen or len(seen) == MAX_CHAINED else _part_of(error)
+        text = None if part is None else f"{part}{between}{text}"
+        seen.add(id(error))
+    return text
+
+
+def _part_of(error: BaseException) -> str | None:
+    """Return the trace of one exception of a chain; None where only `traceback` knows it."""
     frames, name = _frames_of(error.__traceback__), _name_of(type(error))
-    is_alone = error.__cause__ is None and (error.__context__ is None or error.__suppress_context__)
-    is_simple = is_alone and name and frames is not None and not hasattr(error, "__notes__")
+    if frames is None or isinstance(error, BaseExceptionGroup):
+        return None
+    head = "Traceback (most recent call last):\n" if frames else ""
+    if not name or hasattr(error, "__notes__"):
+        alone = traceback.TracebackException(type(error), error, error.__traceback__, limit=0, compact=True)
+        return f"{head}{''.join(frames)}{''.join(alone.format_exception_only())}"
     try:
-        text = str(error) if is_simple else ""
+        text = str(error)
     except BaseException as fault:  # an exception's own text can fail in any way
         if is_interruption(fault):
             raise
-        is_simple = False
-    if not is_simple or frames is None:
-        return "".join(traceback.format_exception(error))
-    head = "Traceback (most recent call last):\n" if frames else ""
+        return None
     return f"{head}{''.join(frames)}{name}: {text}\n" if text else f"{head}{''.join(frames)}{name}\n"
 
 
