@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from dashcam.patterns import read_own_secrets
 from dashcam.record import masking, span_template
 from dashcam.record.correlation import OpenSpan, ServerRequest
-from dashcam.record.span_template import SpanTemplates
+from dashcam.record.span_template import UNSET, SpanTemplates
 from dashcam.record.spans import _encode_end
 
 TIME_NS = 1795484146_123456789
@@ -19,12 +19,14 @@ SECRETIVE = {"db.system": "postgresql", "db.statement": "SELECT password FROM us
 CALL = {"http.request.method": "GET", "url.full": "http://parts/wheels?size=17", "http.response.status_code": 200}
 
 
-def make(attributes, name="SELECT", number=7, *, parent=True, request="golf-7", outermost=False, served=None):
+def make(
+    attributes, name="SELECT", number=7, *, parent=True, request="golf-7", outermost=False, served=None, status=UNSET
+):
     """A span that has ended, and its ids: of a server, if it has `served` a request."""
     span = SimpleNamespace(
         name=name,
         kind=SpanKind.SERVER if served and outermost else SpanKind.CLIENT,
-        status=Status(StatusCode.UNSET),
+        status=status,
         attributes=attributes,
     )
     own, above = f"{number << 8:016x}", f"{number << 40:016x}"
@@ -40,7 +42,7 @@ def compare(templates, span, known, times):
     for template in filter(None, templates._templates.values()):
         values = *template, span.name, span.attributes, known, *times, masking.has_word
         assert span_template.fill(*values) == span_template.python_fill(*values)
-    values = templates._templates, *of[:-1], *times, masking.has_word
+    values = templates._templates, span, span.attributes, known, *times, masking.has_word
     assert span_template.line_of(*values) == span_template.python_line_of(*values)
 
 
@@ -70,6 +72,11 @@ attributes = st.dictionaries(
     texts,
     st.fixed_dictionaries(
         {"parent": st.booleans(), "request": st.sampled_from(["", "golf-7", "a" * 200]), "outermost": st.booleans()}
+        | {
+            "status": st.sampled_from(
+                [UNSET, Status(StatusCode.UNSET), Status(StatusCode.OK), Status(StatusCode.ERROR)]
+            )
+        }
     ),
     st.lists(urls | texts, min_size=4, max_size=4),
 )

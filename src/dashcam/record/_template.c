@@ -20,8 +20,9 @@ enum { FIRST_LABEL = FIRST_SIZE + SIZES, PLACES = FIRST_LABEL + MAX_LABELS };
 enum { URL_FULL, URL_PATH, URL_QUERY, CLIENT_ADDRESS, USER_AGENT };
 
 static PyObject *client, *server, *left_out; /* two kinds of spans, and the attributes that no line has */
+static PyObject *unset, *unset_code;         /* the status of most spans, and its code */
 static PyObject *text_names[TEXTS], *size_names[SIZES], *flag_names[FLAGS];
-static PyObject *labels_name, *error_name, *path_name, *query_name, *status_name;
+static PyObject *labels_name, *error_name, *path_name, *query_name, *status_name, *kind_name, *name_name, *code_name;
 static const struct {
     PyObject **object;
     const char *text;
@@ -31,16 +32,17 @@ static const struct {
     {&size_names[0], "response_bytes"},    {&size_names[1], "request_bytes"},    {&flag_names[0], "is_incomplete"},
     {&flag_names[1], "is_disconnected"},   {&labels_name, "labels"},             {&error_name, "error"},
     {&path_name, "path"},                  {&query_name, "query"},               {&status_name, "status"},
+    {&kind_name, "kind"},                  {&name_name, "name"},                 {&code_name, "status_code"},
 };
 
 static PyObject *
 use(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
-    PyObject *given[3];
-    if (!PyArg_ParseTuple(arguments, "OOO!", &given[0], &given[1], &PyFrozenSet_Type, &given[2]))
+    PyObject *given[5];
+    if (!PyArg_ParseTuple(arguments, "OOO!OO", &given[0], &given[1], &PyFrozenSet_Type, &given[2], &given[3], &given[4]))
         return NULL;
-    PyObject **known[3] = {&client, &server, &left_out};
-    for (int i = 0; i < 3; i++) {
+    PyObject **known[5] = {&client, &server, &left_out, &unset, &unset_code};
+    for (int i = 0; i < 5; i++) {
         Py_INCREF(given[i]);
         Py_XSETREF(*known[i], given[i]);
     }
@@ -473,17 +475,27 @@ fill(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
     return fill_in(arguments[0], arguments[1], arguments);
 }
 
+/* Whether a span has no status yet; -1 with an error. */
+static int
+is_unset(PyObject *span)
+{
+    PyObject *status = PyObject_GetAttr(span, status_name);
+    if (status == NULL || status == unset) {
+        Py_XDECREF(status);
+        return status == NULL ? -1 : 1;
+    }
+    PyObject *code = PyObject_GetAttr(status, code_name);
+    Py_DECREF(status);
+    Py_XDECREF(code);
+    return code == NULL ? -1 : code == unset_code;
+}
+
 /* `fill` by the template that a span has in common with others, if there is one. */
 static PyObject *
-line_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+fill_by(PyObject *templates, PyObject *kind, PyObject *const *arguments)
 {
-    if (count != 8 || !PyDict_Check(arguments[0]) || !PyDict_Check(arguments[3]) || !is_open_span(arguments[4])
-        || client == NULL) {
-        PyErr_SetString(PyExc_TypeError, "line_of takes templates, a kind, and what fill takes");
-        return NULL;
-    }
-    PyObject *key = make_key(arguments[1], arguments[2], arguments[3], arguments[4], arguments[7]);
-    PyObject *template = key == NULL ? NULL : PyDict_GetItemWithError(arguments[0], key), *line = NULL;
+    PyObject *key = make_key(kind, arguments[2], arguments[3], arguments[4], arguments[7]);
+    PyObject *template = key == NULL ? NULL : PyDict_GetItemWithError(templates, key), *line = NULL;
     Py_XDECREF(key);
     if (template != NULL && PyTuple_Check(template) && PyTuple_GET_SIZE(template) == 2) {
         Py_INCREF(template); /* the search may run anything */
@@ -492,6 +504,25 @@ line_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t coun
     } else if (!PyErr_Occurred()) {
         line = PyBytes_FromStringAndSize("", 0);
     }
+    return line;
+}
+
+static PyObject *
+line_of(PyObject *Py_UNUSED(module), PyObject *const *given, Py_ssize_t count)
+{
+    if (count != 7 || !PyDict_Check(given[0]) || !PyDict_Check(given[2]) || !is_open_span(given[3]) || client == NULL) {
+        PyErr_SetString(PyExc_TypeError, "line_of takes templates, a span, attributes, an open span, times, a search");
+        return NULL;
+    }
+    int is_usual = is_unset(given[1]);
+    if (is_usual <= 0)
+        return is_usual < 0 ? NULL : PyBytes_FromStringAndSize("", 0);
+    PyObject *kind = PyObject_GetAttr(given[1], kind_name), *name = PyObject_GetAttr(given[1], name_name), *line = NULL;
+    PyObject *arguments[8] = {NULL, NULL, name, given[2], given[3], given[4], given[5], given[6]};
+    if (kind != NULL && name != NULL)
+        line = fill_by(given[0], kind, arguments);
+    Py_XDECREF(kind);
+    Py_XDECREF(name);
     return line;
 }
 

@@ -1,11 +1,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from dashcam.record.correlation import OpenSpan
+from dashcam.record.span_template import Span
 
-def use(client: SpanKind, server: SpanKind, left_out: frozenset[str], /) -> None: ...
+def use(
+    client: SpanKind, server: SpanKind, left_out: frozenset[str], unset: Status, unset_code: StatusCode, /
+) -> None: ...
 def pick(attributes: dict[str, Any], names: tuple[str, ...], /) -> dict[str, Any]: ...
 def key_of(
     kind: SpanKind, name: str, attributes: dict[str, Any], known: OpenSpan, has_word: Callable[[bytes], bool], /
@@ -23,8 +26,7 @@ def fill(
 ) -> bytes: ...
 def line_of(
     templates: Mapping[tuple[object, ...], tuple[tuple[bytes, ...], tuple[int, ...]] | None],
-    kind: SpanKind,
-    name: str,
+    span: Span,
     attributes: dict[str, Any],
     known: OpenSpan,
     start_ns: int,

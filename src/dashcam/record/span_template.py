@@ -23,7 +23,8 @@ _PATH, _QUERY = "url.path", "url.query"
 _TEXTS = ("url.full", _PATH, _QUERY, "client.address", "user_agent.original")  # attributes that are filled in
 _SCALARS = frozenset({str, int})  # of which no two are equal and have other JSON, as 1 and True have
 _CLIENT, _SERVER = SpanKind.CLIENT, SpanKind.SERVER
-UNSET: Final = Status(StatusCode.UNSET)  # of most spans, which are not asked what it says
+_UNSET_CODE = StatusCode.UNSET
+UNSET: Final = Status(_UNSET_CODE)  # of most spans, which are not asked what it says
 
 # What stands for each value in the line that a template is made of. One that is in the line by chance is noticed.
 _SPAN, _TRACE, _TRANSACTION, _PARENT = (
@@ -163,13 +164,10 @@ class SpanTemplates:
     def line(self, span: Span, attributes: dict[str, Any], known: OpenSpan, start_ns: int, duration_ns: int) -> bytes:
         """Return the line of a span."""
         has_word = masking.has_word
-        is_usual = span.status is UNSET or span.status.status_code is StatusCode.UNSET
-        if is_usual and (
-            filled := line_of(self._templates, span.kind, span.name, attributes, known, start_ns, duration_ns, has_word)
-        ):
+        if filled := line_of(self._templates, span, attributes, known, start_ns, duration_ns, has_word):
             return filled
         line = self._encode(span, attributes, known, start_ns, duration_ns)
-        if is_usual and len(line) <= MAX_TEMPLATE_BYTES:
+        if span.status.status_code is _UNSET_CODE and len(line) <= MAX_TEMPLATE_BYTES:
             values = span.name, attributes, known, start_ns, duration_ns, has_word
             self._learn(span, attributes, known, lambda made: fill(made.pieces, made.places, *values) == line)
         return line
@@ -272,8 +270,7 @@ def _are_usual(labels: list[tuple[str, Any]]) -> bool:
 
 def python_line_of(  # noqa: PLR0913, PLR0917 — one call for each span
     templates: Mapping[tuple[object, ...], _Template | None],
-    kind: SpanKind,
-    name: str,
+    span: Span,
     attributes: dict[str, Any],
     known: OpenSpan,
     start_ns: int,
@@ -281,9 +278,14 @@ def python_line_of(  # noqa: PLR0913, PLR0917 — one call for each span
     has_word: Callable[[bytes], bool],
     /,
 ) -> bytes:
-    """Return the line of a span by the template that it has in common with others; empty without one."""
-    template = templates.get(python_key_of(kind, name, attributes, known, has_word))
-    values = name, attributes, known, start_ns, duration_ns, has_word
+    """Return the line of a span by the template that it has in common with others; empty without one.
+
+    There is none for a status.
+    """
+    if span.status.status_code is not _UNSET_CODE:
+        return b""
+    template = templates.get(python_key_of(span.kind, span.name, attributes, known, has_word))
+    values = span.name, attributes, known, start_ns, duration_ns, has_word
     return python_fill(template.pieces, template.places, *values) if template else b""
 
 
@@ -297,5 +299,5 @@ try:
 except ImportError:  # there was no compiler to build it
     key_of, fill, line_of, pick = python_key_of, python_fill, python_line_of, python_pick
 else:
-    _template.use(_CLIENT, _SERVER, LEFT_OUT)
+    _template.use(_CLIENT, _SERVER, LEFT_OUT, UNSET, _UNSET_CODE)
     key_of, fill, line_of, pick = _template.key_of, _template.fill, _template.line_of, _template.pick
