@@ -142,7 +142,16 @@ def open_span(  # noqa: PLR0913, PLR0917 — one call for each span
     `monotonic_start_ns` is given of a span that begins now; of any other one its time says when it did.
     """
     try:
-        known = open_spans[identity.span_id] = _open(span, identity, parent, context, monotonic_start_ns)
+        start_ns: Any = span.start_time
+        if monotonic_start_ns is None or not 0 <= start_ns <= MAX_TIME_NS:
+            monotonic_start_ns, start_ns = monotonic_start_ns or _monotonic_start(start_ns), _start_ns(start_ns)
+        is_root = span.kind is _SERVER or span.kind is _CONSUMER or JOB in context
+        above = parent_id = None
+        if parent:
+            parent_id = parent.span_id
+            above = None if parent.is_remote else open_spans.get(parent_id)
+        ids = identity.trace_id, (span_id := identity.span_id), parent_id
+        known = open_spans[span_id] = open_of(*ids, above, is_root, context, monotonic_start_ns, start_ns)
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.drop("error")
     else:
@@ -223,21 +232,6 @@ def processors_of(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
     return getattr(getattr(provider, "_active_span_processor", None), "_span_processors", ())
 
 
-def _open(
-    span: RecordableSpan,
-    identity: Identity,
-    parent: Identity | None,
-    context: Mapping[str, Any],
-    monotonic_start_ns: int | None,
-) -> OpenSpan:
-    is_root = span.kind is _SERVER or span.kind is _CONSUMER or JOB in context
-    above = open_spans.get(parent.span_id) if parent and not parent.is_remote else None
-    started_ns = _monotonic_start(span.start_time) if monotonic_start_ns is None else monotonic_start_ns
-    parent_id = parent.span_id if parent else None
-    ids = identity.trace_id, identity.span_id, parent_id
-    return open_of(*ids, above, is_root, context, started_ns, _start_ns(span))
-
-
 def _monotonic_start(start_time: int | None) -> int:
     since_ns = time.time_ns() - (start_time or 0)
     # 0 if the time was not taken just now: the clock that never jumps does not know it.
@@ -249,12 +243,9 @@ def _is_root(open_span: OpenSpan) -> bool:
     return open_span.served is not None and open_span.transaction == open_span.span_id
 
 
-def _start_ns(span: RecordableSpan) -> int:
+def _start_ns(start_time: int | None) -> int:
     """Return when a span began, as a line can have it: anybody may give a span any time, even a fraction."""
-    start_ns = span.start_time or 0
-    if type(start_ns) is int and 0 <= start_ns <= MAX_TIME_NS:
-        return start_ns
-    return max(0, min(int(start_ns), MAX_TIME_NS))
+    return max(0, min(int(start_time or 0), MAX_TIME_NS))
 
 
 def _duration_of(span: RecordableSpan, monotonic_start_ns: int) -> int:

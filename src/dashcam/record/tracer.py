@@ -60,12 +60,13 @@ class LightSpan(trace.Span):
 
     is_remote = False
     trace_id: int
-    trace_flags: TraceFlags
-    trace_state: TraceState | None
+    trace_flags: TraceFlags = _ROOT_FLAGS
+    trace_state: TraceState | None = None
     events: Sequence[Event] = ()
     status = UNSET
     end_time: int | None = None
     _context: SpanContext | None = None
+    _parent: SpanContext | int | None = None  # of a light one its ID: the rest is the same, and it may be freed
 
     def __init__(  # noqa: PLR0913, PLR0917 — one call for each span
         self,
@@ -83,17 +84,16 @@ class LightSpan(trace.Span):
         self._tracer = tracer
         self._attributes = attributes
         above = context.get(SPAN)
-        self._parent: SpanContext | int | None  # of a light one its ID: the rest is the same, and it may be freed
+        parent: LightSpan | SpanContext | None = None
         if type(above) is LightSpan:  # what `isinstance` asks an abstract class takes long
-            parent: LightSpan | SpanContext | None = above
-            self._parent, self.trace_id = above.span_id, above.trace_id
+            parent, self._parent, self.trace_id = above, above.span_id, above.trace_id
             self.trace_flags, self.trace_state = above.trace_flags, above.trace_state
-        else:
-            parent = self._parent = None if above is None else _valid(above)
-            self.trace_id = parent.trace_id if parent else random_bits(128) or 1
+        elif above is not None and (parent := _valid(above)):
+            self._parent, self.trace_id, self.trace_state = parent, parent.trace_id, parent.trace_state
             # Parent-based, as the SDK's default sampler: the flag goes on as it came.
-            self.trace_flags = _FLAGS[parent.trace_flags & 3] if parent else _ROOT_FLAGS
-            self.trace_state = parent.trace_state if parent else None
+            self.trace_flags = _FLAGS[parent.trace_flags & 3]
+        else:
+            self.trace_id = random_bits(128) or 1
         open_span(self, self, parent, attributes, context, monotonic_ns() if start_time is None else None)
 
     @property
