@@ -10,6 +10,7 @@ NAMES = (
     "destinations/local/_glance",
     "destinations/local/_terms",
     "destinations/loggly/_dated",
+    "record/_environ",
     "record/_open_span",
     "record/_response",
     "record/_speedups",

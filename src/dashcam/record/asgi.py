@@ -147,13 +147,14 @@ class RecordedApp:
             return
         carrier = {_CARRIED[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _CARRIED}
         is_trusted = self._options.is_caller_trusted or outer is not None
-        request_id = accept_request_id(carrier.get(HEADER), is_trusted=is_trusted)
-        server = self._begin_safely(scope, carrier, request_id.accepted)
+        given_id = carrier.get(HEADER)
+        request_id = accept_request_id(given_id, is_trusted=is_trusted)
+        server = self._begin_safely(scope, carrier, request_id)
         if server is None:
-            await self._serve_unrecorded(scope, receive, send, request_id.accepted)
+            await self._serve_unrecorded(scope, receive, send, request_id)
             return
-        if request_id.rejected_length is not None:
-            server.warn_of_rejected_id(request_id.rejected_length)
+        if given_id is not None and given_id != request_id:
+            server.warn_of_rejected_id(len(given_id))
         if asked := carrier.get(keep.HEADER):
             server.heed(asked)
         exchange = (_Exchange if scope["type"] == "http" else _Conversation)(server, scope, receive, send)

@@ -1,7 +1,7 @@
 """The server span of a request, by whatever server the request comes: WSGI (Flask, Django) or ASGI.
 
 request_id = accept_request_id(header, is_trusted=True)
-context = extract(carrier, getter, request_id.accepted, service, is_trusted=True)
+context = extract(carrier, getter, request_id, service, is_trusted=True)
 server = ServerSpan(tracer, "GET /cars", attributes, context)
 token = attach(server.context)
 try:
@@ -16,10 +16,9 @@ finally:
 
 import logging
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from types import ModuleType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
@@ -55,20 +54,9 @@ _CarrierT = TypeVar("_CarrierT")
 _warn = spool_call(logging.WARNING, "dashcam.requests")
 
 
-class RequestId(NamedTuple):
-    """The ID of a request; `rejected_length` is that of the caller's ID if it was replaced, in characters."""
-
-    accepted: str
-    rejected_length: int | None
-
-
-def accept_request_id(header: str | None, *, is_trusted: bool) -> RequestId:
+def accept_request_id(header: str | None, *, is_trusted: bool) -> str:
     """Return the caller's request ID, or a new one if it has none, an invalid one, or is not trusted."""
-    if header is None:
-        return RequestId(new_request_id(), None)
-    if is_trusted and is_request_id(header):
-        return RequestId(header, None)
-    return RequestId(new_request_id(), len(header))
+    return header if header is not None and is_trusted and is_request_id(header) else new_request_id()
 
 
 def prefer_stable_conventions() -> None:
@@ -138,7 +126,7 @@ class ServerSpan:
         tracer: Tracer,
         name: str,
         attributes: dict[str, Any],
-        context: Mapping[str, Any],
+        context: dict[str, Any],
     ) -> None:
         now = get_current()
         self.is_outermost = SPAN not in now or not _has_span(now)
@@ -151,10 +139,11 @@ class ServerSpan:
             self.is_light = False
             self.span = tracer.start_span(name, Context(context), kind, attributes)
             span_id = self.span.get_span_context().span_id
-        self.context = Context({**context, SPAN: self.span})
         self.service = context.get(SERVICE)
-        self._known = open_spans.get(span_id)
-        self.request = (self._known.served if self._known and self.is_outermost else None) or ServerRequest()
+        context[SPAN] = self.span
+        self.context = Context(context)
+        self._known = known = open_spans.get(span_id)
+        self.request = (known.served if known and self.is_outermost else None) or ServerRequest()
         self.answered_error: BaseException | None = None
         self.is_open = True
 
@@ -171,9 +160,10 @@ class ServerSpan:
 
     def set_route(self, name: str, route: str) -> None:
         """Name the span by the route that the request took, such as `GET /cars/<id>`; also if it is aborted."""
-        self.name_by_route(name, route)
-        if self.is_outermost and self._known and self.span.is_recording():
-            span: Any = self.span
+        span: Any = self.span
+        span.update_name(name)
+        span.set_attribute(HTTP_ROUTE, route)
+        if self.is_outermost and self._known and span.is_recording():
             mark_request(span, span.attributes.copy(), self._known, self.request)
 
     def name_by_route(self, name: str, route: str) -> None:

@@ -6,15 +6,12 @@ the settings of OpenTelemetry: excluded URLs, captured headers, response propaga
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from wsgiref.util import request_uri
 
 import opentelemetry.instrumentation.wsgi as otel_wsgi
 from opentelemetry.context import set_value
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
-from opentelemetry.semconv.attributes.client_attributes import CLIENT_ADDRESS, CLIENT_PORT
-from opentelemetry.semconv.attributes.url_attributes import URL_PATH, URL_QUERY
 from opentelemetry.trace import Tracer
 from opentelemetry.util.http import (
     OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST,
@@ -28,6 +25,7 @@ from opentelemetry.util.http import (
 from dashcam.record import recorder
 from dashcam.record.correlation import REQUEST_ID
 from dashcam.record.current import attach, detach
+from dashcam.record.environ import Heads, describe
 from dashcam.record.recorder import Service
 from dashcam.record.response import HEADER_KEY, Response, fail, size, with_id
 from dashcam.record.server import ServerSpan, accept_request_id, extract, http_conventions, server_tracer
@@ -36,9 +34,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 SERVER_SPAN = "dashcam.server_span"  # where an environment holds the `ServerSpan` of its request
-MAX_SHARED = 256  # different heads of requests of which the attributes are kept
-# What of an environment is the same for many requests.
-_SHARED = ("REQUEST_METHOD", "wsgi.url_scheme", "HTTP_HOST", "SERVER_PORT", "HTTP_USER_AGENT", "SERVER_PROTOCOL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +66,7 @@ class RecordedApp:
         self._app = app
         self.options = options
         self._conventions = http_conventions()
-        self._is_stable = getattr(self._conventions, "value", "") == "http"
+        self._heads: Heads | None = {} if getattr(self._conventions, "value", "") == "http" else None
         self._captures_response = bool(get_custom_headers(OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE))
         self._tracer = tracer
         excluded = options.excluded or get_excluded_urls(options.package.upper())
@@ -84,18 +79,19 @@ class RecordedApp:
         if outer and outer.is_open and outer.service == self.options.service:
             return self._app(environ, start_response)
         is_trusted = self.options.is_caller_trusted or outer is not None
-        request_id = accept_request_id(environ.get(HEADER_KEY), is_trusted=is_trusted)
-        environ[HEADER_KEY] = request_id.accepted
-        server = self._begin_safely(environ, request_id.accepted)
+        given_id = environ.get(HEADER_KEY)
+        request_id = accept_request_id(given_id, is_trusted=is_trusted)
+        environ[HEADER_KEY] = request_id
+        server = self._begin_safely(environ, request_id)
         if server is None:
-            return self._serve_unrecorded(environ, start_response, request_id.accepted)
-        if request_id.rejected_length is not None:
-            server.warn_of_rejected_id(request_id.rejected_length)
+            return self._serve_unrecorded(environ, start_response, request_id)
+        if given_id is not None and given_id != request_id:
+            server.warn_of_rejected_id(len(given_id))
         if asked := environ.get("HTTP_X_DASHCAM_KEEP"):
             server.heed(asked)
         is_seen = not server.is_light or self._captures_response or get_global_response_propagator()  # type: ignore[no-untyped-call]
-        describe = self._describe if is_seen and not self.options.has_package else None
-        response = Response(server, environ, start_response, describe)
+        note = self._note_response if is_seen and not self.options.has_package else None
+        response = Response(server, environ, start_response, note)
         token = attach(server.context)
         try:
             parts = self._app(environ, response.start)
@@ -122,21 +118,18 @@ class RecordedApp:
         has_trace = "HTTP_TRACEPARENT" in environ
         getter = otel_wsgi.wsgi_getter
         context = extract(environ, getter, request_id, service, is_trusted=is_trusted, has_trace=has_trace)
-        attributes = _attributes_of(environ, self._conventions, is_stable=self._is_stable)
-        path = environ.get("PATH_INFO", "")
-        name, has_path = _name_of_method(environ.get("REQUEST_METHOD", ""))
-        name = f"{name} {path.strip()}".rstrip() if has_path else name
+        name, attributes, path, query = describe(environ, self._conventions, self._heads)
         server = ServerSpan(self._tracer, name, attributes, context)
         if self._captures_request and server.is_outermost:
             server.span.set_attributes(otel_wsgi.collect_custom_request_headers_attributes(environ))
         request = server.request
-        request.path, request.query = path if path.isascii() else _text(path), environ.get("QUERY_STRING", "")
+        request.path, request.query = path, query
         if given := environ.get("CONTENT_LENGTH"):
             request.request_bytes = size(given)
         environ[SERVER_SPAN] = server
         return server
 
-    def _describe(self, server: ServerSpan, status: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    def _note_response(self, server: ServerSpan, status: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Describe a response on the span for whoever else looks at it; returns the headers that are to be sent."""
         if not server.is_light and " " in status:
             otel_wsgi.add_response_attributes(server.span, status, headers, {}, self._conventions)
@@ -160,39 +153,3 @@ class RecordedApp:
             return self._app(environ, start)
         finally:
             detach(token)
-
-
-def _attributes_of(environ: "WSGIEnvironment", conventions: Any, *, is_stable: bool) -> dict[str, Any]:
-    """Return the attributes that OpenTelemetry's package has for a request; most are the same for many requests."""
-    get = environ.get
-    if not is_stable or "REMOTE_HOST" in environ:
-        return cast("dict[str, Any]", otel_wsgi.collect_request_attributes(environ, conventions))
-    attributes = _shared_attributes(*map(get, _SHARED)).copy()
-    if get("RAW_URI", get("REQUEST_URI")):
-        if path := get("PATH_INFO"):
-            attributes[URL_PATH] = path
-        if query := get("QUERY_STRING"):
-            attributes[URL_QUERY] = query
-    if address := get("REMOTE_ADDR"):
-        attributes[CLIENT_ADDRESS] = address
-    if (port := get("REMOTE_PORT")) and str(port).isdecimal():
-        attributes[CLIENT_PORT] = int(port)
-    return attributes
-
-
-@lru_cache(MAX_SHARED)
-def _shared_attributes(*values: Any) -> dict[str, Any]:
-    environ = {name: value for name, value in zip(_SHARED, values, strict=True) if value is not None}
-    return cast("dict[str, Any]", otel_wsgi.collect_request_attributes(environ, http_conventions()))
-
-
-@lru_cache(MAX_SHARED)
-def _name_of_method(method: str) -> tuple[str, bool]:
-    """Return the name that OpenTelemetry's package gives to a request's span, and whether the path is a part of it."""
-    names = [otel_wsgi.get_default_span_name({"REQUEST_METHOD": method, "PATH_INFO": path}) for path in ("", "/")]
-    return names[0], names[0] != names[1]
-
-
-def _text(path: str) -> str:
-    """Return a path of PEP 3333, bytes as the characters of Latin-1, as the UTF-8 that it is."""
-    return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
