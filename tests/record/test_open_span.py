@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.context import Context
 
-from dashcam.record import open_span
+from dashcam.record import correlation, open_span
 from dashcam.record.correlation import REQUEST_ID, SERVICE, OpenSpan, ServerRequest
 from dashcam.record.recorder import Service
 
@@ -49,6 +49,18 @@ def test_any_span(known):
         raise ValueError("no wheel")  # noqa: TRY301 — a span may begin in the middle of that
     except ValueError:
         assert opened(open_span.open_of, *values) == opened(open_span.python_open_of, *values)
+
+
+@pytest.mark.fuzz
+@given(st.integers(-5, 1 << 65), st.integers(0, (1 << 80) - 1))
+def test_any_request_id(time_ms, bits):
+    """Whatever the time and the random bits are."""
+    assert correlation.uuid_of(time_ms, bits) == correlation.python_uuid_of(time_ms, bits)
+
+
+def test_a_request_id_sorts_by_time():
+    """It has the form of RFC 9562."""
+    assert correlation.uuid_of(1795484146_123, (1 << 80) - 1) == "01a20b31-d9cb-7fff-bfff-ffffffffffff"
 
 
 def test_ids_in_digits():

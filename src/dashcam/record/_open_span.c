@@ -1,6 +1,7 @@
-/* Opens a span: puts its ids into hexadecimal digits, and takes the rest from its context and the span above it.
+/* Opens a span: puts its ids into hexadecimal digits, and takes the rest from its context and the span above it. Gives
+   a request without an ID one.
 
-   The module is optional: without a compiler, open_span.py does the same in Python.
+   The module is optional: without a compiler, open_span.py and correlation.py do the same in Python.
    tests/record/test_open_span.py compares the two. */
 
 #define PY_SSIZE_T_CLEAN
@@ -10,19 +11,20 @@
 enum { REQUEST_ID, TRACE_ID, SPAN_ID, TRANSACTION, PARENT_ID, SERVED, MONOTONIC_START, SERVICE, ERROR, START, ITEMS };
 
 static PyTypeObject *open_span_type;
-static PyObject *server_request, *request_id_key, *service_key, *no_text, *bits_of_half;
+static PyTypeObject *server_request;
+static PyObject *request_id_key, *service_key, *no_text, *no_values, *labels_name, *bits_of_half;
 
 static PyObject *
 use(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     PyObject *given[4];
-    if (!PyArg_ParseTuple(arguments, "O!OUU", &PyType_Type, &given[0], &given[1], &given[2], &given[3]))
+    if (!PyArg_ParseTuple(arguments, "O!O!UU", &PyType_Type, &given[0], &PyType_Type, &given[1], &given[2], &given[3]))
         return NULL;
     if (!PyType_IsSubtype((PyTypeObject *)given[0], &PyTuple_Type)) {
         PyErr_SetString(PyExc_TypeError, "an open span is a tuple");
         return NULL;
     }
-    PyObject **known[4] = {(PyObject **)&open_span_type, &server_request, &request_id_key, &service_key};
+    PyObject **known[4] = {(PyObject **)&open_span_type, (PyObject **)&server_request, &request_id_key, &service_key};
     for (int i = 0; i < 4; i++) {
         Py_INCREF(given[i]);
         Py_XSETREF(*known[i], given[i]);
@@ -49,6 +51,35 @@ in_hex(PyObject *id, int digits)
     return text;
 }
 
+/* A UUID of version 7 of a time in milliseconds and 80 random bits. */
+static PyObject *
+uuid_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count != 2 || !PyLong_Check(arguments[0]) || !PyLong_Check(arguments[1])) {
+        PyErr_SetString(PyExc_TypeError, "uuid_of takes a time and random bits");
+        return NULL;
+    }
+    PyObject *upper = PyNumber_Rshift(arguments[1], bits_of_half);
+    unsigned long long time_ms = PyLong_AsUnsignedLongLongMask(arguments[0]);
+    unsigned long long random = upper == NULL ? 0 : PyLong_AsUnsignedLongLongMask(upper);
+    unsigned long long lower = PyLong_AsUnsignedLongLongMask(arguments[1]);
+    Py_XDECREF(upper);
+    PyObject *text = PyErr_Occurred() ? NULL : PyUnicode_New(36, 127);
+    if (text == NULL)
+        return NULL;
+    unsigned long long halves[2] = {
+        time_ms << 16 | 7 << 12 | (random & 0xfff),
+        2ULL << 62 | (lower & ~(3ULL << 62)),
+    };
+    Py_UCS1 *to = PyUnicode_1BYTE_DATA(text);
+    for (int digit = 0, at = 0; digit < 32; digit++) {
+        if (digit == 8 || digit == 12 || digit == 16 || digit == 20)
+            to[at++] = '-';
+        to[at++] = (Py_UCS1)"0123456789abcdef"[halves[digit / 16] >> (60 - 4 * (digit % 16)) & 15];
+    }
+    return text;
+}
+
 /* A value of the context, if it is true; else that of the span above, or what stands for none. */
 static PyObject *
 from_context(PyObject *context, PyObject *key, PyObject *above, int item, PyObject *none)
@@ -58,6 +89,18 @@ from_context(PyObject *context, PyObject *key, PyObject *above, int item, PyObje
     if (is_set < 0 || PyErr_Occurred())
         return NULL;
     return Py_NewRef(is_set ? value : above != Py_None ? PyTuple_GET_ITEM(above, item) : none);
+}
+
+/* A new request, with labels of its own; all else it has from its class until it is set. */
+static PyObject *
+new_request(void)
+{
+    PyObject *request = server_request->tp_new(server_request, no_values, NULL);
+    PyObject *labels = request == NULL ? NULL : PyDict_New();
+    if (labels == NULL || PyObject_SetAttr(request, labels_name, labels) < 0)
+        Py_CLEAR(request);
+    Py_XDECREF(labels);
+    return request;
 }
 
 /* Put the ids and the rest into a new open span; 0 with an error. */
@@ -83,7 +126,7 @@ put_items(PyObject **items, PyObject *const *arguments)
     if (items[PARENT_ID] == NULL)
         return 0;
     if (is_root)
-        items[SERVED] = PyObject_CallNoArgs(server_request);
+        items[SERVED] = new_request();
     else
         items[SERVED] = Py_NewRef(has_above ? PyTuple_GET_ITEM(above, SERVED) : Py_None);
     if (items[SERVED] == NULL)
@@ -121,6 +164,7 @@ open_of(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t coun
 static PyMethodDef methods[] = {
     {"open_of", (PyCFunction)(void (*)(void))open_of, METH_FASTCALL, NULL},
     {"use", use, METH_VARARGS, NULL},
+    {"uuid_of", (PyCFunction)(void (*)(void))uuid_of, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -128,8 +172,10 @@ static int
 prepare(PyObject *Py_UNUSED(module))
 {
     no_text = PyUnicode_InternFromString("");
+    no_values = PyTuple_New(0);
+    labels_name = PyUnicode_InternFromString("labels");
     bits_of_half = PyLong_FromLong(64);
-    return no_text == NULL || bits_of_half == NULL ? -1 : 0;
+    return no_text == NULL || no_values == NULL || labels_name == NULL || bits_of_half == NULL ? -1 : 0;
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, prepare}, {0, NULL}};

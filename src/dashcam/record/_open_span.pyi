@@ -1,11 +1,10 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dashcam.record.correlation import OpenSpan, ServerRequest
 
-def use(
-    open_span: type[OpenSpan], server_request: Callable[[], ServerRequest], request_id: str, service: str, /
-) -> None: ...
+def use(open_span: type[OpenSpan], server_request: type[ServerRequest], request_id: str, service: str, /) -> None: ...
+def uuid_of(time_ms: int, bits: int, /) -> str: ...
 def open_of(
     trace_id: int,
     span_id: int,

@@ -50,11 +50,23 @@ def is_request_id(text: str) -> bool:
     return _VALID.fullmatch(text) is not None
 
 
-def new_request_id() -> str:
-    """Return a new UUID of version 7 (RFC 9562, section 5.7), which sorts by time."""
-    time_ms = time.time_ns() // 1_000_000 & (1 << 48) - 1
-    digits = (time_ms << 80 | random_bits(80) & ~_UUID_MASK | _UUID_VERSION_7).to_bytes(16).hex()
+def python_uuid_of(time_ms: int, bits: int, /) -> str:
+    """Return the UUID of version 7 (RFC 9562, section 5.7) of a time in milliseconds and 80 random bits."""
+    digits = ((time_ms & (1 << 48) - 1) << 80 | bits & ~_UUID_MASK | _UUID_VERSION_7).to_bytes(16).hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+try:
+    from dashcam.record import _open_span
+except ImportError:  # there was no compiler to build it
+    uuid_of = python_uuid_of
+else:
+    uuid_of = _open_span.uuid_of
+
+
+def new_request_id() -> str:
+    """Return a new UUID of version 7, which sorts by time."""
+    return uuid_of(time.time_ns() // 1_000_000, random_bits(80))
 
 
 def request_id() -> str:
@@ -95,7 +107,7 @@ TRACE_CONTEXT: Final = TraceContextTextMapPropagator()
 PROPAGATORS: Final = CompositePropagator([TRACE_CONTEXT, RequestIdPropagator()])
 
 
-@dataclass(slots=True)
+@dataclass
 class ServerRequest:
     """A request that this process serves: what its server span says beyond OpenTelemetry's attributes.
 
