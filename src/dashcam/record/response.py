@@ -40,6 +40,9 @@ class AnyResponse(Protocol):
     is_complete: bool
     is_test: bool  # of werkzeug's client: it closes no response that a test leaves open
 
+    def start(self, *given: Any, **named: Any) -> Any: ...
+    def body(self, body: Iterable[bytes], /) -> Iterable[bytes]: ...
+
 
 def start(response: AnyResponse, status: str, headers: list[tuple[str, str]], *others: Any, **named: Any) -> Any:
     """Pass status and headers on, with the request ID among them, as `start_response` of PEP 3333."""
@@ -237,7 +240,7 @@ def size(text: object) -> int | None:
 try:
     from dashcam.record import _response
 except ImportError:  # there was no compiler to build it
-    Response: Any = PythonResponse
+    Response: Callable[..., AnyResponse] = PythonResponse
 else:
     contexts = current.get_current, current.attach, current.reset, current.detach
     _response.use(*contexts, start, write_to, send_file, fail, end, partial, HEADER_KEY, HEADER)

@@ -117,7 +117,7 @@ class ServerSpan:
     """
 
     __slots__ = (
-        *("_known", "answered_error", "context", "is_light", "is_open", "is_outermost"),
+        *("_attributes", "_known", "answered_error", "context", "is_light", "is_open", "is_outermost"),
         *("request", "service", "span"),
     )
 
@@ -139,6 +139,7 @@ class ServerSpan:
             self.is_light = False
             self.span = tracer.start_span(name, Context(context), kind, attributes)
             span_id = self.span.get_span_context().span_id
+        self._attributes = attributes
         self.service = context.get(SERVICE)
         context[SPAN] = self.span
         self.context = Context(context)
@@ -161,10 +162,16 @@ class ServerSpan:
     def set_route(self, name: str, route: str) -> None:
         """Name the span by the route that the request took, such as `GET /cars/<id>`; also if it is aborted."""
         span: Any = self.span
-        span.update_name(name)
-        span.set_attribute(HTTP_ROUTE, route)
-        if self.is_outermost and self._known and span.is_recording():
-            mark_request(span, span.attributes.copy(), self._known, self.request)
+        attributes = None
+        if self.is_light and span.end_time is None:
+            span.name, attributes = name, self._attributes  # which are those of the span
+            attributes[HTTP_ROUTE] = route
+        else:
+            self.name_by_route(name, route)
+            if self.is_outermost and span.is_recording():
+                attributes = span.attributes.copy()
+        if attributes and self._known:
+            mark_request(span, attributes, self._known, self.request)
 
     def name_by_route(self, name: str, route: str) -> None:
         """Name the span by the route, where it is known only when the request is about to end."""

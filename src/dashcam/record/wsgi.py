@@ -6,7 +6,7 @@ the settings of OpenTelemetry: excluded URLs, captured headers, response propaga
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from wsgiref.util import request_uri
 
 import opentelemetry.instrumentation.wsgi as otel_wsgi
@@ -82,7 +82,12 @@ class RecordedApp:
         given_id = environ.get(HEADER_KEY)
         request_id = accept_request_id(given_id, is_trusted=is_trusted)
         environ[HEADER_KEY] = request_id
-        server = self._begin_safely(environ, request_id)
+        server = None
+        try:
+            if self._is_excluded is None or not self._is_excluded(request_uri(environ)):
+                server = self.begin(environ, request_id)
+        except Exception:  # noqa: BLE001 — a request that cannot be described is served all the same
+            recorder.drop("error")
         if server is None:
             return self._serve_unrecorded(environ, start_response, request_id)
         if given_id is not None and given_id != request_id:
@@ -102,15 +107,7 @@ class RecordedApp:
             raise
         finally:
             detach(token)
-        return cast("Iterable[bytes]", response.body(parts))
-
-    def _begin_safely(self, environ: "WSGIEnvironment", request_id: str) -> ServerSpan | None:
-        try:
-            is_excluded = self._is_excluded is not None and self._is_excluded(request_uri(environ))
-            return None if is_excluded else self.begin(environ, request_id)
-        except Exception:  # noqa: BLE001 — a request that cannot be described is served all the same
-            recorder.drop("error")
-            return None
+        return response.body(parts)
 
     def begin(self, environ: "WSGIEnvironment", request_id: str) -> ServerSpan:
         """Begin the span of a request, and leave it in its environment."""
@@ -145,8 +142,8 @@ class RecordedApp:
     ) -> Iterable[bytes]:
         environ[SERVER_SPAN] = None
 
-        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            return start_response(status, with_id(headers, request_id), *exc_info)
+        def start(status: str, headers: list[tuple[str, str]], *others: Any, **named: Any) -> Any:
+            return start_response(status, with_id(headers, request_id), *others, **named)
 
         token = attach(set_value(REQUEST_ID, request_id))
         try:
