@@ -7,7 +7,12 @@
 #include <Python.h>
 #include <string.h>
 
-enum { MAX_TEXT_CHARACTERS = 2000, MAX_LABELS = 8, TEXTS = 5, SIZES = 2, FLAGS = 2, HEAD = 13 };
+enum { MAX_TEXT_CHARACTERS = 2000, MAX_ATTRIBUTES = 40, MAX_LABELS = 8, TEXTS = 5, SIZES = 2, FLAGS = 2 };
+
+/* The items that every key has: four flags, texts, the end of a request, and the search for secrets. */
+enum { END = 4 + TEXTS, SEARCH = END + 1 + SIZES, HEAD };
+
+enum { LEFT_OUT = -1, CONSTANT = -2, ODD = -3 };
 
 /* Where an `OpenSpan` has what is asked for; the five ids come first. */
 enum { REQUEST_ID, TRACE_ID, SPAN_ID, TRANSACTION, PARENT_ID, IDS, SERVED = IDS, OPEN_SPAN_ITEMS = 10 };
@@ -19,7 +24,8 @@ enum { FIRST_LABEL = FIRST_SIZE + SIZES, PLACES = FIRST_LABEL + MAX_LABELS };
 /* The attributes whose text is filled in. */
 enum { URL_FULL, URL_PATH, URL_QUERY, CLIENT_ADDRESS, USER_AGENT };
 
-static PyObject *client, *server, *left_out; /* two kinds of spans, and the attributes that no line has */
+static PyObject *client, *server; /* two kinds of spans */
+static PyObject *places_of;       /* by their names: where the text of an attribute is filled in, or that no line has it */
 static PyObject *unset, *unset_code;         /* the status of most spans, and its code */
 static PyObject *text_names[TEXTS], *size_names[SIZES], *flag_names[FLAGS];
 static PyObject *labels_name, *error_name, *path_name, *query_name, *status_name, *kind_name, *name_name, *code_name;
@@ -39,9 +45,9 @@ static PyObject *
 use(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     PyObject *given[5];
-    if (!PyArg_ParseTuple(arguments, "OOO!OO", &given[0], &given[1], &PyFrozenSet_Type, &given[2], &given[3], &given[4]))
+    if (!PyArg_ParseTuple(arguments, "OOO!OO", &given[0], &given[1], &PyDict_Type, &given[2], &given[3], &given[4]))
         return NULL;
-    PyObject **known[5] = {&client, &server, &left_out, &unset, &unset_code};
+    PyObject **known[5] = {&client, &server, &places_of, &unset, &unset_code};
     for (int i = 0; i < 5; i++) {
         Py_INCREF(given[i]);
         Py_XSETREF(*known[i], given[i]);
@@ -64,13 +70,6 @@ static int
 is_short(PyObject *text)
 {
     return PyUnicode_CheckExact(text) && PyUnicode_GET_LENGTH(text) <= MAX_TEXT_CHARACTERS;
-}
-
-static int
-is_same(PyObject *text, PyObject *other)
-{
-    return text == other
-        || (PyUnicode_GET_LENGTH(text) == PyUnicode_GET_LENGTH(other) && PyUnicode_Compare(text, other) == 0);
 }
 
 /* Whether an attribute of an object is true; -1 with an error. */
@@ -115,150 +114,127 @@ is_usual(PyObject *served, const int *is_there)
     return has_path == 1 ? is_text_given(served, query_name, is_there[URL_QUERY], 0) : has_path;
 }
 
-/* How many labels a request has; -1 if there are too many, or one that is neither a short text nor an integer. */
-static Py_ssize_t
-count_labels(PyObject *labels)
+/* What is put together for a key, and the texts among the attributes, which are borrowed. */
+typedef struct {
+    PyObject *items[HEAD + 2 * (MAX_ATTRIBUTES + MAX_LABELS)];
+    PyObject *texts[TEXTS];
+    Py_ssize_t count;
+} Parts;
+
+static void
+add(Parts *parts, PyObject *item, PyObject *other)
+{
+    parts->items[parts->count++] = Py_NewRef(item);
+    parts->items[parts->count++] = Py_NewRef(other);
+}
+
+/* How an attribute is a part of a line: by the number of its text, or as a constant. Odd is a list, or what is equal and
+   has other JSON. */
+static long
+place_of(PyObject *name, PyObject *value)
+{
+    if (!PyUnicode_CheckExact(name))
+        return ODD;
+    PyObject *place = PyDict_GetItemWithError(places_of, name);
+    if (place == NULL)
+        return PyUnicode_CheckExact(value) || PyLong_CheckExact(value) ? CONSTANT : ODD;
+    long number = PyLong_AsLong(place);
+    return number >= 0 && !is_short(value) ? ODD : number < TEXTS ? number : ODD;
+}
+
+/* Put attributes into a key, and find the texts among them; 0 for no key. */
+static int
+add_attributes(Parts *parts, PyObject *attributes)
 {
     PyObject *name, *value;
-    if (!PyDict_Check(labels) || PyDict_GET_SIZE(labels) > MAX_LABELS)
-        return -1;
-    for (Py_ssize_t at = 0; PyDict_Next(labels, &at, &name, &value);)
-        if (!PyUnicode_CheckExact(name) || !(PyLong_CheckExact(value) || is_short(value)))
-            return -1;
-    return PyDict_GET_SIZE(labels);
-}
-
-/* `value and True`, of which the reference is taken. */
-static PyObject *
-shape_of(PyObject *value)
-{
-    int is_set = value == NULL ? -1 : PyObject_IsTrue(value);
-    if (is_set == 1)
-        Py_SETREF(value, Py_NewRef(Py_True));
-    if (is_set < 0)
-        Py_CLEAR(value);
-    return value;
-}
-
-/* Put what the end of a request has into a key, None for what is no request; 0 with an error. */
-static int
-put_request(PyObject *key, Py_ssize_t at, PyObject *served)
-{
-    for (int i = 0; i <= SIZES; i++) {
-        PyObject *value = Py_NewRef(Py_None);
-        if (served != NULL) {
-            Py_SETREF(value, PyObject_GetAttr(served, i == 0 ? status_name : size_names[i - 1]));
-            value = i == 0 ? value : shape_of(value);
-        }
-        if (value == NULL)
+    if (PyDict_GET_SIZE(attributes) > MAX_ATTRIBUTES)
+        return 0;
+    for (Py_ssize_t at = 0; PyDict_Next(attributes, &at, &name, &value);) {
+        long place = place_of(name, value);
+        if (place == ODD)
             return 0;
-        PyTuple_SET_ITEM(key, at + i, value);
+        if (place == CONSTANT)
+            add(parts, name, value);
+        else if (place >= 0)
+            parts->texts[place] = value;
     }
     return 1;
 }
 
-/* How many attributes a key has beside texts that are filled in; -1 for no key: a list, or what is equal and has other
-   JSON. */
-static Py_ssize_t
-count_attributes(PyObject *attributes, Py_ssize_t texts)
-{
-    Py_ssize_t count = 0;
-    PyObject *name, *value;
-    for (Py_ssize_t at = 0; PyDict_Next(attributes, &at, &name, &value);) {
-        if (!PyUnicode_CheckExact(name))
-            return -1;
-        int is_left_out = PySet_Contains(left_out, name);
-        if (is_left_out < 0)
-            return -1;
-        if (!is_left_out && !PyUnicode_CheckExact(value) && !PyLong_CheckExact(value))
-            return -1;
-        count += !is_left_out;
-    }
-    return count - texts;
-}
-
-/* Put attributes into a key; returns where the labels begin, or -1. */
-static Py_ssize_t
-put_attributes(PyObject *key, Py_ssize_t to, PyObject *attributes)
-{
-    PyObject *name, *value;
-    for (Py_ssize_t at = 0; PyDict_Next(attributes, &at, &name, &value);) {
-        if (PySet_Contains(left_out, name) == 1)
-            continue;
-        int is_text = 0;
-        for (int i = 0; i < TEXTS && !is_text; i++)
-            is_text = is_same(name, text_names[i]);
-        if (is_text)
-            continue;
-        if (to + 2 > PyTuple_GET_SIZE(key))
-            return -1;
-        PyTuple_SET_ITEM(key, to++, Py_NewRef(name));
-        PyTuple_SET_ITEM(key, to++, Py_NewRef(value));
-    }
-    return to;
-}
-
-/* Put the names and the types of labels at the end of a key; 0 if they are others than were counted. */
+/* Put the names and the types of labels into a key; 0 for no key. */
 static int
-put_labels(PyObject *key, Py_ssize_t to, PyObject *labels)
+add_labels(Parts *parts, PyObject *labels)
 {
     PyObject *name, *value;
-    for (Py_ssize_t at = 0; to >= 0 && labels != NULL && PyDict_Next(labels, &at, &name, &value);) {
-        if (to + 2 > PyTuple_GET_SIZE(key))
+    if (!PyDict_Check(labels) || PyDict_GET_SIZE(labels) > MAX_LABELS)
+        return 0;
+    for (Py_ssize_t at = 0; PyDict_Next(labels, &at, &name, &value);) {
+        if (!PyUnicode_CheckExact(name) || !(PyLong_CheckExact(value) || is_short(value)))
             return 0;
-        PyTuple_SET_ITEM(key, to++, Py_NewRef(name));
-        PyTuple_SET_ITEM(key, to++, Py_NewRef((PyObject *)Py_TYPE(value)));
+        add(parts, name, (PyObject *)Py_TYPE(value));
     }
-    return to == PyTuple_GET_SIZE(key);
+    return 1;
+}
+
+/* Put what is known of a request into a key; 0 for no key, or with an error. */
+static int
+add_request(Parts *parts, PyObject *served, const int *is_there)
+{
+    if (is_usual(served, is_there) <= 0)
+        return 0;
+    PyObject *labels = PyObject_GetAttr(served, labels_name);
+    int is_added = labels != NULL && add_labels(parts, labels);
+    Py_XDECREF(labels);
+    for (int i = 0; is_added && i <= SIZES; i++) {
+        PyObject *value = PyObject_GetAttr(served, i == 0 ? status_name : size_names[i - 1]);
+        int is_set = value == NULL ? -1 : i == 0 ? 0 : PyObject_IsTrue(value);
+        Py_XSETREF(parts->items[END + i], is_set == 1 ? Py_NewRef(Py_True) : Py_XNewRef(value));
+        Py_XDECREF(value);
+        is_added = is_set >= 0;
+    }
+    return is_added;
+}
+
+/* Put into a key what is asked of every span; 0 for no key, or with an error. */
+static int
+add_all(Parts *parts, PyObject *kind, PyObject *name, PyObject *attributes, PyObject *known)
+{
+    PyObject *served = PyTuple_GET_ITEM(known, SERVED);
+    int is_client = kind == client, is_there[TEXTS];
+    int is_outermost = PyUnicode_Compare(PyTuple_GET_ITEM(known, TRANSACTION), PyTuple_GET_ITEM(known, SPAN_ID)) == 0;
+    served = is_outermost && served != Py_None ? served : NULL;
+    if ((!is_client && !(kind == server && served != NULL)) || !is_short(name) || !add_attributes(parts, attributes))
+        return 0;
+    PyObject **head = parts->items;
+    *head++ = PyBool_FromLong(is_client);
+    *head++ = PyBool_FromLong(PyUnicode_GET_LENGTH(PyTuple_GET_ITEM(known, PARENT_ID)) > 0);
+    *head++ = PyBool_FromLong(PyUnicode_GET_LENGTH(PyTuple_GET_ITEM(known, REQUEST_ID)) > 0);
+    *head++ = PyBool_FromLong(is_outermost);
+    for (int i = 0; i < TEXTS; i++) {
+        PyObject *text = parts->texts[i];
+        is_there[i] = text != NULL && PyUnicode_GET_LENGTH(text) > 0;
+        *head++ = Py_NewRef(is_there[i] ? Py_True : text != NULL ? text : Py_None);
+    }
+    for (int i = 0; i <= SIZES; i++)
+        *head++ = Py_NewRef(Py_None);
+    return served == NULL || add_request(parts, served, is_there);
 }
 
 static PyObject *
 make_key(PyObject *kind, PyObject *name, PyObject *attributes, PyObject *known, PyObject *has_word)
 {
-    PyObject *served = PyTuple_GET_ITEM(known, SERVED), *texts[TEXTS];
-    Py_ssize_t text_count = 0;
-    int is_client = kind == client, is_there[TEXTS];
-    int is_outermost = PyUnicode_Compare(PyTuple_GET_ITEM(known, TRANSACTION), PyTuple_GET_ITEM(known, SPAN_ID)) == 0;
-    served = is_outermost && served != Py_None ? served : NULL;
-    if ((!is_client && !(kind == server && served != NULL)) || !is_short(name))
-        return PyTuple_New(0);
-    for (int i = 0; i < TEXTS; i++) {
-        texts[i] = PyDict_GetItemWithError(attributes, text_names[i]);
-        if (texts[i] == NULL && PyErr_Occurred())
-            return NULL;
-        if (texts[i] != NULL && !is_short(texts[i]))
-            return PyTuple_New(0);
-        text_count += texts[i] != NULL;
-        is_there[i] = texts[i] != NULL && PyUnicode_GET_LENGTH(texts[i]) > 0;
-    }
-    Py_ssize_t others = count_attributes(attributes, text_count);
-    int is_alike = others < 0 ? 0 : served == NULL ? 1 : is_usual(served, is_there);
-    if (PyErr_Occurred())
-        return NULL;
-    PyObject *labels = is_alike == 1 && served != NULL ? PyObject_GetAttr(served, labels_name) : NULL;
-    Py_ssize_t label_count = labels == NULL ? 0 : count_labels(labels);
-    if (is_alike != 1 || label_count < 0 || PyErr_Occurred()) {
-        Py_XDECREF(labels);
-        return PyErr_Occurred() ? NULL : PyTuple_New(0);
-    }
-    PyObject *key = PyTuple_New(HEAD + 2 * (others + label_count));
-    if (key == NULL) {
-        Py_XDECREF(labels);
-        return NULL;
-    }
-    Py_ssize_t at = 0;
-    PyTuple_SET_ITEM(key, at++, PyBool_FromLong(is_client));
-    PyTuple_SET_ITEM(key, at++, PyBool_FromLong(PyUnicode_GET_LENGTH(PyTuple_GET_ITEM(known, PARENT_ID)) > 0));
-    PyTuple_SET_ITEM(key, at++, PyBool_FromLong(PyUnicode_GET_LENGTH(PyTuple_GET_ITEM(known, REQUEST_ID)) > 0));
-    PyTuple_SET_ITEM(key, at++, PyBool_FromLong(is_outermost));
-    PyTuple_SET_ITEM(key, at++, Py_NewRef(has_word));
-    for (int i = 0; i < TEXTS; i++)
-        PyTuple_SET_ITEM(key, at++, Py_NewRef(is_there[i] ? Py_True : texts[i] != NULL ? texts[i] : Py_None));
-    int is_made = put_request(key, at, served) && put_labels(key, put_attributes(key, HEAD, attributes), labels);
-    Py_XDECREF(labels);
-    if (!is_made) {
-        Py_DECREF(key);
-        return PyErr_Occurred() ? NULL : PyTuple_New(0);
+    Parts parts;
+    memset(parts.items, 0, HEAD * sizeof *parts.items);
+    memset(parts.texts, 0, sizeof parts.texts);
+    parts.count = HEAD;
+    int is_made = add_all(&parts, kind, name, attributes, known);
+    parts.items[SEARCH] = Py_NewRef(has_word);
+    PyObject *key = PyErr_Occurred() ? NULL : PyTuple_New(is_made ? parts.count : 0);
+    for (Py_ssize_t i = 0; i < parts.count; i++) {
+        if (is_made && key != NULL)
+            PyTuple_SET_ITEM(key, i, parts.items[i]);
+        else
+            Py_XDECREF(parts.items[i]);
     }
     return key;
 }

@@ -7,7 +7,7 @@ from dashcam.record.correlation import OpenSpan
 from dashcam.record.span_template import Span
 
 def use(
-    client: SpanKind, server: SpanKind, left_out: frozenset[str], unset: Status, unset_code: StatusCode, /
+    client: SpanKind, server: SpanKind, places: dict[str, int], unset: Status, unset_code: StatusCode, /
 ) -> None: ...
 def pick(attributes: dict[str, Any], names: tuple[str, ...], /) -> dict[str, Any]: ...
 def key_of(

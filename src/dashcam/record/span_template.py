@@ -18,6 +18,7 @@ from dashcam.record.correlation import OpenSpan, ServerRequest
 MAX_TEMPLATES: Final = 512
 MAX_TEMPLATE_BYTES = 16_000  # below which no text of a line takes room from another one
 MAX_TEXT_CHARACTERS = 2_000  # of a name, an attribute or a label that is filled in
+MAX_ATTRIBUTES: Final = 40
 MAX_LABELS: Final = 8  # of a request
 _PATH, _QUERY = "url.path", "url.query"
 _TEXTS = ("url.full", _PATH, _QUERY, "client.address", "user_agent.original")  # attributes that are filled in
@@ -231,24 +232,19 @@ def python_key_of(
         return ()
     texts = [attributes.get(name) for name in _TEXTS if name in attributes]
     others = {name: value for name, value in attributes.items() if name not in LEFT_OUT and name not in _TEXTS}
-    if not all(map(_is_short, texts)):
+    if not all(map(_is_short, texts)) or len(attributes) > MAX_ATTRIBUTES:
         return ()
     if not _SCALARS.issuperset(map(type, others.values())) or not all(type(name) is str for name in attributes):
         return ()
     labels = _labels_of(known)
     if served and not (_is_usual(served, attributes) and _are_usual(labels)):
         return ()
-    shape: tuple[object, ...] = (
-        kind is _CLIENT,
-        bool(known.parent_id),
-        bool(known.request_id),
-        is_outermost,
-        has_word,
-    )
+    shape: tuple[object, ...] = (kind is _CLIENT, bool(known.parent_id), bool(known.request_id), is_outermost)
     shape += tuple(attributes.get(name) and True for name in _TEXTS)
     types = [(name, type(value)) for name, value in labels]
     end = served and (served.status, served.response_bytes and True, served.request_bytes and True)
-    return (*shape, *(end or (None, None, None)), *(part for item in (*others.items(), *types) for part in item))
+    parts = (part for item in (*others.items(), *types) for part in item)
+    return (*shape, *(end or (None, None, None)), has_word, *parts)
 
 
 def _is_short(text: object) -> bool:
@@ -299,5 +295,6 @@ try:
 except ImportError:  # there was no compiler to build it
     key_of, fill, line_of, pick = python_key_of, python_fill, python_line_of, python_pick
 else:
-    _template.use(_CLIENT, _SERVER, LEFT_OUT, UNSET, _UNSET_CODE)
+    places = dict.fromkeys(LEFT_OUT, -1) | {name: place for place, name in enumerate(_TEXTS)}
+    _template.use(_CLIENT, _SERVER, places, UNSET, _UNSET_CODE)
     key_of, fill, line_of, pick = _template.key_of, _template.fill, _template.line_of, _template.pick
