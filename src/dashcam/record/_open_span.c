@@ -11,20 +11,25 @@
 enum { REQUEST_ID, TRACE_ID, SPAN_ID, TRANSACTION, PARENT_ID, SERVED, MONOTONIC_START, SERVICE, ERROR, START, ITEMS };
 
 static PyTypeObject *open_span_type;
-static PyTypeObject *server_request;
-static PyObject *request_id_key, *service_key, *no_text, *no_values, *labels_name, *bits_of_half;
+static PyObject *no_request; /* of which a new one is a copy */
+static PyObject *request_id_key, *service_key, *no_text, *bits_of_half;
 
 static PyObject *
 use(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     PyObject *given[4];
-    if (!PyArg_ParseTuple(arguments, "O!O!UU", &PyType_Type, &given[0], &PyType_Type, &given[1], &given[2], &given[3]))
+    if (!PyArg_ParseTuple(arguments, "O!OUU", &PyType_Type, &given[0], &given[1], &given[2], &given[3]))
         return NULL;
     if (!PyType_IsSubtype((PyTypeObject *)given[0], &PyTuple_Type)) {
         PyErr_SetString(PyExc_TypeError, "an open span is a tuple");
         return NULL;
     }
-    PyObject **known[4] = {(PyObject **)&open_span_type, (PyObject **)&server_request, &request_id_key, &service_key};
+    PyTypeObject *type = Py_TYPE(given[1]);
+    if (type->tp_itemsize || type->tp_dictoffset || (type->tp_basicsize - sizeof(PyObject)) % sizeof(PyObject *)) {
+        PyErr_SetString(PyExc_TypeError, "a request has slots and nothing else");
+        return NULL;
+    }
+    PyObject **known[4] = {(PyObject **)&open_span_type, &no_request, &request_id_key, &service_key};
     for (int i = 0; i < 4; i++) {
         Py_INCREF(given[i]);
         Py_XSETREF(*known[i], given[i]);
@@ -91,15 +96,21 @@ from_context(PyObject *context, PyObject *key, PyObject *above, int item, PyObje
     return Py_NewRef(is_set ? value : above != Py_None ? PyTuple_GET_ITEM(above, item) : none);
 }
 
-/* A new request, with labels of its own; all else it has from its class until it is set. */
+/* A new request: what is in each slot of another one, and labels of its own. */
 static PyObject *
 new_request(void)
 {
-    PyObject *request = server_request->tp_new(server_request, no_values, NULL);
-    PyObject *labels = request == NULL ? NULL : PyDict_New();
-    if (labels == NULL || PyObject_SetAttr(request, labels_name, labels) < 0)
-        Py_CLEAR(request);
-    Py_XDECREF(labels);
+    PyTypeObject *type = Py_TYPE(no_request);
+    PyObject *request = type->tp_alloc(type, 0), *labels = request == NULL ? NULL : PyDict_New();
+    if (labels == NULL) {
+        Py_XDECREF(request);
+        return NULL;
+    }
+    PyObject **from = (PyObject **)(no_request + 1), **to = (PyObject **)(request + 1);
+    size_t slots = (type->tp_basicsize - sizeof(PyObject)) / sizeof(PyObject *);
+    for (size_t i = 0; i < slots; i++)
+        to[i] = Py_XNewRef(from[i] != NULL && PyDict_CheckExact(from[i]) ? labels : from[i]);
+    Py_DECREF(labels);
     return request;
 }
 
@@ -172,10 +183,8 @@ static int
 prepare(PyObject *Py_UNUSED(module))
 {
     no_text = PyUnicode_InternFromString("");
-    no_values = PyTuple_New(0);
-    labels_name = PyUnicode_InternFromString("labels");
     bits_of_half = PyLong_FromLong(64);
-    return no_text == NULL || no_values == NULL || labels_name == NULL || bits_of_half == NULL ? -1 : 0;
+    return no_text == NULL || bits_of_half == NULL ? -1 : 0;
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, prepare}, {0, NULL}};

@@ -107,7 +107,7 @@ TRACE_CONTEXT: Final = TraceContextTextMapPropagator()
 PROPAGATORS: Final = CompositePropagator([TRACE_CONTEXT, RequestIdPropagator()])
 
 
-@dataclass
+@dataclass(slots=True)
 class ServerRequest:
     """A request that this process serves: what its server span says beyond OpenTelemetry's attributes.
 

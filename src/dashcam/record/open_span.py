@@ -42,5 +42,5 @@ try:
 except ImportError:  # there was no compiler to build it
     open_of = python_open_of
 else:
-    _open_span.use(OpenSpan, ServerRequest, REQUEST_ID, SERVICE)
+    _open_span.use(OpenSpan, ServerRequest(), REQUEST_ID, SERVICE)
     open_of = _open_span.open_of
