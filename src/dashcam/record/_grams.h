@@ -117,6 +117,7 @@ avx2_candidates(const Grams *grams, const byte *text, int places, uint64_t *mask
         const byte *block = text + begin_of(which, places);
         __m256i a[2], b[2]; /* the sets that are still possible, at each place: the first eight, and the others */
         a[0] = a[1] = b[0] = b[1] = _mm256_set1_epi8(-1);
+#pragma GCC unroll 1 /* or else GCC looks up all 32 vectors first, more than there are registers */
         for (int i = 0; i < GRAM; i++) {
             __m256i of_a = _mm256_loadu_si256((const __m256i *)(block + i));
             __m256i of_b = _mm256_loadu_si256((const __m256i *)(block + i + 32));
