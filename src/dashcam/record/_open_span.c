@@ -24,11 +24,6 @@ use(PyObject *Py_UNUSED(module), PyObject *arguments)
         PyErr_SetString(PyExc_TypeError, "an open span is a tuple");
         return NULL;
     }
-    PyTypeObject *type = Py_TYPE(given[1]);
-    if (type->tp_itemsize || type->tp_dictoffset || (type->tp_basicsize - sizeof(PyObject)) % sizeof(PyObject *)) {
-        PyErr_SetString(PyExc_TypeError, "a request has slots and nothing else");
-        return NULL;
-    }
     PyObject **known[4] = {(PyObject **)&open_span_type, &no_request, &request_id_key, &service_key};
     for (int i = 0; i < 4; i++) {
         Py_INCREF(given[i]);
@@ -101,6 +96,8 @@ static PyObject *
 new_request(void)
 {
     PyTypeObject *type = Py_TYPE(no_request);
+    if (type->tp_itemsize || type->tp_dictoffset || (type->tp_basicsize - sizeof(PyObject)) % sizeof(PyObject *))
+        return PyObject_CallNoArgs((PyObject *)type); /* there is more than slots */
     PyObject *request = type->tp_alloc(type, 0), *labels = request == NULL ? NULL : PyDict_New();
     if (labels == NULL) {
         Py_XDECREF(request);
