@@ -20,6 +20,8 @@ typedef unsigned char byte;
 typedef struct Grams {
     byte lower[2][GRAM][16], upper[2][GRAM][16];      /* by half a byte: a bit for each of eight sets */
     uint16_t lower_halves[SETS][GRAM], upper_halves[SETS][GRAM]; /* the same by set: a bit for each half */
+    byte shares[256];     /* share_of each byte */
+    double passing[SETS]; /* the share of places that pass each set */
     uint64_t bits[1024]; /* of the first three letters of each gram, and of three from its second letter on */
     uint64_t whole[1024]; /* the same of all letters of each gram, and whatever stands behind one of three */
     void (*candidates)(const struct Grams *, const byte *text, int places, uint64_t *masks);
@@ -163,17 +165,6 @@ find_grams(const Grams *grams, const byte *text, int places, uint16_t *found)
     return kept;
 }
 
-static void
-choose_candidates(Grams *grams, int with_vectors)
-{
-    grams->candidates = portable_candidates;
-#ifdef HAS_AVX2_CODE
-    if (with_vectors && __builtin_cpu_supports("avx2"))
-        grams->candidates = avx2_candidates;
-#endif
-    (void)with_vectors;
-}
-
 /* How often a letter is met in a thousand bytes of JSON with English in it. */
 static int
 share_of(int c)
@@ -183,6 +174,20 @@ share_of(int c)
     if (c >= 'a' && c <= 'z')
         return of_letter[c - 'a'];
     return c == ' ' ? 110 : c == '"' ? 40 : c >= '0' && c <= '9' ? 10 : c > ' ' ? 4 : 1;
+}
+
+/* Begin with no gram. */
+static void
+begin_grams(Grams *grams, int with_vectors)
+{
+    for (int c = 0; c < 256; c++)
+        grams->shares[c] = (byte)share_of(c);
+    grams->candidates = portable_candidates;
+#ifdef HAS_AVX2_CODE
+    if (with_vectors && __builtin_cpu_supports("avx2"))
+        grams->candidates = avx2_candidates;
+#endif
+    (void)with_vectors;
 }
 
 static float
@@ -215,8 +220,8 @@ passing(const Grams *grams, int set, const byte *gram, int count, int is_exact)
         }
         int per_mille = 0;
         for (unsigned high = upper; high != 0; high &= high - 1)
-            for (unsigned low = lower; low != 0; low &= low - 1)
-                per_mille += share_of(__builtin_ctz(high) << 4 | __builtin_ctz(low));
+            for (int low = 0; low < 16; low++)
+                per_mille += (int)(lower >> low & 1) * grams->shares[__builtin_ctz(high) << 4 | low];
         share *= per_mille / 1000.0;
     }
     return share;
@@ -229,7 +234,7 @@ best_set(const Grams *grams, const byte *gram, int count, int is_exact)
     int best = 0;
     double least = 2;
     for (int set = 0; set < SETS; set++) {
-        double more = passing(grams, set, gram, count, is_exact) - passing(grams, set, NULL, 0, 0);
+        double more = passing(grams, set, gram, count, is_exact) - grams->passing[set];
         if (more < least) {
             least = more;
             best = set;
@@ -260,4 +265,5 @@ add_gram(Grams *grams, int set, const byte *gram, int count, int is_exact)
             grams->upper[set / 8][i][half] |= (grams->upper_halves[set][i] >> half & 1) << set % 8;
         }
     }
+    grams->passing[set] = passing(grams, set, NULL, 0, 0);
 }

@@ -552,7 +552,7 @@ new_search(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
         Py_XDECREF(search);
         return count > MAX_WORDS ? PyErr_Format(PyExc_ValueError, "too many words") : PyErr_NoMemory();
     }
-    choose_candidates(&search->grams, with_vectors);
+    begin_grams(&search->grams, with_vectors);
     memset(search->by_start, -1, sizeof search->by_start);
     memset(search->by_gram, -1, sizeof search->by_gram);
     memset(search->by_neighbour, -1, sizeof search->by_neighbour);
