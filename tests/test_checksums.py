@@ -2,13 +2,13 @@
 
 import zlib
 from array import array
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dashcam.statement import _by_zlib
+from dashcam.statement import _by_zlib, _gaps
 
 LINES = st.builds(lambda part, times, rest: part * times + rest, st.binary(), st.integers(1, 40), st.binary())
 DATED = st.builds(b'{"@timestamp":"%b%b'.__mod__, st.tuples(st.sampled_from([b"2026-11-24", b"2026"]), st.binary()))
@@ -44,3 +44,11 @@ def test_ends_that_are_none(checksums, ends):
     """Nothing is read before a text, or behind it."""
     with pytest.raises(ValueError, match="end one behind the other"):
         checksums(b"a\n", array("I", ends))
+
+
+@given(st.lists(st.integers(0, 2**32 - 1)).map(sorted))
+def test_distances(numbers):
+    """From one number to the next, the first from 0; four bytes each, the least significant first."""
+    found = _gaps(array("I", numbers))
+
+    assert found == b"".join((after - before).to_bytes(4, "little") for before, after in pairwise([0, *numbers]))

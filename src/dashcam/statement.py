@@ -18,6 +18,7 @@ ID says how many events of the segment are stated, and the `part`: a very large 
 """
 
 import hashlib
+import sys
 import zlib
 from array import array
 from base64 import b64decode, b64encode
@@ -25,7 +26,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
-from struct import pack, unpack
+from struct import unpack
 from typing import Any, NamedTuple, Union
 
 import orjson
@@ -94,7 +95,7 @@ class Tally:
 
     def held(self) -> bytes:
         """The bounds of what is held, as numbers that a statement has."""
-        return _packed(_gaps(self._held)) if self._held else b""
+        return _packed(_gaps(array("I", self._held))) if self._held else b""
 
     def add(self, sequences: Numbers, text: bytes, ends: Numbers) -> None:
         """Count events that are lines of the segment, as they are sent: a text that has each with a newline behind it.
@@ -157,7 +158,7 @@ class _Part:
             "start": self._start.decode(),
             "end": self._end.decode(),
             "digest": self._digest.hexdigest(),
-            "lines": _packed([*_gaps(self._sequences), *self._checksums]).decode(),
+            "lines": _packed(_gaps(self._sequences) + _little(self._checksums)).decode(),
             "others": self.others,
             "held": tally.held().decode(),
             "is_partial": tally.is_partial,
@@ -173,12 +174,24 @@ class _Part:
         }
 
 
-def _gaps(numbers: Sequence[int]) -> list[int]:
-    return [after - before for before, after in pairwise([0, *numbers])]
+def _gaps(numbers: "array[int]") -> bytes:
+    """Return the distance of each from the one before, of numbers that ascend."""
+    # As one long number: no distance is below zero, so none borrows from the next.
+    size, text = 32 * len(numbers), _little(numbers)
+    whole = int.from_bytes(text, "little")
+    return ((whole - (whole << 32)) & ((1 << size) - 1)).to_bytes(len(text), "little")
 
 
-def _packed(numbers: Sequence[int]) -> bytes:
-    return b64encode(zlib.compress(pack(f"<{len(numbers)}I", *numbers), 1))
+def _little(numbers: "array[int]") -> bytes:
+    """Return numbers of 32 bits as a statement has them, the least significant byte first."""
+    if sys.byteorder == "big":
+        numbers = numbers[:]
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def _packed(numbers: bytes) -> bytes:
+    return b64encode(zlib.compress(numbers, 1))
 
 
 def _unpacked(text: str) -> tuple[int, ...]:
