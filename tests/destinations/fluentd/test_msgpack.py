@@ -2,11 +2,12 @@
 
 import re
 from array import array
+from decimal import Decimal
 
 import orjson
 import ormsgpack
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dashcam.destinations.fluentd.message import _begin_entry, pack_batch, pack_event
@@ -134,6 +135,18 @@ def test_every_size_of_a_number(compiled, power):
             line = orjson.dumps({"a": number})
             assert compiled(line) in (None, by_libraries(line))
             assert compiled(line) is not None or abs(number) >= 10**18
+
+
+@given(st.decimals(-(10**9), 10**9, places=6) | st.decimals(-2, 2, places=14) | st.decimals(-(10**9), 10**9))
+@example(Decimal("-0.0"))
+@example(Decimal("0.000000000000001"))
+@example(Decimal("999999999999999.9"))
+def test_a_number_with_a_point(compiled, number):
+    """The nearest number to it, however many digits it has."""
+    line = b'{"a":%b}' % str(number).lower().encode()
+
+    assert compiled(line) in (None, by_libraries(line))
+    assert compiled(line) is not None or str(number).startswith("-0") or len(str(number)) > 16
 
 
 NAMES = st.text("ab\u00e9", max_size=2)

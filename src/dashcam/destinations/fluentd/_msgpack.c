@@ -6,9 +6,10 @@
 
 #include "../../_ends.h"
 #include "../_json.h"
+#include <float.h>
 #include <math.h>
 
-enum { MAX_DEPTH = 30, MAX_NAMES = 64, MAX_DIGITS = 19, MAX_NUMBER = 64, MAX_HEAD = 5 };
+enum { MAX_EXACT = 15, MAX_DEPTH = 30, MAX_NAMES = 64, MAX_DIGITS = 19, MAX_NUMBER = 64, MAX_HEAD = 5 };
 enum { SECOND_AT = 15, SECOND_BYTES = 19, FRACTION_AT = 35, MAX_ENTRY = 32 };
 
 typedef struct {
@@ -114,18 +115,41 @@ pack_text(Packer *packer, Name *name)
     return READ;
 }
 
+/* Reads a number of at most 15 digits with a point: its digits, and the power of ten that divides them, are exact, so
+   their quotient is the nearest number (Clinger, "How to Read Floating Point Numbers Accurately", 1990). */
 static int
-pack_fraction(Packer *packer, const byte *begin, size_t length)
+divide(const Number *number, double *found)
+{
+    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    uint64_t digits = 0;
+    if (FLT_EVAL_METHOD != 0 || number->end - number->digits > MAX_EXACT + 1)
+        return UNREAD;
+    for (const byte *at = number->digits; at < number->end; at++) {
+        if (*at != '.' && (*at < '0' || *at > '9'))
+            return UNREAD; /* an exponent */
+        digits = *at == '.' ? digits : 10 * digits + (uint64_t)(*at - '0');
+    }
+    *found = (double)digits / powers[number->end - number->whole - 1];
+    *found = *number->begin == '-' ? -*found : *found;
+    return READ;
+}
+
+static int
+pack_fraction(Packer *packer, const Number *read)
 {
     char text[MAX_NUMBER];
     uint64_t bits;
+    double number;
+    size_t length = (size_t)(read->end - read->begin);
     if (length >= sizeof text)
         return UNREAD;
-    memcpy(text, begin, length);
-    text[length] = 0;
-    double number = PyOS_string_to_double(text, NULL, NULL);
-    if (number == -1.0 && PyErr_Occurred())
-        return FAILED;
+    if (divide(read, &number) != READ) {
+        memcpy(text, read->begin, length);
+        text[length] = 0;
+        number = PyOS_string_to_double(text, NULL, NULL);
+        if (number == -1.0 && PyErr_Occurred())
+            return FAILED;
+    }
     if (!isfinite(number))
         return UNREAD;
     memcpy(&bits, &number, sizeof bits);
@@ -140,7 +164,7 @@ pack_number(Packer *packer)
     if (read_number(&packer->in, &number) != READ || (*number.digits == '0' && number.digits > number.begin))
         return UNREAD;
     if (number.end != number.whole)
-        return pack_fraction(packer, number.begin, (size_t)(number.end - number.begin));
+        return pack_fraction(packer, &number);
     if (number.whole - number.digits >= MAX_DIGITS)
         return UNREAD;
     put_whole(packer, whole_of(&number), *number.begin == '-');
