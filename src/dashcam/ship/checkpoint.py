@@ -413,8 +413,9 @@ def _merge(into: dict[str, set[int]], marks: Mapping[str, SegmentOffset], ahead:
     for segment, events in ahead.items():
         into.setdefault(segment, set()).update(events)
     for segment in into.keys() & marks.keys():
-        mark = marks[segment]
-        left = {event for event in into[segment] if event > mark.offset or -event > mark.synthesized}
+        mark, known = marks[segment], into[segment]
+        is_passed = not known or (max(known) <= mark.offset and -min(known) <= mark.synthesized)
+        left = set() if is_passed else {event for event in known if event > mark.offset or -event > mark.synthesized}
         if left and not mark.is_done:
             into[segment] = left
         else:

@@ -60,12 +60,20 @@ class PendingBatch(NamedTuple):
         """Return the keys of the events; few batches are asked for them."""
         return [(segment, number) for segment, numbers in self.places for number in numbers]
 
-    def keys_of(self, events: Collection[EncodedEvent]) -> list[EventKey]:
-        """Return the keys of some of the events; a statement, which is sent again as it was, has none."""
+    def numbers_of(self, events: Collection[EncodedEvent]) -> dict[str, list[int]]:
+        """Return what some of the events go by, by segment; a statement, which is sent again as it was, has none."""
+        found: dict[str, list[int]] = {}
         if len(events) == len(self.events):
-            return [key for key in self.keys() if key[1]]
-        ids = {event.id for event in events}
-        return [key for event, key in zip(self.events, self.keys(), strict=True) if key[1] and event.id in ids]
+            for segment, numbers in self.places:
+                found.setdefault(segment, []).extend(numbers.tolist())
+        else:
+            ids = {event.id for event in events}
+            for event, (segment, number) in zip(self.events, self.keys(), strict=True):
+                if event.id in ids:
+                    found.setdefault(segment, []).append(number)
+        if self.statements:
+            found = {segment: list(filter(None, numbers)) for segment, numbers in found.items()}
+        return {segment: numbers for segment, numbers in found.items() if numbers}
 
 
 @dataclass(slots=True)

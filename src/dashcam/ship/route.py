@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend, Batch
 from dashcam.ship.checkpoint import Ahead, CheckpointFile, SegmentOffset, Trouble
 from dashcam.ship.clips import Clips
-from dashcam.ship.cursor import FINAL_CHECK_S, MAX_OPEN, EventKey, PendingBatch, SpoolCursor
+from dashcam.ship.cursor import FINAL_CHECK_S, MAX_OPEN, PendingBatch, SpoolCursor
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import Backoff, Delivery, Outcome, batches
 from dashcam.ship.statements import Statements
@@ -188,12 +188,13 @@ class Route:
         with self._settling:
             entry.left -= len(events)
             is_first = entry.left == 0 and self._under_way[0] is entry
-            keys = batch.keys_of(events) if own or not is_first else []
-            kept = _by_segment(key for key in keys if key in own)
+            ahead, kept = batch.numbers_of(events) if own or not is_first else {}, dict[str, list[int]]()
+            if own:
+                kept = {key: [number for number in ahead[key] if (key, number) in own] for key in ahead}
+                ahead = {key: [number for number in ahead[key] if (key, number) not in own] for key in ahead}
             if is_first:
                 self._pass_finished(delivered, dead, kept)
                 return
-            ahead = _by_segment(key for key in keys if key not in own)
             self.file.change(delivered=delivered, dead=dead, ahead=ahead, kept=kept)
             self._try_to_save()
 
@@ -234,10 +235,3 @@ class Route:
             self.file.save()
         except OSError as fault:
             _log.warning("%s: %s", self.name, fault)
-
-
-def _by_segment(keys: Iterable[EventKey]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for segment, number in keys:
-        found.setdefault(segment, []).append(number)
-    return found
