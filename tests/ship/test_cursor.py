@@ -75,6 +75,19 @@ def test_an_empty_spool(cursor):
     assert cursor.next_batch(PLENTY) is None
 
 
+def test_no_more_is_read_than_a_batch_takes(tmp_path, cursor):
+    """In bytes, too: long events would fill the memory before they are so many."""
+    _spool(tmp_path)
+    limits = Limits(events=10_000, bytes=5_000)
+    first = cursor.next_batch(limits)
+
+    for path in segment_files(tmp_path)[1:]:
+        path.unlink()
+    rest = _batches(cursor, limits)
+
+    assert len({event.id.partition("-")[0] for event in _lines([first, *rest])}) == 1
+
+
 def test_segments_that_are_gone_take_no_memory(tmp_path, cursor):
     """Not for ever: some hundred offsets are kept at most, and those of what is there."""
     before = _offsets()

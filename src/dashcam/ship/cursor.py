@@ -187,7 +187,7 @@ class SpoolCursor:
         self._clips = clips
         self._asked = {"held": clips.held, "telling": TELLING} if clips else {}
         self._waiting: deque[_Run] = deque()
-        self._weight = 0
+        self._weight = self._bytes = 0
         self._damaged = 0
         self._done: set[str] = set()
         self._malformed: dict[str, tuple[_Segment, str]] = {}  # with the reason, to be set aside
@@ -200,8 +200,8 @@ class SpoolCursor:
 
     def next_batch(self, limits: Limits) -> PendingBatch | None:
         """Return the next events, as many as the limits allow and the spool has now; `None` when nothing is new."""
-        if self._weight < limits.events:
-            self._read(limits.events)
+        if self._has_room(limits):
+            self._read(limits)
         if self._clips:
             self._add_kept(self._clips.take(self._listing.paths, limits.events - self._weight))
             self._clips.save()
@@ -219,6 +219,7 @@ class SpoolCursor:
             if run.events and not count:
                 fitting = max(fitting, 1)
             self._weight -= run.weight
+            self._bytes -= run.events.size_bytes
             if fitting < len(run.events):
                 self._wait_first(run.behind(fitting))
                 if not fitting:
@@ -236,20 +237,26 @@ class SpoolCursor:
             sum(run.mark is not None and run.events.offsets.tolist() == STATEMENT for run in runs),
         )
 
+    def _has_room(self, limits: Limits) -> bool:
+        """Return whether what waits is less than a batch, in events and in bytes."""
+        return self._weight < limits.events and self._bytes < limits.bytes
+
     def _wait(self, run: _Run) -> None:
         self._waiting.append(run)
         self._weight += run.weight
+        self._bytes += run.events.size_bytes
 
     def _wait_first(self, run: _Run) -> None:
         self._waiting.appendleft(run)
         self._weight += run.weight
+        self._bytes += run.events.size_bytes
 
     def _wait_one(self, segment: str, event: EncodedEvent | None, number: int, mark: SegmentOffset | None) -> None:
         """Queue an event that is no line, or was held; or an offset alone."""
         events = EventBlock.of([event], [number]) if event else EventBlock.of([])
         self._wait(_Run(segment, events, mark))
 
-    def _read(self, events: int) -> None:
+    def _read(self, limits: Limits) -> None:
         # Each file that is set aside changes its folder: of very many, most of the time would go into listing it.
         if LISTED_SHARE * self._set_aside >= len(self._malformed):
             self._set_aside = 0
@@ -262,13 +269,13 @@ class SpoolCursor:
         self.obstacles = dict(self._listing.unreadable)
         now_s = machine.monotonic()
         for segment in list(self._segments.values()):
-            if self._weight >= events:
+            if not self._has_room(limits):
                 break
             # What has nothing new is most of what there is, and costs one look.
             opened = segment.opened
             if opened and now_s < segment.check_at_s and not opened[0].has_more(segment.mark.offset):
                 continue
-            while self._weight < events and self._read_on(segment):
+            while self._has_room(limits) and self._read_on(segment):
                 pass
         self._set_some_aside()
 
