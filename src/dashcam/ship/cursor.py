@@ -37,7 +37,6 @@ _log = logging.getLogger("dashcam.ship")
 # In a segment an event goes by the offset after its line, or by minus its number among those at the segment's end; a
 # statement of the segment by 0.
 EventKey = tuple[str, int]
-STATEMENT = [0]
 Ranges = Sequence[tuple[int, int, int]]  # as `Held` has them
 
 
@@ -110,6 +109,11 @@ class _Run(NamedTuple):
     def weight(self) -> int:
         """The part that it takes of a bounded queue."""
         return max(1, len(self.events))
+
+    @property
+    def is_statement(self) -> bool:
+        """Whether it is the statement of a segment, which goes by no place in it."""
+        return len(self.events) == 1 and self.events.offsets[0] == 0
 
     def until(self, count: int) -> "_Run":
         """Return the first events alone."""
@@ -234,7 +238,7 @@ class SpoolCursor:
             {run.segment: run.mark for run in runs if run.mark},
             damaged,
             [(run.segment, number) for run in runs if not run.mark for number in run.events.offsets],
-            sum(run.mark is not None and run.events.offsets.tolist() == STATEMENT for run in runs),
+            sum(run.is_statement for run in runs),
         )
 
     def _has_room(self, limits: Limits) -> bool:
