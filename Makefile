@@ -61,6 +61,12 @@ damage: venv
 test-long: venv
 	$(BIN)/python -m pytest -m "long and not containers"
 
+# With the lowest versions of what is depended on; they warn of what has changed since.
+.PHONY: test-lowest
+test-lowest:
+	PIP_CONSTRAINT=tests/lowest.txt $(MAKE) venv VENV=.venv-lowest
+	.venv-lowest/bin/python -m pytest --numprocesses $(WORKERS) -W ignore::DeprecationWarning tests/record
+
 # The peers that are measured against come with the first run; BENCH="log_call lookup" chooses, QUICK=1 shortens.
 bench: venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'

@@ -6,10 +6,9 @@ import re
 import sys
 import threading
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
-from pythonjsonlogger.core import LogData
 from pythonjsonlogger.json import JsonFormatter
 
 from dashcam import forks
@@ -17,6 +16,9 @@ from dashcam.event import NS_PER_S, format_time
 from dashcam.record.recorder import Service, common_fields
 from dashcam.record.stdlib import encode_record
 from dashcam.spool.segment import new_segment_id
+
+if TYPE_CHECKING:
+    from pythonjsonlogger.core import LogData  # since 4.0
 
 Mode = Literal["auto", "text", "json"]
 
@@ -119,10 +121,10 @@ class EcsFormatter(JsonFormatter):
         super().__init__(*args, **kwargs)
         self._service = Service.of_process(service)
 
-    def add_fields(self, log_data: LogData, record: logging.LogRecord, message_dict: LogData) -> None:  # noqa: ARG002 — the parent's signature
+    def add_fields(self, log_data: "LogData", record: logging.LogRecord, message_dict: "LogData") -> None:  # noqa: ARG002 — the parent's signature
         """Fill in the event."""
         log_data.update(event_of(record, self._service))
 
-    def jsonify_log_record(self, log_data: LogData) -> str:
+    def jsonify_log_record(self, log_data: "LogData") -> str:
         """Return the event as one line."""
         return orjson.dumps(log_data).decode()

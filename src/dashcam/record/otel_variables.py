@@ -30,7 +30,7 @@ _READERS = ("context", "propagate", "metrics", "trace", "sdk.resources", "sdk.tr
 _left_out: list[str] = []
 
 
-class _Usable(wrapt.ObjectProxy[Any]):
+class _Usable(wrapt.ObjectProxy):  # type: ignore[type-arg]  # wrapt 1 has no argument
     """The environment, in which a look for a variable that cannot be used finds nothing."""
 
     def __contains__(self, name: object) -> bool:
