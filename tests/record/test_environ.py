@@ -53,7 +53,14 @@ def test_a_head_is_read_once(monkeypatch):
     asked, heads = [], {}
     collect = otel_wsgi.collect_request_attributes
     requests = [
-        GET | {"PATH_INFO": f"/cars/{n}", "REMOTE_ADDR": f"203.0.113.{n}", "REMOTE_PORT": f"{n}"} for n in range(9)
+        GET
+        | {
+            "PATH_INFO": f"/cars/{n}",
+            "RAW_URI": f"/cars/{n}?a=1",
+            "REMOTE_ADDR": f"203.0.113.{n}",
+            "REMOTE_PORT": f"{n}",
+        }
+        for n in range(9)
     ]
     expected = [collect(each, STABLE) for each in requests]
     monkeypatch.setattr(otel_wsgi, "collect_request_attributes", lambda *of: asked.append(of) or collect(*of))
