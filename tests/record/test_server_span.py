@@ -2,9 +2,14 @@
 
 import flask
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 import dashcam
+from dashcam.record.correlation import parent_of
 
 
 @pytest.fixture
@@ -96,3 +101,30 @@ def test_keeps_what_changes_while_a_request_is_served(recording):
     assert event.get("message") == event.get("transaction.name") == "a closer look"
     assert event.get("http.route") == "/else"
     assert event.labels == {"wheels": 4}
+
+
+PIECES = st.sampled_from(
+    ["00", "01", "ff", "-", "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "0" * 32, "0" * 16]
+)
+NEARLY = st.lists(PIECES | st.text("0aF- \n", max_size=3), max_size=8).map("".join)
+USUAL = st.builds(
+    "00-{:032x}-{:016x}-{:02x}".format, st.integers(0, 2**128 - 1), st.integers(0, 2**64 - 1), st.integers(0, 255)
+)
+
+
+@given(NEARLY | USUAL)
+def test_a_parent_is_that_of_the_propagator(traceparent):
+    """Any other `traceparent` is left to it."""
+    extracted = TraceContextTextMapPropagator().extract({"traceparent": traceparent}, Context())
+
+    parent = parent_of(traceparent)
+
+    assert parent is None or parent.get_span_context() == trace.get_current_span(extracted).get_span_context()
+
+
+@given(USUAL)
+def test_a_usual_parent_is_read_here(traceparent):
+    """But for ids of zeros, which name no span."""
+    _, trace_id, span_id, _ = traceparent.split("-")
+
+    assert (parent_of(traceparent) is None) == (0 in (int(trace_id, 16), int(span_id, 16)))

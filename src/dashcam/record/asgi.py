@@ -179,8 +179,8 @@ class RecordedApp:
         if self._excluded and self._excluded.url_disabled(otel_asgi.get_host_port_url_tuple(scope)[2]):  # type: ignore[no-untyped-call]
             return None
         service, is_trusted = self._options.service, self._options.is_caller_trusted
-        has_trace = "traceparent" in carrier
-        context = extract(carrier, default_getter, request_id, service, is_trusted=is_trusted, has_trace=has_trace)
+        given = carrier.get("traceparent")
+        context = extract(carrier, default_getter, request_id, service, is_trusted=is_trusted, traceparent=given)
         if self._is_stable:
             attributes = attributes_of(scope)
         else:

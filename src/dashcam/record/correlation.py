@@ -21,7 +21,7 @@ from opentelemetry.propagators.textmap import (
     default_getter,
     default_setter,
 )
-from opentelemetry.trace import INVALID_SPAN_ID, get_current_span
+from opentelemetry.trace import INVALID_SPAN_ID, NonRecordingSpan, SpanContext, TraceFlags, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from dashcam import forks
@@ -42,6 +42,7 @@ forks.in_child(_numbers.seed)
 
 _UUID_MASK = 0xF << 76 | 0b11 << 62  # where a UUID says its version and its variant
 _UUID_VERSION_7 = 0x7 << 76 | 0b10 << 62
+_TRACEPARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _VALID = re.compile(r"[A-Za-z0-9._+/=-]{1,200}")
 
 
@@ -77,6 +78,22 @@ def request_id() -> str:
     return str(otel_context.get_value(REQUEST_ID) or "")
 
 
+def parent_of(traceparent: str) -> NonRecordingSpan | None:
+    """Return the span that a usual `traceparent` names; None for any other, which OpenTelemetry's propagator reads.
+
+    Most requests within a system have one: https://www.w3.org/TR/trace-context/#traceparent-header
+
+    >>> parent_of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").get_span_context().span_id
+    67667974448284343
+    """
+    match = _TRACEPARENT.fullmatch(traceparent)
+    if match is None:
+        return None
+    trace_id, span_id, flags = match.groups()
+    named = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
+    return NonRecordingSpan(named) if named.is_valid else None
+
+
 class RequestIdPropagator(TextMapPropagator):
     """Carries the request ID in `X-Request-ID`, beside the W3C headers."""
 
@@ -102,9 +119,8 @@ class RequestIdPropagator(TextMapPropagator):
         return {HEADER}
 
 
-TRACE_CONTEXT: Final = TraceContextTextMapPropagator()
 # Where nobody has set up OpenTelemetry. No baggage: what a caller put there would go out on every call, to anybody.
-PROPAGATORS: Final = CompositePropagator([TRACE_CONTEXT, RequestIdPropagator()])
+PROPAGATORS: Final = CompositePropagator([TraceContextTextMapPropagator(), RequestIdPropagator()])
 
 
 @dataclass(slots=True)

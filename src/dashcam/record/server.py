@@ -37,11 +37,11 @@ from dashcam.record.correlation import (
     PROPAGATORS,
     REQUEST_ID,
     SERVICE,
-    TRACE_CONTEXT,
     ServerRequest,
     is_request_id,
     new_request_id,
     open_spans,
+    parent_of,
 )
 from dashcam.record.current import SPAN, attach, detach, get_current
 from dashcam.record.logger import spool_call
@@ -89,18 +89,18 @@ def extract(  # noqa: PLR0913 — one call for each request
     service: Service | None,
     *,
     is_trusted: bool,
-    has_trace: bool,
+    traceparent: str | None,
 ) -> dict[str, Any]:
     """Return what the context of a request has: its ID, its service, and the trace of a caller that is trusted.
 
-    Within a span of somebody else, the request is a part of that span's trace. `has_trace` is whether the carrier has
-    a `traceparent`.
+    Within a span of somebody else, the request is a part of that span's trace. `traceparent` is the carrier's.
     """
     context = get_current()
     is_ours = propagate.get_global_textmap() is PROPAGATORS
-    if is_trusted and (has_trace or not is_ours) and not _has_span(context):
-        # The request has its ID already.
-        context = (TRACE_CONTEXT if is_ours else propagate).extract(carrier, context, getter)
+    if is_trusted and (traceparent is not None or not is_ours) and not _has_span(context):
+        if is_ours and traceparent and not getter.get(carrier, "tracestate") and (parent := parent_of(traceparent)):
+            return {**context, SPAN: parent, REQUEST_ID: request_id, SERVICE: service}
+        context = propagate.extract(carrier, context, getter)
     return {**context, REQUEST_ID: request_id, SERVICE: service}
 
 

@@ -112,9 +112,9 @@ class RecordedApp:
     def begin(self, environ: "WSGIEnvironment", request_id: str) -> ServerSpan:
         """Begin the span of a request, and leave it in its environment."""
         service, is_trusted = self.options.service, self.options.is_caller_trusted
-        has_trace = "HTTP_TRACEPARENT" in environ
+        traceparent = environ.get("HTTP_TRACEPARENT")
         getter = otel_wsgi.wsgi_getter
-        context = extract(environ, getter, request_id, service, is_trusted=is_trusted, has_trace=has_trace)
+        context = extract(environ, getter, request_id, service, is_trusted=is_trusted, traceparent=traceparent)
         name, attributes, path, query = describe(environ, self._conventions, self._heads)
         server = ServerSpan(self._tracer, name, attributes, context)
         if self._captures_request and server.is_outermost:
