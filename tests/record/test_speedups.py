@@ -248,10 +248,11 @@ class _Twice(set):
 
 
 def test_a_value_that_cannot_be_written_again(compiled):
-    """It fails as in Python: the line without its secret cannot be had."""
+    """The line has what was written of it at first, and no secret."""
     for encode in (compiled.encode_call, python_encode_call):
-        with pytest.raises(TypeError):
-            encode(7, "info", "logged in", {"password": "hunter2", "seen": _Twice("a")}, b"}\n")
+        line = encode(7, "info", "logged in", {"password": "hunter2", "seen": _Twice("a")}, b"}\n")
+
+        assert b'"labels":{"password":"***","seen":["a"]}' in line
 
 
 CALLS = {
