@@ -1,6 +1,7 @@
 """Stack traces are those of `traceback`, to the letter."""
 
 import traceback
+from functools import partial
 
 import pytest
 
@@ -34,6 +35,11 @@ def _deep(levels):
     if levels:
         return _deep(levels - 1)
     raise CarError("no wheel")
+
+
+def _twice(levels):
+    """Two calls in one line: frames of one line that differ."""
+    return (_deep(levels) if levels % 2 else _twice(levels - 1)) or (_twice(levels - 1) if levels else _deep(2))
 
 
 def _alternating(levels):
@@ -105,6 +111,7 @@ def _raise(error):
 
 
 FAILURES = [lambda: _deep(0), lambda: _deep(2), lambda: _deep(9), lambda: _deep(200), lambda: _alternating(60)]
+FAILURES += [*(partial(_deep, levels) for levels in (3, 4, 5)), lambda: _twice(3), lambda: _alternating(10)]
 FAILURES += [_chained, _suppressed, _noted, lambda: {}["a"], lambda: 1 / 0, lambda: undefined, lambda: (1).real_]  # noqa: F821
 FAILURES += [lambda: _in_a_handler(3), lambda: _in_a_handler(30), _going_round, _of_a_group, _muted, _misspelled]
 FAILURES += [

@@ -8,6 +8,7 @@ from dashcam.record.interruption import is_interruption
 
 MAX_CACHED_FRAMES = MAX_CACHED_NAMES = 512
 MAX_FRAMES = 64  # of a trace that is put together here
+MAX_REPEATED = 3  # frames of one line that `traceback` shows, one after the other
 MAX_CHAINED = 16  # exceptions that are told with one
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
@@ -95,19 +96,41 @@ def _name_of(kind: type[BaseException]) -> str:
 
 
 def _frames_of(trace: TracebackType | None) -> list[str] | None:
-    """Return the text of each frame; None if there are many, or one repeats: `traceback` shows that three times."""
+    """Return the text of each frame, and of a line that comes again and again how often; None if there are many."""
     frames: list[str] = []
-    last = ""
+    before, count = None, 0
     while trace:
-        code = trace.tb_frame.f_code
-        key = id(code), trace.tb_lasti
-        if (known := _frames.get(key)) is None:
-            if len(_frames) >= MAX_CACHED_FRAMES:
-                _frames.clear()
-            alone = TracebackType(None, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
-            known = _frames[key] = code, "".join(traceback.format_tb(alone))
-        if known[1] == last or len(frames) == MAX_FRAMES:
+        if before is None or not _are_of_one_line(before, trace):
+            if count > MAX_REPEATED:
+                frames.append(_repeated(count - MAX_REPEATED))
+            count = 0
+        count += 1
+        if count <= MAX_REPEATED:
+            frames.append(_frame_of(trace))
+        if len(frames) > MAX_FRAMES:
             return None
-        frames.append(last := known[1])
-        trace = trace.tb_next
+        before, trace = trace, trace.tb_next
+    if count > MAX_REPEATED:
+        frames.append(_repeated(count - MAX_REPEATED))
     return frames
+
+
+def _are_of_one_line(one: TracebackType, other: TracebackType) -> bool:
+    code, other_code = one.tb_frame.f_code, other.tb_frame.f_code
+    is_one_name = code.co_name == other_code.co_name and code.co_filename == other_code.co_filename
+    return is_one_name and one.tb_lineno == other.tb_lineno
+
+
+def _repeated(times: int) -> str:
+    return f"  [Previous line repeated {times} more time{'s' if times > 1 else ''}]\n"
+
+
+def _frame_of(trace: TracebackType) -> str:
+    code = trace.tb_frame.f_code
+    key = id(code), trace.tb_lasti
+    if (known := _frames.get(key)) is None:
+        if len(_frames) >= MAX_CACHED_FRAMES:
+            _frames.clear()
+        alone = TracebackType(None, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
+        known = _frames[key] = code, "".join(traceback.format_tb(alone))
+    return known[1]
