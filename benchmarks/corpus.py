@@ -87,6 +87,17 @@ CORPUS: dict[str, tuple[str, dict[str, Any]]] = {
     "exception with traceback": ("job failed", {"job": "mount", "exc_info": _raised()}),
 }
 
+# Values that are masked within a text, cut or replaced: each takes a longer way.
+LONGER_WAYS: dict[str, tuple[str, dict[str, Any]]] = {
+    "token in a URL": ("fetched parts", {"url": "https://parts.example.org/wheels?car=42&token=aB3456789xyz"}),
+    "password in an address": ("connected", {"dsn": "postgresql://cars:hunter2@db.example.org:5432/cars", "pool": 4}),
+    "token by its form": ("called", {"key": "AKIAIOSFODNN7EXAMPLE", "region": "eu-central-1"}),
+    "name without a secret": ("token expired", {"token_type": "bearer", "user": "ann"}),
+    "not a number": ("trained", {"loss": float("nan"), "epoch": 3}),
+    "10 kB in a field, cut": ("received", {"body": LONG, "car_id": 42}),
+    "30 kB": (" ".join([LONG] * 3), {"car_id": 42}),
+}
+
 
 def _compiled(line: str, info: Callable[..., None], message: str, fields: dict[str, Any]) -> Callable[[], None]:
     """Return a function of one line of source, as a user has it: names and constants, nothing to unpack."""
