@@ -92,14 +92,11 @@ class DropCounts:
 
         Makes the file, too, while there is room.
         """
-        path = self._folder / NAME
-        found = _read(path)
-        if found is None or any(found.dropped.values()):  # as a rule it is there, and nothing was dropped
-            found = None
-            with suppress(OSError):  # there is no room: what is dropped is counted elsewhere
-                found = _change(path, self._folder, lambda known: known)
-        both = found, _read(_path_elsewhere(self._folder))
-        return next((each.batch for each in both if each and any(each.dropped.values())), "")
+        found: list[_Counts | None] = []
+        with suppress(OSError):  # there is no room: what is dropped is counted elsewhere
+            found.append(_change(self._folder / NAME, self._folder, lambda known: known))
+        found.append(_read(_path_elsewhere(self._folder)))
+        return next((each.batch for each in found if each and any(each.dropped.values())), "")
 
     def take(self, batch: str, give: Callable[[Mapping[str, int]], None]) -> bool:
         """Give the counts of a batch, and those of no file, to the header that names it; begin anew.
@@ -107,9 +104,9 @@ class DropCounts:
         Return false where the file could not be written: then nothing may be counted in that header, because what
         stands there says that the batch is taken.
         """
+        elsewhere = _path_elsewhere(self._folder)
         is_taken = not batch
-        elsewhere = _path_elsewhere(self._folder) if batch else None
-        for path in (self._folder / NAME, elsewhere) if elsewhere else ():
+        for path in (self._folder / NAME, elsewhere) if batch else ():
             with suppress(OSError):  # it is not there, or stays as it is, and goes on counting
                 found = _read(path)
                 if not found or found.batch != batch:
