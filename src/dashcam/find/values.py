@@ -61,7 +61,7 @@ def leaves_of(event: Event) -> list[tuple[str, Any]]:
 def shown_texts(event: Event) -> Iterator[str]:
     """Yield each text in which words without a field are searched for: of `SEARCHED`, of `SHOWN` and of the labels.
 
-    Who has found enough does not wait for the rest.
+    Labels are gathered last: most hits are in a message.
     """
     for field in (*SEARCHED, *SHOWN):
         yield from map(text_of, values_of(event, field))
@@ -112,7 +112,7 @@ def holds_words(text: str, words: list[str], *, prefix: bool = False) -> bool:
     if not words or not all(map(lower.__contains__, words)):  # most texts, which need not be parted
         return False
     wanted = "\0" + "\0".join(words) + ("" if prefix else "\0")
-    return wanted in "\0".join(("", *words_of(lower), ""))
+    return wanted in "\0".join(("", *_WORD.findall(lower), ""))
 
 
 def has_pattern(text: str, pattern: str) -> bool:

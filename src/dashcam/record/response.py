@@ -57,6 +57,7 @@ def start(response: AnyResponse, status: str, headers: list[tuple[str, str]], *o
 
 
 def write_to(response: AnyResponse, write: Callable[[bytes], object], data: bytes) -> object:
+    """Pass a part on by the function that `start_response` returned, and count it."""
     written = write(data)
     response.sent, response.is_begun = response.sent + len(data), True
     return written
