@@ -295,6 +295,43 @@ def test_a_clock_that_is_behind_twice(path, opened):
     assert sorted(numbers(path)) == [0, 300, 306]
 
 
+def test_a_clock_that_was_behind_for_days_costs_nothing(path, opened):
+    """It goes back by 300 days, stays there for ten, and is set right: all that came meanwhile is as old as it is."""
+    opened(path).ship([at(NOW_NS, 0)])
+    for hours in range(0, 240, 8):
+        now_ns = NOW_NS - 300 * DAY_NS + hours * HOUR_NS
+        opened(path, now_ns=now_ns).ship([at(now_ns, hours + 1)])
+    for hours in (240, 242):
+        opened(path, now_ns=NOW_NS + hours * HOUR_NS).ship([])
+
+    assert sorted(numbers(path)) == [0, *range(1, 241, 8)]
+
+
+def test_a_clock_that_is_right_for_a_moment_while_it_is_behind(path, opened):
+    """It is 300 days behind from the first, right for minutes, behind again for hours, and right again."""
+    wrong = (NOW_NS - 300 * DAY_NS, 0, NOW_NS - 300 * DAY_NS, NOW_NS - 300 * DAY_NS)
+    for hours, offset in enumerate(wrong):
+        now_ns = (offset or NOW_NS) + hours * HOUR_NS
+        opened(path, now_ns=now_ns).ship([at(now_ns, hours)])
+    now_ns = NOW_NS - 300 * DAY_NS + 7 * HOUR_NS
+    opened(path, now_ns=now_ns).ship([at(now_ns, 7)])
+    for hours in (7, 9):
+        opened(path, now_ns=NOW_NS + hours * HOUR_NS).ship([])
+
+    assert sorted(numbers(path)) == [0, 1, 2, 3, 7]
+
+
+def test_a_machine_that_is_off_for_days_keeps_no_event_for_longer(path, opened):
+    """A jump ahead that does not come back to a time that the clock had is time that has passed."""
+    opened(path).ship([at(NOW_NS, 0)])
+    for days in (-300, -292, -284, -276):
+        now_ns = NOW_NS + days * DAY_NS
+        for hours, batch in ((0, []), (2, [at(now_ns, days)]), (4, [])):
+            opened(path, now_ns=now_ns + hours * HOUR_NS).ship(batch)
+
+    assert numbers(path) == [-284, -276]
+
+
 def test_what_comes_while_the_clock_is_behind_for_a_moment_stays(path, opened, caplog):
     """It claims to be 300 days old, and so does its arrival; when the clock is right again it is as old as it is."""
     opened(path).ship([at(NOW_NS, 1)])

@@ -4,6 +4,10 @@ Events whose claim is far from their arrival, because a service's clock is wrong
 by their arrival: those of the past at once, those of the future as long as it is. And a clock that jumps, ahead or
 back, is reported and not obeyed, until it has stayed so for an hour: `clock` has the time that is trusted. What came
 within an hour before a jump, or since, may have come while the clock was wrong: its age begins anew then.
+
+Time does not go back, so a clock that does was wrong before, or is wrong now. `set_back` has by how much it went back,
+and to what time: if it jumps ahead by as much, it was wrong in between, however long that was, and the age of all that
+came meanwhile begins anew.
 """
 
 import logging
@@ -28,7 +32,9 @@ def trusted_time(db: sqlite3.Connection, now_us: int) -> int:
     is_known = jumped_us is not None and jumped_us <= now_us and (jumped_us > trusted) == is_ahead
     if abs(now_us - trusted) <= DAY_US or (is_known and now_us - (jumped_us or 0) >= HOUR_US):
         if jumped_us is not None:
-            _begin_anew(db, trusted, now_us)
+            _begin_anew(db, trusted - HOUR_US, trusted, now_us)
+            _note_if_set_back(db, max(trusted, jumped_us), min(trusted, jumped_us, now_us), now_us)
+            _begin_anew_if_set_right(db, trusted, now_us)
         db.execute("UPDATE clock SET trusted = ?, ahead_since = NULL", (now_us,))
         return now_us
     if not is_known:
@@ -38,16 +44,33 @@ def trusted_time(db: sqlite3.Connection, now_us: int) -> int:
     return trusted
 
 
-def _begin_anew(db: sqlite3.Connection, trusted_us: int, now_us: int) -> None:
-    """Let the age of what came in the last trusted hour begin now, where it is more than an hour from now.
+def _begin_anew(db: sqlite3.Connection, from_us: int, to_us: int, now_us: int) -> None:
+    """Let the age of what came between two trusted times begin now, where it is more than an hour from now.
 
-    So does an age that began in that hour because the clock had jumped before, too.
+    So does an age that began between them because the clock had jumped before, too.
     """
     for column in ("arrived", "since"):
         db.execute(
             f"UPDATE blocks SET since = ? WHERE {column} BETWEEN ? AND ? AND since NOT BETWEEN ? AND ?",  # noqa: S608
-            (now_us, trusted_us - HOUR_US, trusted_us, now_us - HOUR_US, now_us + HOUR_US),
+            (now_us, from_us, to_us, now_us - HOUR_US, now_us + HOUR_US),
         )
+
+
+def _note_if_set_back(db: sqlite3.Connection, highest_us: int, lowest_us: int, now_us: int) -> None:
+    """Remember by how much the clock went back, if it did, and the lowest time that it has had since."""
+    if now_us < highest_us - DAY_US:
+        db.execute("CREATE TABLE IF NOT EXISTS set_back (by_us INTEGER NOT NULL, lowest INTEGER NOT NULL)")
+        db.execute("INSERT INTO set_back VALUES (?, ?)", (highest_us - now_us, lowest_us))
+
+
+def _begin_anew_if_set_right(db: sqlite3.Connection, trusted_us: int, now_us: int) -> None:
+    """Let the age of all that came since the clock was set back begin now, if it jumps ahead by about as much."""
+    if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'set_back'").fetchone():
+        return
+    by_us = now_us - trusted_us  # within a day, because somebody may have set it by some hours, too
+    undone = "DELETE FROM set_back WHERE by_us BETWEEN ? AND ? RETURNING lowest"
+    for (lowest_us,) in db.execute(undone, (by_us - DAY_US, by_us + DAY_US)).fetchall():
+        _begin_anew(db, lowest_us - HOUR_US, trusted_us, now_us)
 
 
 class Age(NamedTuple):
