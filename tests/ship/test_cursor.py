@@ -457,6 +457,17 @@ def test_a_quiet_segment_costs_one_look(tmp_path, monkeypatch):
         assert sum(mark.is_done for mark in cursor._marks.values()) == 20
 
 
+@pytest.mark.parametrize("is_mapped", [True, False], ids=["mapped", "appended"])
+def test_a_drop_is_said_at_the_end_of_its_own_segment(tmp_path, cursor, is_mapped):
+    """Not of the next one, which a service that has ended never begins."""
+    writer = write_to(tmp_path, is_mapped=is_mapped)
+    writer.append(log_line(1))
+    writer.drop("limit")
+    writer.close()
+
+    assert _messages(_batches(cursor)) == ["1", "1 events dropped: 1 by limit"]
+
+
 def test_what_is_said_of_an_end_is_on_the_disk(tmp_path, cursor, monkeypatch):
     """Before it is sent: after a power cut, the segment gives the same events again."""
     writer = write_to(tmp_path)

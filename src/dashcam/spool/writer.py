@@ -109,8 +109,8 @@ class Writer:
             self._dropped_since_report += 1
             segment = self._segment
             # Without a mapping, each change of a header is a system call, and takes 5 ms on a full btrfs.
-            is_counting = self._is_counting and segment and segment.is_mapped
-            if segment and is_counting and segment.set_dropped(reason, self._dropped[reason] + 1):
+            is_quick = segment and (segment.is_mapped or reason != "disk")
+            if segment and is_quick and self._is_counting and segment.set_dropped(reason, self._dropped[reason] + 1):
                 self._dropped[reason] += 1
             else:
                 self._drops.add(reason)
