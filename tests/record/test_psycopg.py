@@ -1,12 +1,17 @@
 """A program that speaks to PostgreSQL by psycopg 3 gets what it gets without us; each of its statements is a span."""
 
 import asyncio
+import gc
+import socket
+import time
 
 import psycopg
 import pytest
 from psycopg import rows, sql
 
 import dashcam
+
+from ..ports import free_port
 
 
 @pytest.fixture
@@ -159,3 +164,91 @@ def test_what_the_program_does_between_the_rows_of_a_stream(connection, cars):
     assert {event.get("span.id") for event in cars.events() if event.get("message") == "counted"} == {
         job.get("span.id")
     }
+
+
+class Later:
+    """A coroutine of a program, run to its end."""
+
+    @staticmethod
+    def connect(address):
+        async def ask():
+            async with await psycopg.AsyncConnection.connect(address):
+                pass
+
+        asyncio.run(ask())
+
+
+@pytest.mark.parametrize("way", [psycopg, psycopg.Connection, Garage, Later])
+def test_a_database_that_cannot_be_reached(cars, way):
+    """A span of the request says so, where it was looked for and what was the matter, and nothing of the password."""
+    port = free_port()
+    with dashcam.job("park"), pytest.raises(psycopg.OperationalError, match="Connection refused"):
+        way.connect(f"postgresql://golf:hunter2@127.0.0.1:{port}/garage")
+
+    (job,) = [event for event in cars.events() if event.get("transaction.type") == "job"]
+    (span,) = [event for event in cars.events() if event.get("db")]
+    assert (span.get("span.name"), span.get("event.outcome")) == ("connect", "failure")
+    assert (span.get("db.name"), span.get("db.statement")) == ("garage", None)
+    assert (span.get("server.address"), span.get("server.port")) == ("127.0.0.1", port)
+    assert span.get("parent.id") == job.get("span.id")
+    assert "Connection refused" in span.get("error.message")
+    assert not [event for event in cars.events() if "hunter2" in event.to_json().decode()]
+
+
+def test_how_long_a_failed_connect_waited(cars):
+    """Is what its span took: here for a server that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = {"host": "127.0.0.1", "port": server.getsockname()[1], "dbname": "garage", "connect_timeout": 2}
+        began_s = time.monotonic()
+        with pytest.raises(psycopg.errors.ConnectionTimeout):
+            psycopg.connect(**address)
+        took_s = time.monotonic() - began_s
+
+    (span,) = [event for event in cars.events() if event.get("db")]
+    assert 1.9e9 < span.get("event.duration") <= took_s * 1e9
+    assert (span.get("db.name"), span.get("server.port")) == ("garage", address["port"])
+
+
+def test_where_the_environment_says_the_database_is(cars, monkeypatch):
+    """The program says nothing; libpq looks there."""
+    monkeypatch.setenv("PGHOST", "127.0.0.1")
+    monkeypatch.setenv("PGPORT", str(free_port()))
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(dbname="garage")
+
+    (span,) = [event for event in cars.events() if event.get("db")]
+    assert span.get("server.address") == "127.0.0.1"
+
+
+def test_a_password_with_an_at_sign(cars):
+    """What follows it is no part of the host's name."""
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect("postgresql://golf:hun@ter2@127.0.0.1:1/garage")
+
+    (span,) = [event for event in cars.events() if event.get("db")]
+    assert span.get("server.address") == "127.0.0.1"
+
+
+def test_a_connect_that_succeeds(cars, postgres_url):
+    """Has no span."""
+    with psycopg.connect(postgres_url):
+        pass
+
+    assert cars.events() == []
+
+
+def test_a_connect_that_is_cancelled(cars):
+    """Is a failure, too: no connection came of it."""
+
+    async def ask():
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            attempt = psycopg.AsyncConnection.connect(host="127.0.0.1", port=server.getsockname()[1])
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(attempt, 0.1)
+
+    asyncio.run(ask())
+    gc.collect()  # the error has psycopg's socket
+
+    (span,) = [event for event in cars.events() if event.get("db")]
+    assert (span.get("span.name"), span.get("event.outcome")) == ("connect", "failure")
+    assert "CancelledError" in span.get("error.message")

@@ -11,6 +11,8 @@ from psycopg2 import extensions, extras, pool, sql
 
 import dashcam
 
+from ..ports import free_port
+
 QUERY = "SELECT 1 AS number, 'golf' AS name"
 DICTIONARY, PLAIN = {"number": 1, "name": "golf"}, (1, "golf")
 
@@ -215,3 +217,30 @@ def test_functions_of_psycopg2_take_our_objects(connect):
         assert sql.Identifier("a car").as_string(connection) == '"a car"'
         extras.register_uuid(conn_or_curs=cursor)
         assert cursor.mogrify("SELECT %s", (1,)) == b"SELECT 1"
+
+
+def test_a_database_that_cannot_be_reached(cars):
+    """A span of the request says so, where it was looked for and what was the matter, and nothing of the password."""
+    port = free_port()
+    with dashcam.job("park"), pytest.raises(psycopg2.OperationalError, match="Connection refused"):
+        psycopg2.connect(host="127.0.0.1", port=port, dbname="garage", user="golf", password="hunter2")
+
+    (job,) = [event for event in cars.events() if event.get("transaction.type") == "job"]
+    (span,) = [event for event in cars.events() if event.get("db")]
+    assert (span.get("span.name"), span.get("event.outcome")) == ("connect", "failure")
+    assert (span.get("db.name"), span.get("db.statement")) == ("garage", None)
+    assert (span.get("server.address"), span.get("server.port")) == ("127.0.0.1", port)
+    assert span.get("parent.id") == job.get("span.id")
+    assert "Connection refused" in span.get("error.message")
+    assert not [event for event in cars.events() if "hunter2" in event.to_json().decode()]
+
+
+def test_a_server_that_refuses(cars, new_database):
+    """It was reached, and has no such database; the password is right."""
+    address = extensions.parse_dsn(new_database()) | {"dbname": "nowhere"}
+    with pytest.raises(psycopg2.OperationalError, match="does not exist"):
+        psycopg2.connect(**address)
+
+    (span,) = [event for event in cars.events() if event.get("db")]
+    assert (span.get("db.name"), span.get("server.address")) == ("nowhere", address["host"])
+    assert 'database "nowhere" does not exist' in span.get("error.message")

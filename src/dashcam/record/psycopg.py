@@ -5,7 +5,7 @@ cursors of the server, cursors that a program makes by itself, streams and COPY 
 psycopg's own cursors make the spans; connections, cursors and their factories stay what they are.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -18,8 +18,9 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.psycopg.version import __version__ as package_version
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled, unwrap
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from psycopg.conninfo import conninfo_to_dict
 
-from dashcam.record.sql import StatementTracer, with_statement
+from dashcam.record.sql import StatementTracer, connecting, with_statement
 from dashcam.record.traces import describe
 
 Options = dict[str, Any]
@@ -54,18 +55,22 @@ def _uninstrument(**_: Any) -> None:
     _tracers.clear()
 
 
+def _integration(options: Options) -> package.DatabaseApiIntegration:
+    return package.DatabaseApiIntegration(
+        package.__name__,
+        "postgresql",
+        package.PsycopgInstrumentor._CONNECTION_ATTRIBUTES,  # noqa: SLF001
+        package_version,
+        connect_module=psycopg,  # type: ignore[arg-type]
+        **options,
+    )
+
+
 class _Tracer(StatementTracer):
     """The tracer of a connection; with options, the package makes every span."""
 
     def __init__(self, connection: Any, options: Options) -> None:
-        integration = package.DatabaseApiIntegration(
-            package.__name__,
-            "postgresql",
-            package.PsycopgInstrumentor._CONNECTION_ATTRIBUTES,  # noqa: SLF001
-            package_version,
-            connect_module=psycopg,  # type: ignore[arg-type]
-            **options,
-        )
+        integration = _integration(options)
         integration.get_connection_attributes(connection)
         super().__init__(integration, None if options else trace.get_tracer(package.__name__, package_version))
 
@@ -84,6 +89,20 @@ def _tracer_of(options: Options, cursor: Any) -> _Tracer:
     if tracer is None:
         tracer = _tracers[ref(connection, _tracers.pop)] = _Tracer(connection, options)
     return tracer
+
+
+def _connect(options: Options, method: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+    with connecting(partial(_attempt, options, args, kwargs)):
+        return method(*args, **kwargs)
+
+
+async def _connect_async(options: Options, method: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+    with connecting(partial(_attempt, options, args, kwargs)):
+        return await method(*args, **kwargs)
+
+
+def _attempt(options: Options, args: Any, kwargs: Any) -> tuple[package.DatabaseApiIntegration, Mapping[str, Any]]:
+    return _integration(options), conninfo_to_dict(args[0] if args else kwargs.get("conninfo", "")) | kwargs
 
 
 def _execute(options: Options, method: Callable[..., Any], cursor: Any, args: Any, kwargs: Any) -> Any:
@@ -141,7 +160,10 @@ async def _copy_async(options: Options, method: Callable[..., Any], cursor: Any,
             yield copy
 
 
-_WRAPPERS: tuple[tuple[type, str, Callable[..., Any]], ...] = (
+_WRAPPERS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+    (psycopg, "connect", _connect),
+    (psycopg.Connection, "connect", _connect),
+    (psycopg.AsyncConnection, "connect", _connect_async),
     (psycopg.Cursor, "execute", _execute),
     (psycopg.Cursor, "executemany", _execute),
     (psycopg.Cursor, "stream", _stream),

@@ -18,9 +18,10 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.psycopg2.version import __version__ as package_version
 from psycopg2.extensions import connection as plain_connection
 from psycopg2.extensions import cursor as plain_cursor
+from psycopg2.extensions import parse_dsn
 
 from dashcam.record import recorder
-from dashcam.record.sql import StatementTracer
+from dashcam.record.sql import StatementTracer, connecting
 
 MAX_CLASSES = 256  # kept of those that a program makes connections and cursors of
 _CONNECTION_ATTRIBUTES = {"database": "info.dbname", "port": "info.port", "host": "info.host", "user": "info.user"}
@@ -62,7 +63,8 @@ class _Integration(package.DatabaseApiIntegration):
             args = (args[0], _recorded_connection(args[1]), *args[2:])
         else:
             kwargs = kwargs | {"connection_factory": _recorded_connection(kwargs.get("connection_factory"))}
-        connection = connect_method(*args, **kwargs)
+        with connecting(lambda: (self, parse_dsn(args[0] if args else kwargs["dsn"]))):
+            connection = connect_method(*args, **kwargs)
         try:
             self.get_connection_attributes(connection)
             tracer = trace.get_tracer(package.__name__, package_version)

@@ -1,20 +1,31 @@
 """The spans of SQL statements, as OpenTelemetry's packages for DB-API make them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import time_ns
+from types import SimpleNamespace
 from typing import Any
 
 import opentelemetry.instrumentation.dbapi as dbapi  # noqa: PLR0402 — else its absence is no ModuleNotFoundError
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanKind
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
+from dashcam.record import recorder
 from dashcam.record.current import SPAN, SUPPRESSING, attach, detach, get_current, is_suppressed
 from dashcam.record.tracer import LightSpan, light
+from dashcam.record.traces import describe
 
 MAX_STATEMENTS = 128  # of one connection, of which the attributes are kept
 MAX_STATEMENT_CHARACTERS = 2_000
 
 Call = Callable[..., Any]
+# The integration of a connection, and what the program gave to libpq.
+Attempt = Callable[[], tuple[dbapi.DatabaseApiIntegration, Mapping[str, Any]]]
+# What libpq connects to where a program does not say it; the password is not asked for.
+_DEFAULTS = {"dbname": "PGDATABASE", "host": "PGHOST", "port": "PGPORT", "user": "PGUSER"}
 
 
 def text_of(statement: Any, cursor: Any) -> str:
@@ -132,3 +143,38 @@ class StatementTracer(dbapi.CursorTracer[Any]):
         if statement.startswith("/*"):
             statement = self._leading_comment_remover.sub("", statement)
         return (statement.split(None, 1) or [""])[0]
+
+
+class _WithoutStatement(dbapi.CursorTracer[Any]):
+    def get_statement(self, cursor: Any, args: Sequence[Any]) -> Any:  # noqa: ARG002 — the package's
+        return None
+
+
+@contextmanager
+def connecting(attempt: Attempt) -> Iterator[None]:
+    """Record an attempt to connect by libpq as a span if it fails; one that succeeds costs no span."""
+    start_ns = time_ns()
+    try:
+        yield
+    except BaseException as error:
+        _record_failed(attempt, start_ns, error)
+        raise
+
+
+def _record_failed(attempt: Attempt, start_ns: int, error: BaseException) -> None:
+    try:
+        if not is_instrumentation_enabled():
+            return
+        integration, given = attempt()
+        known = {name: str(given.get(name) or os.environ.get(variable, "")) for name, variable in _DEFAULTS.items()}
+        port = int(known["port"]) if known["port"].isdecimal() else None  # of several hosts, a list
+        host = known["host"].rpartition("@")[2]  # before it, a part of a password that has one itself
+        info = SimpleNamespace(**known | {"host": host, "port": port})
+        integration.get_connection_attributes(SimpleNamespace(info=info))
+        span = integration._tracer.start_span("connect", kind=SpanKind.CLIENT, start_time=start_ns)  # noqa: SLF001
+        _WithoutStatement(integration)._populate_span(span, None)  # noqa: SLF001
+        span.record_exception(error, escaped=True)
+        span.set_status(Status(StatusCode.ERROR, describe(error)))
+        span.end()
+    except Exception:  # noqa: BLE001 — the program gets the exception that it would get without us
+        recorder.drop("error")
