@@ -2,11 +2,13 @@
 
 import contextlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from pathlib import Path
 
 import psutil
 import pytest
@@ -57,6 +59,7 @@ def slow():
     log.info("begin")
     time.sleep(600)
 """
+GUNICORN = str(Path(sys.executable).with_name("gunicorn"))
 UWSGI = (
     *("-c", "import sys, pyuwsgi; sys.exit(pyuwsgi.run())", "--http-socket", "127.0.0.1:{port}"),
     *("--master", "--processes", "2", "--module", "app:app"),
@@ -71,6 +74,7 @@ SERVERS = {
     "gunicorn, gevent's workers": (
         *(WSGI, "-m", "gunicorn", "--worker-class", "gevent", "--bind", "127.0.0.1:{port}", "app:app"),
     ),
+    "gunicorn --reload": (WSGI, "-m", "gunicorn", "--reload", "--bind", "127.0.0.1:{port}", "app:app"),
     "gunicorn, threads": (WSGI, "-m", "gunicorn", "--threads", "4", "--bind", "127.0.0.1:{port}", "app:app"),
     "uWSGI": (WSGI, *UWSGI),
     "uWSGI, uwsgidecorators": (WSGI + "import uwsgidecorators\n", *UWSGI),
@@ -120,7 +124,7 @@ def has(recording, request_id, message):
     return any(e.get("http.request.id") == request_id and e.get("message") == message for e in recording.events())
 
 
-LONG = {"uvicorn --workers", "gunicorn, threads", "uWSGI, uwsgidecorators"}
+LONG = {"uvicorn --workers", "gunicorn --reload", "gunicorn, threads", "uWSGI, uwsgidecorators"}
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.long] * (kind in LONG)) for kind in SERVERS])
@@ -150,15 +154,42 @@ def test_a_module_with_the_name_of_uwsgi(recording, tmp_path):
     assert "post_fork_hook" not in run(recording, code, str(tmp_path))
 
 
-def test_a_reload(recording, tmp_path):
+@pytest.mark.parametrize("kind", ["uvicorn --reload", pytest.param("gunicorn --reload", marks=pytest.mark.long)])
+def test_a_reload(recording, tmp_path, kind):
     """The new process records in the place of the one before."""
-    with serving(recording, tmp_path, *SERVERS["uvicorn --reload"]) as (port, _):
+    code, *command = SERVERS[kind]
+    with serving(recording, tmp_path, code, *command) as (port, _):
         get(port, "/cars/1", "before")
-        (tmp_path / "app.py").write_text(ASGI.replace("end %s", "changed %s"))
+        (tmp_path / "app.py").write_text(code.replace("end %s", "changed %s"))
         until(lambda: get_safely(port, "/cars/2", "after") and has(recording, "after", "changed 2"), "changed answer")
 
     assert messages(recording.assert_one_story("before")) == ["begin 1", "end 1"]
     assert {event.get("service.name") for event in recording.events()} == {"garage"}
+
+
+@pytest.mark.parametrize("options", [pytest.param([], marks=pytest.mark.long), ["--preload"]], ids=["", "preloaded"])
+def test_a_new_master_in_the_place_of_the_old_one(recording, tmp_path, options):
+    """gunicorn's USR2: the workers of both record each request once, and the old one ends as without Dashcam."""
+    command = (GUNICORN, "--bind", "127.0.0.1:{port}", "--pid", "pid", *options, "app:app")
+    with serving(recording, tmp_path, WSGI, *command) as (port, old):
+        codes = [get(port, "/cars/0", "car-0")]
+        old.send_signal(signal.SIGUSR2)
+        until((tmp_path / "pid.2").exists, "second master")
+        new = psutil.Process(int((tmp_path / "pid.2").read_text()))
+        until(new.children, "worker of the second master")
+        with ThreadPoolExecutor(8) as callers:
+            calls = [callers.submit(get, port, f"/cars/{number}", f"car-{number}") for number in range(1, 30)]
+        old.terminate()
+        codes += [old.wait(60), get(port, "/cars/30", "car-30"), *{call.result() for call in calls}]
+        new.terminate()
+        until(lambda: not new.is_running(), "end of the second master")
+
+    assert codes == [200, 0, 200, 200]
+    assert (tmp_path / "output").read_text().count("Traceback") == 0
+    served = [event for event in recording.events() if event.get("url.path", "").startswith("/cars/")]
+    assert sorted(event.get("http.request.id") for event in served) == sorted(f"car-{number}" for number in range(31))
+    assert len({event.get("process.pid") for event in served}) == 2
+    assert messages(recording.assert_one_story("car-30")) == ["begin 30", "end 30"]
 
 
 def get_safely(port, path, request_id):
