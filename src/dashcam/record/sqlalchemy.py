@@ -19,6 +19,8 @@ _DRIVERS = {"psycopg2": "psycopg2", "psycopg": "psycopg", "psycopg_async": "psyc
 def instrumentor() -> package.SQLAlchemyInstrumentor:
     """Return the package's only instrumentor, so that a program that instruments SQLAlchemy later does so once."""
     made = package.SQLAlchemyInstrumentor()
+    # The package asks for a version below 2.1, with which it works as it is.
+    made.instrumentation_dependencies = lambda: ("sqlalchemy >= 1.0.0, < 2.2",)  # type: ignore[method-assign]
     if not made.is_instrumented_by_opentelemetry:
         with suppress(AttributeError):  # a later package: then there are two spans
             wrapt.wrap_function_wrapper(EngineTracer, "_before_cur_exec", _leave_to_driver)
