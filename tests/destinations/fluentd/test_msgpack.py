@@ -3,6 +3,7 @@
 import re
 from array import array
 from decimal import Decimal
+from itertools import accumulate
 
 import orjson
 import ormsgpack
@@ -167,6 +168,23 @@ def test_any_event(compiled, fields):
     line = orjson.dumps(fields)
 
     assert compiled(line) in (None, by_libraries(line))
+
+
+VALUE = st.sampled_from([{"pid": 1}, "a", "ab", 1, 12, 1.5, [], None])
+ALIKE = st.lists(VALUE, min_size=10, max_size=18).map(lambda values: {f"n{at}": it for at, it in enumerate(values)})
+
+
+@given(st.lists(st.tuples(ALIKE, st.booleans(), st.sampled_from([b"}", b" }", b",1}", b',"n1":1}'])), max_size=12))
+def test_lines_that_are_alike(pack_entries, lines):
+    """What a line has as the one before is packed as there, however the rest differs, and wherever one is left."""
+    texts = [TIMED + orjson.dumps(fields)[1:-1] + end + b"\n" for fields, _, end in lines]
+    ends, spans = array("I", accumulate(map(len, texts))), bytes(is_span for _, is_span, _ in lines)
+
+    *packed, left = pack_entries(b"".join(texts), 0, ends, spans, _begin_entry)
+
+    read = [EncodedEvent("", bool(spans[at]), text[:-1]) for at, text in enumerate(texts) if at not in left]
+    assert tuple(packed) == by_hand(read)
+    assert left == [at for at, (_, _, end) in enumerate(lines) if b"," in end]
 
 
 @given(almost_json(b'{"a":', b'{"a":1,"a":2}', b'"b":'))

@@ -12,16 +12,25 @@
 enum { MAX_EXACT = 15, MAX_DEPTH = 30, MAX_NAMES = 64, MAX_DIGITS = 19, MAX_NUMBER = 64, MAX_HEAD = 5 };
 enum { SECOND_AT = 15, SECOND_BYTES = 19, FRACTION_AT = 35, MAX_ENTRY = 32 };
 
-typedef struct {
-    Reader in;
-    byte *out;
-    size_t length, size;
-} Packer;
-
 /* A name of an object, by where it is packed. */
 typedef struct {
     size_t begin, length;
 } Name;
+
+/* A name and its value, as they stand in a line, and where they are packed. */
+typedef struct {
+    const byte *text;
+    size_t text_length, begin, length;
+    Name name; /* its beginning counts from theirs */
+} Member;
+
+/* `members` are the outermost ones that were packed last, by their place in a line. */
+typedef struct {
+    Reader in;
+    byte *out;
+    size_t length, size, known;
+    Member members[MAX_NAMES];
+} Packer;
 
 static int
 reserve(Packer *packer, size_t more)
@@ -182,30 +191,71 @@ pack_word(Packer *packer, const char *word, byte packed)
 
 static int pack_value(Packer *packer, int depth);
 
+/* `seen` has a bit for each name so far, which another one may share. */
 static int
-is_new(const Packer *packer, const Name *names, size_t count)
+is_new(const Packer *packer, const Name *names, size_t count, uint64_t *seen)
 {
     const Name *last = &names[count - 1];
-    for (size_t i = 0; i + 1 < count; i++)
-        if (names[i].length == last->length
-            && memcmp(packer->out + names[i].begin, packer->out + last->begin, last->length) == 0)
-            return 0;
+    const byte *text = packer->out + last->begin;
+    uint64_t bit = last->length ? (uint64_t)1 << (text[0] + 7 * text[last->length - 1] + last->length) % 64 : 1;
+    if (*seen & bit)
+        for (size_t i = 0; i + 1 < count; i++)
+            if (names[i].length == last->length && memcmp(packer->out + names[i].begin, text, last->length) == 0)
+                return 0;
+    *seen |= bit;
     return 1;
 }
 
-/* Packs a name and the colon after it. */
+/* Packs a name and its value. */
 static int
-pack_name(Packer *packer, Name *names, size_t count)
+pack_member(Packer *packer, int depth, Name *name)
 {
-    if (packer->in.at == packer->in.end || *packer->in.at != '"' || count > MAX_NAMES)
+    if (packer->in.at == packer->in.end || *packer->in.at != '"')
         return UNREAD;
-    int result = pack_text(packer, &names[count - 1]);
+    int result = pack_text(packer, name);
     if (result != READ)
         return result;
     skip_blanks(&packer->in);
-    if (!is_new(packer, names, count) || packer->in.at == packer->in.end || *packer->in.at++ != ':')
+    if (packer->in.at == packer->in.end || *packer->in.at++ != ':')
         return UNREAD;
     skip_blanks(&packer->in);
+    return pack_value(packer, depth + 1);
+}
+
+/* Packs a name and its value as those of the line before, if they are the same: the lines of a service often end alike. */
+static int
+repeat(Packer *packer, const Member *member, Name *name)
+{
+    const byte *at = packer->in.at, *behind = at + member->text_length;
+    if ((size_t)(packer->in.end - at) <= member->text_length || (*behind != ',' && *behind != '}')
+        || memcmp(at, member->text, member->text_length) != 0)
+        return UNREAD;
+    if (reserve(packer, member->length) < 0)
+        return FAILED;
+    memcpy(packer->out + packer->length, packer->out + member->begin, member->length);
+    *name = (Name){packer->length + member->name.begin, member->name.length};
+    packer->length += member->length;
+    packer->in.at = behind;
+    return READ;
+}
+
+/* Packs one of the outermost names and its value, and remembers them. */
+static int
+pack_outermost(Packer *packer, size_t place, Name *name)
+{
+    const byte *text = packer->in.at;
+    size_t begin = packer->length;
+    Member *member = &packer->members[place];
+    int result = place < packer->known ? repeat(packer, member, name) : UNREAD;
+    if (result == UNREAD)
+        result = pack_member(packer, 0, name);
+    if (result != READ)
+        return result;
+    *member = (Member){
+        text, (size_t)(packer->in.at - text), begin, packer->length - begin, {name->begin - begin, name->length},
+    };
+    if (place == packer->known)
+        packer->known++;
     return READ;
 }
 
@@ -217,18 +267,24 @@ pack_parts(Packer *packer, int depth)
     byte close = is_object ? '}' : ']', next = ',', head[MAX_HEAD];
     size_t begin = packer->length++, count = 0;
     Name names[MAX_NAMES];
+    uint64_t seen = 0;
     skip_blanks(&packer->in);
     if (packer->in.at < packer->in.end && *packer->in.at == close) {
         packer->in.at++;
         next = close;
     }
     while (next != close) {
-        count++;
         skip_blanks(&packer->in);
-        if (is_object && (result = pack_name(packer, names, count)) != READ)
+        if (is_object && count == MAX_NAMES)
+            return UNREAD;
+        result = !is_object ? pack_value(packer, depth + 1)
+            : depth > 0     ? pack_member(packer, depth, &names[count])
+                            : pack_outermost(packer, count, &names[count]);
+        if (result != READ)
             return result;
-        if ((result = pack_value(packer, depth + 1)) != READ)
-            return result;
+        count++;
+        if (is_object && !is_new(packer, names, count, &seen))
+            return UNREAD;
         skip_blanks(&packer->in);
         if (packer->in.at == packer->in.end || ((next = *packer->in.at++) != close && next != ','))
             return UNREAD;
@@ -236,8 +292,11 @@ pack_parts(Packer *packer, int depth)
     size_t length = put_parts_head(head, is_object, count);
     if (reserve(packer, MAX_HEAD) < 0)
         return FAILED;
-    if (length > 1)
+    if (length > 1) {
         memmove(packer->out + begin + length, packer->out + begin + 1, packer->length - begin - 1);
+        for (size_t i = 0; depth == 0 && i < count; i++)
+            packer->members[i].begin += length - 1;
+    }
     memcpy(packer->out + begin, head, length);
     packer->length += length - 1;
     return READ;
@@ -332,8 +391,10 @@ pack_line(Packer *packer, Entry *entry, const byte *line, const byte *end)
         result = *line == '{' ? pack_value(packer, 0) : UNREAD;
     if (result == READ && packer->in.at != end)
         result = UNREAD;
-    if (result != READ)
+    if (result != READ) {
         packer->length = before;
+        packer->known = 0;
+    }
     return result;
 }
 
