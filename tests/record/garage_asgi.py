@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 
-from fastapi import APIRouter, BackgroundTasks, FastAPI, WebSocket
+from fastapi import APIRouter, BackgroundTasks, FastAPI, Request, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 
 import dashcam
@@ -94,6 +94,11 @@ async def dies():
 @app.post("/echo")
 async def echo(body: dict):
     return JSONResponse(body, headers={"X-Request-ID": "of the application"})
+
+
+@app.post("/upload")
+async def upload(request: Request):
+    return sum([len(part) async for part in request.stream()])
 
 
 @app.websocket("/ws/{room}")

@@ -208,6 +208,17 @@ def test_a_client_that_hangs_up(recording, path):
     assert (span.get("event.action"), span.get("event.outcome")) == ("client-disconnected", "unknown")
 
 
+def test_a_client_that_cuts_its_upload(recording):
+    """The framework answers its own exception with a 500, which nobody gets: the service has not failed."""
+    with _served(recording) as (port, _):
+        with closing(socket.create_connection(("127.0.0.1", port))) as client:
+            client.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\ngolf")
+        span = _span(recording)
+
+    assert (span.get("event.action"), span.get("event.outcome")) == ("client-disconnected", "unknown")
+    assert span.get("http.response.status_code") is None
+
+
 def test_a_head_request(recording):
     """No body was sent."""
     with _served(recording, app="garage_asgi:raw") as (port, _):

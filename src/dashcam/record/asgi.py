@@ -386,6 +386,8 @@ def _fail(server: ServerSpan, error: BaseException) -> None:
         server.fail(error)
     elif not (server.request.is_disconnected and _is_of_disconnect(error)):
         unhandled.record(error)
+    elif server.request.status >= 500:
+        server.request.status = 0  # a framework has answered the exception, and nobody got it
 
 
 def _is_of_disconnect(error: BaseException) -> bool:
