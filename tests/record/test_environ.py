@@ -72,6 +72,13 @@ def test_a_head_is_read_once(monkeypatch):
     assert [name for name, *_ in found] == [f"GET /cars/{n}" for n in range(9)]
 
 
+@pytest.mark.parametrize("heads", [None, {}])
+@pytest.mark.parametrize(("path", "name"), [("/K\xc3\xa4fer", "GET /K\xe4fer"), ("/K\xe4fer", "GET /K\ufffdfer")])
+def test_a_path_in_the_name_is_text(heads, path, name):
+    """Not the bytes that PEP 3333 makes characters of; a byte that is no UTF-8 is replaced, as in `url.path`."""
+    assert environ.describe(GET | {"PATH_INFO": path}, STABLE, heads)[0] == name
+
+
 def test_heads_are_bounded():
     """Callers who come once take no memory for long."""
     heads = {}

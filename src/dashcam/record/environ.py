@@ -34,7 +34,7 @@ def python_describe(environ: dict[str, Any], conventions: Any, heads: Heads | No
     path, query = get("PATH_INFO", ""), get("QUERY_STRING", "")
     if heads is None or "REMOTE_HOST" in environ:
         attributes = otel_wsgi.collect_request_attributes(environ, conventions)
-        return otel_wsgi.get_default_span_name(environ), attributes, _text(path), query
+        return _text(otel_wsgi.get_default_span_name(environ)), attributes, _text(path), query
     key = tuple(map(get, _SHARED))
     if not (head := heads.get(key)):
         if len(heads) >= MAX_HEADS:
@@ -51,7 +51,7 @@ def python_describe(environ: dict[str, Any], conventions: Any, heads: Heads | No
     if (port := get("REMOTE_PORT")) and str(port).isdecimal():
         attributes[CLIENT_PORT] = int(port)
     if head.has_path and (word := path.strip()):
-        name = f"{name} {word}"
+        name = f"{name} {_text(word)}"
     return name, attributes, _text(path), query
 
 
