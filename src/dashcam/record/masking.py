@@ -82,6 +82,8 @@ def mask_text(text: str) -> str:
     """Return a text with its secrets masked; one with a secret that is percent-encoded comes back decoded."""
     data = text.encode("utf-8", "surrogatepass")
     masked = data if _search.find(data, 0) is None else _masked_encodings(data)
+    if masked is data and not (_mask.patterns or _mask.has_personal_data):
+        return text
     for pattern in _mask.patterns:
         masked = pattern.sub(lambda match: _replaced(match[0]), masked)
     if _mask.has_personal_data:
@@ -222,20 +224,21 @@ def mask_event(event: Event) -> Event:
 
 def mask_value(value: Any) -> Any:
     """Return a value of JSON with every secret in it masked; raises `TypeError` for one that can hold others."""
-    match value:
-        case str():
-            return mask_text(value)
-        case dict():
-            masked = {
-                mask_name(name): replacement_of(inner) if is_secret(name, inner) else mask_value(inner)
-                for name, inner in value.items()
-            }
-            return mask_named_value(masked)
-        case list() | tuple():
-            return mask_pair([mask_value(item) for item in value])
-        case None | int() | float():
-            return value
+    if isinstance(value, str):
+        return mask_text(value)
+    if isinstance(value, dict):
+        return mask_named_value({mask_name(name): _mask_of(name, inner) for name, inner in value.items()})
+    if isinstance(value, list | tuple):
+        return mask_pair([mask_value(item) for item in value])
+    if value is None or isinstance(value, int | float):
+        return value
     raise TypeError(f"{type(value).__name__} is not a value of JSON")
+
+
+def _mask_of(name: str, value: Any) -> Any:
+    if secret_name(name) is not None and is_secret(name, value):
+        return replacement_of(value)
+    return mask_value(value)
 
 
 def mask_pair(items: list[Any]) -> list[Any]:

@@ -5,6 +5,7 @@ time in proportion to the length of the text. It returns where the value stands,
 """
 
 import re
+import string
 from typing import Final
 
 from dashcam.record import secret_values as values
@@ -13,7 +14,6 @@ from dashcam.record.secret_words import MAX_NAME_BYTES, OAUTH_CODES, USER_OPTION
 
 Span = tuple[int, int]
 
-_HEAD = lazy_pattern(rb"[\w-]*\Z")
 _ASSIGNMENT = lazy_pattern(
     rb"(?P<tail>(?:\w|-(?!>)){0,48})(?P<between>(?:[\s\"'`)\]*]|\\.){0,16})"
     rb"(?P<sign>={1,3}>?|:=|:(?!:)|(?<=[\s\"'`])->(?=\s)|,|\()?(?P<blank>(?:\s?[|>][+-]?(?=\s{0,8}\n))?\s{0,8})",
@@ -75,11 +75,13 @@ _IDENTIFIED = lazy_pattern(
     re.IGNORECASE,
 )
 _COOKIE_OBJECT = lazy_pattern(rb"\s{1,4}[\w.-]{1,100}=(?P<value>[^\s>;,]{1,4000})")
-# A parser's token, a file, the resource name of a secret.
-_SAYS_OTHERWISE = lazy_pattern(
-    rb"(?i:(?:unexpected|syntax|expected|next|current|last|lexer|parse|eof|illegal|unknown|near|invalid)[ _-]?token"
-    rb"|/etc/passwd|arn:aws[\w-]{0,20}:secretsmanager:[\w-]{0,20}:\d{0,12}:secret)\Z"
+# What a parser's token is called.
+_OF_PARSERS: Final = tuple(
+    b"unexpected syntax expected next current last lexer parse eof illegal unknown near invalid".split()
 )
+_RESOURCE = lazy_pattern(rb"arn:aws[\w-]{0,20}:secretsmanager:[\w-]{0,20}:\d{0,12}:secret\Z")  # its name
+_MAX_BEFORE_BYTES = 80
+_NAME_BYTES: Final = (string.ascii_letters + string.digits + "_-").encode()
 _PLURAL = lazy_pattern(rb"(?i:s(?:[_-].*)?)\Z")
 _PATH = lazy_pattern(rb"[/~.]|[A-Za-z]:\\|[A-Za-z]:/|%2[fF]")
 _IDENTIFIER = lazy_pattern(rb"[A-Za-z_]+")
@@ -91,30 +93,31 @@ _SPEAKS = lazy_pattern(rb"(?i:secret|cookie|credential|auth|code)")
 class Name:
     """A name in a text, with what is assigned to it."""
 
-    __slots__ = ("data", "end", "head", "is_weak", "tail", "text", "word")
+    __slots__ = ("data", "end", "folded", "head", "is_weak", "tail", "text", "word")
 
     def __init__(self, data: bytes, begin: int, end: int, *, is_weak: bool) -> None:
-        head = _HEAD.search(data, max(0, begin - MAX_NAME_BYTES), begin)
+        before = data[max(0, begin - MAX_NAME_BYTES) : begin]
         after = _ASSIGNMENT.match(data, end)
         self.data, self.is_weak = data, is_weak
-        self.head = head.start() if head else begin
+        self.head = begin - len(before) + len(before.rstrip(_NAME_BYTES))
         self.tail = after["tail"] if after else b""
         self.end = end + len(self.tail)
-        self.word, self.text = data[begin:end], data[self.head : self.end]
+        self.word, self.text = data[begin:end].lower(), data[self.head : self.end]
+        self.folded = self.text.lower()
 
     def is_secret(self, value: bytes) -> bool:
         """Return True unless a value is a count of many, a flag, a placeholder, or not shaped as a secret."""
-        if values.is_harmless(value) or values.is_harmless(value.rstrip(b")]}")):
+        if values.is_harmless(value) or (value[-1:] in b")]}" and values.is_harmless(value.rstrip(b")]}"))):
             return False
-        is_parameter = self.word.lower() == b"sig" and self.data[self.head - 1 : self.head] in {b"?", b"&"}
+        is_parameter = self.word == b"sig" and self.data[self.head - 1 : self.head] in {b"?", b"&"}
         if self.is_weak and not values.is_shaped(self.word, value) and not (is_parameter and len(value) >= 6):
             return False
-        if self.word.lower() == b"pw" and value[:1].isdigit() and len(value) < 6:
+        if self.word == b"pw" and value[:1].isdigit() and len(value) < 6:
             return False  # a width in pixels
         if values.is_number(number := value.rstrip(b".,;:)]}")):
-            is_few = self.word.lower() == b"token" and len(number) < 4
+            is_few = self.word == b"token" and len(number) < 4
             return self.holds_numbers() and number[-1:].isdigit() and not is_few
-        is_folder = self.word.lower() == b"pwd" and _PATH.match(value) is not None
+        is_folder = self.word == b"pwd" and _PATH.match(value) is not None
         return not is_folder
 
     def holds_numbers(self) -> bool:
@@ -124,12 +127,21 @@ class Name:
 
 def named(name: Name) -> Span | None:
     """Find the value of a name in any notation: an assignment, a pair, XML, an option, SQL, prose."""
-    if values.is_named_harmless(name.text) or _SAYS_OTHERWISE.search(name.data, max(0, name.head - 80), name.end):
+    if values.is_named_harmless(name.text) or _says_otherwise(name):
         return None
     for notation in (_assigned, _in_xml, _paired, _of_option, _in_sql, _said, _in_brackets, _in_prose):
         if span := notation(name):
             return span
     return None
+
+
+def _says_otherwise(name: Name) -> bool:
+    """Return True for a parser's token, a file, and the name of a resource."""
+    before = name.data[max(0, name.head - _MAX_BEFORE_BYTES) : name.end].lower()
+    if before.endswith(b"token"):
+        spoken = before.removesuffix(b"token")
+        return spoken.removesuffix(spoken[-1:] if spoken[-1:] in b" _-" else b"").endswith(_OF_PARSERS)
+    return before.endswith(b"/etc/passwd") or (before.endswith(b":secret") and _RESOURCE.search(before) is not None)
 
 
 def _assigned(name: Name) -> Span | None:
@@ -146,8 +158,8 @@ def _assigned(name: Name) -> Span | None:
     if quoted := _QUOTED.match(name.data, at):
         value = quoted["value"]
         return quoted.span("value") if name.is_secret(value) and not values.is_message(value) else None
-    folded = name.text.lower()
-    pattern = _CREDENTIALS if b"authorization" in folded else _COOKIES if b"cookie" in folded else _BARE
+    is_cookie = b"cookie" in name.folded
+    pattern = _CREDENTIALS if b"authorization" in name.folded else _COOKIES if is_cookie else _BARE
     bare = pattern.match(name.data, at)
     return bare.span("value") if bare and _is_bare_secret(name, bare, match["sign"], match["blank"]) else None
 
@@ -160,12 +172,12 @@ def _is_bare_secret(name: Name, bare: re.Match[bytes], sign: bytes, blank: bytes
     if values.is_prose(first, is_sentence=sign == b":"):
         return False
     is_argument = name.data[bare.end() : bare.end() + 1] in {b",", b""} or value.endswith(b")")
-    if is_argument and value.rstrip(b")").lower() == name.text.lower():
+    if is_argument and value.rstrip(b")").lower() == name.folded:
         return False  # `connect(password=password)`
     if sign == b"->" and not values.is_mixed(value):
         return False  # `token -> parsed`
-    has_digit = any(byte in b"0123456789" for byte in value)
-    is_list = sign == b":" and _PLURAL.match(name.tail) is not None and b"cookie" not in name.text.lower()
+    has_digit = values.has_digit(value)
+    is_list = sign == b":" and _PLURAL.match(name.tail) is not None and b"cookie" not in name.folded
     if is_list and b"=" in value:
         return False  # `Tokens: prompt=12, completion=40`
     return has_digit or not (is_list or (sign == b":" and b"\n" in blank))
@@ -253,9 +265,8 @@ def _in_brackets(name: Name) -> Span | None:
     match = _IN_BRACKETS.match(name.data, name.end)
     if match is None or name.is_weak or not name.is_secret(value := match["value"]):
         return None
-    has_digit = any(byte in b"0123456789" for byte in value)
     is_long = len(value) >= 8 or _PASSWORD.search(name.text) is not None
-    is_one = has_digit and is_long and values.is_mixed(value) and not values.is_algorithm(value)
+    is_one = values.has_digit(value) and is_long and values.is_mixed(value) and not values.is_algorithm(value)
     return match.span("value") if is_one and not any(sign in value for sign in b"=:/") else None
 
 

@@ -1,5 +1,6 @@
 """Values that are not secrets, though their name says so: flags, counts, prose, code."""
 
+from functools import lru_cache
 from typing import Final
 
 from dashcam.record.lazy_pattern import lazy_pattern
@@ -68,6 +69,7 @@ _SAYS = lazy_pattern(
 )
 
 
+@lru_cache(maxsize=1024)
 def is_named_harmless(name: bytes) -> bool:
     """Return True if a name only speaks of a secret: `token_count`, `PASSWORD_FILE`, `InvalidTokenError`."""
     return _HARMLESS_NAME.search(name) is not None
@@ -94,12 +96,16 @@ def is_prose(value: bytes, *, is_sentence: bool) -> bool:
     return word in _PROSE or (is_sentence and _PARTICIPLE.fullmatch(word) is not None)
 
 
+def has_digit(value: bytes) -> bool:
+    """Return True if one of the bytes is a digit."""
+    return len(value.translate(None, b"0123456789")) < len(value)
+
+
 def is_mixed(value: bytes) -> bool:
     """Return True if a word has letters and digits, or signs that no word has: it is no word of a language."""
-    has_digit = any(byte in b"0123456789" for byte in value)
     has_letter = any(chr(byte).isalpha() for byte in value)
     has_sign = any(byte in b"!@#$%^&*+=?~" for byte in value.rstrip(b"!?"))
-    return len(value) >= 5 and ((has_digit and has_letter) or has_sign)
+    return len(value) >= 5 and ((has_letter and has_digit(value)) or has_sign)
 
 
 def is_algorithm(value: bytes) -> bool:
@@ -123,17 +129,15 @@ def is_shaped(name: bytes, value: bytes) -> bool:
         return len(value) >= 20 and b"hmac" not in value.lower()
     digits = value.isdigit()
     if name in {b"assertion", b"samlresponse"} or b"verifier" in name:
-        has_digit = any(byte in b"0123456789" for byte in value)
-        return _ENCODED.fullmatch(value) is not None and len(value) >= (12 if has_digit else 20)
+        return _ENCODED.fullmatch(value) is not None and len(value) >= (12 if has_digit(value) else 20)
     if name == b"pin":
         return digits and 4 <= len(value) <= 10  # `pin: GPIO17` is a wire
     if b"otp" in name:
         return b"=" not in value and ((digits and 4 <= len(value) <= 10) or (len(value) >= 6 and not value.isalpha()))
     if b"cv" in name:
         return digits and 3 <= len(value) <= 4
-    has_digit = any(byte in b"0123456789" for byte in value)
     if b"sid" in name and value.startswith(b"S-1-"):
         return False  # a security identifier of Windows names an account
     if b"auth" in name:
         return False
-    return (has_digit and not digits and len(value) >= 5) or len(value) >= 12
+    return (has_digit(value) and not digits and len(value) >= 5) or len(value) >= 12
