@@ -56,11 +56,11 @@ def test_what_is_recorded_is_counted(tmp_path, spool):
 def test_what_a_segments_end_tells_is_recorded_too(tmp_path, spool):
     """A request that was aborted, and that events were dropped, are events to be delivered."""
     with pytest.raises(AssertionError):
-        run_writer("writer.append(start_line(1, 'a'))\nwriter.drop('disk')\nos.kill(os.getpid(), 9)", spool)
+        run_writer("writer.append(start_line(1, 'a'))\nwriter.drop('limit')\nos.kill(os.getpid(), 9)", spool)
 
     account = collect_stats(tmp_path)
 
-    assert (account.recorded, account.dropped) == (2, dict.fromkeys(DROP_REASONS, 0) | {"disk": 1})
+    assert (account.recorded, account.dropped) == (2, dict.fromkeys(DROP_REASONS, 0) | {"limit": 1})
 
 
 def test_what_was_delivered_ahead_does_not_wait(tmp_path, spool):
@@ -81,7 +81,7 @@ def test_what_was_delivered_ahead_does_not_wait(tmp_path, spool):
 def test_what_a_segments_end_tells_waits_until_it_is_delivered(tmp_path, spool, synthesized, waiting):
     """The aborted request and the drops, each by itself."""
     with pytest.raises(AssertionError):
-        run_writer("writer.append(start_line(1, 'a'))\nwriter.drop('disk')\nos.kill(os.getpid(), 9)", spool)
+        run_writer("writer.append(start_line(1, 'a'))\nwriter.drop('limit')\nos.kill(os.getpid(), 9)", spool)
     (path,) = segment_files(spool)
     with SegmentReader(path) as reader:
         after = reader.read(is_final=True).after

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from dashcam.spool.file import Mapping
 from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import MAX_SEGMENT_BYTES
 
+from .conftest import needs_c
 from .spools import log_line, numbers_in, read_spool, run_writer, running_writer, start_line, write_to
 
-needs_c = pytest.mark.skipif(Mapping is None, reason="_mapping.c was not compiled; `make venv` with a C compiler does")
 WAYS = pytest.mark.parametrize("is_mapped", [pytest.param(True, marks=needs_c), False], ids=["mapped", "appended"])
 
 # Each line that is appended after the fault must be there in the end; what stood in the file may be gone.

@@ -14,6 +14,7 @@ from dashcam.ship.selection import synthesized_events
 from dashcam.spool.line import is_start
 from dashcam.spool.reader import SegmentReader, segment_files
 
+from .conftest import needs_c
 from .spools import SMALL, dropped, log_line, read_segment, read_spool, span_line, start_line, write_to
 
 fillings = st.text(st.characters(codec="utf-8", exclude_characters='\n\0"\\'), max_size=300)
@@ -48,6 +49,7 @@ def test_nothing_is_made_before_the_first_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_c
 def test_segments_follow_each_other(tmp_path):
     """A full segment is sealed and cut to its lines; the next one is the only one that is open."""
     writer = write_to(tmp_path)
@@ -161,7 +163,7 @@ def test_a_line_that_fits_no_segment_is_counted(tmp_path):
     assert dropped(tmp_path) == {"error": 1}
 
 
-@pytest.mark.parametrize("reason", ["limit", "disk", "error"])
+@pytest.mark.parametrize("reason", ["limit", pytest.param("disk", marks=needs_c), "error"])
 def test_a_drop_shows_at_once(tmp_path, reason):
     """The header of the open segment has the count."""
     writer = write_to(tmp_path)
@@ -240,6 +242,7 @@ def test_one_service_does_not_take_the_room_of_another(tmp_path):
     assert read_segment(segment_files(tmp_path)[-1]) == ([log_line(7)[:-1]], 0)
 
 
+@needs_c
 def test_a_full_disk_is_counted(tmp_path):
     """The file cannot grow: nothing is raised, nothing is left half made, and it goes on when there is room."""
     writer = write_to(tmp_path)
@@ -253,6 +256,7 @@ def test_a_full_disk_is_counted(tmp_path):
     assert dropped(tmp_path)["disk"] >= 10
 
 
+@needs_c
 def test_a_disk_that_fills_up_keeps_what_it_has(tmp_path):
     """The segment that is open was allocated whole: it is filled to its end."""
     writer = write_to(tmp_path)
@@ -338,6 +342,7 @@ def test_threads_and_drops(tmp_path):
     assert len(read_spool(tmp_path)) + dropped(tmp_path)["limit"] == 4000
 
 
+@needs_c
 def test_a_busy_process_begins_with_larger_files(tmp_path):
     """The first segment is small; those that follow it have half their size from the start, where there is room."""
     writer = write_to(tmp_path, segment_bytes=1 << 20)
