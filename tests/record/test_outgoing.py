@@ -157,6 +157,24 @@ def test_a_statement_through_sqlalchemy_is_one_span(recording, database_url, dri
     ]
 
 
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_a_connect_through_sqlalchemy_that_fails_is_one_span(recording, driver):
+    """That of the checkout, which names the database and its address, too."""
+    call = f"""
+import sqlalchemy
+engine = sqlalchemy.create_engine("postgresql+{driver}://golf:hunter2@127.0.0.1:1/garage")
+try:
+    engine.connect()
+except sqlalchemy.exc.OperationalError:
+    pass
+engine.dispose()"""
+    _run(recording, PROGRAM.format(call=_indented(call), early=""), "")
+
+    (span,) = [event for event in recording.events() if event.get("db")]
+    assert (span.get("span.name"), span.get("event.outcome"), span.get("db.name")) == ("connect", "failure", "garage")
+    assert (span.get("server.address"), span.get("server.port")) == ("127.0.0.1", 1)
+
+
 def test_comments_that_a_program_asks_sqlalchemy_for(recording, database_url):
     """Reach the database, also where the driver makes the spans."""
     call = """

@@ -22,6 +22,7 @@ MAX_STATEMENTS = 128  # of one connection, of which the attributes are kept
 MAX_STATEMENT_CHARACTERS = 2_000
 
 Call = Callable[..., Any]
+_CONNECT = "connect"
 # The integration of a connection, and what the program gave to libpq.
 Attempt = Callable[[], tuple[dbapi.DatabaseApiIntegration, Mapping[str, Any]]]
 # What libpq connects to where a program does not say it; the password is not asked for.
@@ -163,15 +164,15 @@ def connecting(attempt: Attempt) -> Iterator[None]:
 
 def _record_failed(attempt: Attempt, start_ns: int, error: BaseException) -> None:
     try:
-        if not is_instrumentation_enabled():
-            return
+        if not is_instrumentation_enabled() or getattr(trace.get_current_span(), "name", "") == _CONNECT:
+            return  # the span of SQLAlchemy around it says the same
         integration, given = attempt()
         known = {name: str(given.get(name) or os.environ.get(variable, "")) for name, variable in _DEFAULTS.items()}
         port = int(known["port"]) if known["port"].isdecimal() else None  # of several hosts, a list
         host = known["host"].rpartition("@")[2]  # before it, a part of a password that has one itself
         info = SimpleNamespace(**known | {"host": host, "port": port})
         integration.get_connection_attributes(SimpleNamespace(info=info))
-        span = integration._tracer.start_span("connect", kind=SpanKind.CLIENT, start_time=start_ns)  # noqa: SLF001
+        span = integration._tracer.start_span(_CONNECT, kind=SpanKind.CLIENT, start_time=start_ns)  # noqa: SLF001
         _WithoutStatement(integration)._populate_span(span, None)  # noqa: SLF001
         span.record_exception(error, escaped=True)
         span.set_status(Status(StatusCode.ERROR, describe(error)))
