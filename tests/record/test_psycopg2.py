@@ -241,6 +241,6 @@ def test_a_server_that_refuses(cars, new_database):
     with pytest.raises(psycopg2.OperationalError, match="does not exist"):
         psycopg2.connect(**address)
 
-    (span,) = [event for event in cars.events() if event.get("db")]
+    (span,) = [event for event in cars.events() if event.get("span.name") == "connect"]
     assert (span.get("db.name"), span.get("server.address")) == ("nowhere", address["host"])
     assert 'database "nowhere" does not exist' in span.get("error.message")
