@@ -312,6 +312,24 @@ def test_starlette(cars):
     assert _span(cars).get("message") == "GET /garage/cars/{car_id}"
 
 
+@pytest.mark.parametrize(
+    ("prefix", "name"), [("/files", "GET /files"), ("/of/{car}", "GET /of/golf"), ("", "GET /a.txt")]
+)
+def test_a_mounted_application_without_routes(cars, tmp_path, prefix, name):
+    """Has the place where it is mounted as its route; at the root it has none."""
+    starlette = pytest.importorskip("starlette.applications")
+    from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
+
+    (tmp_path / "a.txt").write_text("golf")
+    app = dashcam.init_app(starlette.Starlette(routes=[Mount(prefix, StaticFiles(directory=tmp_path))]))
+
+    start, *_ = _drive(app, {"path": prefix.replace("{car}", "golf") + "/a.txt"})
+
+    assert start["status"] == 200
+    assert _span(cars).get("message") == name
+
+
 def _drive(app, scope=None, messages=(), fail_send=None):
     """Serve one request of an application without a server; what it sent."""
     sent, waiting = [], list(messages)

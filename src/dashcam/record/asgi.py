@@ -407,8 +407,10 @@ def _is_asyncio() -> bool:
 
 def _name_by_route(server: ServerSpan, scope: Scope) -> None:
     """Name the span by the route, if the framework has left it in the scope."""
-    path = getattr(scope.get("route"), "path", None) or scope.get("path_template")  # the latter is Litestar's
+    found = scope.get("route")
+    path = getattr(found, "path", None) or scope.get("path_template")  # the latter is Litestar's
     if isinstance(path, str) and server.is_open:
         mounted = str(scope.get("root_path", "")).removeprefix(str(scope.get("app_root_path", "")))
-        route = mounted + path
+        # Of a mounted application that has no routes of its own, such as one of files, Starlette leaves the mount.
+        route = mounted if hasattr(found, "routes") else mounted + path
         server.name_by_route(f"{_method(scope)} {route}", route)
