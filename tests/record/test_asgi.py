@@ -312,6 +312,25 @@ def test_starlette(cars):
     assert _span(cars).get("message") == "GET /garage/cars/{car_id}"
 
 
+def test_a_router_that_is_included_under_a_prefix(cars):
+    """The route has all prefixes, also of a router within a router, and of one in a mounted application."""
+    from fastapi import APIRouter, FastAPI
+
+    app, mounted, outer, inner = FastAPI(), FastAPI(), APIRouter(prefix="/garage"), APIRouter(prefix="/cars")
+    inner.get("/{car_id}")(lambda car_id: car_id)
+    outer.include_router(inner, prefix="/{town}")
+    app.include_router(outer, prefix="/v1")
+    mounted.include_router(inner, prefix="/v2")
+    app.mount("/old", mounted)
+    dashcam.init_app(app)
+
+    _drive(app, {"path": "/v1/garage/wolfsburg/cars/7"})
+    _drive(app, {"path": "/old/v2/cars/7"})
+
+    names = [event.get("message") for event in cars.events() if event.is_span]
+    assert names == ["GET /v1/garage/{town}/cars/{car_id}", "GET /old/v2/cars/{car_id}"]
+
+
 @pytest.mark.parametrize(
     ("prefix", "name"), [("/files", "GET /files"), ("/of/{car}", "GET /of/golf"), ("", "GET /a.txt")]
 )

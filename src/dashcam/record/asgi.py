@@ -407,7 +407,10 @@ def _is_asyncio() -> bool:
 
 def _name_by_route(server: ServerSpan, scope: Scope) -> None:
     """Name the span by the route, if the framework has left it in the scope."""
-    found = scope.get("route")
+    found, known = scope.get("route"), scope.get("fastapi")
+    included = known.get("effective_route_context") if isinstance(known, dict) else None
+    if included and getattr(included, "original_route", None) is found:
+        found = included  # the route of a router that FastAPI includes, with the prefix that it is included under
     path = getattr(found, "path", None) or scope.get("path_template")  # the latter is Litestar's
     if isinstance(path, str) and server.is_open:
         mounted = str(scope.get("root_path", "")).removeprefix(str(scope.get("app_root_path", "")))
