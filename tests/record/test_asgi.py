@@ -331,6 +331,20 @@ def test_a_router_that_is_included_under_a_prefix(cars):
     assert names == ["GET /v1/garage/{town}/cars/{car_id}", "GET /old/v2/cars/{car_id}"]
 
 
+@pytest.mark.parametrize("status", ["200", None, 200.0])
+def test_a_status_that_is_no_number(cars, capfd, status):
+    """It is for the server to refuse it; the request is recorded, without a status."""
+
+    async def odd(scope, receive, send):
+        await send({"type": "http.response.start", "status": status, "headers": []})
+
+    _drive(dashcam.asgi(odd))
+
+    span = _span(cars)
+    assert (span.get("http.response.status_code"), span.get("event.outcome")) == (None, "unknown")
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("prefix", "name"), [("/files", "GET /files"), ("/of/{car}", "GET /of/golf"), ("", "GET /a.txt")]
 )

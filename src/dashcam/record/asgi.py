@@ -296,7 +296,8 @@ class _Exchange:
         request, kind = self._server.request, message["type"]
         is_last = kind == "http.response.body" and not message.get("more_body", False) and not request.is_broken
         if kind == "http.response.start":
-            request.status = message["status"]
+            status = message.get("status")
+            request.status = status if isinstance(status, int) else 0  # the server says what is wrong with it
             _name_by_route(self._server, self._scope)
             message = _with_id(message, self._request_id)
         elif is_last:
