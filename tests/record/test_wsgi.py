@@ -292,6 +292,15 @@ def test_bytes_that_are_written(recording, serve):
     assert span_of(recording).get("http.response.body.bytes") == 11
 
 
+@pytest.mark.parametrize("status", [200, b"200 OK", None])
+def test_a_status_that_is_no_text_is_for_the_server(recording, serve, status):
+    """It accepts it, or says what is wrong with it."""
+    server = serve(plain([b"a car"], status))
+
+    assert (server.status, server.written) == (status, b"a car")
+    assert span_of(recording).get("http.response.status_code") is None
+
+
 def test_a_file_stays_a_file(recording, serve):
     """A server that sends files by the kernel still sees one; the span ends when it closes the file."""
     seen = []

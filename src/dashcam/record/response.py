@@ -46,7 +46,8 @@ class AnyResponse(Protocol):
 
 def start(response: AnyResponse, status: str, headers: list[tuple[str, str]], *others: Any, **named: Any) -> Any:
     """Pass status and headers on, with the request ID among them, as `start_response` of PEP 3333."""
-    response.server.request.status = int(status[:3]) if status[:3].isdecimal() else 0
+    code = status[:3] if isinstance(status, str) else ""  # the server says what is wrong with another one
+    response.server.request.status = int(code) if code.isdecimal() else 0
     if response.describe:
         headers = response.describe(response.server, status, headers)
     given = {name.lower(): value for name, value in headers}
