@@ -7,6 +7,7 @@ A store that cannot ask for an expression exactly asks for more and keeps what `
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from dashcam.event import STATEMENT_ACTION, Event
@@ -47,9 +48,7 @@ class Phrase:
     @property
     def id_terms(self) -> "tuple[Term, ...]":
         """The terms of an event that has the text for an ID; none for what cannot be an ID."""
-        if self.field or self.prefix or re.search(r"\s", self.text):
-            return ()
-        return tuple(Term(field, normalize(field, self.text)) for field in IDS)
+        return () if self.field or self.prefix else _id_terms(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,11 @@ class Term:
     def matches(self, event: Event) -> bool:
         """Return whether a value of the field, as `text_of` writes it, is this one; capitals count."""
         return any(text_of(value) == self.value for value in values_of(event, self.field))
+
+
+@lru_cache(maxsize=64)  # each event of a search is asked for them
+def _id_terms(text: str) -> tuple[Term, ...]:
+    return () if re.search(r"\s", text) else tuple(Term(field, normalize(field, text)) for field in IDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,15 +40,19 @@ def _collect(value: Any, name: str | None, found: list[Any]) -> None:
     if isinstance(value, list):
         for one in value:
             _collect(one, name, found)
-    elif isinstance(value, dict) and name is not None:
-        if name in value:
-            _collect(value[name], None, found)
-        dot = -1
-        while (dot := name.find(".", dot + 1)) >= 0:
-            if name[:dot] in value:
-                _collect(value[name[:dot]], name[dot + 1 :], found)
-    elif name is None and value is not None and not isinstance(value, dict):
+    elif isinstance(value, dict):
+        for key, rest in _parted(name) if name is not None else ():
+            if key in value:
+                _collect(value[key], rest, found)
+    elif name is None and value is not None:
         found.append(value)
+
+
+@lru_cache(maxsize=256)
+def _parted(name: str) -> tuple[tuple[str, str | None], ...]:
+    """Return each key that a name may begin with, and what is then left of the name: the whole name first."""
+    dots = [place for place, sign in enumerate(name) if sign == "."]
+    return (name, None), *((name[:dot], name[dot + 1 :]) for dot in dots)
 
 
 def leaves_of(event: Event) -> list[tuple[str, Any]]:
