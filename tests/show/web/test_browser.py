@@ -69,27 +69,50 @@ def address(shelf):
         yield address
 
 
+VIEWPORT = {"viewport": {"width": 1280, "height": 800}}
+
+
+@pytest.fixture(scope="module")
+def kept_page(chromium):
+    """The page that most tests use, one after another: a new one costs three times as much as a visit."""
+    with chromium.new_context(**VIEWPORT) as context:
+        yield context.new_page()
+
+
 @pytest.fixture
-def open_page(chromium, address):
-    """A function that opens a page; at the end none of them may have complained."""
-    contexts, complaints = [], []
+def open_page(chromium, kept_page, address):
+    """A function that opens a page; at the end none of them may have complained.
+
+    With options, or if it is not the first of its test, it is a page of its own.
+    """
+    contexts, pages, complaints = [], [], []
+    listeners = {
+        "pageerror": lambda error: complaints.append(str(error)),
+        "dialog": lambda dialog: (complaints.append(dialog.message), dialog.dismiss()),
+        "console": lambda line: "server responded with a status of" in line.text or complaints.append(line.text),
+    }
 
     def open_page(path="", *, url="", **options):
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        context.set_default_timeout(30_000)  # ten thousand events take a busy machine more than ten
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
-        page.on(
-            "console", lambda line: "server responded with a status of" in line.text or complaints.append(line.text)
-        )
+        page = kept_page
+        if options or pages:
+            contexts.append(chromium.new_context(**VIEWPORT | options))
+            page = contexts[-1].new_page()
+        pages.append(page)
+        page.set_default_timeout(30_000)  # ten thousand events take a busy machine more than ten
+        for event, listener in listeners.items():
+            page.on(event, listener)
         page.goto(url or f"{address}{path}")
         return page
 
     yield open_page
     for context in contexts:
         context.close()
+    if kept_page in pages:
+        for event, listener in listeners.items():
+            kept_page.remove_listener(event, listener)
+        kept_page.goto("about:blank")
+        kept_page.emulate_media(color_scheme="light")  # as a new one has it
+        kept_page.mouse.move(0, 0)
     assert complaints == []
 
 
@@ -272,7 +295,7 @@ def test_hostile_events_do_nothing(open_page, address, shelf, good):
     """On no page does a script run, is an element made, or anything asked from elsewhere."""
     shelf.events[:] = [*events.hostile(), *good]
     page, asked, made = open_page(), [], {}
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", note := lambda request: asked.append(request.url))
     for path in PAGES:
         page.goto(f"{address}{path}")
         settle(page)
@@ -284,19 +307,17 @@ def test_hostile_events_do_nothing(open_page, address, shelf, good):
         if path == STORY:
             assert "\\u{202e}" in page.locator(".details").evaluate("() => visible('\\u202e')")
 
+    page.remove_listener("request", note)
     assert made == dict.fromkeys(PAGES, (0, []))
 
 
-def test_the_policy_stops_what_escaping_would_miss(chromium, address):
+def test_the_policy_stops_what_escaping_would_miss(kept_page, address):
     """Even an element with a handler, once in the page, does not run."""
-    context = chromium.new_context()
-    page = context.new_page()
-    page.goto(address)
-    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.ran = 1\">')")
-    page.evaluate("new Promise(after => setTimeout(after, 100))")
+    kept_page.goto(address)
+    kept_page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.ran = 1\">')")
+    kept_page.evaluate("new Promise(after => setTimeout(after, 100))")
 
-    assert page.evaluate("window.ran") is None
-    context.close()
+    assert kept_page.evaluate("window.ran") is None
 
 
 def test_dark_and_light_follow_the_system(open_page):
@@ -374,18 +395,15 @@ def test_a_saved_story_needs_nobody(open_page, tmp_path):
     assert page.get_by_text("secrets masked").is_visible()
 
 
-def test_a_saved_story_is_under_a_policy_too(chromium, tmp_path):
+def test_a_saved_story_is_under_a_policy_too(kept_page, tmp_path):
     """A handler that got in does not run."""
     file = tmp_path / "story.html"
     file.write_text(render_file(build_story(events.failed()), events.START_NS), encoding="utf-8")
-    context = chromium.new_context()
-    page = context.new_page()
-    page.goto(file.as_uri())
-    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.ran = 1\">')")
-    page.evaluate("new Promise(after => setTimeout(after, 100))")
+    kept_page.goto(file.as_uri())
+    kept_page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.ran = 1\">')")
+    kept_page.evaluate("new Promise(after => setTimeout(after, 100))")
 
-    assert page.evaluate("window.ran") is None
-    context.close()
+    assert kept_page.evaluate("window.ran") is None
 
 
 def test_ten_thousand_events_stay_usable(open_page, shelf):
