@@ -5,7 +5,7 @@ import gc
 import hypothesis
 import pytest
 
-from . import leaks, prepared
+from . import browser, leaks, prepared
 from .engines import plugin as engines
 
 # A shared machine is slow at times, which says nothing about the code.
@@ -15,6 +15,7 @@ hypothesis.settings.load_profile("ours")
 
 
 def pytest_configure(config):
+    config.pluginmanager.register(browser, "browser")
     config.pluginmanager.register(engines, "engines")
     config.pluginmanager.register(leaks, "leaks")
     if config.pluginmanager.hasplugin("xdist"):

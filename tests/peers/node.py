@@ -54,10 +54,21 @@ class FluentOrgServer:
         self._process.communicate()
 
 
-def draw_vega(pictures):
-    """What the package vega makes of each `{"spec", "width", "height"}`: SVG, warnings, and the data sets."""
-    given = "\n".join(json.dumps(picture) for picture in pictures)
-    command = [require_node(), "draw_vega.mjs"]
-    ran = subprocess.run(command, cwd=FOLDER, input=given, capture_output=True, text=True, timeout=100, check=False)
-    assert ran.returncode == 0, ran.stderr
-    return [json.loads(line) for line in ran.stdout.splitlines()]
+class Vega:
+    """A running `draw_vega.mjs`."""
+
+    def __init__(self):
+        command = [require_node(), "draw_vega.mjs"]
+        self._process = subprocess.Popen(
+            command, cwd=FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+
+    def draw(self, spec, width, height):
+        """What the package vega makes of a specification: SVG, warnings, and the data sets."""
+        self._process.stdin.write(f"{json.dumps({'spec': spec, 'width': width, 'height': height})}\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def stop(self):
+        self._process.kill()
+        self._process.communicate()

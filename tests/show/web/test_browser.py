@@ -1,8 +1,6 @@
 """The viewer in a real browser: what a person does with it, and what an event must not do."""
 
 import json
-import os
-import shutil
 
 import pytest
 
@@ -15,19 +13,6 @@ from ..shelf import Shelf, finder, viewing
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-MISSING = "no Chromium on PATH; on Debian: apt-get install chromium, on macOS: brew install --cask chromium"
-
-SWITCHES = [
-    "--no-sandbox",  # tests run as root in containers
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
 STORY = f"/story?id={events.REQUEST_ID}"
 
 COMPARED = f"/compare?id={events.REQUEST_ID}&other=good"
@@ -35,18 +20,6 @@ COMPARED = f"/compare?id={events.REQUEST_ID}&other=good"
 MISSPELT = "/events?q=level:eror"
 
 PAGES = ["/", "/requests", "/events?q=level:error", "/errors", "/map", STORY, COMPARED]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    if CHROMIUM is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(MISSING)
-    from playwright.sync_api import sync_playwright  # here: every worker would import it, for 0.3 s
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
