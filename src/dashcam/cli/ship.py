@@ -14,7 +14,6 @@ from contextlib import closing
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.destinations import registry
 from dashcam.destinations.registry import connect, load_settings, open_store
-from dashcam.find.query import Query, Term
 from dashcam.ship.kept_events import ACTION
 from dashcam.ship.lookout import Search
 from dashcam.ship.own_log import log_to_stderr
@@ -55,6 +54,8 @@ def _search(route: str) -> Search | None:
         return None
 
     def kept(since_ns: int) -> Iterator[tuple[str, str]]:
+        from dashcam.find.query import Query, Term  # late: a tenth of a shipper's start
+
         with closing(open_store(route)) as store:
             for event in store.find(Query(Term("event.action", ACTION), since_ns)):
                 if request := event.get("http.request.id"):

@@ -6,11 +6,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dashcam.find.query import Store
 from dashcam.ship.batch import Backend
 
 if TYPE_CHECKING:
     from dashcam.destinations.checks import Check
+    from dashcam.find.query import Store
     from dashcam.ship.repair import Repair
 
 
@@ -84,7 +84,7 @@ class Destination:
     name: str
     options: type
     backend: Callable[[Any], Backend]
-    store: Callable[[Any], Store] | None = None
+    store: "Callable[[Any], Store] | None" = None
     checks: "Callable[[Any, float], Iterator[Check]] | None" = None
     links: Callable[[Any, StoryReference], dict[str, str]] | None = None
     setup: Callable[[Any, KeyFile | None], Iterator[Step]] | None = None

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dashcam.destinations.destination import Destination, StoryReference
 from dashcam.errors import SettingsError
-from dashcam.find.query import Store
 from dashcam.settings import RecordSettings, Settings, load, unknown_names, variables
 from dashcam.ship.batch import Backend
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from dashcam.find.query import Store
 
 T = TypeVar("T")
 
@@ -119,7 +120,7 @@ def connect(route: str, environment: Mapping[str, str] | None = None) -> Backend
     return get(route).backend(options(route, environment))
 
 
-def open_store(route: str, environment: Mapping[str, str] | None = None) -> Store:
+def open_store(route: str, environment: Mapping[str, str] | None = None) -> "Store":
     """Return the store that a route's events are found in; raises `SettingsError` when it has none."""
     store = get(route).store
     if store is None:
