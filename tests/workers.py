@@ -23,6 +23,13 @@ class _Scheduling(LoadScopeScheduling):
         group = _group(self.config.rootpath / file) or nodeid
         return "opensearch" if group == "elasticsearch" and "opensearch" in test.lower() else group
 
+    def mark_test_complete(self, node, item_index, duration=0):
+        super().mark_test_complete(node, item_index, duration)
+        work = self.assigned_work[node]
+        scope = self._split_scope(self.registered_collections[node][item_index])
+        if all(work[scope].values()):
+            del work[scope]  # else each test that ends would look at all before it
+
 
 @cache
 def _group(path: Path):
