@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -26,7 +27,12 @@ ELASTIC = {"elasticsearch", "kibana", "logstash"}
 
 
 def load(path):
-    return json.loads(json.dumps(YAML(typ="safe").load(path)))
+    return json.loads(_read(path))  # each time another one, which may be changed
+
+
+@cache  # a quarter of a second in each worker
+def _read(path):
+    return json.dumps(YAML(typ="safe").load(path))
 
 
 def merged():

@@ -1,6 +1,7 @@
 """Half an hour of two services: requests of several kinds, failures, an abort, drops, dead letters; always the same."""
 
 import random
+from functools import cache
 from itertools import count
 
 import orjson
@@ -70,6 +71,7 @@ def list_(request):
     request.cars.server(request.at_ms, took_ms + 1.2, "GET /cars", 200, root)
 
 
+@cache
 def lines(count_=400):
     """The events of all requests as fluentd has them: with `event.ingested`, a second or so after they happened."""
     rng, events = random.Random(7), []
