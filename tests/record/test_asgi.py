@@ -331,6 +331,23 @@ def test_a_router_that_is_included_under_a_prefix(cars):
     assert names == ["GET /v1/garage/{town}/cars/{car_id}", "GET /old/v2/cars/{car_id}"]
 
 
+def test_an_application_behind_a_prefix_of_its_server(cars):
+    """That is a part of each route, also of one in a mounted application, as it is of the path."""
+    from fastapi import FastAPI
+
+    app, mounted = FastAPI(), FastAPI()
+    app.get("/cars/{car_id}")(lambda car_id: car_id)
+    mounted.get("/cars/{car_id}")(lambda car_id: car_id)
+    app.mount("/old", mounted)
+    dashcam.init_app(app)
+
+    for path in ("/api/cars/7", "/api/old/cars/7"):
+        _drive(app, {"path": path, "root_path": "/api"})
+
+    names = [event.get("message") for event in cars.events() if event.is_span]
+    assert names == ["GET /api/cars/{car_id}", "GET /api/old/cars/{car_id}"]
+
+
 @pytest.mark.parametrize("status", ["200", None, 200.0])
 def test_a_status_that_is_no_number(cars, capfd, status):
     """It is for the server to refuse it; the request is recorded, without a status."""

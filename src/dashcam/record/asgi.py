@@ -414,7 +414,7 @@ def _name_by_route(server: ServerSpan, scope: Scope) -> None:
         found = included  # the route of a router that FastAPI includes, with the prefix that it is included under
     path = getattr(found, "path", None) or scope.get("path_template")  # the latter is Litestar's
     if isinstance(path, str) and server.is_open:
-        mounted = str(scope.get("root_path", "")).removeprefix(str(scope.get("app_root_path", "")))
+        mounted = str(scope.get("root_path", ""))
         # Of a mounted application that has no routes of its own, such as one of files, Starlette leaves the mount.
         route = mounted if hasattr(found, "routes") else mounted + path
         server.name_by_route(f"{_method(scope)} {route}", route)
