@@ -6,6 +6,7 @@ import itertools
 import logging
 import math
 import pickle
+import time
 from collections import OrderedDict, UserDict
 from decimal import Decimal
 from typing import NamedTuple
@@ -73,6 +74,26 @@ def test_a_long_text(searches, text, before):
     """A word within one block of 64 bytes, across two, across two of 16 blocks, and beside others that overlap it."""
     assert _agree(searches, ("a" * before + text).encode(), before)
     assert _agree(searches, ("a" * before + text).encode())
+
+
+@pytest.mark.fuzz
+@given(texts, st.lists(st.integers(-1, 40), min_size=2, max_size=6))
+def test_any_places_of_one_text(searches, text, starts):
+    """In any order: what a search remembers of a text is no answer to another question."""
+    data = text.encode()
+
+    assert all(_agree(searches, data, start) for start in starts)
+
+
+@pytest.mark.parametrize("piece", ["password='", "eyJ-", "token=[", "curl -u "])
+def test_python_goes_once_through_a_text(piece):
+    """A text of nothing but words takes it a second, not minutes: each word is looked for from the one before it."""
+    text, start, search = (piece * 20_000)[:20_000].encode(), 0, PythonSearch(WORDS)
+    begun_s = time.process_time()
+    while found := search.find(text, start):
+        start = found[0] + 1
+
+    assert time.process_time() - begun_s < 4
 
 
 named_words = st.text(alphabet="abkey_-=:/.", min_size=3, max_size=32).filter(lambda word: word.strip())

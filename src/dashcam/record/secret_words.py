@@ -5,7 +5,7 @@ password is too short" is passed at the speed of the search. `_words.c` is the s
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final, Protocol
 
@@ -74,6 +74,9 @@ class WordSearch(Protocol):
         """Return True if a JSON text, as orjson encodes it, has a word in one of its names or texts."""
 
 
+_Found = dict["_Words", tuple[int, tuple[int, int, int] | None]]  # where the search began, and what it found
+
+
 class PythonSearch:
     """The search without a compiler: a word is looked for only if its stem, a few of its letters, is in the text."""
 
@@ -84,21 +87,30 @@ class PythonSearch:
             stem = next((stem for stem in by_stem if stem in folded), folded[:4])
             by_stem.setdefault(stem, []).append((word.encode() if kind == TOKEN else folded, kind))
         self._stems = [(stem, _Words(known)) for stem, known in by_stem.items()]
+        self._last: tuple[bytes, _Found] | None = None
 
     def find(self, text: bytes, start: int, /) -> tuple[int, int, int] | None:
         """Return begin, end and kind of the first word of UTF-8 at or after `start`; None if there is none."""
-        return min(self._found(text, start, is_json=False), key=lambda word: (word[0], -word[1]), default=None)
+        last = self._last
+        if last is None or last[0] is not text:
+            folded = text.lower()
+            last = self._last = text, {words: (0, (-1, 0, 0)) for stem, words in self._stems if stem in folded}
+        known, first = last[1], None
+        for words, (since, word) in list(known.items()):
+            # The text is asked for one word after another: what was found behind `start` is not looked for again.
+            if since > start or (word and word[0] < start):
+                word = words.first(text, max(0, start), is_json=False)  # noqa: PLW2901
+                known[words] = start, word
+            if word and (first is None or (word[0], -word[1]) < (first[0], -first[1])):
+                first = word
+        if first is None:
+            self._last = None
+        return first
 
     def in_json(self, body: bytes, /) -> bool:
         """Return True if a JSON text, as orjson encodes it, has a word in one of its names or texts."""
-        return next(self._found(body, 0, is_json=True), None) is not None
-
-    def _found(self, data: bytes, start: int, *, is_json: bool) -> Iterator[tuple[int, int, int]]:
-        """Yield the first word of each stem."""
-        folded = data.lower()
-        for stem, words in self._stems:
-            if stem in folded and (found := words.first(data, max(0, start), is_json=is_json)):
-                yield found
+        folded = body.lower()
+        return any(stem in folded and words.first(body, 0, is_json=True) for stem, words in self._stems)
 
 
 class _Words:
