@@ -235,6 +235,14 @@ def test_a_database_that_cannot_be_reached(cars):
     assert not [event for event in cars.events() if "hunter2" in event.to_json().decode()]
 
 
+def test_a_span_of_the_program_that_is_called_so(cars):
+    """It takes nothing away from the story."""
+    with dashcam.job("connect"), pytest.raises(psycopg2.OperationalError):
+        psycopg2.connect(host="127.0.0.1", port=free_port(), dbname="garage")
+
+    assert [event.get("span.name") for event in cars.events() if event.get("db")] == ["connect"]
+
+
 def test_a_server_that_refuses(cars, new_database):
     """It was reached, and has no such database; the password is right."""
     address = extensions.parse_dsn(new_database()) | {"dbname": "nowhere"}

@@ -164,8 +164,11 @@ def connecting(attempt: Attempt) -> Iterator[None]:
 
 def _record_failed(attempt: Attempt, start_ns: int, error: BaseException) -> None:
     try:
-        if not is_instrumentation_enabled() or getattr(trace.get_current_span(), "name", "") == _CONNECT:
-            return  # the span of SQLAlchemy around it says the same
+        around = trace.get_current_span()
+        if getattr(around, "name", "") == _CONNECT and getattr(around, "kind", None) == SpanKind.CLIENT:
+            return  # SQLAlchemy's, which says the same
+        if not is_instrumentation_enabled():
+            return
         integration, given = attempt()
         known = {name: str(given.get(name) or os.environ.get(variable, "")) for name, variable in _DEFAULTS.items()}
         port = int(known["port"]) if known["port"].isdecimal() else None  # of several hosts, a list
