@@ -2,6 +2,8 @@
 
 Three services and a shipper work on a file system in a file. At a random moment it stops: ext4 and xfs are shut down
 without a flush (the call that file systems are tested with), of btrfs the file is copied as it is and the copy goes on.
+A copy takes a moment, in which the file system writes on: one with blocks of two moments is none that a power cut
+leaves, so the original goes on, with everybody killed, and the cut is counted as one of `copies torn`.
 Everybody is killed, the file system is mounted again and recovers, and a shipper delivers what is there, to the local
 store on that disk and to a destination elsewhere. A witness elsewhere knows what was logged and which rounds of syncs
 were finished. Lost is what was logged before such a round began and is not there; double what has two IDs; invented
@@ -13,7 +15,6 @@ import fcntl
 import logging
 import os
 import random
-import shutil
 import signal
 import struct
 import subprocess
@@ -52,6 +53,7 @@ class FileSystem:
 
     def __init__(self, kind, folder):
         self.kind, self.mount, self._image = kind, folder / "disk", folder / "disk.img"
+        self.torn = 0
         self.mount.mkdir()
         with self._image.open("wb") as file:
             file.truncate(SIZES_MB[kind] << 20)
@@ -66,10 +68,14 @@ class FileSystem:
         if self.kind == "btrfs":
             copy = self._image.with_suffix(".copy")
             # From the front: the superblock is older than what it leads to, which is not overwritten so soon.
-            shutil.copyfile(self._image, copy)
+            _run("cp", "--sparse=always", self._image, copy)
             kill_all()
             self.close()
+            original = self._image.rename(self._image.with_suffix(".original"))
             copy.rename(self._image)
+            if not self._is_whole():
+                self.torn += 1
+                original.rename(self._image)
         else:
             folder = os.open(self.mount, os.O_RDONLY)
             fcntl.ioctl(folder, SHUT_DOWN, struct.pack("I", WITHOUT_FLUSH))
@@ -77,6 +83,20 @@ class FileSystem:
             kill_all()
             self.close()
         self._mount()
+
+    def _is_whole(self):
+        """Return whether each block has its checksum."""
+        try:
+            self._mount()
+        except subprocess.CalledProcessError:
+            return False
+        try:
+            _run("btrfs", "scrub", "start", "-B", self.mount)
+        except subprocess.CalledProcessError:
+            return False
+        finally:
+            self.close()
+        return True
 
     def close(self):
         """Unmount."""
@@ -227,7 +247,8 @@ def main():
             found = judge(witness)
         finally:
             disk.close()
-    result = {"disk": options.disk, "cuts": options.cuts} | found | {"account wrong": len(wrong)}
+    result = {"disk": options.disk, "cuts": options.cuts, "copies torn": disk.torn}
+    result |= found | {"account wrong": len(wrong)}
     result |= {"seconds": round(time.monotonic() - began_s), "machine": machine(), "wrong": wrong}
     publish(result, options.report)
     bad = ("lost", "lost in the local store", "double", "invented", "account wrong")
