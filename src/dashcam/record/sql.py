@@ -146,9 +146,14 @@ class StatementTracer(dbapi.CursorTracer[Any]):
         return (statement.split(None, 1) or [""])[0]
 
 
-class _WithoutStatement(dbapi.CursorTracer[Any]):
-    def get_statement(self, cursor: Any, args: Sequence[Any]) -> Any:  # noqa: ARG002 — the package's
-        return None
+class _Attributes(dict[str, Any]):
+    """Takes what the package gives to a span."""
+
+    set_attribute = dict.__setitem__
+    set_attributes = dict.update
+
+    def is_recording(self) -> bool:
+        return True
 
 
 @contextmanager
@@ -175,8 +180,11 @@ def _record_failed(attempt: Attempt, start_ns: int, error: BaseException) -> Non
         host = known["host"].rpartition("@")[2]  # before it, a part of a password that has one itself
         info = SimpleNamespace(**known | {"host": host, "port": port})
         integration.get_connection_attributes(SimpleNamespace(info=info))
-        span = integration._tracer.start_span(_CONNECT, kind=SpanKind.CLIENT, start_time=start_ns)  # noqa: SLF001
-        _WithoutStatement(integration)._populate_span(span, None)  # noqa: SLF001
+        taken: Any = _Attributes()
+        dbapi.CursorTracer[Any](integration)._populate_span(taken, None)  # noqa: SLF001
+        attributes = {name: value for name, value in taken.items() if value}  # there is no statement
+        tracer = integration._tracer  # noqa: SLF001
+        span = tracer.start_span(_CONNECT, kind=SpanKind.CLIENT, attributes=attributes, start_time=start_ns)
         span.record_exception(error, escaped=True)
         span.set_status(Status(StatusCode.ERROR, describe(error)))
         span.end()
