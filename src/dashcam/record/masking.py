@@ -227,18 +227,16 @@ def mask_value(value: Any) -> Any:
     if isinstance(value, str):
         return mask_text(value)
     if isinstance(value, dict):
-        return mask_named_value({mask_name(name): _mask_of(name, inner) for name, inner in value.items()})
+        masked = {
+            mask_name(name): replacement_of(inner) if is_secret(name, inner) else mask_value(inner)
+            for name, inner in value.items()
+        }
+        return mask_named_value(masked)
     if isinstance(value, list | tuple):
         return mask_pair([mask_value(item) for item in value])
     if value is None or isinstance(value, int | float):
         return value
     raise TypeError(f"{type(value).__name__} is not a value of JSON")
-
-
-def _mask_of(name: str, value: Any) -> Any:
-    if secret_name(name) is not None and is_secret(name, value):
-        return replacement_of(value)
-    return mask_value(value)
 
 
 def mask_pair(items: list[Any]) -> list[Any]:

@@ -140,7 +140,7 @@ def _says_otherwise(name: Name) -> bool:
     before = name.data[max(0, name.head - _MAX_BEFORE_BYTES) : name.end].lower()
     if before.endswith(b"token"):
         spoken = before.removesuffix(b"token")
-        return spoken.removesuffix(spoken[-1:] if spoken[-1:] in b" _-" else b"").endswith(_OF_PARSERS)
+        return (spoken[:-1] if spoken.endswith((b" ", b"_", b"-")) else spoken).endswith(_OF_PARSERS)
     return before.endswith(b"/etc/passwd") or (before.endswith(b":secret") and _RESOURCE.search(before) is not None)
 
 
