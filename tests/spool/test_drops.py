@@ -177,6 +177,18 @@ def test_counts_that_cannot_be_moved(tmp_path, monkeypatch):
     assert Counter(dropped(tmp_path)) + Counter(_counts(tmp_path)) == {"limit": 8}
 
 
+def test_a_longer_file_of_something_else(tmp_path):
+    """What stands behind the counts would make each later reading fail: it is cut off, and later drops are counted."""
+    folder = tmp_path / "here" / "cars"
+    folder.mkdir(parents=True)
+    (folder / "drops").write_bytes(b"x" * 4096)
+    counts = DropCounts(folder)
+    for _ in range(3):
+        counts.add("limit")
+
+    assert _counts(tmp_path) == {"limit": 3}
+
+
 def _set_dropped(path, count):
     with path.open("r+b") as file:
         file.seek(count_at("limit"))

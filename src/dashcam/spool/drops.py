@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ class DropCounts:
     """The counts of one service; never raises. What cannot be written anywhere is kept until it can."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._path = folder, folder / NAME
         self._pending: Counter[str] = Counter()
         self._batch = ""
         self._flush_at_s = 0.0
@@ -79,7 +80,7 @@ class DropCounts:
             self._batch = found.batch or machine.token_hex(BATCH_BYTES)
             return found._replace(dropped=Counter(found.dropped) + pending, batch=self._batch)
 
-        for path in (self._folder / NAME, _path_elsewhere(self._folder)):
+        for path in (self._path, _path_elsewhere(self._folder)):
             try:
                 _change(path, self._folder, added)
             except OSError:
@@ -94,7 +95,7 @@ class DropCounts:
         """
         found: list[_Counts | None] = []
         with suppress(OSError):  # there is no room: what is dropped is counted elsewhere
-            found.append(_change(self._folder / NAME, self._folder, lambda known: known))
+            found.append(_change(self._path, self._folder, lambda known: known))
         found.append(_read(_path_elsewhere(self._folder)))
         return next((each.batch for each in found if each and any(each.dropped.values())), "")
 
@@ -104,9 +105,8 @@ class DropCounts:
         Return false where the file could not be written: then nothing may be counted in that header, because what
         stands there says that the batch is taken.
         """
-        elsewhere = _path_elsewhere(self._folder)
         is_taken = not batch
-        for path in (self._folder / NAME, elsewhere) if batch else ():
+        for path in (self._path, _path_elsewhere(self._folder)) if batch else ():
             with suppress(OSError):  # it is not there, or stays as it is, and goes on counting
                 found = _read(path)
                 if not found or found.batch != batch:
@@ -117,7 +117,7 @@ class DropCounts:
                     is_taken = True
                     if not has_header:
                         give(taken.dropped)
-                    if path is elsewhere:
+                    if path is not self._path:
                         path.unlink()
         if is_taken:
             pending, self._pending = self._pending, Counter()
@@ -214,10 +214,13 @@ def _change(path: Path, folder: Path, change: _Change) -> _Counts:
         except ValueError:
             before = _Counts({})
         after = change(before)
-        text = _encode(folder, after.dropped, after.batch or machine.token_hex(BATCH_BYTES))
-        if text != data and os.pwrite(file, text, 0) < len(text):
-            os.ftruncate(file, 0)
-            raise OSError("the disk is full")
+        if after is not before or not before.batch:
+            text = _encode(folder, after.dropped, after.batch or machine.token_hex(BATCH_BYTES))
+            if os.pwrite(file, text, 0) < len(text):
+                os.ftruncate(file, 0)
+                raise OSError("the disk is full")
+            if len(data) > len(text):  # what a damaged file had
+                os.ftruncate(file, len(text))
         return before
     finally:
         os.close(file)
@@ -252,21 +255,25 @@ def _decode(data: bytes) -> _Counts:
 
 
 def _path_elsewhere(folder: Path) -> Path:
-    name = f"dashcam-drops-{os.getuid()}-{zlib.crc32(_absolute(folder).encode()):08x}"
-    return _temporary_folder() / name
+    return _named_elsewhere(folder, os.getuid(), _temporary_folder())
+
+
+@cache  # asked with each new segment
+def _named_elsewhere(folder: Path, user: int, temporary: str) -> Path:
+    return Path(temporary, f"dashcam-drops-{user}-{zlib.crc32(_absolute(folder).encode()):08x}")
 
 
 def _absolute(folder: Path) -> str:
     return os.fsencode(folder.absolute()).decode("latin-1")
 
 
-def _temporary_folder() -> Path:
-    return Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 — only counts stand there, and no link is followed
+def _temporary_folder() -> str:
+    return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 — only counts stand there, and no link is followed
 
 
 def _paths_elsewhere(spool: Path) -> Iterator[Path]:
     prefix = _absolute(spool) + "/"
-    for path in _temporary_folder().glob("dashcam-drops-*"):
+    for path in Path(_temporary_folder()).glob("dashcam-drops-*"):
         with suppress(OSError, ValueError):  # another's, or not such a file
             if not path.is_symlink() and path.is_file() and _decode(path.read_bytes()).folder.startswith(prefix):
                 yield path

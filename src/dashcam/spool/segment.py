@@ -42,9 +42,11 @@ OPEN, SEALED, GIVEN_UP = b"0", b"1", b"2"
 _COUNT_WIDTH = 10
 _BEFORE_SEALED = b'{"spool":%d,"sealed":' % FORMAT
 _BEFORE_LINES = b',"lines":'
-_BEFORE_CHECK = b'},"check":"'
 SEALED_AT = len(_BEFORE_SEALED)
 LINES_AT = SEALED_AT + 1 + len(_BEFORE_LINES)
+_NO_COUNTS = ",".join(f'"{reason}":{0:{_COUNT_WIDTH}d}' for reason in DROP_REASONS).encode()
+_BEFORE_CHECK = b'},"check":"'
+_HEAD = b'%b%b%b%*d,"dropped":{%b%b' % (_BEFORE_SEALED, OPEN, _BEFORE_LINES, _COUNT_WIDTH, 0, _NO_COUNTS, _BEFORE_CHECK)
 _SEGMENT_ID = re.compile(r"[0-9a-f]{24}")
 
 
@@ -86,12 +88,10 @@ def encode_header(  # noqa: PLR0913 — each is a part of it
     segment: str, pid: int, shared: Mapping[str, Any], now_ns: int, boot: str = "", *, took: Sequence[str] = ()
 ) -> bytes:
     """Return the first line of a segment, newline included."""
-    counts = ",".join(f'"{reason}":{0:{_COUNT_WIDTH}d}' for reason in DROP_REASONS)
     fields = {"segment": segment, "pid": pid, "boot": boot, "started": format_time(now_ns), "shared": dict(shared)}
     fields |= {"took": list(took)} if took else {}
     rest = b'",' + orjson.dumps(fields)[1:] + b"\n"
-    head = _BEFORE_SEALED + OPEN + _BEFORE_LINES + encode_count(0) + b',"dropped":{' + counts.encode()
-    return head + _BEFORE_CHECK + b"%08x" % zlib.crc32(rest) + rest
+    return _HEAD + b"%08x" % zlib.crc32(rest) + rest
 
 
 def decode_header(line: bytes) -> Header:
