@@ -6,6 +6,7 @@ import weakref
 
 import flask
 import pytest
+import wrapt
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import dashcam
@@ -419,6 +420,31 @@ def test_two_applications_of_one_process(recording):
     events = recording.events()
     assert [event.get("service.name") for event in events if event.is_span] == ["cars", "parts", "cars"]
     assert [event.get("service.name") for event in _lines(recording)] == ["cars", "parts", "cars"]
+
+
+@pytest.mark.parametrize("name", ["wsgi_app", "preprocess_request", "handle_exception"])
+@pytest.mark.parametrize("is_first", [True, False], ids=["before", "after"])
+def test_what_others_wrap_around_flask_runs(recording, monkeypatch, name, is_first):
+    """Agents wrap methods of its class, with a wrapper that is bound as a method is; before or after `init_app`."""
+    called = []
+
+    def wrap():
+        wrapper = wrapt.FunctionWrapper(getattr(flask.Flask, name), note)
+        monkeypatch.setattr(flask.Flask, name, wrapper)
+
+    def note(wrapped, instance, arguments, named):
+        called.append(instance)
+        return wrapped(*arguments, **named)
+
+    if is_first:
+        wrap()
+    app = create_app()
+    if not is_first:
+        wrap()
+
+    app.test_client().get("/fail")
+
+    assert called == [app]
 
 
 def test_an_application_is_freed_with_its_last_name(recording):

@@ -72,14 +72,16 @@ def _given_to_package(app: flask.Flask) -> dict[str, Any]:
 
 
 def _without_cycle(app: flask.Flask, name: str) -> Callable[..., Any]:
-    """Return a method of the application without holding the application, which Flask frees with its last name."""
-    method: Any = getattr(app, name)
-    if getattr(method, "__self__", None) is not app:
-        return cast("Callable[..., Any]", method)  # somebody's wrapper holds it anyway
-    function, known = method.__func__, weakref.ref(app)
+    """Return a method of the application without holding the application, which Flask frees with its last name.
+
+    The class is asked at each call: other packages put their own wrappers around its methods, also later.
+    """
+    if name in vars(app):
+        return cast("Callable[..., Any]", getattr(app, name))  # somebody's wrapper holds it anyway
+    kind, known = type(app), weakref.ref(app)
 
     def call(*arguments: Any) -> Any:
-        return function(known(), *arguments)  # whoever calls holds the application
+        return getattr(kind, name)(known(), *arguments)  # whoever calls holds the application
 
     return call
 
