@@ -152,3 +152,66 @@ def test_a_provider_is_set_once(seen):
 
     assert twice["spans"] == once["spans"]
     assert "Overriding of current TracerProvider is not allowed" in printed
+
+
+SWITCHED_OFF = """
+import sys
+import flask, requests
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+def off():
+    trace.set_tracer_provider(trace.NoOpTracerProvider())
+
+def sdk():
+    trace.set_tracer_provider(TracerProvider())
+
+def ours():
+    import dashcam
+    dashcam.init_app(app, "garage")
+
+app = flask.Flask("garage")
+
+@app.get("/cars/<car_id>")
+def show(car_id):
+    try:
+        requests.get("http://127.0.0.1:1/", timeout=1)
+    except requests.ConnectionError:
+        return "no answer"
+
+for step in sys.argv[1].split("-"):
+    {"off": off, "sdk": sdk, "ours": ours, "none": tuple}[step]()
+app.test_client().get("/cars/7")
+if "ours" in sys.argv[1]:
+    import dashcam
+    with dashcam.job("nightly"), dashcam.span("part"):
+        pass
+with trace.get_tracer("own").start_as_current_span("work") as span:
+    print(type(trace.get_tracer_provider()).__name__, type(span).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("without", "with_us", "environment"),
+    [
+        ("off", "off-ours", {}),
+        ("off", "ours-off", {}),
+        ("none", "ours", {"OTEL_SDK_DISABLED": "true"}),
+        ("sdk", "sdk-ours", {"OTEL_SDK_DISABLED": "true"}),
+        ("sdk", "ours-sdk", {"OTEL_SDK_DISABLED": "True"}),
+    ],
+)
+def test_what_switches_opentelemetry_off_does_not_switch_us_off(recording, without, with_us, environment):
+    """Its own spans stay off, with no word on the console; requests, jobs and calls are recorded all the same."""
+
+    def run(*arguments):
+        command = [sys.executable, "-W", "error", "-c", SWITCHED_OFF, *arguments]
+        return subprocess.run(
+            command, env=recording.environment | environment, capture_output=True, text=True, check=True
+        )
+
+    plain, recorded = run(without), run(with_us)
+
+    assert (recorded.stdout, recorded.stderr) == (plain.stdout, plain.stderr)
+    names = [event.get("span.name") for event in recording.events() if event.is_span]
+    assert sorted(names) == ["GET", "GET /cars/<car_id>", "nightly", "part"]

@@ -16,7 +16,7 @@ from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
 from dashcam import forks
-from dashcam.record import recorder, stdlib, unhandled
+from dashcam.record import recorder, stdlib, tracer, unhandled
 from dashcam.record.logger import spool_call
 
 if TYPE_CHECKING:
@@ -164,4 +164,6 @@ def _name_uncovered(name: str, uncovered: _Uncovered, _: ModuleType) -> None:
 
 def _instrument(instrumentor: "BaseInstrumentor") -> None:
     if not instrumentor.is_instrumented_by_opentelemetry:
-        instrumentor.instrument(raise_exception_on_conflict=True)  # else it logs an error, to whoever hears the program
+        options = {"tracer_provider": tracer.aside} if tracer.aside else {}
+        # It raises: else it logs an error, to whoever hears the program.
+        instrumentor.instrument(raise_exception_on_conflict=True, **options)

@@ -21,6 +21,7 @@ from dashcam.record.correlation import HEADER, JOB, PROPAGATORS, REQUEST_ID, SER
 from dashcam.record.line import CONTEXT_FIELDS
 from dashcam.record.sanitizer import Sanitizer
 from dashcam.record.setup import init
+from dashcam.record.tracer import get_tracer
 from dashcam.record.traces import describe
 
 _P = ParamSpec("_P")
@@ -155,7 +156,7 @@ def _start_job(name: str, given: Mapping[str, str] | None, fields: dict[str, Any
     context = extract(given or {}, context)
     context = Context({**context, REQUEST_ID: context.get(REQUEST_ID) or new_request_id()})
     attributes, others = _attributes(fields)
-    span = trace.get_tracer(_TRACER).start_span(name, Context({**context, JOB: True}), attributes=attributes)
+    span = get_tracer(_TRACER).start_span(name, Context({**context, JOB: True}), attributes=attributes)
     open_span = open_spans.get(span.get_span_context().span_id)
     if open_span and open_span.served:
         open_span.served.labels.update(others)
@@ -173,7 +174,7 @@ def extract(given: Mapping[str, str], context: Context) -> Context:
 def _start_span(name: str, fields: dict[str, Any]) -> tuple[Span, Context]:
     attributes, others = _attributes(fields)
     texts = {each: orjson.dumps(Sanitizer().value(value)).decode() for each, value in others.items()}
-    span = trace.get_tracer(_TRACER).start_span(name, attributes={**attributes, **texts})
+    span = get_tracer(_TRACER).start_span(name, attributes={**attributes, **texts})
     return span, trace.set_span_in_context(span)
 
 

@@ -14,13 +14,13 @@ from weakref import ref
 import opentelemetry.instrumentation.psycopg as package
 import psycopg
 import wrapt
-from opentelemetry import trace
 from opentelemetry.instrumentation.psycopg.version import __version__ as package_version
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled, unwrap
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from psycopg.conninfo import conninfo_to_dict
 
 from dashcam.record.sql import StatementTracer, connecting, with_statement
+from dashcam.record.tracer import get_tracer
 from dashcam.record.traces import describe
 
 Options = dict[str, Any]
@@ -72,7 +72,7 @@ class _Tracer(StatementTracer):
     def __init__(self, connection: Any, options: Options) -> None:
         integration = _integration(options)
         integration.get_connection_attributes(connection)
-        super().__init__(integration, None if options else trace.get_tracer(package.__name__, package_version))
+        super().__init__(integration, None if options else get_tracer(package.__name__, package_version))
 
     def start(self, cursor: Any, args: Sequence[Any]) -> Span:
         """Start the span of a statement that takes longer than a call; whoever starts it ends it."""

@@ -14,7 +14,6 @@ from weakref import WeakSet, ref
 import opentelemetry.instrumentation.dbapi as dbapi  # noqa: PLR0402 — else its absence is no ModuleNotFoundError
 import opentelemetry.instrumentation.psycopg2 as package
 import psycopg2
-from opentelemetry import trace
 from opentelemetry.instrumentation.psycopg2.version import __version__ as package_version
 from psycopg2.extensions import connection as plain_connection
 from psycopg2.extensions import cursor as plain_cursor
@@ -22,6 +21,7 @@ from psycopg2.extensions import parse_dsn
 
 from dashcam.record import recorder
 from dashcam.record.sql import StatementTracer, connecting
+from dashcam.record.tracer import get_tracer
 
 MAX_CLASSES = 256  # kept of those that a program makes connections and cursors of
 _CONNECTION_ATTRIBUTES = {"database": "info.dbname", "port": "info.port", "host": "info.host", "user": "info.user"}
@@ -67,7 +67,7 @@ class _Integration(package.DatabaseApiIntegration):
             connection = connect_method(*args, **kwargs)
         try:
             self.get_connection_attributes(connection)
-            tracer = trace.get_tracer(package.__name__, package_version)
+            tracer = get_tracer(package.__name__, package_version)
             _tracers[ref(connection, _tracers.pop)] = StatementTracer(self, tracer)
         except Exception:  # noqa: BLE001 — a connection is one, whatever is known of it
             recorder.drop("error")

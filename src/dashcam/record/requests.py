@@ -38,7 +38,7 @@ from requests import PreparedRequest, Response, Session
 
 from dashcam.record.current import SPAN, SUPPRESSING, SUPPRESSING_HTTP, attach, detach, get_current, is_suppressed
 from dashcam.record.server import http_conventions
-from dashcam.record.tracer import LightSpan, light, send_ids
+from dashcam.record.tracer import LightSpan, get_tracer, light, send_ids
 
 Send = Callable[..., Response]
 MAX_ORIGINS = 256  # of which the attributes are kept
@@ -91,7 +91,7 @@ class _Light:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._tracer = trace.get_tracer(package.__name__, package_version)
+        self._tracer = get_tracer(package.__name__, package_version)
 
     def send(self, session: Session, request: PreparedRequest, options: dict[str, Any]) -> Response | None:
         """Send a request within a span, with the context in its headers; None if the package has to do so."""

@@ -47,7 +47,7 @@ from dashcam.record.current import SPAN, attach, detach, get_current
 from dashcam.record.logger import spool_call
 from dashcam.record.recorder import Service
 from dashcam.record.spans import mark_request
-from dashcam.record.tracer import LightSpan, LightTracer
+from dashcam.record.tracer import LightSpan, LightTracer, get_tracer
 from dashcam.record.traces import describe
 
 _CarrierT = TypeVar("_CarrierT")
@@ -79,7 +79,7 @@ def http_conventions() -> Any:
 def server_tracer(package: ModuleType) -> Tracer:
     """Return the tracer that one of OpenTelemetry's instrumentation packages makes its server spans with."""
     schema = _get_schema_url(http_conventions())
-    return trace.get_tracer(package.__name__, package.__version__, schema_url=schema)
+    return get_tracer(package.__name__, package.__version__, schema_url=schema)
 
 
 def extract(  # noqa: PLR0913 — one call for each request

@@ -18,7 +18,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from dashcam.extras import missing_extra
-from dashcam.record import instrument, keep, log_record, otel_variables, recorder, stdlib, unhandled
+from dashcam.record import instrument, keep, log_record, otel_variables, recorder, stdlib, tracer, unhandled
 from dashcam.record.console import Console
 from dashcam.record.correlation import PROPAGATORS, RequestIdPropagator, current_request
 from dashcam.record.logger import get_logger
@@ -177,17 +177,26 @@ def add(**fields: Any) -> None:
 
 def _record_spans(service: Service) -> None:
     prefer_stable_conventions()
-    global _is_alone
     with otel_variables.hidden():
         provider = trace.get_tracer_provider()
-    if not isinstance(provider, TracerProvider):
-        provider = Provider(resource=Resource.create({"service.name": service.name}))
-        trace.set_tracer_provider(provider)
-        _is_alone = True
-        if hasattr(trace, "_TRACER_PROVIDER_SET_ONCE"):  # else one that the program sets later is refused
-            trace._TRACER_PROVIDER_SET_ONCE = cast("Any", _SetOnce(provider))  # noqa: SLF001 — there is no public way
-    _record_provider(provider)
+    if tracer.makes_spans(provider):
+        _record_provider(provider)
+    else:
+        ours = tracer.aside or Provider(resource=Resource.create({"service.name": service.name}))
+        if ours.is_switched_off or not isinstance(provider, trace.ProxyTracerProvider):
+            tracer.aside = ours
+        else:
+            _set_ours(ours)
+        _record_provider(ours)
     instrument.start()
+
+
+def _set_ours(ours: Provider) -> None:
+    global _is_alone
+    trace.set_tracer_provider(ours)
+    _is_alone = True
+    if hasattr(trace, "_TRACER_PROVIDER_SET_ONCE"):  # else one that the program sets later is refused
+        trace._TRACER_PROVIDER_SET_ONCE = cast("Any", _SetOnce(ours))  # noqa: SLF001 — there is no public way
 
 
 def _record_provider(provider: TracerProvider) -> None:
@@ -225,8 +234,10 @@ class _SetOnce:
             self._done = True
         set_provider()
         provider = trace.get_tracer_provider()
-        if isinstance(provider, TracerProvider):
-            _is_alone = False
+        _is_alone = False
+        if tracer.makes_spans(provider):
             self._ours.give_way_to(provider)
             _record_provider(provider)
+        else:
+            tracer.aside = self._ours
         return True

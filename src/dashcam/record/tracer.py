@@ -12,7 +12,7 @@ from inspect import iscoroutinefunction
 from logging import getLogger
 from time import monotonic_ns, time_ns
 from types import MappingProxyType, TracebackType
-from typing import Any
+from typing import Any, TypeGuard
 
 import opentelemetry.metrics._internal as metrics_api
 from opentelemetry import metrics, propagate, trace
@@ -37,7 +37,7 @@ _log = getLogger("opentelemetry.sdk.trace")
 _FLAGS = [TraceFlags(bits) for bits in range(4)]
 _IS_RANDOM = getattr(RandomIdGenerator(), "is_trace_id_random", bool)()
 _ROOT_FLAGS = _FLAGS[TraceFlags.SAMPLED | (TraceFlags.RANDOM_TRACE_ID if _IS_RANDOM else 0)]
-_SETTINGS = ("OTEL_TRACES_SAMPLER", "OTEL_SPAN_", "OTEL_ATTRIBUTE_", "OTEL_SDK_DISABLED", "OTEL_PYTHON_SDK_INTERNAL_")
+_SETTINGS = ("OTEL_TRACES_SAMPLER", "OTEL_SPAN_", "OTEL_ATTRIBUTE_", "OTEL_PYTHON_SDK_INTERNAL_")
 
 
 _names_meters = OTEL_PYTHON_METER_PROVIDER in os.environ
@@ -244,6 +244,8 @@ class Provider(TracerProvider):
 
     def __init__(self, resource: Resource) -> None:
         super().__init__(resource=resource)
+        self.is_switched_off = getattr(self, "_disabled", False)  # by `OTEL_SDK_DISABLED`, for the program's own spans
+        self._disabled = False
         self.successor: TracerProvider | None = None
         is_random = type(self.id_generator) is RandomIdGenerator
         self._is_plain = is_random and not any(name.startswith(_SETTINGS) for name in os.environ)
@@ -322,6 +324,19 @@ class LightTracer(trace.Tracer):
         """Return a context manager, or decorator, within which a new span is the current one."""
         arguments = name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
         return _CurrentSpan(self, arguments, end_on_exit=end_on_exit)
+
+
+aside: Provider | None = None  # makes what we record where the program's own provider makes no span of the SDK
+
+
+def makes_spans(provider: trace.TracerProvider) -> TypeGuard[TracerProvider]:
+    """Return true if the spans of a provider can be recorded: those of the SDK, unless it is switched off."""
+    return isinstance(provider, TracerProvider) and not isinstance(provider.get_tracer("dashcam"), trace.NoOpTracer)
+
+
+def get_tracer(name: str, version: str | None = None, schema_url: str | None = None) -> trace.Tracer:
+    """Return a tracer whose spans are recorded, whatever the program's provider is."""
+    return trace.get_tracer(name, version, aside, schema_url)
 
 
 def light(tracer: trace.Tracer) -> LightTracer | None:
