@@ -410,3 +410,16 @@ def test_two_applications_of_one_process(recording):
     }
     lines = {name: [event.get("service.name") for event in events if event.get("message") == name] for name in MESSAGES}
     assert lines == {"serves": ["cars", "parts", "cars"], "outside": ["cars"]}
+
+
+def test_within_a_span_that_is_not_recorded(recording, serve):
+    """As agents make one, with a provider of their own: the request has its status all the same."""
+    outer = trace.NonRecordingSpan(trace.SpanContext(7, 8, is_remote=False, trace_flags=trace.TraceFlags(1)))
+    with trace.use_span(outer):
+        serve(plain([b"here"]))
+
+    span = span_of(recording)
+    assert span.get("processor.event") == "transaction"
+    assert span.get("event.outcome") == "success"
+    assert span.get("http.response") == {"status_code": 200, "body": {"bytes": 4}}
+    assert (span.get("trace.id"), span.get("parent.id")) == (f"{7:032x}", f"{8:016x}")

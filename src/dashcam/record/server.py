@@ -108,11 +108,16 @@ def _has_span(context: Context) -> bool:
     return SPAN in context and trace.get_current_span(context) is not trace.INVALID_SPAN
 
 
+def _is_recorded(span: Span) -> bool:
+    """Return true if the span is open and in the record, as none of a provider that is not the SDK's is."""
+    return span.get_span_context().span_id in open_spans
+
+
 class ServerSpan:
     """The server span of one request, from its arrival to the last byte of its body.
 
     Run the application in `context`, and keep what it answers on `request`. `answered_error` is the exception that it
-    answers by itself, if any. Within a span of somebody else, it is an internal span of that one's trace.
+    answers by itself, if any. Within a recorded span of somebody else, it is an internal span of that one's trace.
     One that `is_light` is read by the spool only, which takes the answer from `request`.
     """
 
@@ -129,7 +134,7 @@ class ServerSpan:
         context: dict[str, Any],
     ) -> None:
         now = get_current()
-        self.is_outermost = SPAN not in now or not _has_span(now)
+        self.is_outermost = SPAN not in now or not _is_recorded(trace.get_current_span(now))
         kind = SpanKind.SERVER if self.is_outermost else SpanKind.INTERNAL
         if isinstance(tracer, LightTracer) and tracer.provider.is_light:
             self.is_light = self.is_outermost
