@@ -412,6 +412,20 @@ def test_two_applications_of_one_process(recording):
     assert lines == {"serves": ["cars", "parts", "cars"], "outside": ["cars"]}
 
 
+def test_a_connection_that_the_application_keeps(recording, serve):
+    """As flask-sock and Flask-SocketIO tell gunicorn that a WebSocket is over: nobody failed, nobody saw a status."""
+
+    def app(environ, start_response):
+        log.info("talks")
+        raise StopIteration
+
+    with pytest.raises(StopIteration):
+        serve(app)
+
+    assert span_of(recording).get("event.outcome") == "unknown"
+    assert errors_of(recording) == []
+
+
 def test_within_a_span_that_is_not_recorded(recording, serve):
     """As agents make one, with a provider of their own: the request has its status all the same."""
     outer = trace.NonRecordingSpan(trace.SpanContext(7, 8, is_remote=False, trace_flags=trace.TraceFlags(1)))

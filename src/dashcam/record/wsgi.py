@@ -27,7 +27,7 @@ from dashcam.record.correlation import REQUEST_ID
 from dashcam.record.current import attach, detach
 from dashcam.record.environ import Heads, describe
 from dashcam.record.recorder import Service
-from dashcam.record.response import HEADER_KEY, Response, fail, size, with_id
+from dashcam.record.response import HEADER_KEY, Response, end, fail, size, with_id
 from dashcam.record.server import ServerSpan, accept_request_id, extract, http_conventions, server_tracer
 
 if TYPE_CHECKING:
@@ -102,6 +102,9 @@ class RecordedApp:
             parts = self._app(environ, response.start)
             if server.answered_error is not None:
                 server.fail(server.answered_error)
+        except StopIteration:  # gunicorn takes it as: the connection is the application's, such as a WebSocket
+            end(response, is_closed=False)
+            raise
         except BaseException as error:
             fail(response, error)
             raise
