@@ -1,6 +1,7 @@
 """Stories of what is not a request."""
 
 import asyncio
+import contextvars
 import multiprocessing
 import signal
 import subprocess
@@ -55,6 +56,22 @@ def test_jobs_are_stories_of_their_own(cars):
 
     assert len(set(ids)) == 2
     assert len(cars.story(ids[0]).entries) == 2
+
+
+@pytest.mark.parametrize("block", [dashcam.job, dashcam.span, lambda name: dashcam.context(name=name)])
+def test_a_generator_that_nobody_reads_to_its_end(cars, block):
+    """It did not fail, and another context that ends it hears nothing of ours, as the loop of asyncio does."""
+
+    def rows():
+        with block("rows"):
+            yield 1
+            yield 2
+
+    generator = rows()
+    contextvars.copy_context().run(next, generator)
+    generator.close()
+
+    assert [(event.is_span, event.get("event.outcome")) for event in cars.events()] in ([(True, "success")], [])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ it (`OTEL_PYTHON_CONTEXT`), the calls are OpenTelemetry's own functions.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final
 
@@ -31,11 +31,12 @@ reset: Final[Callable[[Token[Context]], None]] = _known.reset if _known else api
 
 
 def detach(token: Token[Context]) -> None:
-    """Make the context of before `attach` the current one again; never raises."""
-    try:
+    """Make the context of before `attach` the current one again, and do nothing in another context; never raises.
+
+    Another context ends a generator that nobody reads to its end. OpenTelemetry logs that, to the program's console.
+    """
+    with suppress(ValueError, RuntimeError):
         reset(token)
-    except (ValueError, RuntimeError):  # a generator that another context ends: OpenTelemetry logs it
-        api.detach(token)
 
 
 def _keys_of(suppressing: AbstractContextManager[None]) -> frozenset[str]:

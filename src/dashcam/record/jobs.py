@@ -12,12 +12,13 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 import orjson
 import wrapt
 from opentelemetry import trace
-from opentelemetry.context import Context, attach, detach, get_current, get_value
+from opentelemetry.context import Context, get_value
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from dashcam.record import recorder, unhandled
 from dashcam.record.correlation import HEADER, JOB, PROPAGATORS, REQUEST_ID, SERVICE, new_request_id, open_spans
+from dashcam.record.current import attach, detach, get_current
 from dashcam.record.line import CONTEXT_FIELDS
 from dashcam.record.sanitizer import Sanitizer
 from dashcam.record.setup import init
@@ -32,8 +33,8 @@ _TRACER = "dashcam"
 class Block:
     """A part of a program that is recorded as a span: a context manager, and a decorator of a function or coroutine.
 
-    `job` and `span` return it. An exception that leaves it makes the span a failure, except `sys.exit(0)`
-    and `Exit(0)` of click or Typer.
+    `job` and `span` return it. An exception that leaves it makes the span a failure, except `sys.exit(0)`,
+    `Exit(0)` of click or Typer, and the end of a generator that nobody reads any more.
     """
 
     __slots__ = ("_arguments", "_pid", "_span", "_start", "_token")
@@ -189,7 +190,7 @@ def _attributes(fields: Mapping[str, Any]) -> tuple[dict[str, AttributeValue], d
 def _is_success(error: BaseException) -> bool:
     if type(error).__name__ == "Exit":  # of click, and of Typer, which has one of its own
         return getattr(error, "exit_code", None) == 0
-    return isinstance(error, SystemExit) and not error.code
+    return isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and not error.code)
 
 
 def _fail(span: Span, error: BaseException) -> None:

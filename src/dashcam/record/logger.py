@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self, cast
 from opentelemetry import context as otel_context
 
 from dashcam.record import recorder
+from dashcam.record.current import attach, detach
 from dashcam.record.interruption import is_interruption
 from dashcam.record.line import CONTEXT_FIELDS, encode_call, error_of
 from dashcam.record.sanitizer import MAX_NAME_BYTES, Sanitizer
@@ -318,8 +319,8 @@ def context(**fields: Any) -> Iterator[None]:
     ...     get_logger("cars").info("car created")
     """
     known = cast("Mapping[str, Any]", otel_context.get_value(CONTEXT_FIELDS) or {})
-    token = otel_context.attach(otel_context.set_value(CONTEXT_FIELDS, {**known, **fields}))
+    token = attach(otel_context.set_value(CONTEXT_FIELDS, {**known, **fields}))
     try:
         yield
     finally:
-        otel_context.detach(token)
+        detach(token)

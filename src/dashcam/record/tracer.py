@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 
 import opentelemetry.metrics._internal as metrics_api
 from opentelemetry import metrics, propagate, trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, detach
 from opentelemetry.environment_variables import OTEL_PYTHON_METER_PROVIDER
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, TracerProvider
@@ -27,7 +27,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from opentelemetry.util.types import Attributes, AttributeValue
 
 from dashcam.record.correlation import HEADER, PROPAGATORS, REQUEST_ID, open_spans, random_bits
-from dashcam.record.current import SPAN, attach, detach, get_current
+from dashcam.record.current import SPAN, attach, get_current, reset
 from dashcam.record.span_events import EXCEPTION, Added, record, record_exception
 from dashcam.record.span_template import UNSET
 from dashcam.record.spans import close_span, open_span
@@ -360,7 +360,10 @@ class _CurrentSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        detach(self._token)
+        try:
+            reset(self._token)
+        except (ValueError, RuntimeError):  # another context ends a generator
+            detach(self._token)  # OpenTelemetry's, which logs it, as for any other tracer
         span, (records_exception, sets_status) = self._span, self._arguments[-2:]
         if isinstance(error, Exception) and span.is_recording():  # of others, `close_span` takes notice
             if records_exception:
