@@ -154,6 +154,29 @@ def test_tasks_and_threads(cars):
     assert len(cars.story(request_id).entries) == 5
 
 
+def test_a_thread_with_a_run_of_its_own(cars):
+    """Belongs to the job that started it, too, with all that it calls; the next one does not."""
+
+    class Mechanic(threading.Thread):
+        def run(self):
+            log.info("at work", job=dashcam.request_id())
+
+    with dashcam.job("nightly"):
+        request_id = dashcam.request_id()
+        inside = Mechanic()
+        inside.start()
+        inside.join()
+    outside = Mechanic()
+    outside.start()
+    outside.join()
+
+    lines = [event for event in cars.events() if not event.is_span]
+    assert [(line.get("http.request.id"), line.get("labels.job")) for line in lines] == [
+        (request_id, request_id),
+        (None, ""),
+    ]
+
+
 def _log_in_a_process(number):
     log.info("in a process", number=number)
 

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,6 +18,7 @@ from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
 from dashcam import forks
 from dashcam.record import recorder, stdlib, tracer, unhandled
+from dashcam.record.current import attach
 from dashcam.record.logger import spool_call
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def start() -> None:
         return
     _is_started = True
     _instrument(ThreadingInstrumentor())
+    _carry_into_threads()
     for name, library in LIBRARIES.items():
         wrapt.register_post_import_hook(partial(_never_raise, partial(_instrument_library, name, library)), name)
     for name, uncovered in _UNCOVERED.items():
@@ -97,6 +100,23 @@ def start() -> None:
     wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_greenlets), "gevent.hub")
     wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_cells), "IPython")
     wrapt.register_post_import_hook(partial(_never_raise, unhandled.hook_processes), "multiprocessing.util")
+
+
+def _carry_into_threads() -> None:
+    """Have each thread begin in the context that it was started in.
+
+    OpenTelemetry's package keeps it on the thread, and leaves out a thread with a `run` of its own.
+    """
+    begin_plain = getattr(threading.Thread, "_bootstrap_inner", None)  # what calls `run`; there is no public way
+    if begin_plain is None:
+        return
+
+    def begin(thread: threading.Thread) -> None:
+        if (context := getattr(thread, "_otel_context", None)) is not None:
+            attach(context)
+        begin_plain(thread)
+
+    threading.Thread._bootstrap_inner = begin  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _carry_into_processes(module: ModuleType) -> None:

@@ -9,7 +9,6 @@ from inspect import getfile
 from types import TracebackType
 from typing import Any
 
-from opentelemetry.context import Context, attach, detach
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
 from dashcam.record.correlation import current_transaction
@@ -66,11 +65,7 @@ def hook() -> None:
 
     def on_thread_exception(args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None and args.exc_type is not SystemExit:
-            # Where opentelemetry-instrumentation-threading keeps the context that the thread was started in.
-            context: Context | None = getattr(args.thread, "_otel_context", None)
-            token = attach(context or Context())
             record(args.exc_value, "unhandled exception in a thread")
-            detach(token)
         _leave_out_frame(args.exc_traceback)
         former_threading(args)
 
