@@ -1,14 +1,22 @@
 """The local store's format: blocks packed and unpacked, and the advice for each fault."""
 
 import sqlite3
+import zlib
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dashcam.destinations.local.file import MAX_SPAN_US, pack, reason_of, unpack
+from dashcam.destinations.local.file import MAX_SPAN_US, ZLIB_DICTIONARY, pack, reason_of, unpack
+
+from ...processes import run
 
 LINES = st.lists(st.binary().map(lambda data: data.replace(b"\n", b" ")), min_size=1)
+
+# Of the dictionary, so that a block refers to it.
+PIECES = st.tuples(st.integers(0, len(ZLIB_DICTIONARY)), st.integers(0, 300)).map(
+    lambda place: ZLIB_DICTIONARY[place[0] : place[0] + place[1]]
+)
 
 
 @given(LINES, st.integers(-(2**62), 2**62), st.data())
@@ -17,9 +25,23 @@ def test_a_block_comes_back_to_the_byte(lines, first, data):
     spans = st.lists(st.integers(0, MAX_SPAN_US), min_size=len(lines) - 1, max_size=len(lines) - 1)
     times_us = [first, *sorted(first + span for span in data.draw(spans))]
 
-    block = unpack(7, first, len(lines), pack(times_us, lines))
+    body = pack(times_us, lines)
+    block = unpack(7, first, len(lines), body)
 
     assert ([first + since for since in block.since], block.text) == (times_us, b"\n".join(lines))
+    assert zlib.decompressobj(zlib.MAX_WBITS, ZLIB_DICTIONARY).decompress(body)[4 * len(lines) :] == block.text
+
+
+@pytest.mark.fuzz
+@given(st.lists(st.one_of(PIECES, st.binary(max_size=100)), min_size=1), st.integers(1, 200))
+def test_zlib_reads_each_block(pieces, times):
+    """ISA-L before 2.32 made blocks against a dictionary that only ISA-L could read."""
+    lines = [piece.replace(b"\n", b" ") for piece in pieces] * times
+
+    body = pack([1] * len(lines), lines)
+
+    read = zlib.decompressobj(zlib.MAX_WBITS, ZLIB_DICTIONARY)
+    assert (read.decompress(body)[4 * len(lines) :], read.eof) == (b"\n".join(lines), True)
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "counted"])
@@ -28,8 +50,26 @@ def test_a_damaged_block_says_so(damage):
     body = pack([1, 2], [b"one", b"two"])
     body = {"cut": body[:-5], "changed": body[:9] + bytes([body[9] ^ 1]) + body[10:], "counted": body}[damage]
 
-    with pytest.raises(ValueError, match=r"incorrect|not 2 lines|not 3 lines|invalid"):
+    with pytest.raises(ValueError, match=r"(?i)incorrect|not 2 lines|not 3 lines|invalid"):
         unpack(7, 1, 3 if damage == "counted" else 2, body)
+
+
+def test_each_way_to_compress_reads_the_other(tmp_path):
+    """A file goes on where a wheel of ISA-L comes later, or there is none any more."""
+    pytest.importorskip("isal", reason="there is no wheel of ISA-L for this machine")
+    code = """
+from pathlib import Path
+sys.modules["isal"] = None
+from dashcam.destinations.deflate import zlib
+from dashcam.destinations.local.file import pack, unpack
+folder = Path(sys.argv[1])
+print(zlib.__name__, unpack(7, 1, 2, (folder / "ours").read_bytes()).text.decode())
+(folder / "theirs").write_bytes(pack([1, 2], [b"three", b"four"]))
+"""
+    (tmp_path / "ours").write_bytes(pack([1, 2], [b"one", b"two"]))
+
+    assert run("import sys" + code, tmp_path) == "zlib one\ntwo\n"
+    assert unpack(7, 1, 2, (tmp_path / "theirs").read_bytes()).text == b"three\nfour"
 
 
 @given(LINES, st.lists(st.integers(0, MAX_SPAN_US)), st.integers(-20, 60))

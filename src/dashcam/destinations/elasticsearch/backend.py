@@ -5,11 +5,11 @@ With `event.id` as `_id`, an event sent again is answered 409 and stays one: wit
 across a rollover makes a second copy, which reading takes for one. A request is at most 100 MB; 5 MB are sent.
 """
 
-import gzip
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from dashcam.destinations.deflate import gzip
 from dashcam.destinations.elasticsearch.client import Answer, Client, Response, logs_stream, reason_of, spans_stream
 from dashcam.destinations.elasticsearch.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, StoreUnreachable
@@ -97,9 +97,9 @@ class Elasticsearch:
         params = self._params
         headers = {"Content-Type": "application/x-ndjson"}
         if not self._client.is_local:
-            # 1.5 us of CPU an event for a tenth of the bytes: worth it on any network, not within one machine.
+            # 0.7 us of CPU an event for a sixth of the bytes: worth it on any network, not within one machine.
             headers["Content-Encoding"] = "gzip"
-            body = gzip.compress(body, 1)
+            body = gzip(body)
         return self._client.exchange("POST", "/_bulk", body, params, headers)
 
     @cached_property

@@ -3,8 +3,8 @@
 `blocks` holds the events, some dozens in each, in the order of time. The number of a block, its `rowid`, is the time of
 its last event in microseconds or, where that is taken, a free one soon after: at most `meta.longest_span` after the
 time of its `first` event. `since` is the time that its age counts from, `arrived` that of its arrival. `body` is
-compressed against `ZLIB_DICTIONARY`: the microseconds of each event since `first`, 4 bytes each, then the lines, with a
-newline between two.
+compressed in zlib's format (RFC 1950) against `ZLIB_DICTIONARY`: the microseconds of each event since `first`, 4 bytes
+each, then the lines, with a newline between two.
 
 `runs` says which events the file has, so that none is kept twice: by segment, the offset of each event that came in
 one batch. Other `event.id`s are segments of their own.
@@ -19,11 +19,11 @@ index costs as much as putting them in. An index may know blocks that are gone, 
 
 import sqlite3
 import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dashcam.destinations.deflate import LEVEL, zlib
 from dashcam.destinations.local.counts import SCHEMA as COUNTS
 from dashcam.destinations.local.options import Options
 
@@ -150,8 +150,8 @@ def pack(times_us: Sequence[int], lines: Sequence[bytes]) -> bytes:
     """Return the body of a block; its times are in order, and none is more than `MAX_SPAN_US` after the first."""
     first = times_us[0]
     since = struct.pack(f"<{len(times_us)}I", *[time_us - first for time_us in times_us])
-    # A greater memory level makes each block wait for fresh pages, for three times as long as it takes to compress it.
-    press = zlib.compressobj(3, zlib.DEFLATED, zlib.MAX_WBITS, 7, zlib.Z_DEFAULT_STRATEGY, ZLIB_DICTIONARY)
+    # With a greater memory level, zlib waits for fresh pages, for three times as long as it takes to compress a block.
+    press = zlib.compressobj(LEVEL, zlib.DEFLATED, zlib.MAX_WBITS, 7, zlib.Z_DEFAULT_STRATEGY, ZLIB_DICTIONARY)
     return press.compress(since + b"\n".join(lines)) + press.flush()
 
 
@@ -161,7 +161,7 @@ def unpack(rowid: int, first: int, events: int, body: bytes) -> Block:
     try:
         data = press.decompress(body)
         since = struct.unpack_from(f"<{events}I", data)
-    except (zlib.error, struct.error) as fault:
+    except (zlib.error, struct.error) as fault:  # type: ignore[misc]  # isal types its error as an object
         raise ValueError(str(fault)) from None
     text = data[4 * events :]
     # With another number of events, text would be read as a time, or the text begin with bytes of a time. Lines are

@@ -10,7 +10,6 @@ keys go as one text, `labels_text`: Loggly takes up the fields of an event with 
 many more, nobody says how many. Finding takes all three back.
 """
 
-import gzip
 import logging
 import re
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ import orjson
 import requests
 from urllib3.exceptions import HTTPError
 
+from dashcam.destinations.deflate import gzip
 from dashcam.destinations.exchange import new_session, read_answer, release, retry_after_s
 from dashcam.destinations.loggly.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
@@ -117,7 +117,7 @@ class Loggly:
         try:
             response = self._session.post(
                 self._url,
-                gzip.compress(body, 1) if self._compress else body,
+                gzip(body) if self._compress else body,
                 timeout=self._timeout_s,
                 allow_redirects=False,
                 stream=True,
