@@ -440,6 +440,17 @@ elif "nowhere" in sys.argv:
     atexit.register(lambda: 1 / 0)
 elif "interrupt" in sys.argv:
     raise KeyboardInterrupt
+elif "hook" in sys.argv:
+    sys.excepthook = lambda kind, error, trace: print(repr(error), file=sys.stderr)
+    1 / 0
+elif "logging" in sys.argv:
+    sys.excepthook = lambda *told: dashcam.get_logger("cars").error("the end", exc_info=told)
+    1 / 0
+elif "shown" in sys.argv:
+    try:
+        1 / 0
+    except ZeroDivisionError as error:
+        sys.last_value = error.with_traceback(error.__traceback__.tb_next)  # as pytest does, for a debugger
 else:
     1 / 0
 """
@@ -462,6 +473,9 @@ IGNORED = (
         ("nowhere", [("error", message, "ZeroDivisionError") for message in IGNORED]),
         ("exit", []),
         ("interrupt", []),
+        ("hook", [("critical", "unhandled exception", "ZeroDivisionError")]),
+        ("logging", [("error", "the end", "ZeroDivisionError")]),
+        ("shown", []),
     ],
 )
 def test_what_ends_a_process(recording, way, expected):

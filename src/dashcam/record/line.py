@@ -17,6 +17,7 @@ from dashcam.record.sanitizer import MAX_LABEL_BYTES, MAX_NAME_BYTES, MAX_TEXT_B
 from dashcam.record.traces import DescribedError, format_exception
 
 CONTEXT_FIELDS: Final = create_key("dashcam-fields")  # what `dashcam.context` puts on every log call
+LOGGED: Final = "_is_logged_by_dashcam"  # what ended the program, if its own hook logs that
 MAX_ERROR_BYTES = 100_000  # of an exception beside a short message: more has to share the line
 
 _MARK = MENDED[0]  # Python finds a number in bytes in a quarter of the time that it takes for bytes
@@ -133,6 +134,9 @@ def _error_fields(text: Callable[..., str], fields: dict[str, Any]) -> dict[str,
             "stack_trace": text(given.stack_trace),
         }
     elif error := error_of(given):
+        last: object = getattr(sys, "last_value", None)
+        if error is last:  # the program's hook for what ends it says so
+            attributes_of(error)[LOGGED] = True
         described = {
             "type": type(error).__name__,
             "message": text(error, MAX_LABEL_BYTES),
@@ -177,6 +181,14 @@ def error_of(exc_info: Any) -> BaseException | None:
         except Exception:  # noqa: BLE001 — a class may ask for more than that
             return None
     return exc_info if isinstance(exc_info, BaseException) else None
+
+
+def attributes_of(error: BaseException) -> dict[str, Any]:
+    """Return the attributes of an exception, where it has some to write to."""
+    try:
+        return error.__dict__
+    except Exception:  # noqa: BLE001 — a class may have a `__dict__` of its own
+        return {}
 
 
 try:

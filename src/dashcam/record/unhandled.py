@@ -1,5 +1,6 @@
 """Exceptions that nobody handled: each is recorded once, though frameworks, servers and hooks all report it."""
 
+import atexit
 import logging
 import re
 import sys
@@ -12,11 +13,14 @@ from typing import Any
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
 from dashcam.record.correlation import current_transaction
+from dashcam.record.line import LOGGED, attributes_of
 from dashcam.record.logger import spool_call
 
 _CARRIER = getfile(ThreadingInstrumentor)
 _MARK = "_is_recorded_by_dashcam"
 _FUNCTION = re.compile(r"<function (.*?) at 0x[0-9a-f]+>| at 0x[0-9a-f]+")
+# Where the trace of what ends a program begins; not that of what a debugger is to look at, which has this name, too.
+_ENDS = {("__main__", "<module>"), ("runpy", "_run_module_as_main")}
 _is_hooked = False
 # Only recorded: the framework, or Python itself, prints it.
 _error = spool_call(logging.ERROR, "dashcam.unhandled")
@@ -25,7 +29,7 @@ _critical = spool_call(logging.CRITICAL, "dashcam.unhandled")
 
 def is_recorded(error: object) -> bool:
     """Return true if this is an exception that was recorded as one that nobody handled."""
-    return isinstance(error, BaseException) and _MARK in _attributes_of(error)
+    return isinstance(error, BaseException) and _MARK in attributes_of(error)
 
 
 def record(error: object, message: str = "unhandled exception", call: Callable[..., None] = _error) -> None:
@@ -36,18 +40,11 @@ def record(error: object, message: str = "unhandled exception", call: Callable[.
     """
     if isinstance(error, type):
         error = sys.exception() or error
-    known = _attributes_of(error) if isinstance(error, BaseException) else {}
+    known = attributes_of(error) if isinstance(error, BaseException) else {}
     transaction = current_transaction()
     if _MARK not in known or transaction not in {"", known[_MARK]}:
         call(message, exc_info=error)
         known[_MARK] = transaction  # not `setattr`, which an exception class may forbid
-
-
-def _attributes_of(error: BaseException) -> dict[str, Any]:
-    try:
-        return error.__dict__
-    except Exception:  # noqa: BLE001 — a class may have a `__dict__` of its own
-        return {}
 
 
 def hook() -> None:
@@ -75,6 +72,17 @@ def hook() -> None:
         former_unraisable(args)
 
     sys.excepthook, threading.excepthook, sys.unraisablehook = on_exception, on_thread_exception, on_unraisable
+    atexit.register(_record_end_of_program)
+
+
+def _record_end_of_program() -> None:
+    """Record what ended the program if it set a hook of its own after ours, such as that of rich or Typer."""
+    error = getattr(sys, "last_value", None)  # what Python was about to hand to the hook
+    if isinstance(error, BaseException) and not isinstance(error, KeyboardInterrupt):
+        frame = error.__traceback__ and error.__traceback__.tb_frame
+        outermost = frame and (frame.f_globals.get("__name__"), frame.f_code.co_name)
+        if outermost in _ENDS and LOGGED not in attributes_of(error):
+            record(error, call=_critical)
 
 
 def _ignored_where(args: "sys.UnraisableHookArgs") -> str:
