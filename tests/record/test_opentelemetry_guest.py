@@ -17,6 +17,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 early = trace.get_tracer("early")
 exporter = InMemorySpanExporter()
+options = {}
+if "unset" in sys.argv:
+    options["tracer_provider"] = TracerProvider()
+    options["tracer_provider"].add_span_processor(SimpleSpanProcessor(exporter))
+if "hooked" in sys.argv:
+    options["request_hook"] = lambda span, environ: span.set_attribute("hooked", True)
+if "class" in sys.argv:  # as `opentelemetry-instrument` does
+    FlaskInstrumentor().instrument(**options)
 app = flask.Flask("garage")
 
 @app.get("/cars/<car_id>")
@@ -28,16 +36,13 @@ def show(car_id):
     context.detach(token)
     return headers
 
-def others(**options):
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    if "unset" in sys.argv:
-        options["tracer_provider"] = provider
-    else:
+def others():
+    if "unset" not in sys.argv:
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
         trace.set_tracer_provider(provider)
-    if "hooked" in sys.argv:
-        options["request_hook"] = lambda span, environ: span.set_attribute("hooked", True)
-    FlaskInstrumentor().instrument_app(app, **options)
+    if "class" not in sys.argv:
+        FlaskInstrumentor().instrument_app(app, **options)
 
 def ours():
     import dashcam
@@ -83,10 +88,11 @@ def seen(recording):
 
 
 @pytest.mark.parametrize("order", ["others-ours", "ours-others"])
-def test_an_exporter_sees_what_it_saw(seen, recording, order):
+@pytest.mark.parametrize("arguments", [(), ("class",)])
+def test_an_exporter_sees_what_it_saw(seen, recording, order, arguments):
     """The same spans, whoever is set up first, and ours has the whole request too."""
-    alone, _ = seen("others")
-    together, _ = seen(order)
+    alone, _ = seen("others", *arguments)
+    together, _ = seen(order, *arguments)
 
     assert together["spans"] == alone["spans"]
     assert {event.get("message") for event in recording.events() if event.is_span} == {"GET /cars/<car_id>", "work"}
@@ -122,13 +128,13 @@ def test_the_variable_of_propagators_holds(seen, propagators, carried):
     assert seen("ours", OTEL_PROPAGATORS=propagators)[0]["carried"] == carried
 
 
-@pytest.mark.parametrize("arguments", [(), ("hooked",), ("unset",)])
+@pytest.mark.parametrize("arguments", [(), ("hooked",), ("unset",), ("class",)])
 def test_the_console_stays_as_it_is(seen, arguments):
     """No warning of OpenTelemetry that was not there before."""
     assert seen("others-ours", *arguments)[1] == seen("others", *arguments)[1] == ""
 
 
-@pytest.mark.parametrize("arguments", [("hooked",), ("unset",)])
+@pytest.mark.parametrize("arguments", [("hooked",), ("unset",), ("class", "hooked"), ("class", "unset")])
 def test_options_of_the_instrumentation_hold(seen, arguments):
     """A hook runs, and a provider that is not the global one gets its spans."""
     alone, together = (seen(order, *arguments)[0]["spans"] for order in ("others", "others-ours"))

@@ -8,7 +8,7 @@ measures, the package's metrics go on. See docs/decisions/0005.
 import weakref
 from collections.abc import Callable
 from inspect import getclosurevars
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import flask
 import opentelemetry.instrumentation.flask as otel_flask
@@ -29,6 +29,7 @@ from dashcam.record.wsgi import SERVER_SPAN, Options, RecordedApp
 if TYPE_CHECKING:
     from werkzeug.routing import Rule
 
+_Step = TypeVar("_Step")
 _BY_HAND = "dashcam.begun_by_hand"  # where an environment holds the context whose span began without a server
 
 
@@ -42,8 +43,7 @@ def instrument(app: flask.Flask, *, service: Service | None = None, is_caller_tr
     given = _given_to_package(app)
     has_package = bool(given) or measures()
     if given:  # its own steps would make a second span
-        before.remove(app._before_request)  # type: ignore[attr-defined]  # noqa: SLF001 — the package holds them here
-        teardown.remove(app._teardown_request)  # type: ignore[attr-defined]  # noqa: SLF001
+        before, teardown = _without_package(before), _without_package(teardown)
         record_tracer(given["tracer"])
     else:
         # It marks the application, and measures; the spans are ours, from the request to the body's end.
@@ -57,6 +57,10 @@ def instrument(app: flask.Flask, *, service: Service | None = None, is_caller_tr
     app.before_request_funcs[None], app.teardown_request_funcs[None] = before, teardown
     _add_steps(app, _Steps(recorded, has_package=has_package, request_hook=given.get("request_hook")))
     flask.got_request_exception.connect(_record_error, app)
+
+
+def _without_package(steps: list[_Step]) -> list[_Step]:
+    return [step for step in steps if getattr(step, "__module__", "") != otel_flask.__name__]
 
 
 def _given_to_package(app: flask.Flask) -> dict[str, Any]:
