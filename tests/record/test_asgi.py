@@ -312,6 +312,24 @@ def test_starlette(cars):
     assert _span(cars).get("message") == "GET /garage/cars/{car_id}"
 
 
+def test_an_application_whose_stack_somebody_else_builds(cars):
+    """OpenTelemetry's package for FastAPI puts a method of its own on the application; what that builds is recorded."""
+    from fastapi import FastAPI
+
+    app = FastAPI()
+    build, built = app.build_middleware_stack, []
+    app.build_middleware_stack = lambda: built.append(build()) or built[-1]
+    app.get("/cars/{car_id}")(dashcam.request_id)
+    dashcam.init_app(app)
+    dashcam.init_app(app)
+
+    start, body = _drive(app, {"path": "/cars/7"})
+
+    assert len(built) == 1
+    assert dict(start["headers"])[b"x-request-id"] == body["body"].strip(b'"') != b""
+    assert _span(cars).get("message") == "GET /cars/{car_id}"
+
+
 def test_a_router_that_is_included_under_a_prefix(cars):
     """The route has all prefixes, also of a router within a router, and of one in a mounted application."""
     from fastapi import APIRouter, FastAPI

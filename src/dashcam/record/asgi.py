@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Final
+from weakref import WeakSet
 
 import opentelemetry.instrumentation.asgi as otel_asgi  # not `from`, which hides the name of what is missing
 from opentelemetry.context import set_value
@@ -36,6 +37,7 @@ SWITCHING_PROTOCOLS, FORBIDDEN = 101, 403
 
 _NAMES = (("url.scheme", "scheme"), ("network.protocol.version", "http_version"), ("url.path", "path"))
 _normalize = lru_cache(maxsize=64)(sanitize_method)  # which asks the environment each time
+_instrumented: WeakSet[Any] = WeakSet()
 _DISCONNECTS = ("Disconnect", "ConnectionClosed", "RequestAborted", "Cancelled")  # in names of exceptions
 _HEADER = HEADER.lower().encode()
 _CARRIED = {
@@ -71,8 +73,9 @@ def instrument(app: Any, options: Options) -> None:
 
     Its own `build_middleware_stack` is where a 500 is answered, so what is inside would not see that answer.
     """
-    if isinstance(app.middleware_stack, RecordedApp) or "build_middleware_stack" in vars(app):
+    if app in _instrumented:
         return
+    _instrumented.add(app)
     own_telemetry = getattr(app, "_telemetry", None)
     if options.is_alone and isinstance(own_telemetry, dict) and own_telemetry.get("tracer_provider") is None:
         # FastAPI, from 0.140 on, makes spans as soon as the process has a tracer provider: here it would be for ours.
