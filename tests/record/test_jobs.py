@@ -14,7 +14,7 @@ from click.exceptions import Exit
 
 import dashcam
 
-from ..processes import finished
+from ..processes import finished, run
 
 log = dashcam.get_logger("nightly")
 
@@ -174,6 +174,36 @@ def test_a_thread_with_a_run_of_its_own(cars):
     assert [(line.get("http.request.id"), line.get("labels.job")) for line in lines] == [
         (request_id, request_id),
         (None, ""),
+    ]
+
+
+GREENLETS = """
+import gevent, gevent.pool
+import dashcam
+
+dashcam.init("cars")
+log = dashcam.get_logger("nightly")
+with dashcam.job("nightly"):
+    late = gevent.spawn_later(0.01, log.info, "late")
+    gevent.spawn(log.info, "spawned").join()
+    gevent.pool.Pool(2).map(log.info, ["mapped"])
+    gevent.spawn(lambda: 1 / 0).join()
+late.join()
+gevent.spawn(log.info, "outside").join()
+"""
+
+
+def test_the_greenlets_of_a_job(recording):
+    """What a job starts belongs to it, as its threads do, and what ends a greenlet, too."""
+    run(GREENLETS, env=recording.environment)
+
+    job, *lines = recording.events()
+    assert [(line.get("message"), line.get("span.id") == job.get("span.id")) for line in lines] == [
+        ("spawned", True),
+        ("mapped", True),
+        ("unhandled exception in a greenlet", True),
+        ("late", True),
+        ("outside", False),
     ]
 
 

@@ -1,5 +1,6 @@
 """Spans and IDs for the calls of client libraries, from the moment that a program imports one."""
 
+import contextvars
 import logging
 import sys
 import threading
@@ -10,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import distributions
 from inspect import unwrap
 from types import ModuleType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import wrapt
 from opentelemetry.instrumentation.dependencies import DependencyConflictError
@@ -18,7 +19,7 @@ from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
 from dashcam import forks
 from dashcam.record import recorder, stdlib, tracer, unhandled
-from dashcam.record.current import attach
+from dashcam.record.current import attach, get_current
 from dashcam.record.logger import spool_call
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def start() -> None:
     for name, uncovered in _UNCOVERED.items():
         wrapt.register_post_import_hook(partial(_never_raise, partial(_name_uncovered, name, uncovered)), name)
     wrapt.register_post_import_hook(partial(_never_raise, _carry_into_processes), "concurrent.futures.process")
+    wrapt.register_post_import_hook(partial(_never_raise, _carry_into_greenlets), "gevent.greenlet")
     wrapt.register_post_import_hook(partial(_never_raise, _leave_interpreters_alone), "concurrent.futures.interpreter")
     wrapt.register_post_import_hook(partial(_never_raise, stdlib.warn_of_disabled_loggers), "logging.config")
     wrapt.register_post_import_hook(partial(_never_raise, _begin_workers), "uwsgi")
@@ -117,6 +119,17 @@ def _carry_into_threads() -> None:
         begin_plain(thread)
 
     threading.Thread._bootstrap_inner = begin  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _carry_into_greenlets(module: ModuleType) -> None:
+    """Have each greenlet of gevent begin in the context that it was spawned in, which greenlets do not share."""
+
+    def carry(greenlet: Any) -> None:
+        if greenlet.gr_context is None and (context := get_current()):
+            greenlet.gr_context = contextvars.Context()
+            greenlet.gr_context.run(attach, context)
+
+    module.Greenlet.add_spawn_callback(carry)
 
 
 def _carry_into_processes(module: ModuleType) -> None:
