@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import logging
 import multiprocessing
 import signal
 import subprocess
@@ -175,6 +176,42 @@ def test_a_thread_with_a_run_of_its_own(cars):
         (request_id, request_id),
         (None, ""),
     ]
+
+
+class TimeLimit(Exception):
+    """As the soft limits of Celery and RQ raise it in a signal handler."""
+
+
+class Interrupted:
+    def __str__(self):
+        signal.raise_signal(signal.SIGALRM)
+        return "text"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda value: logging.getLogger("library").warning("%s", value),
+        lambda value: logging.getLogger("library").warning("extra", extra={"value": value}),
+        lambda value: log.info("a field", value=value),
+        lambda value: log.info("%s", value, other=1),
+        lambda value: dashcam.add(value=value),
+        dashcam.keep,
+    ],
+    ids=["argument", "extra", "field", "argument and field", "add", "keep"],
+)
+def test_a_time_limit_that_a_signal_handler_raises(cars, call):
+    """It goes on to the program, also if it comes while something is recorded."""
+
+    def interrupt(*_):
+        raise TimeLimit
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(TimeLimit), dashcam.job("nightly"):
+            call(Interrupted())
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 GREENLETS = """

@@ -175,7 +175,7 @@ class RecordedApp:
         try:
             return self._begin(scope, carrier, request_id)
         except Exception:  # noqa: BLE001 — a request that cannot be described is served all the same
-            recorder.drop("error")
+            recorder.give_up()
             return None
 
     def _begin(self, scope: Scope, carrier: dict[str, str], request_id: str) -> ServerSpan | None:

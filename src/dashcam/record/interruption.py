@@ -9,13 +9,13 @@ from types import CodeType
 def is_interruption(error: BaseException) -> bool:
     """Return true if an error is for the program, and false if a value's own `__str__` raised it.
 
-    `KeyboardInterrupt` always is: nothing tells one from Ctrl-C. A `SystemExit` is if a signal handler raised it, as
-    that of gunicorn's workers does.
+    `KeyboardInterrupt` always is: nothing tells one from Ctrl-C. A `SystemExit` or an `Exception` is if a signal
+    handler raised it, as that of gunicorn's workers does, and those of time limits.
     """
-    if isinstance(error, SystemExit):
+    if isinstance(error, SystemExit | Exception):
         handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()}
         return any(frame.f_code in handlers for frame, _ in walk_tb(error.__traceback__))
-    return not isinstance(error, Exception)
+    return True
 
 
 def _code_of(handler: object) -> CodeType | None:

@@ -51,7 +51,7 @@ def _record(context: Context, reason: object) -> None:
             )
             recorder.current().append(head + ids_in(context) + _END % orjson.dumps(text))
     except Exception:  # noqa: BLE001 — telemetry never fails a request
-        recorder.drop("error")
+        recorder.give_up()
 
 
 def heed(header: str | None, context: Context) -> bool:

@@ -54,7 +54,9 @@ def python_encode_call(time_ns: int, level: str, message: object, fields: dict[s
 def _encode_labels(head: dict[str, Any], message: object, fields: dict[str, Any]) -> bytes:
     try:
         body = dumps(head)
-    except Exception:  # noqa: BLE001 — a caller's value can raise anything when its text is asked for
+    except Exception as fault:  # a caller's value can raise anything when its text is asked for
+        if is_interruption(fault):
+            raise
         body = b""
     if not is_plain(body, message, fields):
         return _encode_any(head, fields)
@@ -71,7 +73,9 @@ def encode_plain(document: dict[str, Any]) -> bytes:
     """Return a document as JSON if it can be recorded as it is, with no secret in it; else nothing."""
     try:
         body = dumps(document)
-    except Exception:  # noqa: BLE001 — a caller's value can raise anything when its text is asked for
+    except Exception as fault:  # a caller's value can raise anything when its text is asked for
+        if is_interruption(fault):
+            raise
         return b""
     return body if is_plain(body, "", document) and _MARK not in body and not masking.has_word(body) else b""
 

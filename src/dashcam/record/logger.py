@@ -96,7 +96,7 @@ def spool_call(level: int, logger: str) -> Callable[..., None]:
         try:
             active.append(encode_call(_time_ns(), name, message, fields, suffix))
         except Exception:  # noqa: BLE001 — a log call never fails its caller
-            recorder.drop("error")
+            recorder.give_up()
 
     return call
 
@@ -110,7 +110,7 @@ def record_event(logger: str, level: int, message: object, fields: dict[str, Any
         at_ns = _time_ns() if time_ns is None else time_ns
         active.append(encode_call(at_ns, level_name(level), message, fields, _suffix_of(logger)))
     except Exception:  # noqa: BLE001 — a log call never fails its caller
-        recorder.drop("error")
+        recorder.give_up()
 
 
 _suffix_of = lru_cache(256)(line_suffix)
@@ -135,7 +135,7 @@ def _make_call(logger: "Logger", level: int) -> LogCall:
                 try:
                     active.append(encode_call(_time_ns(), name, message, fields, suffix))
                 except Exception:  # noqa: BLE001 — a log call never fails its caller
-                    recorder.drop("error")
+                    recorder.give_up()
                 return
         logger._emit(level, message, args, fields)  # noqa: SLF001 — the two are one
 

@@ -75,7 +75,7 @@ def dumps(document: object) -> bytes:
     try:
         return orjson.dumps(document, convert, OPTIONS)
     except TypeError as error:
-        if error.__cause__ and not isinstance(error.__cause__, Exception):
+        if error.__cause__ and is_interruption(error.__cause__):
             raise error.__cause__ from None
         raise
 

@@ -70,7 +70,7 @@ class _Integration(package.DatabaseApiIntegration):
             tracer = get_tracer(package.__name__, package_version)
             _tracers[ref(connection, _tracers.pop)] = StatementTracer(self, tracer)
         except Exception:  # noqa: BLE001 — a connection is one, whatever is known of it
-            recorder.drop("error")
+            recorder.give_up()
         return connection
 
 

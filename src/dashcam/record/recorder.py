@@ -15,6 +15,7 @@ from opentelemetry.context import get_value
 from dashcam.event import ECS_VERSION
 from dashcam.record import correlation
 from dashcam.record.correlation import SERVICE
+from dashcam.record.interruption import is_interruption
 from dashcam.settings import RecordSettings, service_identity
 from dashcam.spool.segment import service_folder
 from dashcam.spool.writer import Writer
@@ -138,6 +139,13 @@ def _replace(recorder: AnyRecorder) -> None:
     _others.clear()
     for each in former:
         each.spool.close()
+
+
+def give_up() -> None:
+    """Count an event whose recording has failed, where that is handled; what a signal handler raised goes on."""
+    if (error := sys.exception()) and is_interruption(error):
+        raise error
+    drop("error")
 
 
 def drop(reason: str) -> None:

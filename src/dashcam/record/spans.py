@@ -153,7 +153,7 @@ def open_span(  # noqa: PLR0913, PLR0917 — one call for each span
         ids = identity.trace_id, (span_id := identity.span_id), parent_id
         known = open_spans[span_id] = open_of(*ids, above, is_root, context, monotonic_start_ns, start_ns)
     except Exception:  # noqa: BLE001 — telemetry never fails a request
-        recorder.drop("error")
+        recorder.give_up()
     else:
         if known.served and known.transaction == known.span_id:
             mark_request(span, attributes, known, known.served)
@@ -171,7 +171,7 @@ def close_span(
         line_of = _encode_end if sys.exception() and _interruption(known) else _ends.line
         recorder.current(known.service).append(line_of(span, attributes, known, known.start_ns, took_ns))
     except Exception:  # noqa: BLE001 — telemetry never fails a request
-        recorder.drop("error")
+        recorder.give_up()
 
 
 def mark_request(span: RecordableSpan, attributes: dict[str, Any], known: OpenSpan, served: ServerRequest) -> None:
@@ -180,7 +180,7 @@ def mark_request(span: RecordableSpan, attributes: dict[str, Any], known: OpenSp
         served.start = _marks.line(span, pick(attributes, _MARKED), known, known.start_ns, 0)
         recorder.current(known.service).append(served.start)
     except Exception:  # noqa: BLE001 — telemetry never fails a request
-        recorder.drop("error")
+        recorder.give_up()
 
 
 class RecordingSampler(Sampler):

@@ -189,4 +189,4 @@ def _record_failed(attempt: Attempt, start_ns: int, error: BaseException) -> Non
         span.set_status(Status(StatusCode.ERROR, describe(error)))
         span.end()
     except Exception:  # noqa: BLE001 — the program gets the exception that it would get without us
-        recorder.drop("error")
+        recorder.give_up()

@@ -110,7 +110,7 @@ def record_log(record: logging.LogRecord, active: recorder.AnyRecorder, fields: 
             return
         active.append(encode_record(record, fields))
     except Exception:  # noqa: BLE001 — a log call never fails its caller
-        recorder.drop("error")
+        recorder.give_up()
 
 
 def leave_out_access_logs() -> None:

@@ -87,7 +87,7 @@ class RecordedApp:
             if self._is_excluded is None or not self._is_excluded(request_uri(environ)):
                 server = self.begin(environ, request_id)
         except Exception:  # noqa: BLE001 — a request that cannot be described is served all the same
-            recorder.drop("error")
+            recorder.give_up()
         if server is None:
             return self._serve_unrecorded(environ, start_response, request_id)
         if given_id is not None and given_id != request_id:
