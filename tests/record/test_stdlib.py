@@ -4,6 +4,7 @@ import io
 import logging
 import logging.handlers
 import queue
+import subprocess
 import sys
 import time
 
@@ -359,6 +360,31 @@ def test_a_configuration_that_disables_loggers(recording, configure):
     assert warning.labels["below_these"] > 0
     assert "disable_existing_loggers" in warning.labels["fix"]
     assert {"7 cars", "not propagated"} <= found.keys()
+
+
+@pytest.mark.parametrize("first", ["", "import asyncio, concurrent.futures"], ids=["after", "before"])
+def test_a_logger_that_only_we_have_made_is_not_disabled(recording, first):
+    """Of what we import: the program's configuration disables what exists, and without us these would not yet."""
+    code = """
+import logging.config, sys
+{first}
+{ours}
+logging.config.dictConfig({{"version": 1, "handlers": {{"own": {{"class": "logging.StreamHandler"}}}},
+                           "root": {{"handlers": ["own"]}}}})
+import asyncio, concurrent.futures
+logging.getLogger("asyncio").error("never retrieved")
+logging.getLogger("concurrent.futures").error("exception calling callback")
+print([logging.getLogger(name).disabled for name in ("asyncio", "concurrent.futures")])
+"""
+
+    def printed(ours):  # by a Python that has imported nothing before
+        command = [sys.executable, "-c", code.format(first=first, ours=ours)]
+        return subprocess.run(command, env=recording.environment, capture_output=True, text=True, check=True)
+
+    plain, recorded = printed(""), printed("import dashcam; dashcam.init('cars')")
+
+    assert (recorded.stdout, recorded.stderr) == (plain.stdout, plain.stderr)
+    assert len(recording.events()) == (1 if first else 2)  # the warning, or the errors
 
 
 def test_others_handlers_get_what_they_got_before(recording):

@@ -10,7 +10,7 @@ from time import time_ns
 from types import FunctionType
 from typing import Any
 
-from dashcam.record import recorder
+from dashcam.record import brought, recorder
 from dashcam.record.line import encode_call, error_of
 from dashcam.record.logger import FIELDS, Logger, level_name, line_suffix, message_of, spool_call
 from dashcam.record.unhandled import is_recorded
@@ -208,6 +208,9 @@ def _naming_disabled_loggers() -> Iterator[None]:
     before = _disabled_loggers()
     yield
     disabled = _disabled_loggers() - before
+    for name in [name for name in disabled if name.partition(".")[0] in brought.LOGGERS]:
+        logging.getLogger(name).disabled = False  # without us it would not be there yet
+        disabled.remove(name)
     if topmost := sorted(name for name in disabled if not disabled.intersection(_names_above(name))):
         _warn(
             "logging configuration disabled loggers: their calls are not recorded",
