@@ -10,7 +10,7 @@ from .backends import BAD, MOODS, WELL, Destination
 from .machine import Machine, dice_of
 from .network import SERVERS, Network, client_of
 
-SEEDS = 12
+SEEDS = [range(3), pytest.param(range(3, 12), marks=pytest.mark.long)]
 TRIES = 8  # before the server is well again
 
 
@@ -55,10 +55,11 @@ def _answered(destination, mood, seed):
     return answered
 
 
+@pytest.mark.parametrize("seeds", SEEDS, ids=["few seeds", "more"])
 @pytest.mark.parametrize("mood", [WELL, *MOODS])
 @pytest.mark.parametrize("name", SERVERS)
-def test_what_is_answered_for_is_there(name, mood):
+def test_what_is_answered_for_is_there(name, mood, seeds):
     """No connection that is refused, cut or silent, and no page of a proxy, makes an event delivered that is not."""
-    for seed in range(SEEDS):
+    for seed in seeds:
         destination = Destination(name)
         assert sorted(_answered(destination, mood, seed)) == [event.id for event in _events()]
