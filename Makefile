@@ -60,6 +60,7 @@ damage: venv
 
 test-long: venv
 	$(BIN)/python -m pytest -m "long and not containers"
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=long
 
 # With the lowest versions of what is depended on; they warn of what has changed since.
 .PHONY: test-lowest

@@ -9,7 +9,8 @@ from . import browser, leaks, prepared
 from .engines import plugin as engines
 
 # A shared machine is slow at times, which says nothing about the code.
-hypothesis.settings.register_profile("ours", deadline=None)
+hypothesis.settings.register_profile("ours", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=100)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000, print_blob=True)
 hypothesis.settings.load_profile("ours")
 

@@ -184,7 +184,7 @@ def no_context():
 
 
 @pytest.mark.fuzz
-@settings(max_examples=max(500, settings().max_examples))
+@settings(max_examples=5 * settings().max_examples)
 @given(exchanges)
 def test_any_exchange(exchange):
     """Whatever the application answers, and wherever the server stops."""
