@@ -18,6 +18,7 @@ from dashcam.testing.fake_loggly import Behaviour, StandIn
 from dashcam.testing.store_contract import StoreContract
 
 from ...scripted import scripted
+from ..shared_searches import each
 
 API_TOKEN = "an-api-token-that-nobody-may-see"
 ALL_EVENTS = MatchAll()
@@ -96,6 +97,11 @@ class TestLoggly(StoreContract):
             return account.store
 
         return fill
+
+    @each(4, first=0)
+    def test_hits_are_what_matches(self, store, texts):
+        """A quarter of them; both search engines together and the local store have them all."""
+        super().test_hits_are_what_matches(store, texts)
 
     @pytest.fixture(autouse=True)
     def accounts_of_one_test(self, accounts):
