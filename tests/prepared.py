@@ -4,6 +4,7 @@ Most of what a short program costs are the imports of the standard library and o
 not among them: each program imports it, as always, in its own environment.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import types
 from contextlib import ExitStack, contextmanager, suppress
@@ -36,7 +38,7 @@ IMPORTED = (
 )
 
 # Read when Python starts, or OpenTelemetry is imported: a program that is given others of these gets its own Python.
-READ_EARLY = ("PYTHON", "OTEL_", "LANG", "LC_", "LD_")
+READ_EARLY = ("PYTHON", "OTEL_PROPAGATORS", "OTEL_PYTHON_CONTEXT", "LANG", "LC_", "LD_")
 
 _servers = []
 
@@ -79,15 +81,12 @@ def run(command, environment, timeout_s):
 
 def start(command, environment, *, stdin=None, stdout=None, stderr=None, cwd=None):
     """Start such a program; what `subprocess.Popen` gives, or as much of it as tests ask for."""
-    if not _servers or any(os.environ.get(name) != environment[name] for name in environment if _is_early(name)):
+    early = [name for name in environment if name.startswith(READ_EARLY)]
+    if not _servers or any(os.environ.get(name) != environment[name] for name in early):
         command = [sys.executable, "-X", "faulthandler", *command]
         streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
         return subprocess.Popen(command, env=environment, cwd=cwd, text=True, **streams)
     return Program(command, environment, cwd or Path.cwd(), (stdin, stdout, stderr))
-
-
-def _is_early(name):
-    return name.startswith(READ_EARLY) and name not in {"OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"}
 
 
 class Program:
@@ -201,6 +200,15 @@ def _become(command, environment, folder):
         runpy.run_module(what, run_name="__main__", alter_sys=True)
 
 
+def _leave(status):
+    """End as Python does, but without freeing its memory: to write to each shared page of it takes longest of all."""
+    threading._shutdown()  # waits for the threads
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
+
+
 def _prepare(modules):
     for name in (*IMPORTED, *modules):
         importlib.import_module(name)
@@ -211,4 +219,11 @@ if __name__ == "__main__":
     asking = socket.socket(fileno=int(sys.argv[1]))
     asking.send(b"!")
     _prepare(sys.argv[2:])
-    _become(**_next_program(asking))
+    given = _next_program(asking)
+    try:
+        _become(**given)
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise  # a text, which Python prints
+        _leave((end.code or 0) & 0xFF)
+    _leave(0)

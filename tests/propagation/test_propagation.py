@@ -1,8 +1,6 @@
 """One request through two processes is one story; broken anywhere on the way, the assertion says where."""
 
 import contextlib
-import subprocess
-import sys
 import threading
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from .. import prepared
 from ..ports import free_port
 from ..processes import until
 
@@ -19,9 +18,9 @@ HERE = Path(__file__).parent
 @contextlib.contextmanager
 def service(name, port, environment):
     """A service under gunicorn, from its start on."""
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "2"]
+    command = ["-m", "gunicorn", "--pythonpath", str(HERE), "--bind", f"127.0.0.1:{port}", "--threads", "2"]
     command += ["--log-level", "critical", "--graceful-timeout", "1", f"{name}:create_app()"]
-    process = subprocess.Popen(command, env=environment | {"PYTHONPATH": str(HERE)})
+    process = prepared.start(command, environment)
     try:
         yield
     finally:

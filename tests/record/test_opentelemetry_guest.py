@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from ..processes import finished
+
 PROGRAM = """
 import json, sys
 import flask, requests
@@ -79,9 +81,9 @@ def seen(recording):
     """What the service's own exporter and its callees see, and its console."""
 
     def seen(*arguments, **environment):
-        command = [sys.executable, "-c", PROGRAM, *arguments]
         environment = recording.environment | {"OTEL_SEMCONV_STABILITY_OPT_IN": "http"} | environment
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        done = finished(PROGRAM, *arguments, env=environment)
+        assert done.returncode == 0, done.stderr
         return json.loads(done.stdout), done.stderr
 
     return seen
