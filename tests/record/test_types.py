@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 USE = """
 import logging
 import dashcam
@@ -48,14 +50,20 @@ def _check(code, folder):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=110).stdout
 
 
-def test_what_is_right(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder where mypy keeps what it knows of the standard library, which takes it longest."""
+    return tmp_path_factory.mktemp("mypy")
+
+
+def test_what_is_right(folder):
     """mypy finds nothing to say."""
-    assert _check(USE, tmp_path).startswith("Success")
+    assert _check(USE, folder).startswith("Success")
 
 
-def test_what_is_wrong(tmp_path):
+def test_what_is_wrong(folder):
     """mypy finds both."""
-    found = _check(MISUSE, tmp_path)
+    found = _check(MISUSE, folder)
 
     assert '"stacklevel"' in found
     assert 'Argument 1 to "plain"' in found
