@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from . import prepared
 from .ports import free_port
 from .processes import until
 
@@ -15,16 +16,12 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @contextlib.contextmanager
-def serving(recording, *command):
+def serving(recording, *command, folder=EXAMPLES):
     """A server that runs meanwhile; its port, and the file with what it prints."""
     port, output = free_port(), recording.folder.parent / "output"
     with output.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *(part.format(port=port) for part in command)],
-            env=recording.environment | {"PYTHONPATH": str(EXAMPLES)},
-            stdout=file,
-            stderr=file,
-        )
+        command = ["-m", *(part.format(port=port) for part in command)]
+        process = prepared.start(command, recording.environment, stdout=file, stderr=file, cwd=folder)
     try:
         until(lambda: answers(port), "server")
         yield port, output
@@ -159,18 +156,16 @@ MASTER = {"configured": ["--config", "gunicorn.conf.py"], "preloaded": ["--prelo
 
 
 @pytest.mark.parametrize("options", [[], ["--threads", "2"], *MASTER.values()])
-def test_flask_under_gunicorn_still_prints(recording, tmp_path, monkeypatch, options):
+def test_flask_under_gunicorn_still_prints(recording, tmp_path, options):
     """The traceback of a 500, warnings, our log lines and gunicorn's own reach standard error, each once.
 
     All of it is recorded, that of gunicorn's master where this records; where not, a warning says so.
     """
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.chdir(tmp_path)
     if "--config" in options:
         (tmp_path / "gunicorn.conf.py").write_text('import dashcam\n\ndashcam.init("garage")\n')
     (tmp_path / "app.py").write_text(FLASK)
     command = ("gunicorn", "--bind", "127.0.0.1:{port}", "--pythonpath", str(tmp_path), *options, "app:app")
-    with serving(recording, *command) as (port, output):
+    with serving(recording, *command, folder=tmp_path) as (port, output):
         status, _ = post(port, "/fails", X_Request_ID="golf-1")
         until(lambda: b"ValueError: no wheel" in output.read_bytes(), "traceback")
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from dashcam.destinations.registry import open_store
 from dashcam.find.query import Query, Term
+from tests import prepared
 from tests.ship.clip_lines import call_line, served_line
 from tests.spool.spools import SHARED, start_line
 
@@ -110,12 +111,12 @@ class Traffic:
 
     def _start(self, name):
         if name == "shipper":
-            command = [sys.executable, "-m", "dashcam", "ship"]
+            command = ["-m", "dashcam", "ship"]
         else:
-            command = [sys.executable, "-m", "tests.kills.clip_traffic", str(self.folder / "state" / "spool"), name]
+            command = ["-m", "tests.kills.clip_traffic", str(self.folder / "state" / "spool"), name]
             command += [str(self._begun(name) + 1), str(self.requests), str(self.folder / f"{name}.notes")]
         voice = subprocess.DEVNULL if name == "shipper" else None  # what ends a service by itself is said
-        return subprocess.Popen(command, env=self._environment, stderr=voice)
+        return prepared.start(command, self._environment, stderr=voice)
 
     def run(self, show=lambda: None, seed=1):
         """Have every request answered, with the kills spread over them; then ship what is left.

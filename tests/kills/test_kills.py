@@ -33,20 +33,18 @@ class Stage:
             "DASHCAM_DIR": str(folder / "state"),
             "LOG_BACKEND": "local",
             "WITNESS": str(folder / "witness"),
-            "PYTHONPATH": str(HERE),
         }
         self.server, self.shipper = self.start_server(), self.start_shipper()
         until(self.is_ready, "answer of gunicorn")
 
     def start_server(self):
-        command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "--workers", "2"]
+        command = ["-m", "gunicorn", "--pythonpath", str(HERE), "--bind", f"127.0.0.1:{self.port}", "--workers", "2"]
         command += ["--threads", "3", "--log-level", "critical", "--reuse-port", "--graceful-timeout", "1"]
         command += ["--preload"] if self.preload else []
-        return subprocess.Popen([*command, "witness:create_app()"], env=self.environment, cwd=self.folder)
+        return prepared.start([*command, "witness:create_app()"], self.environment, cwd=self.folder)
 
     def start_shipper(self):
-        environment = {name: value for name, value in self.environment.items() if name != "PYTHONPATH"}
-        return prepared.start(["-m", "dashcam", "ship"], environment, stderr=subprocess.DEVNULL)
+        return prepared.start(["-m", "dashcam", "ship"], self.environment, stderr=subprocess.DEVNULL)
 
     def is_ready(self):
         with contextlib.suppress(requests.RequestException):
@@ -112,7 +110,7 @@ def run_with_kills(folder, kills, *, preload):
 
 
 @pytest.mark.parametrize("preload", [False, True], ids=["", "preload"])
-@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
 def test_nothing_is_lost_and_nothing_stops_untold(tmp_path, kills, preload):
     """Every log call that returned is found once; every request that began has its span, or is told as aborted."""
     testimony, events = run_with_kills(tmp_path, kills, preload=preload)

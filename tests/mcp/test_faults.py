@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from dashcam.find.language import parse
 from dashcam.mcp.text import count_tokens
 from dashcam.mcp.tools import Source, Tools
 
+from .. import prepared
 from ..processes import run
 from .faulty import FAULTS
 
@@ -32,11 +32,8 @@ SHORT = ("parts-key", "parts-null", "parts-timeout", "parts-slow-query", "parts-
 @contextmanager
 def started(*arguments, **environment):
     """A process; gives the first line that it prints."""
-    command = [sys.executable, "-m", *arguments]
-    environment = {**os.environ, **environment}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, env=environment
-    ) as process:
+    given, streams = {**os.environ, **environment}, {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with prepared.start(["-m", *arguments], given, cwd=ROOT, **streams) as process:
         try:
             yield process.stdout.readline().strip()
         finally:

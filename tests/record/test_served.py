@@ -1,15 +1,13 @@
 """Requests under gunicorn: what ends them there is what the record says."""
 
 import contextlib
-import os
 import socket
-import subprocess
-import sys
 from http.client import HTTPConnection, IncompleteRead
 from pathlib import Path
 
 import pytest
 
+from .. import prepared
 from ..ports import free_port
 from ..processes import until
 
@@ -21,14 +19,11 @@ TIMEOUT_S = 1
 def port(recording, request):
     """The port of a gunicorn that gives a worker a second."""
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--worker-class", request.param]
+    command = ["-m", "gunicorn", "--pythonpath", str(HERE), "--bind", f"127.0.0.1:{port}"]
+    command += ["--worker-class", request.param]
     command += ["--timeout", str(TIMEOUT_S), "--graceful-timeout", "1", "--log-level", "critical"]
     command += ["streams:create_app()"]
-    environment = recording.environment | {
-        "DASHCAM_CONSOLE": "off",
-        "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
-    }
-    process = subprocess.Popen(command, env=environment)
+    process = prepared.start(command, recording.environment | {"DASHCAM_CONSOLE": "off"})
     try:
         until(lambda: _answers(port), "answer")
         yield port

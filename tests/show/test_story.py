@@ -312,15 +312,15 @@ def test_order_never_matters(random):
         assert as_json(build_story(shuffled)) == as_json(build_story(make()))
 
 
-def test_a_chain_of_ten_thousand_spans_is_told():
-    """Nothing recurses."""
+def test_a_chain_of_two_thousand_spans_is_told():
+    """Nothing recurses: Python's own limit is a thousand calls."""
     cars = events.Service("cars", [])
-    for number in range(10_000):
+    for number in range(2_000):
         cars.server(number, 1, "GET /deep", 200, f"{number:016x}", parent=f"{number - 1:016x}" if number else "")
     story = build_story(cars.events)
 
-    assert story.entries[-1].depth == 9_999
-    assert sum(1 for _ in draw(story, Style(width=120))) > 10_000
+    assert story.entries[-1].depth == 1_999
+    assert sum(1 for _ in draw(story, Style(width=120))) > 2_000
 
 
 def _with_clip(incomplete=""):

@@ -1,15 +1,16 @@
 """Kills at any moment: no alert is missed, and none has two IDs."""
 
 import json
+import os
 import random
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from .. import prepared
 from ..processes import running, until
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +48,8 @@ window = "1h"
 
 @contextmanager
 def receiving(path):
-    command = [sys.executable, "-m", "tests.watch.receiver", str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    command = ["-m", "tests.watch.receiver", str(path)]
+    with prepared.start(command, os.environ, stdout=subprocess.PIPE, cwd=ROOT) as process:
         try:
             yield int(process.stdout.readline())
         finally:
@@ -98,8 +99,8 @@ def test_none_is_missed_and_none_twice(tmp_path, monkeypatch, restarts, alerts):
 
 @contextmanager
 def watching(folder):
-    command = [sys.executable, "-m", "dashcam", "watch", str(folder / "rules.toml")]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+    command = ["-m", "dashcam", "watch", str(folder / "rules.toml")]
+    with prepared.start(command, os.environ, stderr=subprocess.DEVNULL) as process:
         try:
             yield
         finally:
