@@ -25,11 +25,18 @@ from pathlib import Path
 # With these comes most of what a program imports; not what `dashcam.init()` waits to see imported, as urllib.request.
 IMPORTED = (
     "argparse",
+    "click",
+    "concurrent.futures.thread",
+    "difflib",
+    "html",
     "ipaddress",
+    "jinja2",
     "opentelemetry.instrumentation.threading",
     "opentelemetry.sdk.trace",
     "orjson",
+    "pickle",
     "pythonjsonlogger.json",
+    "queue",
     "secrets",
     "sqlite3",
     "ssl",
