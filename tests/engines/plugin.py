@@ -23,7 +23,7 @@ def _serve(name, command, config, folders):
         arguments = command(cache, home)
     except requests.ConnectionError:
         pytest.skip(NO_JARS)
-    started = engine.start(arguments, home)
+    started = engine.start(arguments, home, archive=engine.Archive.of(arguments, cache))
     _running[name] = started
     yield started.url
     del _running[name]

@@ -60,10 +60,10 @@ signal.pause()
     assert node.output.read_text() == "in order\n"
 
 
-@pytest.mark.parametrize("name", ["elasticsearch", "opensearch"])
-def test_a_node_ends_with_the_process_that_started_it(tmp_path, request, name):
+@pytest.mark.usefixtures("engine_url")  # one can be had
+def test_a_node_ends_with_the_process_that_started_it(tmp_path, request):
     """No engine is left behind by a test run that is killed, not even one that is still starting."""
-    request.getfixturevalue(f"{name}_url")  # one can be had
+    name = request.node.callspec.params["engine_url"]
     command = getattr(engine, f"{name}_command")(request.config.cache.mkdir("engines"), tmp_path)
 
     with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE) as starting:
@@ -101,3 +101,16 @@ def test_without_a_registry_the_summary_has_one_line(tmp_path):
     assert done.returncode == 0, done.stdout
     assert len(skipped) == 1
     assert "Maven Central, which cannot be reached" in skipped[0]
+
+
+def test_the_second_node_of_a_class_path_makes_its_archive(tmp_path):
+    """The first leaves a note, the second writes it as it ends, and from then on each reads it."""
+    archives = [engine.Archive.of(["java", "-cp", name], tmp_path) for name in ("a.jar", "a.jar", "a.jar", "b.jar")]
+    first, second = archives[0].options(), archives[1].options()
+    new = Path(second[0].removeprefix("-XX:AOTCacheOutput="))
+    new.touch()
+    archives[1].keep()
+
+    assert (first, archives[3].options()) == ([], [])
+    assert archives[2].options() == [f"-XX:AOTCache={archives[1].path}"]
+    assert not new.exists()
