@@ -19,8 +19,8 @@ $(VENV)/.installed: pyproject.toml $(wildcard services/*/pyproject.toml services
 demo: venv
 	$(BIN)/dashcam demo $(if $(ONCE),--once)
 
-# A test often waits for a process: two workers more than there are processors. WORKERS=0 runs one test after another.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
+# A test often waits for a process: a worker more than there are processors. WORKERS=0 runs one test after another.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 test: venv
 	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
