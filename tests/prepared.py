@@ -208,7 +208,10 @@ def _become(command, environment, folder):
 
 
 def _leave(status):
-    """End as Python does, but without freeing its memory: to write to each shared page of it takes longest of all."""
+    """End as Python does, but without freeing its memory: to write to each shared page of it takes longest of all.
+
+    So the finalizers of what lives to the end are not called: `run_alone` of processes.py is for tests of those.
+    """
     threading._shutdown()  # waits for the threads
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

@@ -5,21 +5,25 @@ import sys
 
 import pytest
 
-from dashcam.cli import COMMANDS
+from dashcam.cli import COMMANDS, main
 from dashcam.version import __version__
 
 from ..processes import dashcam
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_tells_of_itself(tmp_path, command):
+def test_each_command_tells_of_itself(tmp_path, monkeypatch, capsys, command):
     """With the exit statuses, and without doing anything."""
-    done = dashcam(command, "--help", folder=tmp_path)
+    monkeypatch.setenv("DASHCAM_DIR", str(tmp_path))
 
-    assert done.returncode == 0
-    assert done.stdout.startswith(f"usage: dashcam {command}")
-    assert "Exit status: 0 found or done" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+
+    printed = capsys.readouterr().out
+    assert end.value.code == 0
+    assert printed.startswith(f"usage: dashcam {command}")
+    assert "Exit status: 0 found or done" in printed
+    assert max(map(len, printed.splitlines())) <= 80
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,7 @@
 """Every client against servers that never end, or answer far too much: each exchange ends in time, in little memory."""
 
 import gc
+import itertools
 import socket
 import threading
 import tracemalloc
@@ -147,9 +148,16 @@ CLIENTS = {
 }
 
 
-@pytest.mark.parametrize("answer", SERVERS, ids=lambda answer: answer.__name__)
-@pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("status", [200, *(pytest.param(each, marks=pytest.mark.long) for each in (400, 429, 503))])
+PAIRS = [("elasticsearch backend", "loggly store"), ("loggly backend", "elasticsearch store")]
+QUICK = [(client, server, 200) for place, server in enumerate(SERVERS) for client in PAIRS[place % 2]]
+ALL = itertools.product(CLIENTS, SERVERS, (200, 400, 429, 503))
+
+
+@pytest.mark.parametrize(
+    ("client", "answer", "status"),
+    [pytest.param(*each, marks=[pytest.mark.long] * (each not in QUICK)) for each in ALL],
+    ids=lambda value: getattr(value, "__name__", None),
+)
 def test_an_exchange_ends(client, answer, status):
     """In its time, with an error that says what is the matter, and without keeping what came."""
     with serving(answer, status) as url, closing(CLIENTS[client](url)) as opened:

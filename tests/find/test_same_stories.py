@@ -116,15 +116,18 @@ def numbers(store, text="*"):
     )
 
 
+REQUESTS = 40
+
+
 def test_numbers_from_an_engine_are_those_of_the_local_store(engine_url, namespace, tmp_path):
     """Whether a store counts or is read: requests, failures and times, aborted ones among them."""
-    lines = sample.requests(100)
+    lines = sample.requests(REQUESTS)
     own = local_store(tmp_path, lines)
     engine = engine_store(engine_url, namespace, lines)
 
     for text in ("*", "service:cars", "status:>=500 OR level:error"):
         assert numbers(engine, text) == numbers(own, text), text
-    assert sum(requests for requests, *_ in numbers(own)[0].values()) == 200
+    assert sum(requests for requests, *_ in numbers(own)[0].values()) == 2 * REQUESTS
 
     engine.close()
     own.close()
@@ -132,7 +135,7 @@ def test_numbers_from_an_engine_are_those_of_the_local_store(engine_url, namespa
 
 def test_numbers_from_loggly_are_those_of_the_local_store(tmp_path):
     """All of them are read there."""
-    lines = sample.requests(100)
+    lines = sample.requests(REQUESTS)
     own = local_store(tmp_path, lines)
 
     with loggly_store(lines) as hosted:

@@ -17,7 +17,7 @@ import dashcam
 from dashcam.record import recorder
 from dashcam.spool.reader import segment_files
 
-from ..processes import run
+from ..processes import run, run_alone
 from .test_line import VALUES
 
 log = dashcam.get_logger("cars.api")
@@ -459,7 +459,7 @@ log.info("after shutdown too")
 
 def test_the_end_of_a_process(recording):
     """`logging.shutdown`, `atexit` and the last finalizers: all of it is kept."""
-    run(LIFE, env=recording.environment)
+    run_alone(LIFE, env=recording.environment)
 
     messages = [event.get("message") for event in recording.events()]
     assert messages == ["before", "after shutdown", "after shutdown too", "atexit", "finalizer"]

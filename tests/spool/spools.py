@@ -64,7 +64,7 @@ writer = write_to(Path(sys.argv[1]), limit_bytes=4 << 30)
 """
 
 
-def run_writer(code, spool):
+def run_writer(code, spool, run=run):
     """Run a program that has a `writer`; what it printed."""
     return run(_PROLOGUE + code, spool, Path.cwd())
 

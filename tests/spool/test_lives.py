@@ -8,6 +8,7 @@ import pytest
 
 from dashcam.spool.reader import SegmentReader, segment_files
 
+from ..processes import run_alone
 from .spools import read_segment, read_spool, run_writer, running_writer
 
 
@@ -180,7 +181,7 @@ last = Last()
 atexit.register(writer.append, log_line(2))
 writer.append(log_line(1))
 """
-    run_writer(code, tmp_path)
+    run_writer(code, tmp_path, run_alone)
 
     assert _times(tmp_path) == {1: 1, 2: 1, 3: 1}
 
