@@ -214,9 +214,12 @@ def _leave(status):
     """
     threading._shutdown()  # waits for the threads
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(status)
+    with suppress(Exception):  # Python tells of what cannot be written
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not getattr(stream, "closed", False):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _prepare(modules):

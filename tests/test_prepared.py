@@ -17,6 +17,8 @@ PROGRAMS = {
     "a status": "import sys; print('é'); print('no', file=sys.stderr); sys.exit(3)",
     "a kill": "import os; os.kill(os.getpid(), 9)",
     "an empty input": "print(input())",
+    "no standard error": "import sys; sys.stderr = None; print('é')",
+    "a closed output": "import sys; sys.stdout.close()",
 }
 
 
