@@ -1,5 +1,7 @@
 """The table of planted bugs fits the code as it is; `make planted-bugs` shows that the tests notice them."""
 
+import ast
+
 import pytest
 
 from .planted import ROOT, bugs
@@ -11,14 +13,14 @@ CORE = ("src/dashcam/spool/", "src/dashcam/ship/")
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug.file}: {bug.wrong}")
 def test_a_bug_can_be_planted(bug):
-    """Its old text stands exactly once in its file, the new one still compiles, and its tests exist."""
+    """Its old text stands exactly once in its file, the new one is Python, and its tests exist."""
     text = (ROOT / bug.file).read_text()
 
     planted = bug.planted(text)
 
     assert planted != text
     if bug.file.endswith(".py"):
-        compile(planted, bug.file, "exec")
+        ast.parse(planted)
     for test in bug.tests:
         path, _, name = test.partition("::")
         assert (ROOT / path).exists(), test

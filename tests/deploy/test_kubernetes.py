@@ -18,6 +18,8 @@ OVERLAYS = sorted(path.name for path in (FOLDER / "overlays").iterdir())
 MANIFESTS = [*sorted((FOLDER / "base").glob("*.yaml")), *sorted(FOLDER.glob("*/*/egress.yaml"))]
 MANIFESTS.append(FOLDER / "components" / "daemonset" / "shipper.yaml")
 
+pytestmark = pytest.mark.together  # an overlay is built once
+
 
 def load(text):
     return [document for document in YAML(typ="safe", pure=True).load_all(text) if document]
