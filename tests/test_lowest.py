@@ -13,7 +13,7 @@ def test_the_versions_that_are_tested():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"].items()
     wanted = [*project["dependencies"], *(one for name, some in extras if name not in _NOT_OF_USERS for one in some)]
-    lowest = {one.replace(">=", "==") for one in wanted if not one.startswith("dashcam[")}
+    lowest = {one.partition(";")[0].replace(">=", "==") for one in wanted if not one.startswith("dashcam[")}
 
     lines = (ROOT / "tests" / "lowest.txt").read_text().splitlines()
 
