@@ -178,6 +178,31 @@ def test_a_thread_with_a_run_of_its_own(cars):
     ]
 
 
+@pytest.mark.parametrize(
+    ("headers", "is_known"),
+    [
+        ({"X-Request-ID": 7, "traceparent": None}, False),
+        ({"X-Request-ID": ["golf-1", "golf-2"], 5: "golf-1"}, False),
+        ({b"x-request-id": b"golf-1", "traceparent": b"\xff"}, True),
+        ({"X-Request-ID": ["golf-1"]}, True),
+    ],
+    ids=["no texts", "several", "bytes", "a list"],
+)
+def test_headers_of_any_kind(cars, headers, is_known):
+    """A message comes from outside: whatever is in it, its job runs."""
+    with dashcam.job("deliver", headers):
+        assert (dashcam.request_id() == "golf-1") == is_known
+
+
+@pytest.mark.parametrize("block", [dashcam.job, dashcam.span])
+def test_a_name_that_is_no_text(cars, block):
+    """Such as a member of an enumeration is recorded by its text."""
+    with block(7):
+        pass
+
+    assert _only_span(cars, "7").get("event.outcome") == "success"
+
+
 class TimeLimit(Exception):
     """As the soft limits of Celery and RQ raise it in a signal handler."""
 

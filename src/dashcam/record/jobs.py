@@ -92,7 +92,7 @@ def job(name: str, headers: Mapping[str, str] | None = None, /, **fields: Any) -
         >>> with dashcam.job("nightly import", source="garage"):
         ...     dashcam.get_logger("import").info("3 cars read", rows=3)
     """
-    return Block(_start_job, name, headers, fields)
+    return Block(_start_job, str(name), headers, fields)
 
 
 def span(name: str, /, **fields: Any) -> Block:
@@ -101,7 +101,7 @@ def span(name: str, /, **fields: Any) -> Block:
     >>> with dashcam.span("parse", rows=3):
     ...     cars = [int(row) for row in ("7", "8", "9")]
     """
-    return Block(_start_span, name, fields)
+    return Block(_start_span, str(name), fields)
 
 
 def headers() -> dict[str, str]:
@@ -166,10 +166,17 @@ def _start_job(name: str, given: Mapping[str, str] | None, fields: dict[str, Any
 
 def extract(given: Mapping[str, str], context: Context) -> Context:
     """Return the context of whoever sent these headers: its request ID and trace, as far as the headers have them."""
-    found = {str(name).lower(): value for name, value in given.items()}
-    carrier = {name: found[name.lower()] for name in (HEADER, "traceparent", "tracestate") if name.lower() in found}
+    found = {_text(name).lower(): _text(value) for name, value in given.items()}
+    carrier = {name: text for name in (HEADER, "traceparent", "tracestate") if (text := found.get(name.lower()))}
     kept = Context({name: value for name, value in context.items() if name == SERVICE})
     return PROPAGATORS.extract(carrier, kept)
+
+
+def _text(value: object) -> str:
+    """Return what a message has as a header, empty if that is neither text nor bytes nor a list with one of them."""
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    return value.decode("latin-1") if isinstance(value, bytes) else value if isinstance(value, str) else ""
 
 
 def _start_span(name: str, fields: dict[str, Any]) -> tuple[Span, Context]:
