@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+import dashcam
+
 from ..processes import finished
 
 SERVICE = """
@@ -163,3 +165,10 @@ def test_the_access_log_of_the_development_server(recording, tmp_path):
 
     assert [event.get("http.response.status_code") for event in recording.events()] == [404]
     assert done.stderr.count("GET /none HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("record", [dashcam.wsgi, dashcam.asgi])
+def test_an_application_that_is_none(record):
+    """Such as that of a factory that returns nothing: a sentence at the start, not a server whose requests all fail."""
+    with pytest.raises(TypeError, match=r"None is not an? (WSGI|ASGI) application"):
+        record(None)

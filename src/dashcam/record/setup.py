@@ -104,7 +104,10 @@ def wsgi(app: "WSGIApplication", service: str = "", version: str = "") -> "WSGIA
         >>> application = dashcam.wsgi(get_wsgi_application(), "garage")
 
     The name of the service is `OTEL_SERVICE_NAME`, else `service`, else the calling module or the program.
+    Raises `TypeError` if `app` cannot be called.
     """
+    if not callable(app):
+        raise TypeError(f"{app!r} is not a WSGI application")
     settings, _ = load_or_default(RecordSettings)  # `init` warns of what cannot be used
     own = _join(service or _caller(), version, settings)
     recorded: WSGIApplication = _recording("wsgi").record(app, service=own, is_caller_trusted=settings.trust_request_id)
@@ -117,7 +120,10 @@ def asgi(app: "ASGIApp", service: str = "", version: str = "") -> "ASGIApp":
         >>> application = dashcam.asgi(get_asgi_application(), "garage")
 
     The name of the service is `OTEL_SERVICE_NAME`, else `service`, else the calling module or the program.
+    Raises `TypeError` if `app` cannot be called.
     """
+    if not callable(app):
+        raise TypeError(f"{app!r} is not an ASGI application")
     settings, _ = load_or_default(RecordSettings)  # `init` warns of what cannot be used
     own = _join(service or _caller(), version, settings)
     recorded: ASGIApp = _recording("asgi").record(
