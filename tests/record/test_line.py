@@ -22,6 +22,7 @@ from starlette.requests import Request
 
 from dashcam.record.line import _sanitized, encode_call, python_encode_call
 from dashcam.record.logger import message_of
+from dashcam.record.masking import mask_text
 from dashcam.record.sanitizer import MAX_DEPTH, MAX_ITEMS, MAX_LABEL_BYTES, MAX_TEXT_BYTES
 from dashcam.spool.segment import LINE_BYTES
 
@@ -286,6 +287,77 @@ def test_the_fast_way_gives_what_the_thorough_one_does(message, fields, error):
 
     assert encoded(message, fields) == thorough
     assert encoded(message, fields) == thorough
+
+
+HIDDEN = {
+    "behind a backslash": "password\\a=swordfish",
+    "behind a backslash of a line end": "password\\n: swordfish",
+    "behind ten quotes": "password" + '"' * 10 + "=swordfish",
+    "behind ten backslashes and letters": "password" + "\\a" * 10 + "=swordfish",
+    "of an option that begins a line": "curl\n--password swordfish",
+    "of an option behind a tab": "curl\t--password swordfish",
+    "of an option behind a control character": "curl\1--password swordfish",
+    "of an option behind a backslash": "curl \\--password swordfish",
+    "behind nothing and a control character": "password=null\1swordfish",
+    "behind a number and a control character": "tokens=12\1swordfish",
+}
+
+
+@pytest.mark.parametrize("message", HIDDEN.values(), ids=HIDDEN)
+@pytest.mark.parametrize("encode_one", [encode_call, python_encode_call], ids=["compiled", "python"])
+def test_a_secret_where_json_has_an_escape(message, encode_one):
+    """The search reads the line as JSON, where an escape stands between a name and its value, or before a name."""
+    line = encode_one(TIME_NS, "info", message, {}, b"}\n")
+
+    assert b"swordfish" not in line
+    assert orjson.loads(line)["message"] == mask_text(message)
+
+
+PIECES = (
+    "password",
+    "api key",
+    "--token",
+    "Bearer ",
+    "pwd",
+    "cookie",
+    "--",
+    "=",
+    ":",
+    "=>",
+    "'",
+    '"',
+    "`",
+    "\\",
+    "\n",
+    "\1",
+)
+PIECES += (
+    " ",
+    ",",
+    "(",
+    ")",
+    "null",
+    "12",
+    "swordfish7",
+    "word",
+    "n",
+    "u",
+    "\\u0041",
+    "é",
+    "value",
+    "is ",
+    "<",
+    "</",
+    "%",
+)
+
+
+@pytest.mark.fuzz
+@given(st.lists(st.sampled_from(PIECES), min_size=2, max_size=9).map("".join))
+def test_texts_of_names_and_signs(message):
+    """A text that is recorded without a close look has nothing that a close look would mask."""
+    for encode_one in (encode_call, python_encode_call):
+        assert orjson.loads(encode_one(TIME_NS, "info", message, {}, b"}\n"))["message"] == mask_text(message)
 
 
 LONG = {

@@ -146,6 +146,8 @@ is_harmless_value(const Text *text, Py_ssize_t sign, Py_ssize_t tail, Py_ssize_t
         while (is_digit(at(text, i)) || at(text, i) == '.')
             i++;
     }
+    if (text->is_json && starts_with(text, i, "\\u")) /* a control character goes on with the value */
+        return 0;
     return i >= text->length || is_blank(text->data[i]) || is_one_of(text->data[i], ",;&}])\"'\\");
 }
 
@@ -190,15 +192,24 @@ is_assigned(const Text *text, Py_ssize_t begin, Py_ssize_t end)
         tail++;
     while (head > begin - MAX_NAME && head > 0 && is_name_byte(text->data[head - 1]))
         head--;
+    if (text->is_json && at(text, head - 1) == '\\' && is_one_of(at(text, head), "nrtbfu")) {
+        Py_ssize_t letters = at(text, head) == 'u' ? 5 : 1; /* of an escape: they are no part of the name */
+        head += head + letters <= begin ? letters : 0;
+    }
     byte before = at(text, head - 1);
     if (starts_with(text, head, "--") || before == '<' || (before == ':' && is_in_tag(text, head - 1)))
         return 1;
     int has_blank = 0, has_quote = 0;
     Py_ssize_t i = tail;
-    for (; i < tail + MAX_SKIPPED; i++) {
+    for (int skipped = 0; skipped < MAX_SKIPPED; skipped++, i++) {
         byte c = at(text, i);
         if (c == '\\') {
             byte escaped = at(text, ++i);
+            if (text->is_json && escaped == '\\' && at(text, i + 1) != '"') { /* of the text: it escapes what follows */
+                escaped = at(text, ++i);
+                if (escaped == '\\')
+                    escaped = at(text, ++i);
+            }
             if (escaped == 'u')
                 return 1;
             has_blank |= is_one_of(escaped, "nrtbf");

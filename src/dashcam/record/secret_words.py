@@ -43,7 +43,7 @@ OAUTH_CODES: Final = ("?code=", "&code=", "%3fcode%3d", "%26code%3d")
 PW: Final = ("pw=", "pw:", "pw'", 'pw"', "pw\\", "pw =", "pw :")  # a word has at least three bytes
 
 MAX_NAME_BYTES = 48  # of the rest of a name, to either side of the word
-MAX_SKIPPED_BYTES = 16  # quotes and blanks between a name and what assigns its value
+MAX_SKIPPED_SIGNS = 16  # quotes and blanks between a name and what assigns its value
 MAX_ADDRESS_BYTES = 512  # of a user and a password
 MAX_PROSE_BYTES = 64
 MAX_COLUMNS_SIGNS = 2_200  # of the table and the columns of an `INSERT`
@@ -187,7 +187,7 @@ def _has_user(data: bytes, at: int) -> bool:
 def _has_credentials(data: bytes, at: int) -> bool:
     """Return True if a blank, or an encoded one, and a word that is none of prose follow."""
     begin = at
-    while begin < at + MAX_SKIPPED_BYTES:
+    while begin < at + MAX_SKIPPED_SIGNS:
         byte = _at(data, begin)
         if byte in _BLANKS or byte == ord("+"):
             begin += 1
@@ -226,28 +226,37 @@ def _has_row(data: bytes, end: int, *, is_json: bool) -> bool:
     return b"'" in rest or b"%2" in rest
 
 
-def _name_around(data: bytes, begin: int, end: int) -> tuple[int, int]:
-    """Return where the name that a word is part of begins and ends."""
+def _name_around(data: bytes, begin: int, end: int, *, is_json: bool) -> tuple[int, int]:
+    """Return where the name that a word is part of begins and ends; the letter of an escape is no part of it."""
     tail_end = end
     while tail_end < end + MAX_NAME_BYTES and _at(data, tail_end) in _NAME_BYTES:
         tail_end += 1
     head = begin
     while head > max(0, begin - MAX_NAME_BYTES) and data[head - 1] in _NAME_BYTES:
         head -= 1
+    if is_json and _at(data, head - 1) == ord("\\") and data[head] in b"nrtbfu":
+        letters = 5 if data[head] == ord("u") else 1
+        head += letters if head + letters <= begin else 0
     return head, tail_end
 
 
 def _is_assigned(data: bytes, begin: int, end: int, *, is_json: bool) -> bool:  # noqa: C901, PLR0912 — as in C
     """Return True if what follows a name can be its value."""
-    head, tail_end = _name_around(data, begin, end)
+    head, tail_end = _name_around(data, begin, end, is_json=is_json)
     before = _at(data, head - 1)
     if data[head : head + 2] == b"--" or before == ord("<") or (before == ord(":") and _is_in_tag(data, head - 1)):
         return True
     at, is_blank, is_quoted = tail_end, False, False
-    while at < tail_end + MAX_SKIPPED_BYTES and _at(data, at) in _SKIPPED:
-        byte = data[at]
+    for _ in range(MAX_SKIPPED_SIGNS):
+        byte = _at(data, at)
+        if byte not in _SKIPPED:
+            break
         if byte == ord("\\"):
             at += 1
+            if (
+                is_json and _at(data, at) == byte and _at(data, at + 1) != ord('"')
+            ):  # of the text: it escapes what follows
+                at += 1 + (_at(data, at + 1) == byte)
             if _at(data, at) == ord("u"):
                 return True
             is_blank = is_blank or _at(data, at) in b"nrtbf"
@@ -270,7 +279,7 @@ def _is_assigned(data: bytes, begin: int, end: int, *, is_json: bool) -> bool:  
     if data[at : at + 2] == b"</" or data[at : at + 5].lower() == b"value":
         return True
     if byte in b"=:":
-        return not _is_harmless_value(data, at, data[end:tail_end])
+        return not _is_harmless_value(data, at, data[end:tail_end], is_json=is_json)
     if byte == ord(","):
         return is_quoted
     if byte == ord("("):
@@ -295,7 +304,7 @@ def _is_in_tag(data: bytes, at: int) -> bool:
     return _at(data, begin - 1) == ord("<")
 
 
-def _is_harmless_value(data: bytes, at: int, tail: bytes) -> bool:
+def _is_harmless_value(data: bytes, at: int, tail: bytes, *, is_json: bool) -> bool:
     """Return True if a number of many, a flag, nothing or a mask is assigned: `max_tokens=512`, `"password":null`."""
     if data[at : at + 2] == b"::":
         return True
@@ -303,13 +312,17 @@ def _is_harmless_value(data: bytes, at: int, tail: bytes) -> bool:
     while _at(data, at) in b"=> \t":
         at += 1
     if literal := next((literal for literal in _LITERALS if data.startswith(literal, at)), b""):
-        at += len(literal)
-        return at == len(data) or data[at] in _ENDS_VALUE
+        return _ends_value(data, at + len(literal), is_json=is_json)
     if not tail or tail.isdigit() or tail.lower().endswith(b"code") or _at(data, at) not in _DIGITS:
         return False
     while _at(data, at) in b"0123456789.":
         at += 1
-    return at >= len(data) or data[at] in _ENDS_VALUE
+    return _ends_value(data, at, is_json=is_json)
+
+
+def _ends_value(data: bytes, at: int, *, is_json: bool) -> bool:
+    """Return True if a value ends here: an escape that JSON has for a control character goes on with it."""
+    return at >= len(data) or (data[at] in _ENDS_VALUE and not (is_json and data.startswith(b"\\u", at)))
 
 
 def _has_digit(data: bytes, at: int) -> bool:
