@@ -420,10 +420,23 @@ def test_a_connection_that_the_application_keeps(recording, serve):
         raise StopIteration
 
     with pytest.raises(StopIteration):
-        serve(app)
+        serve(app, HTTP_UPGRADE="websocket")
 
     assert span_of(recording).get("event.outcome") == "unknown"
     assert errors_of(recording) == []
+
+
+def test_an_iteration_that_stops_in_the_application(recording, serve):
+    """A `next` of nothing is a fault like any other, and its client has no answer."""
+
+    def app(environ, start_response):
+        return next(iter([]))
+
+    with pytest.raises(StopIteration):
+        serve(app)
+
+    assert span_of(recording).get("event.outcome") == "failure"
+    assert [event.get("error.type") for event in errors_of(recording)] == ["StopIteration"]
 
 
 def test_within_a_span_that_is_not_recorded(recording, serve):

@@ -102,11 +102,12 @@ class RecordedApp:
             parts = self._app(environ, response.start)
             if server.answered_error is not None:
                 server.fail(server.answered_error)
-        except StopIteration:  # gunicorn takes it as: the connection is the application's, such as a WebSocket
-            end(response, is_closed=False)
-            raise
         except BaseException as error:
-            fail(response, error)
+            # gunicorn takes it as: the connection was the application's, which is done with it.
+            if isinstance(error, StopIteration) and "HTTP_UPGRADE" in environ:
+                end(response, is_closed=False)
+            else:
+                fail(response, error)
             raise
         finally:
             detach(token)
