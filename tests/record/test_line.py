@@ -289,6 +289,17 @@ def test_the_fast_way_gives_what_the_thorough_one_does(message, fields, error):
     assert encoded(message, fields) == thorough
 
 
+@pytest.mark.parametrize(
+    ("time_ns", "kept_ns"), [(-1, 0), (-(2**70), 0), (10**19, 10**19 - 1), (2**64 - 1, 10**19 - 1)]
+)
+@pytest.mark.parametrize("encode_one", [encode_call, python_encode_call], ids=["compiled", "python"])
+def test_a_clock_that_no_line_has_room_for(time_ns, kept_ns, encode_one):
+    """Before 1970, or after 2286, as a test may set it: the event is kept, with the nearest time."""
+    line = encode_one(time_ns, "info", "car created", {}, b"}\n")
+
+    assert orjson.loads(line) == {"time_ns": kept_ns, "log.level": "info", "message": "car created"}
+
+
 HIDDEN = {
     "behind a backslash": "password\\a=swordfish",
     "behind a backslash of a line end": "password\\n: swordfish",

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashcam import machine
 from dashcam.ship.selection import synthesized_events
 from dashcam.spool.line import is_start
 from dashcam.spool.reader import SegmentReader, segment_files
 
 from .conftest import needs_c
-from .spools import SMALL, dropped, log_line, read_segment, read_spool, span_line, start_line, write_to
+from .spools import SMALL, dropped, log_line, numbers_in, read_segment, read_spool, span_line, start_line, write_to
 
 fillings = st.text(st.characters(codec="utf-8", exclude_characters='\n\0"\\'), max_size=300)
 
@@ -354,3 +355,13 @@ def test_a_busy_process_begins_with_larger_files(tmp_path):
 
     assert first_bytes == 64 << 10
     assert segment_files(tmp_path)[-1].stat().st_size == 512 << 10
+
+
+def test_a_clock_before_1970(tmp_path, monkeypatch):
+    """As a test sets it: the segment has the ID of the first moment, and is one of the spool."""
+    monkeypatch.setattr(machine, "time_ns", lambda: -1_000_000_000)
+    writer = write_to(tmp_path)
+    writer.append(log_line(7))
+    writer.close()
+
+    assert numbers_in(tmp_path) == [7]

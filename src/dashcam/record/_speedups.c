@@ -13,6 +13,7 @@
 #include "_plain.h"
 
 enum { MAX_PLAIN_BYTES = 16000, MAX_MESSAGE_BYTES = 65536, MENDED = '\t' };
+static const unsigned long long max_time_ns = 9999999999999999999u; /* what a line has room for: in 2286 */
 
 enum { OPTIONS = 4 }; /* of a log call, which are no fields */
 static PyObject *option_names[OPTIONS];
@@ -336,7 +337,7 @@ encode(unsigned long long time_ns, PyObject *level, PyObject *message, PyObject 
     }
     body = body_of(message, fields);
     if (body != NULL)
-        line = join_line(time_ns, level, body, PyTuple_GET_ITEM(parts, 0), tail);
+        line = join_line(time_ns > max_time_ns ? max_time_ns : time_ns, level, body, PyTuple_GET_ITEM(parts, 0), tail);
 end:
     Py_XDECREF(body);
     Py_DECREF(fields);
@@ -353,8 +354,12 @@ encode_call(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t 
         return NULL;
     }
     unsigned long long time_ns = PyLong_AsUnsignedLongLong(arguments[0]);
-    if (time_ns == (unsigned long long)-1 && PyErr_Occurred())
-        return NULL;
+    if (time_ns == (unsigned long long)-1 && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
+            return NULL;
+        PyErr_Clear();
+        time_ns = 0; /* before 1970 */
+    }
     return encode(time_ns, arguments[1], arguments[2], arguments[3], arguments[4]);
 }
 

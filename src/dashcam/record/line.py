@@ -15,6 +15,7 @@ from dashcam.record.masking import mask_value, masked_by_name, secret_name
 from dashcam.record.plain import MENDED, OPTIONS, convert, dumps, is_plain
 from dashcam.record.sanitizer import MAX_LABEL_BYTES, MAX_NAME_BYTES, MAX_TEXT_BYTES, Sanitizer
 from dashcam.record.traces import DescribedError, format_exception
+from dashcam.spool.line import MAX_TIME_NS
 
 CONTEXT_FIELDS: Final = create_key("dashcam-fields")  # what `dashcam.context` puts on every log call
 LOGGED: Final = "_is_logged_by_dashcam"  # what ended the program, if its own hook logs that
@@ -48,6 +49,7 @@ def python_encode_call(time_ns: int, level: str, message: object, fields: dict[s
     if fields:
         head["labels"] = fields
     body = _encode_any(head, fields) if not _NO_LABELS.isdisjoint(fields) else _encode_labels(head, message, fields)
+    time_ns = max(0, min(time_ns, MAX_TIME_NS))
     return b'{"time_ns":%d,"log.level":"%b",%b%b%b' % (time_ns, level.encode(), body[1:-1], ids, tail)
 
 

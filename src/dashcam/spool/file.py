@@ -70,7 +70,7 @@ class SegmentFile:
     def __init__(
         self, folder: Path, shared: Fields[str, Any], options: SegmentOptions, took: Sequence[str] = ()
     ) -> None:
-        now_ns = machine.time_ns()
+        now_ns = max(0, machine.time_ns())
         segment = new_segment_id(now_ns)
         hidden = folder / f".{segment}"
         self.path = folder / f"{segment}{SUFFIX}"
