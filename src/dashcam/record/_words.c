@@ -184,6 +184,16 @@ is_said(const Text *text, Py_ssize_t i)
     return at(text, i) == ' ' && (is_quote(at(text, i + 1)) || at(text, i + 1) == '\\');
 }
 
+/* Where the sign is that a backslash escapes; in JSON, two are one of the text, which escapes, too. */
+static Py_ssize_t
+escaped_at(const Text *text, Py_ssize_t i)
+{
+    i++;
+    if (text->is_json && at(text, i) == '\\' && at(text, i + 1) != '"')
+        i += at(text, i + 1) == '\\' ? 2 : 1;
+    return i;
+}
+
 static int
 is_assigned(const Text *text, Py_ssize_t begin, Py_ssize_t end)
 {
@@ -204,12 +214,8 @@ is_assigned(const Text *text, Py_ssize_t begin, Py_ssize_t end)
     for (int skipped = 0; skipped < MAX_SKIPPED; skipped++, i++) {
         byte c = at(text, i);
         if (c == '\\') {
-            byte escaped = at(text, ++i);
-            if (text->is_json && escaped == '\\' && at(text, i + 1) != '"') { /* of the text: it escapes what follows */
-                escaped = at(text, ++i);
-                if (escaped == '\\')
-                    escaped = at(text, ++i);
-            }
+            i = escaped_at(text, i);
+            byte escaped = at(text, i);
             if (escaped == 'u')
                 return 1;
             has_blank |= is_one_of(escaped, "nrtbf");

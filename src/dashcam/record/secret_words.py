@@ -252,11 +252,7 @@ def _is_assigned(data: bytes, begin: int, end: int, *, is_json: bool) -> bool:  
         if byte not in _SKIPPED:
             break
         if byte == ord("\\"):
-            at += 1
-            if (
-                is_json and _at(data, at) == byte and _at(data, at + 1) != ord('"')
-            ):  # of the text: it escapes what follows
-                at += 1 + (_at(data, at + 1) == byte)
+            at = _escaped_at(data, at, is_json=is_json)
             if _at(data, at) == ord("u"):
                 return True
             is_blank = is_blank or _at(data, at) in b"nrtbf"
@@ -284,9 +280,15 @@ def _is_assigned(data: bytes, begin: int, end: int, *, is_json: bool) -> bool:  
         return is_quoted
     if byte == ord("("):
         return _at(data, at + 1) in b"\"'\\" or _has_digit(data, at)
-    if data[at : at + 2] == b"->" or _is_said(data, at):
-        return True
-    return byte in b">%" or (is_blank and _has_digit(data, at))
+    return byte in b">%" or data[at : at + 2] == b"->" or _is_said(data, at) or (is_blank and _has_digit(data, at))
+
+
+def _escaped_at(data: bytes, at: int, *, is_json: bool) -> int:
+    """Return where the sign is that a backslash escapes; in JSON, two are one of the text, which escapes, too."""
+    at += 1
+    if is_json and _at(data, at) == ord("\\") and _at(data, at + 1) != ord('"'):
+        at += 2 if _at(data, at + 1) == ord("\\") else 1
+    return at
 
 
 def _is_said(data: bytes, at: int) -> bool:
