@@ -25,7 +25,7 @@ HEADERS = {
     "destinations/fluentd/_msgpack": ["src/dashcam/_ends.h", "src/dashcam/destinations/_json.h"],
     "destinations/local/_terms": ["src/dashcam/destinations/_json.h"],
     "destinations/loggly/_dated": ["src/dashcam/_ends.h"],
-    "record/_speedups": ["src/dashcam/record/_plain.h"],
+    "record/_speedups": ["src/dashcam/record/_copy.h"],
     "record/_words": ["src/dashcam/record/_grams.h"],
     "spool/_lines": ["src/dashcam/_ends.h"],
 }

@@ -1,159 +1,146 @@
-/* What every log call does, in C: the straight way of a call, and of a record, into a line.
+/* What every log call does, in C: the short way of a call, and of a record, into a line.
 
-   orjson writes the JSON, _plain.h says whether it can be recorded like that; here is what stands around it.
+   Values of the program become exact built-in types first (_copy.h), orjson writes that copy as JSON, and what stands
+   around it is joined here. All else is left to Python, which gets the values as they are.
    The module is optional: without a compiler, line.py, logger.py, plain.py and stdlib.py do the same in Python.
    tests/record/test_speedups.py compares the two. */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <string.h>
+#include "_copy.h"
+
 #include <structmember.h>
 #include <time.h>
 
-#include "_plain.h"
-
-enum { MAX_PLAIN_BYTES = 16000, MAX_MESSAGE_BYTES = 65536, MENDED = '\t' };
+enum { MAX_MESSAGE_BYTES = 65536, MAX_OWN = 64, MAX_TIME_DIGITS = 19 };
 static const unsigned long long max_time_ns = 9999999999999999999u; /* what a line has room for: in 2286 */
 
-enum { OPTIONS = 4 }; /* of a log call, which are no fields */
-static PyObject *option_names[OPTIONS];
-#define exc_info_name option_names[0]
-#define stack_info_name option_names[1]
-static PyObject *message_name, *labels_name, *has_word_name, *others_name, *current_name, *handlers_name;
-static PyObject *console_name, *min_level_name, *append_name, *drop_name, *args_name, *asctime_name, *created_name, *msg_name;
-static PyObject *color_message_name; /* what uvicorn keeps for its own formatter */
-static const struct {
-    PyObject **object;
-    const char *text;
-} names[] = {
-    {&option_names[0], "exc_info"}, {&option_names[1], "stack_info"}, {&option_names[2], "stacklevel"},
-    {&option_names[3], "extra"},    {&value_name, "_value_"},         {&message_name, "message"},
-    {&labels_name, "labels"},       {&has_word_name, "has_word"},     {&others_name, "_others"},
-    {&current_name, "_current"},    {&handlers_name, "handlers"},     {&console_name, "console"},
-    {&min_level_name, "min_level"}, {&append_name, "append"},         {&drop_name, "drop"},
-    {&args_name, "args"},           {&asctime_name, "asctime"},       {&created_name, "created"},
-    {&msg_name, "msg"},             {&color_message_name, "color_message"},
-};
+#ifdef Py_GIL_DISABLED
+#error "The compiled parts rely on the interpreter lock: setup.py leaves them out of a free-threaded build."
+#endif
 
-/* True of a call with an exception or a stack; -1 with an error. */
+/* What the rest of the package hands over by `use`, by these names. */
+enum { RECORDER, MASKING, GET_CURRENT, PARTS_OF, DUMPS, CONVERT, ENCODE_ANY, MASK, GIVE_UP, OWN_NAMES, GIVEN };
+static const char *const given_names[GIVEN] = {
+    "recorder", "masking", "get_current", "parts_of", "dumps", "convert", "encode_any", "mask", "give_up", "own_names"};
+
+/* The names of what is looked up at each call. */
+enum { EXC_INFO, STACK_INFO, STACKLEVEL, EXTRA, MESSAGE, LABELS, ASCTIME, COLOR_MESSAGE, HAS_WORD, OTHERS, CURRENT,
+       HANDLERS, CONSOLE, MIN_LEVEL, APPEND, NAMES };
+static const char *const name_texts[NAMES] = {
+    "exc_info", "stack_info", "stacklevel", "extra",    "message", "labels",    "asctime", "color_message",
+    "has_word", "_others",    "_current",   "handlers", "console", "min_level", "append"};
+enum { OPTIONS = EXTRA + 1 }; /* of a log call, which are no fields */
+
+/* The attributes of a record that are read here, by their places in it. */
+enum { MSG, ARGS, RECORD_EXC_INFO, RECORD_STACK_INFO, CREATED, READ };
+static const char *const read_names[READ] = {"msg", "args", "exc_info", "stack_info", "created"};
+
+typedef struct {
+    PyObject *given[GIVEN], *names[NAMES];
+    PyTypeObject *enum_type;
+    PyObject *last; /* the last context with its ids and fields, one tuple: it is replaced in one step */
+    Py_ssize_t own, read_at[READ];
+} State;
+
+static State *
+state_of(PyObject *module)
+{
+    return PyModule_GetState(module);
+}
+
+static Copier
+new_copier(State *state)
+{
+    return (Copier){state->given[CONVERT], state->enum_type, MAX_PLAIN_BYTES, 0};
+}
+
 static int
-has_error(PyObject *fields)
+is_one_of(State *state, PyObject *name, const int *which, int count)
 {
-    if (PyDict_GET_SIZE(fields) == 0)
+    for (int i = 0; i < count; i++)
+        if (name == state->names[which[i]])
+            return 1;
+    if (!PyUnicode_Check(name) || PyUnicode_CHECK_INTERNED(name)) /* of those that stand in a program, the identity decides */
         return 0;
-    int has_any = PyDict_Contains(fields, exc_info_name);
-    return has_any == 0 ? PyDict_Contains(fields, stack_info_name) : has_any;
+    for (int i = 0; i < count; i++)
+        if (PyUnicode_Compare(name, state->names[which[i]]) == 0)
+            return 1;
+    return 0;
 }
 
-/* No exception or stack, and nothing that the sanitizer would cut or replace; what became a text is marked in it. */
 static int
-is_plain(PyObject *body, PyObject *message, PyObject *fields)
+has_one_of(State *state, PyObject *const *names, Py_ssize_t count, const int *which, int how_many)
 {
-    Py_ssize_t length = PyBytes_GET_SIZE(body);
-    if (length == 0 || !PyUnicode_CheckExact(message))
-        return 0;
-    Py_ssize_t letters = PyUnicode_GET_LENGTH(message);
-    if (length - letters > MAX_PLAIN_BYTES || letters * (PyUnicode_IS_ASCII(message) ? 1 : 4) > MAX_MESSAGE_BYTES)
-        return 0;
-    int is_more = has_error(fields);
-    return is_more < 0 ? -1 : !is_more && is_plain_mapping(fields, 0);
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (is_one_of(state, names[i], which, how_many))
+            return 1;
+    return 0;
 }
 
+/* The ids and the fields of the current context: a context never changes, so it is known again by its identity. */
 static PyObject *
-is_plain_call(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+current_parts(State *state)
 {
-    if (count != 3 || !PyBytes_Check(arguments[0]) || !PyDict_Check(arguments[2])) {
-        PyErr_SetString(PyExc_TypeError, "is_plain_call takes JSON, a message and a dictionary");
-        return NULL;
-    }
-    int result = is_plain(arguments[0], arguments[1], arguments[2]);
-    return result < 0 ? NULL : PyBool_FromLong(result);
-}
-
-/* What the rest of the package gave to `use`. */
-static PyObject *recorder_names, *masking_names; /* the globals of modules, for what changes */
-static PyObject *get_current, *parts_of_context, *dumps, *convert, *options, *encode_any, *mask, *with_tags;
-static PyObject *secret_name, *masked_by_name;
-
-/* The ids and fields of the last context: a context never changes, so it is known again by its identity. */
-static PyObject *last_context, *last_parts;
-
-static PyObject *
-use(PyObject *Py_UNUSED(module), PyObject *arguments)
-{
-    enum { COUNT = 12 };
-    PyObject *given[COUNT];
-    if (!PyArg_ParseTuple(arguments, "O!O!OOOOOOOOOO", &PyDict_Type, &given[0], &PyDict_Type, &given[1], &given[2],
-                          &given[3], &given[4], &given[5], &given[6], &given[7], &given[8], &given[9], &given[10],
-                          &given[11]))
-        return NULL;
-    PyObject **known[COUNT] = {&recorder_names, &masking_names, &get_current, &parts_of_context, &dumps,       &convert,
-                               &options,        &encode_any,    &mask,        &with_tags,        &secret_name, &masked_by_name};
-    for (int i = 0; i < COUNT; i++) {
-        Py_INCREF(given[i]);
-        Py_XSETREF(*known[i], given[i]);
-    }
-    Py_RETURN_NONE;
-}
-
-/* The ids and the fields of the current context, a tuple. */
-static PyObject *
-current_parts(void)
-{
-    PyObject *context = PyObject_CallNoArgs(get_current);
+    PyObject *context = PyObject_CallNoArgs(state->given[GET_CURRENT]);
     if (context == NULL)
         return NULL;
-    PyObject *parts;
-    if (context == last_context) {
-        parts = Py_NewRef(last_parts);
-    } else {
-        parts = PyObject_CallOneArg(parts_of_context, context);
-        if (parts != NULL && !(PyTuple_Check(parts) && PyTuple_GET_SIZE(parts) == 2 && PyBytes_Check(PyTuple_GET_ITEM(parts, 0)))) {
-            PyErr_SetString(PyExc_TypeError, "the parts of a context are its ids and its fields");
-            Py_CLEAR(parts);
-        }
-        if (parts != NULL) {
-            Py_INCREF(context);
-            Py_INCREF(parts);
-            Py_XSETREF(last_context, context);
-            Py_XSETREF(last_parts, parts);
-        }
+    PyObject *known = Py_XNewRef(state->last);
+    if (known != NULL && PyTuple_GET_ITEM(known, 0) == context) {
+        Py_DECREF(context);
+        return known;
     }
+    Py_XDECREF(known);
+    PyObject *parts = PyObject_CallOneArg(state->given[PARTS_OF], context);
     Py_DECREF(context);
+    if (parts != NULL && !(PyTuple_CheckExact(parts) && PyTuple_GET_SIZE(parts) == 3 && PyBytes_CheckExact(PyTuple_GET_ITEM(parts, 1)))) {
+        PyErr_SetString(PyExc_TypeError, "the parts of a context are the context, its ids and its fields");
+        Py_CLEAR(parts);
+    }
+    if (parts != NULL)
+        Py_XSETREF(state->last, Py_NewRef(parts));
     return parts;
 }
 
-/* All of a call that is JSON of its own: `{"message":…,"labels":…}`. NULL if orjson cannot write it. */
+/* What a call has besides its message: the fields of its context, and its own ones, which go before those. */
+typedef struct {
+    PyObject *context; /* a dictionary, or None */
+    PyObject *const *names, *const *values;
+    Py_ssize_t count;
+} Fields;
+
+static int
+copy_fields(State *state, Copier *copier, PyObject *labels, const Fields *fields)
+{
+    static const int errors[] = {EXC_INFO, STACK_INFO}; /* are no labels */
+    int is_plain = !has_one_of(state, fields->names, fields->count, errors, 2);
+    if (is_plain && PyDict_Check(fields->context)) {
+        Items taken;
+        if (take_dictionary(&taken, fields->context) < 0)
+            return -1;
+        is_plain = !has_one_of(state, taken.items, taken.count, errors, 2);
+        if (is_plain)
+            is_plain = copy_pairs(copier, labels, taken.items, taken.values, taken.count, 0);
+        release(&taken, 1);
+    }
+    return is_plain == 1 ? copy_pairs(copier, labels, fields->names, fields->values, fields->count, 0) : is_plain;
+}
+
+/* All of a call that is JSON of its own: `{"message":…,"labels":…}`. */
 static PyObject *
-head_of(PyObject *message, PyObject *fields)
+head_of(State *state, PyObject *message, PyObject *labels)
 {
     PyObject *head = PyDict_New();
     if (head != NULL
-        && (PyDict_SetItem(head, message_name, message) < 0
-            || (PyDict_GET_SIZE(fields) > 0 && PyDict_SetItem(head, labels_name, fields) < 0)))
+        && (PyDict_SetItem(head, state->names[MESSAGE], message) < 0
+            || (PyDict_GET_SIZE(labels) > 0 && PyDict_SetItem(head, state->names[LABELS], labels) < 0)))
         Py_CLEAR(head);
     return head;
-}
-
-static int
-has_secret_word(PyObject *body)
-{
-    PyObject *has_word = PyDict_GetItemWithError(masking_names, has_word_name);
-    if (has_word == NULL)
-        return -1;
-    Py_INCREF(has_word); /* `configure` may put another one in its place */
-    PyObject *answer = PyObject_CallOneArg(has_word, body);
-    int result = answer == NULL ? -1 : PyObject_IsTrue(answer);
-    Py_DECREF(has_word);
-    Py_XDECREF(answer);
-    return result;
 }
 
 /* The bytes that a function in Python answered; NULL if it failed, or answered something else. */
 static PyObject *
 bytes_of(PyObject *answer)
 {
-    if (answer != NULL && !(PyBytes_Check(answer) && PyBytes_GET_SIZE(answer) >= 2)) {
+    if (answer != NULL && !(PyBytes_CheckExact(answer) && PyBytes_GET_SIZE(answer) >= 2)) {
         Py_DECREF(answer);
         PyErr_SetString(PyExc_TypeError, "JSON is bytes, in braces");
         return NULL;
@@ -161,125 +148,89 @@ bytes_of(PyObject *answer)
     return answer;
 }
 
-/* orjson makes a TypeError of what a signal handler raises while it asks for a value: raise that again.
-   Returns whether the error is not for us to handle. */
 static int
-is_interrupted(void)
+has_secret_word(State *state, PyObject *body)
 {
-    if (!PyErr_ExceptionMatches(PyExc_Exception))
-        return 1;
-    PyObject *type, *error, *trace;
-    PyErr_Fetch(&type, &error, &trace);
-    PyErr_NormalizeException(&type, &error, &trace);
-    PyObject *cause = PyException_GetCause(error);
-    int is_another = cause != NULL && !PyErr_GivenExceptionMatches(cause, PyExc_Exception);
-    if (is_another) {
-        PyErr_SetObject((PyObject *)Py_TYPE(cause), cause);
-        Py_XDECREF(type);
-        Py_XDECREF(error);
-        Py_XDECREF(trace);
-    } else
-        PyErr_Restore(type, error, trace);
-    Py_XDECREF(cause);
-    return is_another;
+    PyObject *has_word = Py_XNewRef(PyDict_GetItemWithError(state->given[MASKING], state->names[HAS_WORD]));
+    PyObject *answer = has_word == NULL ? NULL : PyObject_CallOneArg(has_word, body);
+    int result = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(has_word);
+    Py_XDECREF(answer);
+    return result;
 }
 
+/* The JSON of a copy, its secrets masked; NULL without an error if orjson cannot write it, or it is too long. */
 static PyObject *
-written_by_orjson(PyObject *head)
+written(State *state, PyObject *message, PyObject *labels)
 {
-    PyObject *arguments[] = {head, convert, options};
-    PyObject *body = PyObject_Vectorcall(dumps, arguments, 3, NULL);
-    if (body == NULL && !is_interrupted()) { /* a value can raise anything when it is asked */
+    PyObject *head = head_of(state, message, labels);
+    PyObject *body = head == NULL ? NULL : bytes_of(PyObject_CallOneArg(state->given[DUMPS], head));
+    if (body == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) /* a lone surrogate, or a number of over 64 bits */
         PyErr_Clear();
-        return PyBytes_FromStringAndSize("", 0);
-    }
-    return bytes_of(body);
+    if (body != NULL && PyBytes_GET_SIZE(body) - PyUnicode_GET_LENGTH(message) > MAX_PLAIN_BYTES)
+        Py_CLEAR(body);
+    int has_word = body == NULL ? 0 : has_secret_word(state, body);
+    if (has_word < 0)
+        Py_CLEAR(body);
+    else if (has_word)
+        Py_SETREF(body, bytes_of(PyObject_CallOneArg(state->given[MASK], head)));
+    Py_XDECREF(head);
+    return body;
 }
 
-/* Put a mask in the place of each text whose name says that it is a secret; how many there are, -1 with an error. */
 static int
-mask_texts(PyObject *masked, PyObject *fields)
+is_short_text(PyObject *message)
 {
-    int count = 0;
-    PyObject *name, *value;
-    for (Py_ssize_t at = 0; PyDict_Next(fields, &at, &name, &value);) {
-        PyObject *secret = PyUnicode_CheckExact(value) ? PyObject_CallOneArg(secret_name, name) : Py_NewRef(Py_None);
-        int is_named = secret != NULL && secret != Py_None;
-        PyObject *text = is_named ? PyObject_CallFunctionObjArgs(masked_by_name, name, value, NULL) : NULL;
-        int failed = secret == NULL || (is_named && (text == NULL || PyDict_SetItem(masked, name, text) < 0));
-        count += is_named && text != value;
-        Py_XDECREF(secret);
-        Py_XDECREF(text);
+    return PyUnicode_CheckExact(message)
+        && PyUnicode_GET_LENGTH(message) * (PyUnicode_IS_ASCII(message) ? 1 : 4) <= MAX_MESSAGE_BYTES;
+}
+
+static int
+add_pairs(PyObject *into, PyObject *const *names, PyObject *const *values, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *name = PyUnicode_Check(names[i]) ? PyUnicode_FromObject(names[i]) : Py_NewRef(names[i]);
+        int failed = name == NULL || PyDict_SetItem(into, name, values[i]) < 0;
+        Py_XDECREF(name);
         if (failed)
             return -1;
     }
-    return count;
+    return 0;
 }
 
-/* The JSON with a mask for each such text; NULL without an error if there is none, or orjson cannot write it. */
+/* The JSON of a call of any values, which Python writes. */
 static PyObject *
-without_named_secrets(PyObject *message, PyObject *fields)
+written_by_python(State *state, PyObject *message, const Fields *fields)
 {
-    PyObject *masked = PyDict_Copy(fields), *head = NULL, *body = NULL;
-    int count = masked == NULL ? -1 : mask_texts(masked, fields);
-    if (count > 0 && (head = head_of(message, masked)) != NULL)
-        body = written_by_orjson(head);
-    if (body != NULL && PyBytes_GET_SIZE(body) == 0)
-        Py_CLEAR(body);
-    Py_XDECREF(masked);
-    Py_XDECREF(head);
+    PyObject *all = PyDict_New(), *body = NULL;
+    int failed = all == NULL;
+    if (!failed && PyDict_Check(fields->context)) {
+        Items taken;
+        failed = take_dictionary(&taken, fields->context) < 0;
+        if (!failed) {
+            failed = add_pairs(all, taken.items, taken.values, taken.count) < 0;
+            release(&taken, 1);
+        }
+    }
+    if (!failed && add_pairs(all, fields->names, fields->values, fields->count) == 0)
+        body = bytes_of(PyObject_CallFunctionObjArgs(state->given[ENCODE_ANY], message, all, NULL));
+    Py_XDECREF(all);
     return body;
 }
 
-static int
-is_mended(PyObject *body)
-{
-    return memchr(PyBytes_AS_STRING(body), MENDED, (size_t)PyBytes_GET_SIZE(body)) != NULL;
-}
-
-/* The JSON with its secrets masked: most are a text with a name of its own; `mask` knows all others. */
+/* The JSON of a message and its fields; `is_mended` if a value in it became a text. */
 static PyObject *
-masked_body(PyObject *body, PyObject *head, PyObject *message, PyObject *fields)
+body_of(State *state, PyObject *message, const Fields *fields, int *is_mended)
 {
-    /* What became a text is not asked for it again. */
-    PyObject *masked = is_mended(body) ? NULL : without_named_secrets(message, fields);
-    if (masked == NULL && PyErr_Occurred())
+    PyObject *labels = PyDict_New(), *body = NULL;
+    Copier copier = new_copier(state);
+    if (labels == NULL)
         return NULL;
-    int has_word = masked == NULL ? 1 : has_secret_word(masked);
-    if (has_word < 0)
-        Py_CLEAR(masked);
-    else if (has_word)
-        Py_XSETREF(masked, bytes_of(PyObject_CallFunctionObjArgs(mask, body, head, NULL)));
-    return masked;
-}
-
-static PyObject *
-body_of(PyObject *message, PyObject *fields)
-{
-    PyObject *head = head_of(message, fields), *body = NULL;
-    int is_error = has_error(fields);
-    if (head == NULL || is_error < 0) {
-        Py_XDECREF(head);
-        return NULL;
-    }
-    if (is_error) { /* orjson would write the exception as a text */
-        body = bytes_of(PyObject_CallFunctionObjArgs(encode_any, head, fields, NULL));
-        Py_DECREF(head);
-        return body;
-    }
-    body = written_by_orjson(head);
-    int fits = body == NULL ? -1 : is_plain(body, message, fields);
-    int has_word = fits == 1 ? has_secret_word(body) : 0;
-    if (fits < 0 || has_word < 0)
-        Py_CLEAR(body);
-    else if (!fits)
-        Py_SETREF(body, bytes_of(PyObject_CallFunctionObjArgs(encode_any, head, fields, NULL)));
-    else if (has_word)
-        Py_SETREF(body, masked_body(body, head, message, fields));
-    if (body != NULL && fits && is_mended(body))
-        Py_SETREF(body, bytes_of(PyObject_CallOneArg(with_tags, body)));
-    Py_XDECREF(head);
-    return body;
+    if (is_short_text(message) && copy_fields(state, &copier, labels, fields) > 0)
+        body = written(state, message, labels);
+    Py_DECREF(labels);
+    *is_mended = body != NULL && copier.is_mended;
+    return body != NULL || PyErr_Occurred() ? body : written_by_python(state, message, fields);
 }
 
 static char *
@@ -291,10 +242,12 @@ put(char *to, const char *bytes, Py_ssize_t count)
 
 /* `{"time_ns":` time `,"log.level":"` level `",` body, without its braces, ids, and the end of the logger's lines. */
 static PyObject *
-join_line(unsigned long long time_ns, PyObject *level, PyObject *body, PyObject *ids, PyObject *tail)
+join_line(unsigned long long time_ns, PyObject *level, PyObject *body, int is_mended, PyObject *ids, PyObject *tail)
 {
     static const char before_time[] = "{\"time_ns\":", before_level[] = ",\"log.level\":\"", after_level[] = "\",";
+    static const char tags[] = ",\"tags\":[\"mended\"]";
     enum { TIME = sizeof before_time - 1, LEVEL = sizeof before_level - 1, AFTER = sizeof after_level - 1 };
+    Py_ssize_t tag_bytes = is_mended ? (Py_ssize_t)sizeof tags - 1 : 0;
     char digits[24];
     int at = sizeof digits;
     do
@@ -305,7 +258,7 @@ join_line(unsigned long long time_ns, PyObject *level, PyObject *body, PyObject 
     if (level_text == NULL)
         return NULL;
     PyObject *line = PyBytes_FromStringAndSize(NULL, TIME + digit_count + LEVEL + level_length + AFTER + body_length
-                                                         + PyBytes_GET_SIZE(ids) + PyBytes_GET_SIZE(tail));
+                                                         + tag_bytes + PyBytes_GET_SIZE(ids) + PyBytes_GET_SIZE(tail));
     if (line == NULL)
         return NULL;
     char *to = put(PyBytes_AS_STRING(line), before_time, TIME);
@@ -314,42 +267,41 @@ join_line(unsigned long long time_ns, PyObject *level, PyObject *body, PyObject 
     to = put(to, level_text, level_length);
     to = put(to, after_level, AFTER);
     to = put(to, PyBytes_AS_STRING(body) + 1, body_length);
+    to = put(to, tags, tag_bytes);
     to = put(to, PyBytes_AS_STRING(ids), PyBytes_GET_SIZE(ids));
     put(to, PyBytes_AS_STRING(tail), PyBytes_GET_SIZE(tail));
     return line;
 }
 
 static PyObject *
-encode(unsigned long long time_ns, PyObject *level, PyObject *message, PyObject *fields, PyObject *tail)
+encode(State *state, unsigned long long time_ns, PyObject *level, PyObject *message, Fields *fields, PyObject *tail)
 {
-    PyObject *parts = current_parts(), *body = NULL, *line = NULL;
+    PyObject *parts = current_parts(state), *line = NULL;
     if (parts == NULL)
         return NULL;
-    PyObject *context_fields = PyTuple_GET_ITEM(parts, 1);
-    Py_INCREF(fields);
-    if (PyDict_Check(context_fields) && PyDict_GET_SIZE(context_fields) > 0) {
-        PyObject *all = PyDict_Copy(context_fields);
-        if (all == NULL || PyDict_Update(all, fields) < 0) {
-            Py_XDECREF(all);
-            goto end;
-        }
-        Py_SETREF(fields, all);
-    }
-    body = body_of(message, fields);
+    fields->context = PyTuple_GET_ITEM(parts, 2);
+    int is_mended;
+    PyObject *body = body_of(state, message, fields, &is_mended);
     if (body != NULL)
-        line = join_line(time_ns > max_time_ns ? max_time_ns : time_ns, level, body, PyTuple_GET_ITEM(parts, 0), tail);
-end:
+        line = join_line(Py_MIN(time_ns, max_time_ns), level, body, is_mended, PyTuple_GET_ITEM(parts, 1), tail);
     Py_XDECREF(body);
-    Py_DECREF(fields);
     Py_DECREF(parts);
     return line;
 }
 
 static PyObject *
-encode_call(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
+not_ready(State *state)
 {
-    if (count != 5 || !PyUnicode_Check(arguments[1]) || !PyDict_Check(arguments[3]) || !PyBytes_Check(arguments[4])
-        || encode_any == NULL) {
+    if (state->given[GIVEN - 1] == NULL)
+        return PyErr_Format(PyExc_TypeError, "nothing was handed over by `use` yet");
+    return NULL;
+}
+
+static PyObject *
+encode_call(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    State *state = state_of(module);
+    if (count != 5 || !PyUnicode_Check(arguments[1]) || !PyDict_Check(arguments[3]) || !PyBytes_Check(arguments[4])) {
         PyErr_SetString(PyExc_TypeError, "encode_call takes a time, a level, a message, a dictionary and bytes");
         return NULL;
     }
@@ -360,220 +312,200 @@ encode_call(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t 
         PyErr_Clear();
         time_ns = 0; /* before 1970 */
     }
-    return encode(time_ns, arguments[1], arguments[2], arguments[3], arguments[4]);
-}
-
-/* The items of a dictionary after the first so many. */
-static PyObject *
-copy_items_after(PyObject *dictionary, Py_ssize_t left_out)
-{
-    PyObject *items = PyDict_New(), *name, *value;
-    if (items == NULL)
+    Items taken;
+    if (not_ready(state) || PyErr_Occurred() || take_dictionary(&taken, arguments[3]) < 0)
         return NULL;
-    for (Py_ssize_t at = 0; PyDict_Next(dictionary, &at, &name, &value);) {
-        if (left_out > 0) {
-            left_out--;
-            continue;
-        }
-        /* A name's own comparison may do anything, even take the two out of the dictionary. */
-        Py_INCREF(name);
-        Py_INCREF(value);
-        int failed = PyDict_SetItem(items, name, value);
-        Py_DECREF(name);
-        Py_DECREF(value);
-        if (failed) {
-            Py_DECREF(items);
-            return NULL;
-        }
-    }
-    return items;
-}
-
-/* True of a value that a record has, other than None or an empty tuple; -1 with an error. */
-static int
-has_any(PyObject *values, PyObject *name)
-{
-    PyObject *value = PyDict_GetItemWithError(values, name);
-    if (value == NULL) {
-        if (!PyErr_Occurred())
-            PyErr_SetObject(PyExc_KeyError, name);
-        return -1;
-    }
-    return value == Py_None ? 0 : PyTuple_CheckExact(value) ? PyTuple_GET_SIZE(value) > 0 : 1;
-}
-
-/* The fields that a caller gave to a record: what comes after its own attributes. NULL if a formatter left its own. */
-static PyObject *
-fields_of(PyObject *values, Py_ssize_t own)
-{
-    PyObject *fields = copy_items_after(values, own);
-    if (fields != NULL && PyDict_GET_SIZE(fields) > 0) {
-        int is_formatted = PyDict_Contains(fields, message_name);
-        if (is_formatted == 0)
-            is_formatted = PyDict_Contains(fields, asctime_name);
-        if (is_formatted == 0)
-            is_formatted = PyDict_Contains(fields, color_message_name);
-        if (is_formatted)
-            Py_CLEAR(fields);
-    }
-    return fields;
-}
-
-/* Give a record's exception, or its stack, to the fields, as a log call with fields has it; -1 with an error. */
-static int
-add_error(PyObject *fields, PyObject *values, PyObject *name)
-{
-    PyObject *value = PyDict_GetItemWithError(values, name);
-    if (value == NULL)
-        return -1;
-    Py_INCREF(value);
-    int is_any = PyObject_IsTrue(value);
-    int failed = is_any < 0 || (is_any && PyDict_SetItem(fields, name, value) < 0);
-    Py_DECREF(value);
-    return failed ? -1 : 0;
-}
-
-static PyObject *
-encode_record(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count)
-{
-    if (count != 4 || !PyDict_Check(arguments[0]) || !PyUnicode_Check(arguments[2]) || !PyBytes_Check(arguments[3])
-        || encode_any == NULL) {
-        PyErr_SetString(PyExc_TypeError, "encode_record takes a dictionary, a number, a level and bytes");
-        return NULL;
-    }
-    PyObject *values = arguments[0];
-    Py_ssize_t own = PyLong_AsSsize_t(arguments[1]);
-    if (own == -1 && PyErr_Occurred())
-        return NULL;
-    PyObject *created = PyDict_GetItemWithError(values, created_name), *message = PyDict_GetItemWithError(values, msg_name);
-    int is_more = has_any(values, args_name);
-    int is_failure = has_any(values, exc_info_name) || has_any(values, stack_info_name);
-    if (PyErr_Occurred())
-        return NULL;
-    if (is_more || message == NULL || created == NULL || !PyFloat_CheckExact(created))
-        Py_RETURN_NONE;
-    double created_ns = PyFloat_AS_DOUBLE(created) * 1e9;
-    if (!(created_ns >= 0 && created_ns < 1e19))
-        Py_RETURN_NONE;
-    PyObject *fields = fields_of(values, own);
-    if (fields == NULL) {
-        if (PyErr_Occurred())
-            return NULL;
-        Py_RETURN_NONE;
-    }
-    Py_INCREF(message);
-    PyObject *line = NULL;
-    if (!is_failure || (add_error(fields, values, exc_info_name) == 0 && add_error(fields, values, stack_info_name) == 0))
-        line = encode((unsigned long long)created_ns, arguments[2], message, fields, arguments[3]);
-    Py_DECREF(message);
-    Py_DECREF(fields);
+    Fields fields = {Py_None, taken.items, taken.values, taken.count};
+    PyObject *line = encode(state, time_ns, arguments[1], arguments[2], &fields, arguments[4]);
+    release(&taken, 1);
     return line;
 }
 
-/* A log call: the straight way of most, and `call`, which knows all ways, for every other. */
+/* The attributes of a record come first, in an order that never changes, unless a program has changed them. */
+static int
+has_own_names(State *state, const Items *record)
+{
+    PyObject *own = state->given[OWN_NAMES];
+    if (record->count < state->own)
+        return 0;
+    for (Py_ssize_t i = 0; i < state->own; i++)
+        if (record->items[i] != PyTuple_GET_ITEM(own, i))
+            return 0;
+    return 1;
+}
+
+static int
+is_nothing(PyObject *value)
+{
+    return value == Py_None || (PyTuple_CheckExact(value) && PyTuple_GET_SIZE(value) == 0);
+}
+
+/* The line of a record that has no arguments, exception or stack; None of another one, which is left to Python. */
+static PyObject *
+encode_taken(State *state, const Items *record, PyObject *level, PyObject *tail)
+{
+    static const int of_formatters[] = {MESSAGE, ASCTIME, COLOR_MESSAGE};
+    if (!has_own_names(state, record))
+        Py_RETURN_NONE;
+    PyObject *read[READ];
+    for (int i = 0; i < READ; i++)
+        read[i] = record->values[state->read_at[i]];
+    Fields fields = {Py_None, record->items + state->own, record->values + state->own, record->count - state->own};
+    double created_ns = PyFloat_CheckExact(read[CREATED]) ? PyFloat_AS_DOUBLE(read[CREATED]) * 1e9 : -1;
+    int is_odd = !is_nothing(read[ARGS]) || read[RECORD_EXC_INFO] != Py_None || read[RECORD_STACK_INFO] != Py_None;
+    if (is_odd || !(created_ns >= 0 && created_ns < 1e19) || has_one_of(state, fields.names, fields.count, of_formatters, 3))
+        Py_RETURN_NONE;
+    return encode(state, (unsigned long long)created_ns, level, read[MSG], &fields, tail);
+}
+
+static PyObject *
+encode_record(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    State *state = state_of(module);
+    if (count != 3 || !PyDict_Check(arguments[0]) || !PyUnicode_Check(arguments[1]) || !PyBytes_Check(arguments[2])) {
+        PyErr_SetString(PyExc_TypeError, "encode_record takes a dictionary, a level and bytes");
+        return NULL;
+    }
+    Items record;
+    if (not_ready(state) || PyErr_Occurred() || take_dictionary(&record, arguments[0]) < 0)
+        return NULL;
+    PyObject *line = encode_taken(state, &record, arguments[1], arguments[2]);
+    release(&record, 1);
+    return line;
+}
+
+static PyObject *
+copy_fields_of(PyObject *module, PyObject *fields)
+{
+    State *state = state_of(module);
+    if (!PyDict_Check(fields))
+        return PyErr_Format(PyExc_TypeError, "copy_fields takes a dictionary");
+    if (not_ready(state) || PyErr_Occurred())
+        return NULL;
+    Copier copier = new_copier(state);
+    PyObject *copy = copied_dictionary(&copier, fields, 0);
+    if (copy == NULL && PyErr_Occurred())
+        return NULL;
+    return copy == NULL ? Py_NewRef(Py_None) : Py_BuildValue("NO", copy, copier.is_mended ? Py_True : Py_False);
+}
+
+/* A log call: the short way of most, and `call`, which knows all ways, for every other. */
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
+    State *state; /* of the module, which the type holds */
     PyObject *call, *level_name, *tail, *verdicts, *key, *loggers;
     long level, off;
 } LogCall;
 
+/* True if no logger that a call passes has a handler. */
 static int
-is_option(PyObject *name)
+has_no_handlers(LogCall *self)
 {
-    for (int option = 0; option < OPTIONS; option++)
-        if (name == option_names[option])
-            return 1;
-    if (PyUnicode_CHECK_INTERNED(name)) /* as the names that stand in a program are: its identity decides */
-        return 0;
-    for (int option = 0; option < OPTIONS; option++)
-        if (PyUnicode_Compare(name, option_names[option]) == 0)
-            return 1;
-    return 0;
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(self->loggers); at++) {
+        PyObject *handlers = PyObject_GetAttr(PyTuple_GET_ITEM(self->loggers, at), self->state->names[HANDLERS]);
+        int is_empty = handlers != NULL && PyList_Check(handlers) && PyList_GET_SIZE(handlers) == 0;
+        Py_XDECREF(handlers);
+        if (!is_empty)
+            return 0;
+    }
+    return 1;
+}
+
+/* The `append` of the one recorder if that is all a call of this level asks for; NULL if not. */
+static PyObject *
+append_of_recorder(LogCall *self)
+{
+    PyObject **names = self->state->names, *recorder = self->state->given[RECORDER];
+    PyObject *others = Py_XNewRef(PyDict_GetItemWithError(recorder, names[OTHERS]));
+    PyObject *active = Py_XNewRef(PyDict_GetItemWithError(recorder, names[CURRENT]));
+    PyObject *append = NULL;
+    if (others != NULL && active != NULL && PyDict_Check(others) && PyDict_GET_SIZE(others) == 0) {
+        PyObject *console = PyObject_GetAttr(active, names[CONSOLE]), *least = PyObject_GetAttr(active, names[MIN_LEVEL]);
+        if (console == Py_None && least != NULL && PyLong_Check(least) && self->level >= PyLong_AsLong(least))
+            append = PyObject_GetAttr(active, names[APPEND]);
+        Py_XDECREF(console);
+        Py_XDECREF(least);
+    }
+    Py_XDECREF(others);
+    Py_XDECREF(active);
+    return append;
 }
 
 /* The recorder's `append` if all that this call asks for is to be recorded; NULL without an error if not. */
 static PyObject *
-append_if_straight(LogCall *self, Py_ssize_t count, PyObject *keywords)
+append_if_short(LogCall *self, Py_ssize_t count, PyObject *const *names, Py_ssize_t name_count)
 {
-    if (count != 1)
+    static const int options[OPTIONS] = {EXC_INFO, STACK_INFO, STACKLEVEL, EXTRA};
+    if (count != 1 || has_one_of(self->state, names, name_count, options, OPTIONS) || !has_no_handlers(self))
         return NULL;
-    for (Py_ssize_t at = 0; keywords != NULL && at < PyTuple_GET_SIZE(keywords); at++)
-        if (is_option(PyTuple_GET_ITEM(keywords, at)))
-            return NULL;
-    PyObject *others = PyDict_GetItemWithError(recorder_names, others_name);
-    if (others == NULL || !PyDict_Check(others) || PyDict_GET_SIZE(others) > 0)
-        return NULL;
-    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(self->loggers); at++) {
-        PyObject *handlers = PyObject_GetAttr(PyTuple_GET_ITEM(self->loggers, at), handlers_name);
-        int is_empty = handlers != NULL && PyList_Check(handlers) && PyList_GET_SIZE(handlers) == 0;
-        Py_XDECREF(handlers);
-        if (!is_empty)
-            return NULL;
-    }
-    PyObject *active = PyDict_GetItemWithError(recorder_names, current_name);
-    if (active == NULL)
-        return NULL;
-    Py_INCREF(active);
-    PyObject *console = PyObject_GetAttr(active, console_name), *least = PyObject_GetAttr(active, min_level_name);
-    int is_recorded = console == Py_None && least != NULL && PyLong_Check(least) && self->level >= PyLong_AsLong(least);
-    PyObject *append = is_recorded ? PyObject_GetAttr(active, append_name) : NULL;
-    Py_DECREF(active);
-    Py_XDECREF(console);
-    Py_XDECREF(least);
-    return append;
+    return append_of_recorder(self);
 }
 
 static int
-record(LogCall *self, PyObject *append, PyObject *const *arguments, PyObject *keywords)
+record(LogCall *self, PyObject *append, PyObject *message, Fields *fields)
 {
-    PyObject *fields = PyDict_New();
-    int failed = fields == NULL;
-    for (Py_ssize_t at = 0; !failed && keywords != NULL && at < PyTuple_GET_SIZE(keywords); at++)
-        failed = PyDict_SetItem(fields, PyTuple_GET_ITEM(keywords, at), arguments[1 + at]) < 0;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    PyObject *line = failed ? NULL
-                            : encode((unsigned long long)now.tv_sec * 1000000000u + (unsigned long long)now.tv_nsec, self->level_name, arguments[0], fields,
-                                     self->tail);
+    unsigned long long now_ns = (unsigned long long)now.tv_sec * 1000000000u + (unsigned long long)now.tv_nsec;
+    PyObject *line = encode(self->state, now_ns, self->level_name, message, fields, self->tail);
     PyObject *none = line == NULL ? NULL : PyObject_CallOneArg(append, line);
-    Py_XDECREF(fields);
     Py_XDECREF(line);
     Py_XDECREF(none);
     return none == NULL ? -1 : 0;
 }
 
-/* A log call never fails its caller. */
+/* A log call never fails its caller: only what is for the program, such as Ctrl-C, goes on. */
 static int
-count_as_dropped(void)
+give_up(State *state)
 {
-    if (!PyErr_ExceptionMatches(PyExc_Exception))
-        return -1;
-    PyErr_Clear();
-    PyObject *drop = PyDict_GetItemWithError(recorder_names, drop_name);
-    PyObject *none = drop == NULL ? NULL : PyObject_CallFunction(drop, "s", "error");
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_NormalizeException(&type, &error, &trace);
+    if (trace != NULL)
+        PyException_SetTraceback(error, trace);
+    PyObject *none = PyObject_CallOneArg(state->given[GIVE_UP], error);
     Py_XDECREF(none);
-    return none == NULL ? -1 : 0;
+    if (none == NULL && PyErr_ExceptionMatches(PyExc_Exception)) { /* the error itself, or another fault */
+        PyObject *raised_type, *raised, *raised_trace;
+        PyErr_Fetch(&raised_type, &raised, &raised_trace);
+        if (raised == error)
+            PyErr_Restore(raised_type, raised, raised_trace);
+        else {
+            Py_XDECREF(raised_type);
+            Py_XDECREF(raised);
+            Py_XDECREF(raised_trace);
+        }
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(trace);
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 static PyObject *
-LogCall_vectorcall(LogCall *self, PyObject *const *arguments, size_t count, PyObject *keywords)
+LogCall_vectorcall(LogCall *self, PyObject *const *arguments, size_t flags, PyObject *keywords)
 {
+    Py_ssize_t count = PyVectorcall_NARGS(flags), name_count = keywords == NULL ? 0 : PyTuple_GET_SIZE(keywords);
+    PyObject *const *names = keywords == NULL ? NULL : ((PyTupleObject *)keywords)->ob_item;
     PyObject *verdict = PyDict_GetItemWithError(self->verdicts, self->key);
     if (verdict != NULL && PyLong_Check(verdict)) {
         if (PyLong_AsLong(verdict) == self->off)
             Py_RETURN_NONE;
-        PyObject *append = append_if_straight(self, PyVectorcall_NARGS(count), keywords);
+        PyObject *append = append_if_short(self, count, names, name_count);
         if (append != NULL) {
-            int failed = record(self, append, arguments, keywords) < 0 && count_as_dropped() < 0;
+            Fields fields = {Py_None, names, arguments + 1, name_count};
+            int failed = record(self, append, arguments[0], &fields) < 0 && give_up(self->state) < 0;
             Py_DECREF(append);
             if (failed)
                 return NULL;
             Py_RETURN_NONE;
         }
     }
-    PyErr_Clear();
-    return PyObject_Vectorcall(self->call, arguments, count, keywords);
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
+        return NULL; /* Ctrl-C */
+    PyErr_Clear(); /* `call` meets it too, and knows what is to be done */
+    return PyObject_Vectorcall(self->call, arguments, flags, keywords);
 }
 
 static PyObject *
@@ -584,10 +516,14 @@ LogCall_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keyword
     if (!PyArg_ParseTuple(arguments, "OlUSO!OO!l", &call, &level, &level_name, &tail, &PyDict_Type, &verdicts, &key,
                           &PyTuple_Type, &loggers, &off))
         return NULL;
+    State *state = PyType_GetModuleState(type);
+    if (state == NULL || not_ready(state) || PyErr_Occurred())
+        return NULL;
     LogCall *self = (LogCall *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->vectorcall = (vectorcallfunc)LogCall_vectorcall;
+    self->state = state;
     self->call = Py_NewRef(call);
     self->level_name = Py_NewRef(level_name);
     self->tail = Py_NewRef(tail);
@@ -605,19 +541,8 @@ LogCall_traverse(LogCall *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->call);
     Py_VISIT(self->verdicts);
+    Py_VISIT(self->key);
     Py_VISIT(self->loggers);
-    return 0;
-}
-
-static int
-LogCall_clear(LogCall *self)
-{
-    Py_CLEAR(self->call);
-    Py_CLEAR(self->level_name);
-    Py_CLEAR(self->tail);
-    Py_CLEAR(self->verdicts);
-    Py_CLEAR(self->key);
-    Py_CLEAR(self->loggers);
     return 0;
 }
 
@@ -626,7 +551,12 @@ LogCall_dealloc(LogCall *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    LogCall_clear(self);
+    Py_XDECREF(self->call);
+    Py_XDECREF(self->level_name);
+    Py_XDECREF(self->tail);
+    Py_XDECREF(self->verdicts);
+    Py_XDECREF(self->key);
+    Py_XDECREF(self->loggers);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -639,32 +569,93 @@ static PyMemberDef LogCall_members[] = {
 
 static PyType_Slot LogCall_slots[] = {
     {Py_tp_new, LogCall_new},         {Py_tp_dealloc, LogCall_dealloc}, {Py_tp_traverse, LogCall_traverse},
-    {Py_tp_clear, LogCall_clear},     {Py_tp_call, PyVectorcall_Call},  {Py_tp_members, LogCall_members},
-    {Py_tp_doc, "A log call of one logger and level."},                 {0, NULL},
+    {Py_tp_call, PyVectorcall_Call},  {Py_tp_members, LogCall_members}, {Py_tp_doc, "A log call of one logger and level."},
+    {0, NULL},
 };
 
 static PyType_Spec LogCall_spec = {
     "dashcam.record._speedups.LogCall", sizeof(LogCall), 0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, LogCall_slots};
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE, LogCall_slots};
+
+/* An ImportError that names what is missing: nothing takes the long way without a word because of another name. */
+static int
+check(int is_there, const char *where, const char *name)
+{
+    if (!is_there)
+        PyErr_Format(PyExc_ImportError, "%s has no `%s`, which the compiled log call needs", where, name);
+    return is_there ? 0 : -1;
+}
+
+static int
+check_given(State *state)
+{
+    PyObject **given = state->given, **names = state->names;
+    if (check(PyDict_Check(given[RECORDER]) && PyDict_Contains(given[RECORDER], names[OTHERS]) == 1, "recorder", name_texts[OTHERS]) < 0
+        || check(PyDict_Contains(given[RECORDER], names[CURRENT]) == 1, "recorder", name_texts[CURRENT]) < 0
+        || check(PyDict_Check(given[MASKING]) && PyDict_Contains(given[MASKING], names[HAS_WORD]) == 1, "masking", name_texts[HAS_WORD]) < 0)
+        return -1;
+    PyObject *active = PyDict_GetItemWithError(given[RECORDER], names[CURRENT]);
+    for (int name = CONSOLE; name <= APPEND; name++)
+        if (check(PyObject_HasAttr(active, names[name]), "a recorder", name_texts[name]) < 0)
+            return -1;
+    return 0;
+}
+
+/* Find where a record has what is read of it. */
+static int
+find_own(State *state)
+{
+    PyObject *own = state->given[OWN_NAMES];
+    if (check(PyTuple_CheckExact(own), "use", "own_names") < 0)
+        return -1;
+    state->own = PyTuple_GET_SIZE(own);
+    for (int i = 0; i < READ; i++) {
+        Py_ssize_t at = 0;
+        while (at < state->own && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(own, at), read_names[i]) != 0)
+            at++;
+        if (check(at < state->own, "a record", read_names[i]) < 0)
+            return -1;
+        state->read_at[i] = at;
+    }
+    return 0;
+}
+
+static PyObject *
+use(PyObject *module, PyObject *arguments, PyObject *keywords)
+{
+    State *state = state_of(module);
+    if (PyTuple_GET_SIZE(arguments) > 0 || keywords == NULL)
+        return PyErr_Format(PyExc_TypeError, "use takes names with values");
+    for (int i = 0; i < GIVEN; i++) {
+        PyObject *given = PyDict_GetItemString(keywords, given_names[i]);
+        if (check(given != NULL, "use", given_names[i]) < 0)
+            return NULL;
+        Py_XSETREF(state->given[i], Py_NewRef(given));
+    }
+    if (check(PyDict_GET_SIZE(keywords) == GIVEN, "use", "place for another name") < 0 || check_given(state) < 0 || find_own(state) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
 
 static PyMethodDef methods[] = {
     {"encode_call", (PyCFunction)(void (*)(void))encode_call, METH_FASTCALL, NULL},
-    {"is_plain_call", (PyCFunction)(void (*)(void))is_plain_call, METH_FASTCALL, NULL},
     {"encode_record", (PyCFunction)(void (*)(void))encode_record, METH_FASTCALL, NULL},
-    {"use", use, METH_VARARGS, NULL},
+    {"copy_fields", copy_fields_of, METH_O, NULL},
+    {"use", (PyCFunction)(void (*)(void))use, METH_VARARGS | METH_KEYWORDS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static int
 prepare(PyObject *module)
 {
+    State *state = state_of(module);
     PyObject *enums = PyImport_ImportModule("enum");
-    enum_type = enums ? (PyTypeObject *)PyObject_GetAttrString(enums, "EnumMeta") : NULL;
+    state->enum_type = enums ? (PyTypeObject *)PyObject_GetAttrString(enums, "EnumMeta") : NULL;
     Py_XDECREF(enums);
-    if (enum_type == NULL)
+    if (state->enum_type == NULL)
         return -1;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if ((*names[i].object = PyUnicode_InternFromString(names[i].text)) == NULL)
+    for (int i = 0; i < NAMES; i++)
+        if ((state->names[i] = PyUnicode_InternFromString(name_texts[i])) == NULL)
             return -1;
     PyObject *type = PyType_FromModuleAndSpec(module, &LogCall_spec, NULL);
     int failed = type == NULL ? -1 : PyModule_AddObjectRef(module, "LogCall", type);
@@ -672,9 +663,41 @@ prepare(PyObject *module)
     return failed;
 }
 
-static PyModuleDef_Slot slots[] = {{Py_mod_exec, prepare}, {0, NULL}};
+static int
+traverse(PyObject *module, visitproc visit, void *arg)
+{
+    State *state = state_of(module);
+    for (int i = 0; i < GIVEN; i++)
+        Py_VISIT(state->given[i]);
+    Py_VISIT(state->enum_type);
+    Py_VISIT(state->last);
+    return 0;
+}
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_speedups", .m_methods = methods, .m_slots = slots};
+static void
+free_state(void *module)
+{
+    State *state = state_of(module);
+    for (int i = 0; state != NULL && i < GIVEN; i++)
+        Py_CLEAR(state->given[i]);
+    for (int i = 0; state != NULL && i < NAMES; i++)
+        Py_CLEAR(state->names[i]);
+    if (state != NULL) {
+        Py_CLEAR(state->enum_type);
+        Py_CLEAR(state->last);
+    }
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, prepare},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+    {0, NULL}};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, .m_name = "_speedups",     .m_size = sizeof(State),
+    .m_methods = methods,  .m_slots = slots,          .m_traverse = traverse, .m_free = free_state};
 
 PyMODINIT_FUNC
 PyInit__speedups(void)

@@ -2,22 +2,20 @@ from collections.abc import Callable
 from typing import Any
 
 def encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any], tail: bytes, /) -> bytes: ...
-def encode_record(values: dict[str, Any], own: int, level: str, tail: bytes, /) -> bytes | None: ...
-def is_plain_call(body: bytes, message: object, fields: dict[str, Any], /) -> bool: ...
+def encode_record(values: dict[str, Any], level: str, tail: bytes, /) -> bytes | None: ...
+def copy_fields(fields: dict[str, Any], /) -> tuple[dict[str, Any], bool] | None: ...
 def use(
-    recorder_names: dict[str, Any],
-    masking_names: dict[str, Any],
+    *,
+    recorder: dict[str, Any],
+    masking: dict[str, Any],
     get_current: Callable[[], Any],
-    parts_of_context: Callable[[Any], tuple[bytes, dict[str, Any] | None]],
+    parts_of: Callable[[Any], tuple[Any, bytes, dict[str, Any] | None]],
     dumps: Callable[..., bytes],
-    convert: Callable[[object], object],
-    options: int,
-    encode_any: Callable[[Any, Any], bytes],
-    mask: Callable[[bytes, Any], bytes],
-    with_tags: Callable[[bytes], bytes],
-    secret_name: Callable[[str], object],
-    masked_by_name: Callable[[str, str], str],
-    /,
+    convert: Callable[[object], tuple[object, bool] | None],
+    encode_any: Callable[[object, dict[str, Any]], bytes],
+    mask: Callable[[dict[str, Any]], bytes],
+    give_up: Callable[[BaseException | None], None],
+    own_names: tuple[str, ...],
 ) -> None: ...
 
 class LogCall:

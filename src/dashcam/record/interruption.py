@@ -1,9 +1,14 @@
 """What a signal handler raises while a caller's value is asked for its text, and what the value itself raises."""
 
 import signal
+from collections.abc import Callable
 from functools import partial
 from traceback import walk_tb
-from types import CodeType
+from types import CodeType, TracebackType
+from typing import Final
+
+trace_of: Final[Callable[[BaseException], TracebackType | None]] = vars(BaseException)["__traceback__"].__get__
+"""Return the traceback of an error; a class may have any attribute of that name."""
 
 
 def is_interruption(error: BaseException) -> bool:
@@ -12,9 +17,9 @@ def is_interruption(error: BaseException) -> bool:
     `KeyboardInterrupt` always is: nothing tells one from Ctrl-C. A `SystemExit` or an `Exception` is if a signal
     handler raised it, as that of gunicorn's workers does, and those of time limits.
     """
-    if isinstance(error, SystemExit | Exception):
+    if issubclass(type(error), SystemExit | Exception):
         handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()}
-        return any(frame.f_code in handlers for frame, _ in walk_tb(error.__traceback__))
+        return any(frame.f_code in handlers for frame, _ in walk_tb(trace_of(error)))
     return True
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import ModuleType, TracebackType
@@ -19,8 +20,8 @@ from opentelemetry.util.types import AttributeValue
 from dashcam.record import recorder, unhandled
 from dashcam.record.correlation import HEADER, JOB, PROPAGATORS, REQUEST_ID, SERVICE, new_request_id, open_spans
 from dashcam.record.current import attach, detach, get_current
-from dashcam.record.line import CONTEXT_FIELDS
-from dashcam.record.sanitizer import Sanitizer
+from dashcam.record.line import CONTEXT_FIELDS, is_true
+from dashcam.record.sanitizer import Sanitizer, class_name, exact_text
 from dashcam.record.setup import init
 from dashcam.record.tracer import get_tracer
 from dashcam.record.traces import describe
@@ -51,7 +52,7 @@ class Block:
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         if error is not None and os.getpid() != self._pid:  # a forked child ends; the block goes on in its parent
-            if not isinstance(error, SystemExit):
+            if not issubclass(type(error), SystemExit):
                 unhandled.record(error)
             detach(self._token)
             return
@@ -188,16 +189,32 @@ def _start_span(name: str, fields: dict[str, Any]) -> tuple[Span, Context]:
 
 def _attributes(fields: Mapping[str, Any]) -> tuple[dict[str, AttributeValue], dict[str, Any]]:
     """Part the fields into those that a span can have as attributes, and all others."""
-    plain: dict[str, AttributeValue] = {
-        name: value for name, value in fields.items() if isinstance(value, str | bool | int | float)
-    }
-    return plain, {name: value for name, value in fields.items() if name not in plain}
+    plain: dict[str, AttributeValue] = {}
+    others = {}
+    for name, value in fields.items():
+        exact = next((exact for kind, exact in _SCALARS if issubclass(type(value), kind)), None)
+        if exact is None or issubclass(type(value), Enum):
+            others[name] = value
+        else:
+            plain[name] = exact(value)
+    return plain, others
+
+
+# The scalar that a value of a class is, whatever methods a subclass has.
+_SCALARS: tuple[tuple[type, Callable[[Any], AttributeValue]], ...] = (
+    (str, exact_text),
+    (bool, bool),
+    (int, int.__pos__),
+    (float, float.__pos__),
+)
 
 
 def _is_success(error: BaseException) -> bool:
-    if type(error).__name__ == "Exit":  # of click, and of Typer, which has one of its own
-        return getattr(error, "exit_code", None) == 0
-    return isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and not error.code)
+    if class_name(error) == "Exit":  # of click, and of Typer, which has one of its own
+        code: object = getattr(error, "exit_code", None)
+        return type(code) is int and code == 0
+    kind = type(error)
+    return issubclass(kind, GeneratorExit) or (issubclass(kind, SystemExit) and not is_true(error.code))  # type: ignore[attr-defined]
 
 
 def _fail(span: Span, error: BaseException) -> None:

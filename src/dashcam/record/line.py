@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from logging import LogRecord
 from typing import Any, Final, cast
 
 import orjson
@@ -12,20 +13,21 @@ from dashcam.record.correlation import ids_in
 from dashcam.record.current import get_current
 from dashcam.record.interruption import is_interruption
 from dashcam.record.masking import mask_value, masked_by_name, secret_name
-from dashcam.record.plain import MENDED, OPTIONS, convert, dumps, is_plain
-from dashcam.record.sanitizer import MAX_LABEL_BYTES, MAX_NAME_BYTES, MAX_TEXT_BYTES, Sanitizer
+from dashcam.record.plain import MAX_PLAIN_BYTES, convert, copy_fields
+from dashcam.record.sanitizer import MAX_LABEL_BYTES, MAX_NAME_BYTES, MAX_TEXT_BYTES, Sanitizer, class_name, exact_text
 from dashcam.record.traces import DescribedError, format_exception
 from dashcam.spool.line import MAX_TIME_NS
 
 CONTEXT_FIELDS: Final = create_key("dashcam-fields")  # what `dashcam.context` puts on every log call
 LOGGED: Final = "_is_logged_by_dashcam"  # what ended the program, if its own hook logs that
 MAX_ERROR_BYTES = 100_000  # of an exception beside a short message: more has to share the line
+# A record's own attributes come first in its dictionary, in an order that never changes; what follows is `extra`.
+OWN_NAMES: Final = tuple(LogRecord("", 0, "", 0, "", (), None).__dict__)
 
-_MARK = MENDED[0]  # Python finds a number in bytes in a quarter of the time that it takes for bytes
-_dumps = orjson.dumps
-_last: tuple[Context | None, bytes, dict[str, Any] | None] = (None, b"", None)
-_OF_JSON = frozenset({str, int, float, bool, type(None)})
+_Parts = tuple[Context | None, bytes, dict[str, Any] | None]
+_last: _Parts = (None, b"", None)
 _NO_LABELS = frozenset({"exc_info", "stack_info"})
+_MENDED = b',"tags":["mended"]'
 
 
 def python_encode_call(time_ns: int, level: str, message: object, fields: dict[str, Any], tail: bytes, /) -> bytes:
@@ -38,119 +40,143 @@ def python_encode_call(time_ns: int, level: str, message: object, fields: dict[s
     global _last
     # A context never changes, so what is in the last one is kept; its identity is enough to know it again.
     context = get_current()
-    known, ids, context_fields = _last
-    if known is not context:
-        ids, context_fields = _parts_of(context)
-        _last = (context, ids, context_fields)
-    if context_fields:
-        fields = {**context_fields, **fields}
+    parts = _last
+    if parts[0] is not context:
+        _last = parts = _parts_of(context)
+    if parts[2]:
+        fields = {**parts[2], **fields}
 
-    head: dict[str, Any] = {"message": message}
-    if fields:
-        head["labels"] = fields
-    body = _encode_any(head, fields) if not _NO_LABELS.isdisjoint(fields) else _encode_labels(head, message, fields)
+    body = _encode_labels(message, fields) or _encode_any(message, fields)
     time_ns = max(0, min(time_ns, MAX_TIME_NS))
-    return b'{"time_ns":%d,"log.level":"%b",%b%b%b' % (time_ns, level.encode(), body[1:-1], ids, tail)
+    return b'{"time_ns":%d,"log.level":"%b",%b%b%b' % (time_ns, level.encode(), body[1:-1], parts[1], tail)
 
 
-def _encode_labels(head: dict[str, Any], message: object, fields: dict[str, Any]) -> bytes:
+def _encode_labels(message: object, fields: dict[str, Any]) -> bytes:
+    """Return the JSON of a call without an exception whose values can be recorded as they are; nothing of another."""
+    if not _is_short_text(message) or not _NO_LABELS.isdisjoint(fields) or (copy := copy_fields(fields)) is None:
+        return b""
+    head = {"message": message, "labels": copy[0]} if copy[0] else {"message": message}
+    body = _written(head)
+    if not body or len(body) - len(cast("str", message)) > MAX_PLAIN_BYTES:
+        return b""
+    body = _mask(head) if masking.has_word(body) else body
+    return body[:-1] + _MENDED + b"}" if copy[1] else body
+
+
+def _is_short_text(message: object) -> bool:
+    return type(message) is str and len(message) * (1 if message.isascii() else 4) <= MAX_TEXT_BYTES
+
+
+def _written(copy: dict[str, Any]) -> bytes:
+    """Return a copy of exact built-in types as JSON; nothing where it has a lone surrogate or too large a number."""
     try:
-        body = dumps(head)
-    except Exception as fault:  # a caller's value can raise anything when its text is asked for
-        if is_interruption(fault):
-            raise
-        body = b""
-    if not is_plain(body, message, fields):
-        return _encode_any(head, fields)
-    body = _mask(body, head) if masking.has_word(body) else body
-    return _with_tags(body) if _MARK in body else body
+        return orjson.dumps(copy)
+    except TypeError:
+        return b""
 
 
-def _parts_of(context: Context) -> tuple[bytes, dict[str, Any] | None]:
-    """Return the ids of a context as the middle of a line, and the fields that `dashcam.context` put there."""
-    return ids_in(context), cast("dict[str, Any] | None", context.get(CONTEXT_FIELDS))
+def _parts_of(context: Context) -> _Parts:
+    """Return a context, its ids as the middle of a line, and the fields that `dashcam.context` put there."""
+    return context, ids_in(context), cast("dict[str, Any] | None", context.get(CONTEXT_FIELDS))
 
 
 def encode_plain(document: dict[str, Any]) -> bytes:
     """Return a document as JSON if it can be recorded as it is, with no secret in it; else nothing."""
-    try:
-        body = dumps(document)
-    except Exception as fault:  # a caller's value can raise anything when its text is asked for
-        if is_interruption(fault):
-            raise
+    if (copy := copy_fields(document)) is None or copy[1]:
         return b""
-    return body if is_plain(body, "", document) and _MARK not in body and not masking.has_word(body) else b""
+    body = _written(copy[0])
+    return body if len(body) <= MAX_PLAIN_BYTES and not masking.has_word(body) else b""
 
 
-def _encode_any(head: dict[str, Any], fields: dict[str, Any]) -> bytes:
+def _encode_any(message: object, fields: dict[str, Any]) -> bytes:
     """Return the JSON of a call of any values."""
-    return _sanitized(head, fields) if _NO_LABELS.isdisjoint(fields) else _encode_error_call(head, fields)
+    return _sanitized(message, fields) if _NO_LABELS.isdisjoint(fields) else _encode_error_call(message, fields)
 
 
-def _with_tags(body: bytes) -> bytes:
-    """Return JSON without its marks, and with the tag that says what they mark."""
-    return body.replace(MENDED, b"")[:-1] + b',"tags":["mended"]}'
+def _mask(head: dict[str, Any]) -> bytes:
+    """Return the JSON of a call with its secrets masked; its values are a copy of exact built-in types."""
+    masked = head
+    if labels := head.get("labels"):  # most secrets are a text with a name of its own
+        masked = {**head, "labels": {name: _masked_text(name, value) for name, value in labels.items()}}
+        body = orjson.dumps(masked)
+        if not masking.has_word(body):
+            return body
+    return orjson.dumps(mask_value(head))
 
 
-def _mask(body: bytes, document: dict[str, Any]) -> bytes:
-    """Return the JSON of a call with its secrets masked."""
-    is_mended = _MARK in body  # what became a text is not asked for it again
-    is_json = not is_mended and _OF_JSON.issuperset(map(type, document.get("labels", {}).values()))
-    masked = orjson.dumps(mask_value(document if is_json else orjson.loads(body.replace(MENDED, b""))))
-    return masked[:-1] + MENDED + b"}" if is_mended else masked
+def _masked_text(name: str, value: object) -> object:
+    return masked_by_name(name, value) if type(value) is str and secret_name(name) else value
 
 
-def _encode_error_call(head: dict[str, Any], fields: dict[str, Any]) -> bytes:
+def _encode_error_call(message: object, fields: dict[str, Any]) -> bytes:
     """Return the JSON of a call with an exception or a stack."""
-    document = {"message": head["message"]}
+    document = {"message": message}
     if labels := {name: value for name, value in fields.items() if name not in _NO_LABELS}:
         document["labels"] = labels
-    is_text = type(head["message"]) is str
+    is_text = type(message) is str
     if is_text and (error := _plain_error_fields(fields)) and (body := encode_plain(document | {"error": error})):
         return body
     sanitizer = Sanitizer()
     error = _error_fields(sanitizer.text, fields)
-    body, part = encode_plain(document), _dumps(error)
+    body, part = encode_plain(document), orjson.dumps(error)
     if not body or sanitizer.tags or len(part) > MAX_ERROR_BYTES or not is_text:
-        return _sanitized(head, fields)
+        return _sanitized(message, fields)
     return body[:-1] + b',"error":' + part + b"}" if error else body
 
 
-def _sanitized(head: dict[str, Any], fields: dict[str, Any]) -> bytes:
+def _sanitized(message: object, fields: dict[str, Any]) -> bytes:
     sanitizer = Sanitizer()
-    body: dict[str, Any] = head | {"message": sanitizer.text(head["message"])}
-    body.pop("labels", None)
+    body: dict[str, Any] = {"message": sanitizer.text(message)}
     if labels := sanitizer.fields({name: value for name, value in fields.items() if name not in _NO_LABELS}):
         body["labels"] = labels
     if error := _error_fields(sanitizer.text, fields):
         body["error"] = error
     if sanitizer.tags:
         body["tags"] = sorted(sanitizer.tags)
-    return _dumps(body)
+    return orjson.dumps(body)
 
 
 def _error_fields(text: Callable[..., str], fields: dict[str, Any]) -> dict[str, str]:
     """Return the `error` object of ECS; `text` makes one of a value, of at most so many bytes."""
-    given = fields.get("exc_info")
+    given, stack = fields.get("exc_info"), fields.get("stack_info")
     described = {}
-    if isinstance(given, DescribedError):
+    if type(given) is DescribedError:
         described = {
             "type": text(given.type, MAX_NAME_BYTES),
             "message": text(given.message, MAX_LABEL_BYTES),
             "stack_trace": text(given.stack_trace),
         }
-    elif error := error_of(given):
+    elif (error := error_of(given)) is not None:
         last: object = getattr(sys, "last_value", None)
         if error is last:  # the program's hook for what ends it says so
             attributes_of(error)[LOGGED] = True
         described = {
-            "type": type(error).__name__,
+            "type": class_name(error),
             "message": text(error, MAX_LABEL_BYTES),
-            "stack_trace": text(format_exception(error)),
+            "stack_trace": text(_trace_of(error)),
         }
-    if stack := fields.get("stack_info"):
+    if is_true(stack):
         described.setdefault("stack_trace", text(stack))
     return described
+
+
+def _trace_of(error: BaseException) -> str:
+    try:
+        return format_exception(error)
+    except BaseException as fault:  # an exception's own attributes can fail in any way
+        if is_interruption(fault):
+            raise
+        return f"<{class_name(error)} whose stack trace fails with {class_name(fault)}>"
+
+
+def is_true(value: object) -> bool:
+    """Return true if a value is; false if it fails to say."""
+    try:
+        return bool(value)
+    except BaseException as fault:  # a value's own `__bool__` can fail in any way
+        if is_interruption(fault):
+            raise
+        return False
 
 
 def _plain_error_fields(fields: dict[str, Any]) -> dict[str, str]:
@@ -164,7 +190,7 @@ def _plain_error_fields(fields: dict[str, Any]) -> dict[str, str]:
 
 
 def _short_text(value: object, limit_bytes: int = MAX_TEXT_BYTES) -> str:
-    text = value if isinstance(value, str) else str(value)
+    text = exact_text(value if issubclass(type(value), str) else str(value))
     if 4 * len(text) > limit_bytes:
         raise ValueError("the sanitizer cuts it, if need be")
     return text
@@ -172,21 +198,28 @@ def _short_text(value: object, limit_bytes: int = MAX_TEXT_BYTES) -> str:
 
 def error_of(exc_info: Any) -> BaseException | None:
     """Return the exception that a caller's `exc_info` means, if any; a class, or one with a text, is made to one."""
-    arguments: tuple[object, ...] = ()
-    if isinstance(exc_info, tuple):
-        kind, error, _ = exc_info if len(exc_info) == 3 else (None, None, None)
-        if isinstance(error, BaseException):
-            return error
-        exc_info = kind
-        arguments = () if error is None else (error,)
-    elif isinstance(exc_info, int) and exc_info:
-        exc_info = sys.exception()
-    if isinstance(exc_info, type) and issubclass(exc_info, BaseException):
-        try:
-            return exc_info.__new__(exc_info, *arguments)
-        except Exception:  # noqa: BLE001 — a class may ask for more than that
-            return None
-    return exc_info if isinstance(exc_info, BaseException) else None
+    kind = type(exc_info)
+    if issubclass(kind, BaseException):
+        return cast("BaseException", exc_info)
+    if issubclass(kind, tuple):
+        named, error, _ = exc_info if tuple.__len__(exc_info) == 3 else (None, None, None)
+        return error_of(error) or _made(named, () if error is None else (error,))
+    if issubclass(kind, int) and int.__bool__(exc_info):
+        return sys.exception()
+    return _made(exc_info, ())
+
+
+def _made(kind: Any, arguments: tuple[object, ...]) -> BaseException | None:
+    """Return an exception of a class, if that is one; a class may ask for other arguments, and then there is none."""
+    if not issubclass(type(kind), type) or not issubclass(kind, BaseException):
+        return None
+    try:
+        made = kind.__new__(kind, *arguments)
+    except BaseException as fault:  # a class can do anything when an exception of it is made
+        if is_interruption(fault):
+            raise
+        return None
+    return cast("BaseException", made) if issubclass(type(made), BaseException) else None
 
 
 def attributes_of(error: BaseException) -> dict[str, Any]:
@@ -202,8 +235,18 @@ try:
 except ImportError:  # there was no compiler to build it
     _encode_call = python_encode_call
 else:
-    names, masks = (vars(recorder), vars(masking)), (secret_name, masked_by_name)
-    _speedups.use(*names, get_current, _parts_of, _dumps, convert, OPTIONS, _encode_any, _mask, _with_tags, *masks)
+    _speedups.use(
+        recorder=vars(recorder),
+        masking=vars(masking),
+        get_current=get_current,
+        parts_of=_parts_of,
+        dumps=orjson.dumps,
+        convert=convert,
+        encode_any=_encode_any,
+        mask=_mask,
+        give_up=recorder.give_up,
+        own_names=OWN_NAMES,
+    )
     _encode_call = _speedups.encode_call
 
 encode_call: Final = _encode_call

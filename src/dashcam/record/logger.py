@@ -13,9 +13,9 @@ from opentelemetry import context as otel_context
 
 from dashcam.record import recorder
 from dashcam.record.current import attach, detach
-from dashcam.record.interruption import is_interruption
-from dashcam.record.line import CONTEXT_FIELDS, encode_call, error_of
-from dashcam.record.sanitizer import MAX_NAME_BYTES, Sanitizer
+from dashcam.record.interruption import is_interruption, trace_of
+from dashcam.record.line import CONTEXT_FIELDS, encode_call, error_of, is_true
+from dashcam.record.sanitizer import MAX_NAME_BYTES, Sanitizer, exact_text
 from dashcam.spool.line import encode_suffix
 
 try:
@@ -74,9 +74,9 @@ def message_of(message: object, args: Any) -> object:
     >>> message_of("%d cars", ("seven",))
     ('%d cars', ('seven',))
     """
-    if not args:
-        return message
     try:
+        if not args:
+            return message
         is_named = isinstance(args, tuple) and len(args) == 1 and isinstance(args[0], Mapping) and args[0]
         return str(message) % (args[0] if is_named else args)
     except BaseException as error:  # arguments that do not fit are no reason to lose them
@@ -245,14 +245,14 @@ class Logger(logging.Logger):
     def _emit(self, level: int, message: object, args: tuple[object, ...], fields: dict[str, Any]) -> None:
         """Record a call that has arguments, options or listeners, and hand it to handlers and console."""
         options = {name: fields.pop(name) for name in _OPTIONS if name in fields}
-        extra, stacklevel = options.get("extra"), options.get("stacklevel")
-        fields = {**self.bound, **(extra if isinstance(extra, Mapping) else {}), **fields}
-        stacklevel = (stacklevel if isinstance(stacklevel, int) else 1) + _OWN_FRAMES
-        path, line, function, stack = self.findCaller(bool(options.get("stack_info")), stacklevel)
+        stacklevel: Any = options.get("stacklevel")
+        fields = {**self.bound, **_extra_of(options.get("extra")), **fields}
+        stacklevel = (int.__pos__(stacklevel) if issubclass(type(stacklevel), int) else 1) + _OWN_FRAMES
+        path, line, function, stack = self.findCaller(is_true(options.get("stack_info")), stacklevel)
         error = error_of(options.get("exc_info"))
-        exc_info = (type(error), error, error.__traceback__) if error else None
+        exc_info = None if error is None else (type(error), error, trace_of(error))
         whole = message_of(message, args)
-        if not isinstance(whole, str):  # a handler may raise for what has no text, or for arguments that do not fit
+        if type(whole) is not str:  # a handler may raise for what has no text, or for arguments that do not fit
             whole, args = Sanitizer().text(whole), ()
             message = whole
         if self.verdict_on(level) == _RECORDED or self.disabled:
@@ -263,6 +263,16 @@ class Logger(logging.Logger):
         names = {f"{name}_" if name in _RECORD_ATTRIBUTES else name: fields[name] for name in fields}
         record.__dict__.update(names, **{FIELDS: fields})
         self.handle(record)
+
+
+def _extra_of(extra: object) -> dict[str, Any]:
+    """Return the fields of an `extra`; none where it is no mapping, or fails."""
+    try:
+        return {exact_text(name): value for name, value in dict(cast("Any", extra)).items()} if extra else {}
+    except BaseException as fault:  # a caller's mapping can raise anything
+        if is_interruption(fault):
+            raise
+        return {}
 
 
 class _Forgetful(dict[Any, Any]):

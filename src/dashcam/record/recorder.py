@@ -141,9 +141,10 @@ def _replace(recorder: AnyRecorder) -> None:
         each.spool.close()
 
 
-def give_up() -> None:
+def give_up(error: BaseException | None = None) -> None:
     """Count an event whose recording has failed, where that is handled; what a signal handler raised goes on."""
-    if (error := sys.exception()) and is_interruption(error):
+    error = error or sys.exception()
+    if error is not None and is_interruption(error):
         raise error
     drop("error")
 

@@ -1,12 +1,12 @@
 """Turn any value into one that a line can hold; what JSON, UTF-8 or a destination rejects is replaced or cut."""
 
 import math
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime, time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, time
 from enum import Enum
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -23,6 +23,13 @@ MAX_NAME_BYTES = 256  # of a label, or a logger
 MAX_ITEMS = 500  # of one mapping or list
 MAX_DEPTH = 10  # the strictest backend allows 20 in a field
 MIN_INT, MAX_INT = -(1 << 63), (1 << 64) - 1
+SCALARS: Final = frozenset({str, bool, int, float, type(None)})
+SEQUENCES: Final = (list, tuple, set, frozenset)
+
+# The built-in types' own methods: a subclass may have any others in their place.
+exact_text: Final = str.__str__
+"""Return the `str` that a text is, also if it is one of a subclass."""
+_name_of_class = type.__dict__["__name__"].__get__
 
 _FRAMEWORKS = {
     "aiohttp",
@@ -55,7 +62,34 @@ def is_kind_of_request(kind: type) -> bool:
 def is_request(value: object) -> bool:
     """Return true for a request of a web framework."""
     kind: Any = type(value)
-    return is_kind_of_request(kind)
+    try:
+        return is_kind_of_request(kind)
+    except BaseException as fault:  # a class of classes can have any methods
+        if is_interruption(fault):
+            raise
+        return False
+
+
+def class_name(value: object) -> str:
+    """Return the name of a value's class, whatever class that class is of.
+
+    >>> class_name(7)
+    'int'
+    """
+    kind: Any = type(value)
+    return str(_name_of_class(kind))
+
+
+def items_of(mapping: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
+    """Return the items of a dictionary; none of a subclass's methods is called."""
+    return dict.items(mapping)
+
+
+def values_of(sequence: Any) -> Iterator[Any]:
+    """Return an iterator over a list, a tuple or a set; none of a subclass's methods is called."""
+    kind: Any = next(each for each in SEQUENCES if issubclass(type(sequence), each))
+    iterator: Iterator[Any] = kind.__iter__(sequence)
+    return iterator
 
 
 class Sanitizer:
@@ -70,7 +104,7 @@ class Sanitizer:
 
     def text(self, value: object, limit_bytes: int = MAX_TEXT_BYTES) -> str:
         """Return a value as valid UTF-8 text of at most about `limit_bytes`."""
-        whole = value if isinstance(value, str) else self._described(value)
+        whole = self._described(value)
         limit_bytes = max(0, min(limit_bytes, self._room))
         # A secret that begins before the cut is masked whole.
         text = self._encodable(mask_text(whole[: limit_bytes + 4096]))
@@ -92,56 +126,60 @@ class Sanitizer:
             self.tags.add("cut")
             return "… [cut]"
         if is_request(value):
-            return f"<{type(value).__name__}>"
+            return f"<{class_name(value)}>"
         try:
-            return self._value(value, depth)
-        except BaseException as fault:  # a caller's mapping can raise anything
+            kind: Any = type(value)
+            return _way_of(kind)(self, value, depth)
+        except BaseException as fault:  # a caller's value can raise anything
             if is_interruption(fault):
                 raise
-            return self._sanitized(f"<{type(value).__name__} that fails with {type(fault).__name__}>")
-
-    def _value(self, value: object, depth: int) -> Any:
-        match value:
-            case Enum():
-                return self.value(value.value, depth)
-            case None | bool():
-                return value
-            case int():
-                return int(value) if MIN_INT <= value <= MAX_INT else self._sanitized(value)
-            case float():
-                return float(value) if math.isfinite(value) else self._sanitized(value)
-            case str():
-                return self.text(value, MAX_LABEL_BYTES)
-            case UUID() | date() | datetime() | time():
-                return value.isoformat() if isinstance(value, date | time) else str(value)
-            case bytes() | bytearray():
-                return self._sanitized(value[: MAX_LABEL_BYTES + 1].decode("utf-8", "replace"))
-            case Mapping():
-                return self.fields(value, depth + 1)
-            case list() | tuple() | set() | frozenset():
-                return mask_pair([self.value(item, depth + 1) for item in self._first(value)])
-        return self._sanitized(value)
+            return self.as_text(f"<{class_name(value)} that fails with {class_name(fault)}>")
 
     def fields(self, fields: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
         """Return a JSON object: names as strings, values sanitized, secrets masked by their name, no requests."""
         sanitized = {}
-        for name in self._first(fields):
-            given = fields[name]
-            if is_request(given):
+        is_own = issubclass(type(fields), dict)
+        given: Any = items_of(fields) if is_own else ((name, fields[name]) for name in fields)  # type: ignore[arg-type]
+        for name, inner in self._first(given):
+            if is_request(inner):
                 continue
-            key, value = self._name(name), self.value(given, depth)
-            asked = name[:MAX_NAME_BYTES] if isinstance(name, str) else key
+            key, value = self._name(name), self.value(inner, depth)
+            asked = exact_text(name)[:MAX_NAME_BYTES] if issubclass(type(name), str) else key
             sanitized[key] = replacement_of(value) if is_secret(asked, value) else value
         return mask_named_value(sanitized)
 
-    def _first(self, items: Any) -> Iterator[Any]:
-        """Yield the items that the line has room for."""
-        for item in islice(items, MAX_ITEMS):
+    def enum_value(self, member: Enum, depth: int) -> Any:
+        """Return the value of a member of an enumeration."""
+        content = member.value
+        return self.value(content, depth if type(content) in SCALARS else depth + 1)  # it may be its own value
+
+    def number(self, value: Any, _: int) -> Any:
+        """Return a number that JSON can hold; any other as text."""
+        if issubclass(type(value), float):
+            exact = float.__pos__(value)
+            return exact if math.isfinite(exact) else self.as_text(exact)
+        exact_int = int.__pos__(value)
+        return exact_int if MIN_INT <= exact_int <= MAX_INT else self.as_text(exact_int)
+
+    def sequence(self, value: Any, depth: int) -> Any:
+        """Return a list of a list, a tuple or a set."""
+        return mask_pair([self.value(item, depth + 1) for item in self._first(values_of(value))])
+
+    def _first(self, items: Iterable[Any]) -> Iterator[Any]:
+        """Yield the items that the line has room for, of a container as it is when it is read."""
+        some: list[Any] = []
+        try:
+            some.extend(islice(items, MAX_ITEMS + 1))
+        except RuntimeError as fault:  # another thread, or a finalizer, changed it meanwhile
+            if is_interruption(fault) or not some:
+                raise
+            self.tags.add("cut")
+        for item in some[:MAX_ITEMS]:
             if self._room <= 0:
                 break
             yield item
         else:
-            if len(items) <= MAX_ITEMS:
+            if len(some) <= MAX_ITEMS:
                 return
         self.tags.add("cut")
 
@@ -160,17 +198,46 @@ class Sanitizer:
             return text.encode("utf-8", "backslashreplace").decode()
         return text
 
-    def _sanitized(self, value: object) -> str:
+    def as_text(self, value: object) -> str:
+        """Return the text of a value that JSON cannot hold, and mark the event."""
         self.tags.add("mended")
         return self.text(value, MAX_LABEL_BYTES)
 
     def _described(self, value: object, depth: int = 0) -> str:
+        if issubclass(type(value), str):
+            return exact_text(value)
         try:
-            return str(value)
+            return exact_text(str(value))
         except BaseException as fault:  # a caller's __str__ can raise anything
             if is_interruption(fault):
                 raise
             self.tags.add("mended")
             if type(value) is tuple and depth < MAX_DEPTH:  # such as a message and its arguments
                 return f"({', '.join(self._described(each, depth + 1) for each in value)})"
-            return f"<{type(value).__name__} whose text fails with {type(fault).__name__}>"
+            return f"<{class_name(value)} whose text fails with {class_name(fault)}>"
+
+
+_Way = Callable[[Sanitizer, Any, int], Any]
+# The first that fits decides.
+_WAYS: Final[tuple[tuple[tuple[type, ...], _Way], ...]] = (
+    ((Enum,), Sanitizer.enum_value),
+    ((bool, type(None)), lambda _sanitizer, value, _depth: value),
+    ((int, float), Sanitizer.number),
+    ((str,), lambda sanitizer, value, _depth: sanitizer.text(value, MAX_LABEL_BYTES)),
+    ((UUID,), lambda _sanitizer, value, _depth: exact_text(str(value))),
+    ((date, time), lambda _sanitizer, value, _depth: exact_text(value.isoformat())),
+    ((bytes, bytearray), lambda sanitizer, value, _depth: sanitizer.as_text(_decoded(value))),
+    ((Mapping,), lambda sanitizer, value, depth: sanitizer.fields(value, depth + 1)),
+    (SEQUENCES, Sanitizer.sequence),
+    ((object,), lambda sanitizer, value, _depth: sanitizer.as_text(value)),
+)
+
+
+def _decoded(value: bytes | bytearray) -> str:
+    return bytes(value[: MAX_LABEL_BYTES + 1]).decode("utf-8", "replace")
+
+
+@lru_cache(maxsize=1024)
+def _way_of(kind: type) -> _Way:
+    """Return how the values of a class are sanitized; `__class__` may say anything, and is not asked."""
+    return next(way for kinds, way in _WAYS if issubclass(kind, kinds))

@@ -5,20 +5,18 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache, wraps
-from itertools import islice
 from time import time_ns
 from types import FunctionType
 from typing import Any
 
 from dashcam.record import brought, recorder
-from dashcam.record.line import encode_call, error_of
+from dashcam.record.line import OWN_NAMES, encode_call, error_of, is_true
 from dashcam.record.logger import FIELDS, Logger, level_name, line_suffix, message_of, spool_call
+from dashcam.record.sanitizer import exact_text
 from dashcam.record.unhandled import is_recorded
 from dashcam.spool.line import MAX_TIME_NS
 
-# A record's own attributes come first in its dictionary, in an order that never changes; what follows is `extra`.
-_OWN_NAMES = logging.LogRecord("", 0, "", 0, "", (), None).__dict__.keys()
-_OWN = len(_OWN_NAMES)
+_OWN_NAMES = frozenset(OWN_NAMES)
 _OF_FORMATTERS = ("message", "asctime", "color_message")  # what formatters keep on a record; the last is uvicorn's
 _OF_STRUCTLOG = ("_logger", "_name")  # what its `wrap_for_formatter` adds to a record
 _ROOT_DEFAULT = logging.WARNING
@@ -36,7 +34,7 @@ try:
     from dashcam.record._speedups import encode_record as _encode_straight
 except ImportError:  # there was no compiler to build it
 
-    def _encode_straight(_values: dict[str, Any], _own: int, _level: str, _tail: bytes, /) -> bytes | None:
+    def _encode_straight(_values: dict[str, Any], _level: str, _tail: bytes, /) -> bytes | None:
         return None
 
 
@@ -54,11 +52,21 @@ def encode_record(record: logging.LogRecord, fields: dict[str, Any] | None = Non
     values = record.__dict__
     if type(record) is not logging.LogRecord:
         values, fields = _values_of_own_kind(record, fields)
-    if type(values["msg"]) is dict and "_logger" in values and fields is None:
+    if type(values.get("msg")) is dict and "_logger" in values and fields is None:
         values, fields = _values_of_structlog(values)
-    level, suffix = _level_and_suffix(values["levelno"], values["name"])
-    line = _encode_straight(values, _OWN, level, suffix) if fields is None else None
+    level, suffix = _level_and_suffix(_level_of(values), exact_text(values.get("name", "")))
+    line = _encode_straight(values, level, suffix) if fields is None else None
     return _encode_any(values, fields, level, suffix) if line is None else line
+
+
+def _level_of(values: dict[str, Any]) -> int:
+    level = values.get("levelno")
+    return int.__pos__(level) if issubclass(type(level), int) else logging.INFO  # type: ignore[arg-type]
+
+
+def _extra_of(values: dict[str, Any], left_out: Iterable[str]) -> dict[str, Any]:
+    """Return what a program added to the attributes of a record; another thread may add to them meanwhile."""
+    return {name: value for name, value in values.copy().items() if name not in _OWN_NAMES and name not in left_out}
 
 
 def _values_of_own_kind(
@@ -67,7 +75,7 @@ def _values_of_own_kind(
     """Return the attributes and labels of a record of a program's own class: its message is what its class says."""
     values = record.__dict__
     if fields is None:
-        fields = {name: value for name, value in values.items() if name not in _OWN_NAMES | set(_OF_FORMATTERS)}
+        fields = _extra_of(values, _OF_FORMATTERS)
     if type(record).getMessage is not logging.LogRecord.getMessage:
         with suppress(Exception):  # recorded as any other
             values = values | {"msg": record.getMessage(), "args": None}
@@ -77,35 +85,33 @@ def _values_of_own_kind(
 def _values_of_structlog(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the attributes and labels of a record that structlog made for its `ProcessorFormatter`."""
     fields = dict(values["msg"])
-    given = {name: value for name, value in islice(values.items(), _OWN, None) if name not in _OF_STRUCTLOG}
-    return values | {"msg": fields.pop("event", "")}, given | fields
+    return values | {"msg": fields.pop("event", "")}, _extra_of(values, _OF_STRUCTLOG) | fields
 
 
 def _encode_any(values: dict[str, Any], fields: dict[str, Any] | None, level: str, suffix: bytes) -> bytes:
     if fields is None:
-        fields = dict(islice(values.items(), _OWN, None))
-        for name in _OF_FORMATTERS:
-            fields.pop(name, None)
-    if values["exc_info"] or values["stack_info"]:
-        fields = fields | {name: values[name] for name in ("exc_info", "stack_info") if values[name]}
+        fields = _extra_of(values, _OF_FORMATTERS)
+    if errors := {name: values[name] for name in ("exc_info", "stack_info") if is_true(values.get(name))}:
+        fields = fields | errors
     try:
         created_ns = int(values["created"] * 1e9)
-    except (TypeError, ValueError, OverflowError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         created_ns = -1
     if not 0 <= created_ns <= MAX_TIME_NS:
         created_ns = time_ns()  # anybody can make a record, of any time
-    args = values["args"]
-    return encode_call(created_ns, level, message_of(values["msg"], args) if args else values["msg"], fields, suffix)
+    return encode_call(created_ns, level, message_of(values.get("msg"), values.get("args")), fields, suffix)
 
 
 def record_log(record: logging.LogRecord, active: recorder.AnyRecorder, fields: dict[str, Any] | None = None) -> None:
     """Record one log call; never raises."""
     try:
+        values = record.__dict__
+        level, name = _level_of(values), values.get("name", "")
         if (
-            record.levelno < active.min_level
-            or (active.levels and record.levelno < active.level_of(record.name))
-            or (record.name in _left_out and str(record.msg).endswith(_left_out[record.name]))
-            or (record.exc_info and is_recorded(error_of(record.exc_info)))
+            level < active.min_level
+            or (active.levels and level < active.level_of(name))
+            or (name in _left_out and str(record.msg).endswith(_left_out[name]))
+            or (is_true(values.get("exc_info")) and is_recorded(error_of(record.exc_info)))
         ):
             return
         active.append(encode_record(record, fields))

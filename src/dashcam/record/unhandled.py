@@ -27,20 +27,20 @@ _error = spool_call(logging.ERROR, "dashcam.unhandled")
 _critical = spool_call(logging.CRITICAL, "dashcam.unhandled")
 
 
-def is_recorded(error: object) -> bool:
+def is_recorded(error: Any) -> bool:
     """Return true if this is an exception that was recorded as one that nobody handled."""
-    return isinstance(error, BaseException) and _MARK in attributes_of(error)
+    return issubclass(type(error), BaseException) and _MARK in attributes_of(error)
 
 
-def record(error: object, message: str = "unhandled exception", call: Callable[..., None] = _error) -> None:
+def record(error: Any, message: str = "unhandled exception", call: Callable[..., None] = _error) -> None:
     """Record an exception that nobody handled, unless it was before; never raises.
 
     Some report only its class: then it is the exception that is being handled, if there is one. Some raise one and the
     same exception in several requests: it is recorded in each.
     """
-    if isinstance(error, type):
+    if issubclass(type(error), type):
         error = sys.exception() or error
-    known = attributes_of(error) if isinstance(error, BaseException) else {}
+    known = attributes_of(error) if issubclass(type(error), BaseException) else {}
     transaction = current_transaction()
     if _MARK not in known or transaction not in {"", known[_MARK]}:
         call(message, exc_info=error)
@@ -56,7 +56,7 @@ def hook() -> None:
     former, former_threading, former_unraisable = sys.excepthook, threading.excepthook, sys.unraisablehook
 
     def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if not isinstance(error, KeyboardInterrupt):
+        if not issubclass(type(error), KeyboardInterrupt):
             record(error, call=_critical)
         former(kind, error, trace)
 
@@ -77,8 +77,8 @@ def hook() -> None:
 
 def _record_end_of_program() -> None:
     """Record what ended the program if it set a hook of its own after ours, such as that of rich or Typer."""
-    error = getattr(sys, "last_value", None)  # what Python was about to hand to the hook
-    if isinstance(error, BaseException) and not isinstance(error, KeyboardInterrupt):
+    error: Any = getattr(sys, "last_value", None)  # what Python was about to hand to the hook
+    if issubclass(type(error), BaseException) and not issubclass(type(error), KeyboardInterrupt):
         frame = error.__traceback__ and error.__traceback__.tb_frame
         outermost = frame and (frame.f_globals.get("__name__"), frame.f_code.co_name)
         if outermost in _ENDS and LOGGED not in attributes_of(error):
@@ -100,7 +100,7 @@ def hook_cells(ipython: Any) -> None:
 
 def _record_cell(result: Any) -> None:
     error = result.error_in_exec or result.error_before_exec
-    if isinstance(error, Exception):
+    if issubclass(type(error), Exception):
         record(error, "unhandled exception in a cell")
 
 
@@ -116,7 +116,7 @@ def hook_processes(util: Any) -> None:
 
 def _record_end_of_process() -> None:
     error = sys.exception()  # finalizers run while it leaves the process
-    if error and not isinstance(error, SystemExit | KeyboardInterrupt):
+    if error is not None and not issubclass(type(error), SystemExit | KeyboardInterrupt):
         record(error, "unhandled exception in a process")
 
 
@@ -125,7 +125,7 @@ def hook_greenlets(hub: Any) -> None:
     former = hub.Hub.handle_error
 
     def handle_error(self: Any, context: Any, kind: Any, error: Any, trace: Any) -> Any:
-        if isinstance(error, BaseException) and not isinstance(error, self.NOT_ERROR):
+        if issubclass(type(error), BaseException) and not isinstance(error, self.NOT_ERROR):
             record(error, "unhandled exception in a greenlet")
         return former(self, context, kind, error, trace)
 
