@@ -31,8 +31,8 @@ static const char *const name_texts[NAMES] = {
 enum { OPTIONS = EXTRA + 1 }; /* of a log call, which are no fields */
 
 /* The attributes of a record that are read here, by their places in it. */
-enum { MSG, ARGS, RECORD_EXC_INFO, RECORD_STACK_INFO, CREATED, READ };
-static const char *const read_names[READ] = {"msg", "args", "exc_info", "stack_info", "created"};
+enum { RECORD_EXC_INFO, RECORD_STACK_INFO, CREATED, READ };
+static const char *const read_names[READ] = {"exc_info", "stack_info", "created"};
 
 typedef struct {
     PyObject *given[GIVEN], *names[NAMES];
@@ -334,15 +334,9 @@ has_own_names(State *state, const Items *record)
     return 1;
 }
 
-static int
-is_nothing(PyObject *value)
-{
-    return value == Py_None || (PyTuple_CheckExact(value) && PyTuple_GET_SIZE(value) == 0);
-}
-
-/* The line of a record that has no arguments, exception or stack; None of another one, which is left to Python. */
+/* The line of a record that has no exception or stack; None of another one, which is left to Python. */
 static PyObject *
-encode_taken(State *state, const Items *record, PyObject *level, PyObject *tail)
+encode_taken(State *state, const Items *record, PyObject *level, PyObject *message, PyObject *tail)
 {
     static const int of_formatters[] = {MESSAGE, ASCTIME, COLOR_MESSAGE};
     if (!has_own_names(state, record))
@@ -352,24 +346,24 @@ encode_taken(State *state, const Items *record, PyObject *level, PyObject *tail)
         read[i] = record->values[state->read_at[i]];
     Fields fields = {Py_None, record->items + state->own, record->values + state->own, record->count - state->own};
     double created_ns = PyFloat_CheckExact(read[CREATED]) ? PyFloat_AS_DOUBLE(read[CREATED]) * 1e9 : -1;
-    int is_odd = !is_nothing(read[ARGS]) || read[RECORD_EXC_INFO] != Py_None || read[RECORD_STACK_INFO] != Py_None;
-    if (is_odd || !(created_ns >= 0 && created_ns < 1e19) || has_one_of(state, fields.names, fields.count, of_formatters, 3))
+    int is_error = read[RECORD_EXC_INFO] != Py_None || read[RECORD_STACK_INFO] != Py_None;
+    if (is_error || !(created_ns >= 0 && created_ns < 1e19) || has_one_of(state, fields.names, fields.count, of_formatters, 3))
         Py_RETURN_NONE;
-    return encode(state, (unsigned long long)created_ns, level, read[MSG], &fields, tail);
+    return encode(state, (unsigned long long)created_ns, level, message, &fields, tail);
 }
 
 static PyObject *
 encode_record(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
     State *state = state_of(module);
-    if (count != 3 || !PyDict_Check(arguments[0]) || !PyUnicode_Check(arguments[1]) || !PyBytes_Check(arguments[2])) {
-        PyErr_SetString(PyExc_TypeError, "encode_record takes a dictionary, a level and bytes");
+    if (count != 4 || !PyDict_Check(arguments[0]) || !PyUnicode_Check(arguments[1]) || !PyBytes_Check(arguments[3])) {
+        PyErr_SetString(PyExc_TypeError, "encode_record takes a dictionary, a level, a message and bytes");
         return NULL;
     }
     Items record;
     if (not_ready(state) || PyErr_Occurred() || take_dictionary(&record, arguments[0]) < 0)
         return NULL;
-    PyObject *line = encode_taken(state, &record, arguments[1], arguments[2]);
+    PyObject *line = encode_taken(state, &record, arguments[1], arguments[2], arguments[3]);
     release(&record, 1);
     return line;
 }

@@ -20,8 +20,9 @@ from opentelemetry.util.types import AttributeValue
 from dashcam.record import recorder, unhandled
 from dashcam.record.correlation import HEADER, JOB, PROPAGATORS, REQUEST_ID, SERVICE, new_request_id, open_spans
 from dashcam.record.current import attach, detach, get_current
+from dashcam.record.interruption import is_interruption
 from dashcam.record.line import CONTEXT_FIELDS, is_true
-from dashcam.record.sanitizer import Sanitizer, class_name, exact_text
+from dashcam.record.sanitizer import MAX_NAME_BYTES, Sanitizer, class_name, exact_text, values_of
 from dashcam.record.setup import init
 from dashcam.record.tracer import get_tracer
 from dashcam.record.traces import describe
@@ -93,7 +94,7 @@ def job(name: str, headers: Mapping[str, str] | None = None, /, **fields: Any) -
         >>> with dashcam.job("nightly import", source="garage"):
         ...     dashcam.get_logger("import").info("3 cars read", rows=3)
     """
-    return Block(_start_job, str(name), headers, fields)
+    return Block(_start_job, _name(name), headers, fields)
 
 
 def span(name: str, /, **fields: Any) -> Block:
@@ -102,7 +103,11 @@ def span(name: str, /, **fields: Any) -> Block:
     >>> with dashcam.span("parse", rows=3):
     ...     cars = [int(row) for row in ("7", "8", "9")]
     """
-    return Block(_start_span, str(name), fields)
+    return Block(_start_span, _name(name), fields)
+
+
+def _name(name: object) -> str:
+    return name if type(name) is str else Sanitizer().text(name, MAX_NAME_BYTES)
 
 
 def headers() -> dict[str, str]:
@@ -167,17 +172,29 @@ def _start_job(name: str, given: Mapping[str, str] | None, fields: dict[str, Any
 
 def extract(given: Mapping[str, str], context: Context) -> Context:
     """Return the context of whoever sent these headers: its request ID and trace, as far as the headers have them."""
-    found = {_text(name).lower(): _text(value) for name, value in given.items()}
+    found = {_text(name).lower(): _text(value) for name, value in _headers_of(given)}
     carrier = {name: text for name in (HEADER, "traceparent", "tracestate") if (text := found.get(name.lower()))}
     kept = Context({name: value for name, value in context.items() if name == SERVICE})
     return PROPAGATORS.extract(carrier, kept)
 
 
-def _text(value: object) -> str:
-    """Return what a message has as a header, empty if that is neither text nor bytes nor a list with one of them."""
-    if isinstance(value, list | tuple) and len(value) == 1:
-        value = value[0]
-    return value.decode("latin-1") if isinstance(value, bytes) else value if isinstance(value, str) else ""
+def _headers_of(given: Any) -> list[tuple[object, object]]:
+    try:
+        return list(given.items())
+    except BaseException as fault:  # a caller's mapping can raise anything
+        if is_interruption(fault):
+            raise
+        return []
+
+
+def _text(value: Any) -> str:
+    """Return the text of a message's header; it is empty for a value that is no text, bytes or list with one of them."""
+    kind = type(value)
+    if issubclass(kind, list | tuple) and len(items := list(values_of(value))) == 1:
+        value, kind = items[0], type(items[0])
+    if issubclass(kind, bytes):
+        return bytes.decode(value, "latin-1")
+    return exact_text(value) if issubclass(kind, str) else ""
 
 
 def _start_span(name: str, fields: dict[str, Any]) -> tuple[Span, Context]:

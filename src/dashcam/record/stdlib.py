@@ -16,7 +16,7 @@ from dashcam.record.sanitizer import exact_text
 from dashcam.record.unhandled import is_recorded
 from dashcam.spool.line import MAX_TIME_NS
 
-_OWN_NAMES = frozenset(OWN_NAMES)
+_OWN, _OWN_NAMES = len(OWN_NAMES), frozenset(OWN_NAMES)
 _OF_FORMATTERS = ("message", "asctime", "color_message")  # what formatters keep on a record; the last is uvicorn's
 _OF_STRUCTLOG = ("_logger", "_name")  # what its `wrap_for_formatter` adds to a record
 _ROOT_DEFAULT = logging.WARNING
@@ -34,7 +34,7 @@ try:
     from dashcam.record._speedups import encode_record as _encode_straight
 except ImportError:  # there was no compiler to build it
 
-    def _encode_straight(_values: dict[str, Any], _level: str, _tail: bytes, /) -> bytes | None:
+    def _encode_straight(_values: dict[str, Any], _level: str, _message: object, _tail: bytes, /) -> bytes | None:
         return None
 
 
@@ -55,8 +55,11 @@ def encode_record(record: logging.LogRecord, fields: dict[str, Any] | None = Non
     if type(values.get("msg")) is dict and "_logger" in values and fields is None:
         values, fields = _values_of_structlog(values)
     level, suffix = _level_and_suffix(_level_of(values), exact_text(values.get("name", "")))
-    line = _encode_straight(values, level, suffix) if fields is None else None
-    return _encode_any(values, fields, level, suffix) if line is None else line
+    message, args = values.get("msg"), values.get("args")
+    if type(args) is not tuple or args:
+        message = message_of(message, args)
+    line = _encode_straight(values, level, message, suffix) if fields is None else None
+    return _encode_any(values, fields, level, message, suffix) if line is None else line
 
 
 def _level_of(values: dict[str, Any]) -> int:
@@ -66,7 +69,10 @@ def _level_of(values: dict[str, Any]) -> int:
 
 def _extra_of(values: dict[str, Any], left_out: Iterable[str]) -> dict[str, Any]:
     """Return what a program added to the attributes of a record; another thread may add to them meanwhile."""
-    return {name: value for name, value in values.copy().items() if name not in _OWN_NAMES and name not in left_out}
+    values = values.copy()
+    names = tuple(values)
+    added = names[_OWN:] if names[:_OWN] == OWN_NAMES else [name for name in names if name not in _OWN_NAMES]
+    return {name: values[name] for name in added if name not in left_out}
 
 
 def _values_of_own_kind(
@@ -88,7 +94,9 @@ def _values_of_structlog(values: dict[str, Any]) -> tuple[dict[str, Any], dict[s
     return values | {"msg": fields.pop("event", "")}, _extra_of(values, _OF_STRUCTLOG) | fields
 
 
-def _encode_any(values: dict[str, Any], fields: dict[str, Any] | None, level: str, suffix: bytes) -> bytes:
+def _encode_any(
+    values: dict[str, Any], fields: dict[str, Any] | None, level: str, message: object, suffix: bytes
+) -> bytes:
     if fields is None:
         fields = _extra_of(values, _OF_FORMATTERS)
     if errors := {name: values[name] for name in ("exc_info", "stack_info") if is_true(values.get(name))}:
@@ -99,7 +107,7 @@ def _encode_any(values: dict[str, Any], fields: dict[str, Any] | None, level: st
         created_ns = -1
     if not 0 <= created_ns <= MAX_TIME_NS:
         created_ns = time_ns()  # anybody can make a record, of any time
-    return encode_call(created_ns, level, message_of(values.get("msg"), values.get("args")), fields, suffix)
+    return encode_call(created_ns, level, message, fields, suffix)
 
 
 def record_log(record: logging.LogRecord, active: recorder.AnyRecorder, fields: dict[str, Any] | None = None) -> None:
