@@ -188,7 +188,7 @@ def _headers_of(given: Any) -> list[tuple[object, object]]:
 
 
 def _text(value: Any) -> str:
-    """Return the text of a message's header; it is empty for a value that is no text, bytes or list with one of them."""
+    """Return the text of a message's header: a text, bytes, or a list with one of them; empty for any other."""
     kind = type(value)
     if issubclass(kind, list | tuple) and len(items := list(values_of(value))) == 1:
         value, kind = items[0], type(items[0])
