@@ -12,7 +12,7 @@ from typing import Any
 from dashcam.record import brought, recorder
 from dashcam.record.line import OWN_NAMES, encode_call, error_of, is_true
 from dashcam.record.logger import FIELDS, Logger, level_name, line_suffix, message_of, spool_call
-from dashcam.record.sanitizer import exact_text
+from dashcam.record.sanitizer import Sanitizer, exact_text
 from dashcam.record.unhandled import is_recorded
 from dashcam.spool.line import MAX_TIME_NS
 
@@ -54,7 +54,7 @@ def encode_record(record: logging.LogRecord, fields: dict[str, Any] | None = Non
         values, fields = _values_of_own_kind(record, fields)
     if type(values.get("msg")) is dict and "_logger" in values and fields is None:
         values, fields = _values_of_structlog(values)
-    level, suffix = _level_and_suffix(_level_of(values), exact_text(values.get("name", "")))
+    level, suffix = _level_and_suffix(_level_of(values), _name_of(values))
     message, args = values.get("msg"), values.get("args")
     if type(args) is not tuple or args:
         message = message_of(message, args)
@@ -64,7 +64,12 @@ def encode_record(record: logging.LogRecord, fields: dict[str, Any] | None = Non
 
 def _level_of(values: dict[str, Any]) -> int:
     level = values.get("levelno")
-    return int.__pos__(level) if issubclass(type(level), int) else logging.INFO  # type: ignore[arg-type]
+    return int.__pos__(level) if issubclass(type(level), int) else logging.INFO
+
+
+def _name_of(values: dict[str, Any]) -> str:
+    name = values.get("name")
+    return exact_text(name) if issubclass(type(name), str) else "" if name is None else Sanitizer().text(name)
 
 
 def _extra_of(values: dict[str, Any], left_out: Iterable[str]) -> dict[str, Any]:
@@ -114,7 +119,7 @@ def record_log(record: logging.LogRecord, active: recorder.AnyRecorder, fields: 
     """Record one log call; never raises."""
     try:
         values = record.__dict__
-        level, name = _level_of(values), values.get("name", "")
+        level, name = _level_of(values), _name_of(values)
         if (
             level < active.min_level
             or (active.levels and level < active.level_of(name))
@@ -268,13 +273,14 @@ def _has_handlers(logger: logging.Logger | None) -> bool:
 
 def _is_let_through_by_us(logger: logging.Logger, record: logging.LogRecord) -> bool:
     """Return true if the program's handlers get this record only for a level that we gave a logger."""
-    if record.levelno >= _ROOT_DEFAULT or isinstance(logger, Logger):
+    level = _level_of(record.__dict__)
+    if level >= _ROOT_DEFAULT or isinstance(logger, Logger):
         return False
     above: logging.Logger | None = logger
     is_ours = False
     while above is not None:
         if above.level and not isinstance(above.level, OurLevel):
-            return is_ours and record.levelno < above.level
+            return is_ours and level < above.level
         is_ours = is_ours or bool(above.level)
         above = above.parent
     return is_ours
