@@ -63,12 +63,12 @@ def encode_record(record: logging.LogRecord, fields: dict[str, Any] | None = Non
 
 
 def _level_of(values: dict[str, Any]) -> int:
-    level = values.get("levelno")
+    level: Any = values.get("levelno")
     return int.__pos__(level) if issubclass(type(level), int) else logging.INFO
 
 
 def _name_of(values: dict[str, Any]) -> str:
-    name = values.get("name")
+    name: Any = values.get("name")
     return exact_text(name) if issubclass(type(name), str) else "" if name is None else Sanitizer().text(name)
 
 
