@@ -100,9 +100,9 @@ current_parts(State *state)
     return parts;
 }
 
-/* What a call has besides its message: the fields of its context, and its own ones, which go before those. */
+/* What a call has besides its message: fields of the context, of the logger, and its own; the later ones win. */
 typedef struct {
-    PyObject *context; /* a dictionary, or None */
+    PyObject *shared[2]; /* of the context and of the logger: dictionaries, or None */
     PyObject *const *names, *const *values;
     Py_ssize_t count;
 } Fields;
@@ -112,9 +112,11 @@ copy_fields(State *state, Copier *copier, PyObject *labels, const Fields *fields
 {
     static const int errors[] = {EXC_INFO, STACK_INFO}; /* are no labels */
     int is_plain = !has_one_of(state, fields->names, fields->count, errors, 2);
-    if (is_plain && PyDict_Check(fields->context)) {
+    for (int i = 0; i < 2 && is_plain == 1; i++) {
         Items taken;
-        if (take_dictionary(&taken, fields->context) < 0)
+        if (!PyDict_Check(fields->shared[i]))
+            continue;
+        if (take_dictionary(&taken, fields->shared[i]) < 0)
             return -1;
         is_plain = !has_one_of(state, taken.items, taken.count, errors, 2);
         if (is_plain)
@@ -204,9 +206,11 @@ written_by_python(State *state, PyObject *message, const Fields *fields)
 {
     PyObject *all = PyDict_New(), *body = NULL;
     int failed = all == NULL;
-    if (!failed && PyDict_Check(fields->context)) {
+    for (int i = 0; i < 2 && !failed; i++) {
         Items taken;
-        failed = take_dictionary(&taken, fields->context) < 0;
+        if (!PyDict_Check(fields->shared[i]))
+            continue;
+        failed = take_dictionary(&taken, fields->shared[i]) < 0;
         if (!failed) {
             failed = add_pairs(all, taken.items, taken.values, taken.count) < 0;
             release(&taken, 1);
@@ -279,7 +283,7 @@ encode(State *state, unsigned long long time_ns, PyObject *level, PyObject *mess
     PyObject *parts = current_parts(state), *line = NULL;
     if (parts == NULL)
         return NULL;
-    fields->context = PyTuple_GET_ITEM(parts, 2);
+    fields->shared[0] = PyTuple_GET_ITEM(parts, 2);
     int is_mended;
     PyObject *body = body_of(state, message, fields, &is_mended);
     if (body != NULL)
@@ -315,7 +319,7 @@ encode_call(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
     Items taken;
     if (not_ready(state) || PyErr_Occurred() || take_dictionary(&taken, arguments[3]) < 0)
         return NULL;
-    Fields fields = {Py_None, taken.items, taken.values, taken.count};
+    Fields fields = {{Py_None, Py_None}, taken.items, taken.values, taken.count};
     PyObject *line = encode(state, time_ns, arguments[1], arguments[2], &fields, arguments[4]);
     release(&taken, 1);
     return line;
@@ -344,7 +348,7 @@ encode_taken(State *state, const Items *record, PyObject *level, PyObject *messa
     PyObject *read[READ];
     for (int i = 0; i < READ; i++)
         read[i] = record->values[state->read_at[i]];
-    Fields fields = {Py_None, record->items + state->own, record->values + state->own, record->count - state->own};
+    Fields fields = {{Py_None, Py_None}, record->items + state->own, record->values + state->own, record->count - state->own};
     double created_ns = PyFloat_CheckExact(read[CREATED]) ? PyFloat_AS_DOUBLE(read[CREATED]) * 1e9 : -1;
     int is_error = read[RECORD_EXC_INFO] != Py_None || read[RECORD_STACK_INFO] != Py_None;
     if (is_error || !(created_ns >= 0 && created_ns < 1e19) || has_one_of(state, fields.names, fields.count, of_formatters, 3))
@@ -388,7 +392,7 @@ typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     State *state; /* of the module, which the type holds */
-    PyObject *call, *level_name, *tail, *verdicts, *key, *loggers;
+    PyObject *call, *level_name, *tail, *verdicts, *key, *loggers, *bound;
     long level, off;
 } LogCall;
 
@@ -488,7 +492,7 @@ LogCall_vectorcall(LogCall *self, PyObject *const *arguments, size_t flags, PyOb
             Py_RETURN_NONE;
         PyObject *append = append_if_short(self, count, names, name_count);
         if (append != NULL) {
-            Fields fields = {Py_None, names, arguments + 1, name_count};
+            Fields fields = {{Py_None, self->bound}, names, arguments + 1, name_count};
             int failed = record(self, append, arguments[0], &fields) < 0 && give_up(self->state) < 0;
             Py_DECREF(append);
             if (failed)
@@ -505,10 +509,10 @@ LogCall_vectorcall(LogCall *self, PyObject *const *arguments, size_t flags, PyOb
 static PyObject *
 LogCall_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords))
 {
-    PyObject *call, *level_name, *tail, *verdicts, *key, *loggers;
+    PyObject *call, *level_name, *tail, *verdicts, *key, *loggers, *bound;
     long level, off;
-    if (!PyArg_ParseTuple(arguments, "OlUSO!OO!l", &call, &level, &level_name, &tail, &PyDict_Type, &verdicts, &key,
-                          &PyTuple_Type, &loggers, &off))
+    if (!PyArg_ParseTuple(arguments, "OlUSO!OO!lO!", &call, &level, &level_name, &tail, &PyDict_Type, &verdicts, &key,
+                          &PyTuple_Type, &loggers, &off, &PyDict_Type, &bound))
         return NULL;
     State *state = PyType_GetModuleState(type);
     if (state == NULL || not_ready(state) || PyErr_Occurred())
@@ -524,6 +528,7 @@ LogCall_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keyword
     self->verdicts = Py_NewRef(verdicts);
     self->key = Py_NewRef(key);
     self->loggers = Py_NewRef(loggers);
+    self->bound = Py_NewRef(bound);
     self->level = level;
     self->off = off;
     return (PyObject *)self;
@@ -537,6 +542,7 @@ LogCall_traverse(LogCall *self, visitproc visit, void *arg)
     Py_VISIT(self->verdicts);
     Py_VISIT(self->key);
     Py_VISIT(self->loggers);
+    Py_VISIT(self->bound);
     return 0;
 }
 
@@ -551,6 +557,7 @@ LogCall_dealloc(LogCall *self)
     Py_XDECREF(self->verdicts);
     Py_XDECREF(self->key);
     Py_XDECREF(self->loggers);
+    Py_XDECREF(self->bound);
     type->tp_free(self);
     Py_DECREF(type);
 }

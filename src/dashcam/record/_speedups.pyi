@@ -29,6 +29,7 @@ class LogCall:
         key: object,
         loggers: tuple[Any, ...],
         off: int,
+        bound: dict[str, Any],
         /,
     ) -> None: ...
     def __call__(self, *args: Any, **kwargs: Any) -> None: ...

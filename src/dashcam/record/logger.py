@@ -139,9 +139,9 @@ def _make_call(logger: "Logger", level: int) -> LogCall:
                 return
         logger._emit(level, message, args, fields)  # noqa: SLF001 — the two are one
 
-    if _StraightCall is None:
+    if _StraightCall is None or not bound.keys().isdisjoint(_OPTIONS):
         return cast("LogCall", call)
-    return cast("LogCall", _StraightCall(call, level, name, suffix, verdicts, key, loggers, _OFF))
+    return cast("LogCall", _StraightCall(call, level, name, suffix, verdicts, key, loggers, _OFF, dict(bound)))
 
 
 class Logger(logging.Logger):
