@@ -9,7 +9,6 @@ import pickle
 import platform
 import time
 import unittest
-from decimal import Decimal
 
 import orjson
 import pytest
@@ -189,22 +188,6 @@ def test_bound_fields(cars):
     assert [event.labels for event in events[1:4]] == [{"car_id": 7, "model": "Golf", "bay": "north"}] * 3
     assert events[3].get("log.logger") == "cars.api.part"
     assert events[4].labels == {}
-
-
-def test_bound_fields_after_a_call_of_the_logger_itself(cars):
-    """They are on the call, also when the logger's level has been looked up before; values of any kind, and options."""
-    log.info("first")
-    log.bind(car_id=7, size=Decimal(17), bay="north").info("second", bay="south", wheels={1})
-    log.bind(exc_info="text").info("third", car_id=8)
-    with dashcam.context(bay="east", tenant="acme"):
-        log.bind(bay="west").info("fourth")
-
-    assert [event.labels for event in cars.events()] == [
-        {},
-        {"car_id": 7, "size": "17", "bay": "south", "wheels": [1]},
-        {"car_id": 8},
-        {"bay": "west", "tenant": "acme"},
-    ]
 
 
 def test_context_fields(cars):

@@ -321,6 +321,30 @@ def test_a_recorder_that_fails(compiled, recording, monkeypatch):
     assert failures == [1, "error"]
 
 
+BOUND = """
+import dashcam
+dashcam.init("cars")
+log = dashcam.get_logger("cars")
+log.info("first")
+log.bind(car_id=7, size=17, bay="north").info("second", bay="south", wheels={1})
+log.bind(exc_info="text").info("third", car_id=8)
+with dashcam.context(bay="east", tenant="acme"):
+    log.bind(bay="west").info("fourth")
+"""
+
+
+def test_bound_fields_after_a_call_of_the_logger_itself(recording):
+    """They are on the call, also when the logger's level has been looked up before, by a logger without handlers."""
+    run(BOUND, env=recording.environment)
+
+    assert [event.labels for event in recording.events()] == [
+        {},
+        {"car_id": 7, "size": 17, "bay": "south", "wheels": [1]},
+        {"car_id": 8},
+        {"bay": "west", "tenant": "acme"},
+    ]
+
+
 @pytest.mark.fuzz
 @given(
     spoken,
