@@ -335,7 +335,7 @@ with dashcam.context(bay="east", tenant="acme"):
 
 def test_bound_fields_after_a_call_of_the_logger_itself(recording):
     """They are on the call, also when the logger's level has been looked up before, by a logger without handlers."""
-    run(BOUND, env=recording.environment)
+    run(BOUND, env=recording.environment | {"DASHCAM_CONSOLE": "off"})
 
     assert [event.labels for event in recording.events()] == [
         {},
