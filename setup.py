@@ -11,7 +11,6 @@ NAMES = (
     "destinations/local/_terms",
     "destinations/loggly/_dated",
     "record/_environ",
-    "record/_open_span",
     "record/_response",
     "record/_speedups",
     "record/_template",

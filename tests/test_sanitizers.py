@@ -18,7 +18,6 @@ PARTS = {
     "destinations/local/_terms": "destinations/local/test_terms.py",
     "destinations/loggly/_dated": "destinations/loggly/test_dated.py",
     "record/_environ": "record/test_environ.py",
-    "record/_open_span": "record/test_open_span.py",
     "record/_response": "record/test_response.py",
     "record/_speedups": "record/test_speedups.py",
     "record/_template": "record/test_span_template.py",

@@ -51,18 +51,10 @@ def is_request_id(text: str) -> bool:
     return _VALID.fullmatch(text) is not None
 
 
-def python_uuid_of(time_ms: int, bits: int, /) -> str:
+def uuid_of(time_ms: int, bits: int, /) -> str:
     """Return the UUID of version 7 (RFC 9562, section 5.7) of a time in milliseconds and 80 random bits."""
     digits = ((time_ms & (1 << 48) - 1) << 80 | bits & ~_UUID_MASK | _UUID_VERSION_7).to_bytes(16).hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-try:
-    from dashcam.record import _open_span
-except ImportError:  # there was no compiler to build it
-    uuid_of = python_uuid_of
-else:
-    uuid_of = _open_span.uuid_of
 
 
 def new_request_id() -> str:
