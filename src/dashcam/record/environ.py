@@ -28,7 +28,7 @@ Described = tuple[str, dict[str, Any], str, str]
 """The name and the attributes of a span, the path of its request, and the query."""
 
 
-def python_describe(environ: dict[str, Any], conventions: Any, heads: Heads | None, /) -> Described:
+def describe(environ: dict[str, Any], conventions: Any, heads: Heads | None) -> Described:
     """Describe a request, by its head among `heads` if there are some; raises whatever the package does."""
     get = environ.get
     path, query = get("PATH_INFO", ""), get("QUERY_STRING", "")
@@ -41,7 +41,7 @@ def python_describe(environ: dict[str, Any], conventions: Any, heads: Heads | No
             heads.pop(next(iter(heads)), None)
         head = heads[key] = _head_of(environ, conventions)
     name, attributes = head.name, head.attributes.copy()
-    if get("RAW_URI", get("REQUEST_URI")):
+    if get("REQUEST_URI") if (uri := get("RAW_URI")) is None else uri:
         if path:
             attributes[URL_PATH] = path
         if query:
@@ -65,12 +65,3 @@ def _head_of(environ: Mapping[str, Any], conventions: Any) -> Head:
 def _text(path: str) -> str:
     """Return a path of PEP 3333, bytes as the characters of Latin-1, as the UTF-8 that it is."""
     return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
-
-
-try:
-    from dashcam.record import _environ
-except ImportError:  # there was no compiler to build it
-    describe = python_describe
-else:
-    _environ.use(python_describe, _SHARED, URL_PATH, URL_QUERY, CLIENT_ADDRESS, CLIENT_PORT)
-    describe = _environ.describe
