@@ -10,7 +10,6 @@ NAMES = (
     "destinations/local/_glance",
     "destinations/local/_terms",
     "destinations/loggly/_dated",
-    "record/_response",
     "record/_speedups",
     "record/_template",
     "record/_words",

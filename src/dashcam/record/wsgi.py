@@ -27,7 +27,7 @@ from dashcam.record.correlation import REQUEST_ID
 from dashcam.record.current import attach, detach
 from dashcam.record.environ import Heads, describe
 from dashcam.record.recorder import Service
-from dashcam.record.response import HEADER_KEY, Response, end, fail, size, with_id
+from dashcam.record.response import HEADER_KEY, Response, size, with_id
 from dashcam.record.server import ServerSpan, accept_request_id, extract, http_conventions, server_tracer
 
 if TYPE_CHECKING:
@@ -105,9 +105,9 @@ class RecordedApp:
         except BaseException as error:
             # gunicorn takes it as: the connection was the application's, which is done with it.
             if isinstance(error, StopIteration) and "HTTP_UPGRADE" in environ:
-                end(response, is_closed=False)
+                response.end(is_closed=False)
             else:
-                fail(response, error)
+                response.fail(error)
             raise
         finally:
             detach(token)
