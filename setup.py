@@ -7,7 +7,6 @@ NAMES = (
     "_checksums",
     "destinations/elasticsearch/_actions",
     "destinations/fluentd/_msgpack",
-    "destinations/local/_glance",
     "destinations/local/_terms",
     "destinations/loggly/_dated",
     "record/_speedups",

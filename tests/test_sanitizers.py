@@ -14,7 +14,6 @@ PARTS = {
     "_checksums": "test_checksums.py",
     "destinations/elasticsearch/_actions": "destinations/elasticsearch/test_actions.py",
     "destinations/fluentd/_msgpack": "destinations/fluentd/test_msgpack.py",
-    "destinations/local/_glance": "destinations/local/test_glance.py",
     "destinations/local/_terms": "destinations/local/test_terms.py",
     "destinations/loggly/_dated": "destinations/loggly/test_dated.py",
     "record/_speedups": "record/test_speedups.py",

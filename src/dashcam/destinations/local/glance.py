@@ -1,13 +1,11 @@
 """A glance at the bytes of a line: whether a search can find it at all, before it is read.
 
 Only plain lines are glanced at. No ASCII in them can be written in two ways, but for numbers with a fraction.
-
-`_glance.c` looks at the lines of a block. It is optional.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Range, Term, Wildcard
 from dashcam.find.values import words_of
@@ -39,7 +37,7 @@ def glance_for(expression: Expression) -> Glance:
     return Glance(_decision(expression), max(_needles(expression), key=len, default=b""))
 
 
-def python_is_plain(text: bytes) -> bool:
+def is_plain(text: bytes) -> bool:
     """Return whether every ASCII letter, digit and slash of some lines stands there as such."""
     if b"\\" in text and any(after.startswith((b"u", b"/")) for after in text.split(b"\\")[1:]):
         return False
@@ -47,7 +45,7 @@ def python_is_plain(text: bytes) -> bool:
     return text.isascii() or not any(sign[:1] in text and sign in text for sign in _SMALL_IN_ASCII)
 
 
-def python_lines_with(text: bytes, needle: bytes) -> Iterator[tuple[int, bytes]]:
+def lines_with(text: bytes, needle: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield each line that has a needle, which is in small letters, with its number."""
     lower = text.lower()
     number = begin = 0
@@ -56,16 +54,6 @@ def python_lines_with(text: bytes, needle: bytes) -> Iterator[tuple[int, bytes]]
         end = text.find(b"\n", at) + 1 or len(text) + 1
         yield number, text[text.rfind(b"\n", 0, at) + 1 : end - 1]
         number, begin = number + 1, end
-
-
-try:
-    from dashcam.destinations.local._glance import is_plain as _is_plain
-    from dashcam.destinations.local._glance import lines_with as _lines_with
-except ImportError:  # there was no compiler
-    _is_plain, _lines_with = python_is_plain, python_lines_with
-
-is_plain: Final = _is_plain
-lines_with: Final = _lines_with
 
 
 def _needles(expression: Expression) -> list[bytes]:
