@@ -10,7 +10,6 @@ NAMES = (
     "destinations/local/_terms",
     "destinations/loggly/_dated",
     "record/_speedups",
-    "record/_template",
     "record/_words",
     "spool/_lines",
     "spool/_mapping",

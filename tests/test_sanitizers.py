@@ -17,7 +17,6 @@ PARTS = {
     "destinations/local/_terms": "destinations/local/test_terms.py",
     "destinations/loggly/_dated": "destinations/loggly/test_dated.py",
     "record/_speedups": "record/test_speedups.py",
-    "record/_template": "record/test_span_template.py",
     "record/_words": "record/test_speedups.py",
     "spool/_lines": "spool/test_lines.py",
     "spool/_mapping": "spool/test_writer.py",

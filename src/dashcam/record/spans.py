@@ -26,8 +26,6 @@ from dashcam.record.masking import mask_repeated, mask_text
 from dashcam.record.open_span import open_of
 from dashcam.record.sanitizer import Sanitizer
 from dashcam.record.span_events import record_all
-from dashcam.record.span_template import LEFT_OUT, SpanTemplates, pick
-from dashcam.record.span_template import Span as NamedSpan
 from dashcam.spool.line import MAX_TIME_NS, span_fields
 
 # The field that an attribute becomes; any other attribute becomes a label.
@@ -69,6 +67,11 @@ FREE_TEXT: Final[Mapping[str, Callable[[str], str]]] = {
 }
 # The same for look-up: the field's first name, those between, its last one, and the function that masks it.
 _FIELD_PATHS = {name: (path[0], path[1:-1], path[-1], FREE_TEXT.get(name)) for name, path in FIELDS.items()}
+# Another field has it, or nobody looks for it.
+LEFT_OUT: Final = frozenset(
+    {"http.target", "http.host", "http.flavor", "net.host.name", "net.host.port", "network.protocol.version"}
+    | {"network.peer.address", "network.peer.port", "http.server_name", "db.user", "net.sock.peer.addr", "client.port"}
+)
 _MARKED = ("http.request.method", "http.method", "http.route", "url.path", "url.query", "url.full", "http.url")
 MAX_CLOCK_LAG_NS = 10_000_000  # the most between a time that the SDK takes and our look at it
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
@@ -168,8 +171,7 @@ def close_span(
     """
     try:
         took_ns = _duration_of(span, known.monotonic_start_ns) if duration_ns is None else duration_ns
-        line_of = _encode_end if sys.exception() and _interruption(known) else _ends.line
-        recorder.current(known.service).append(line_of(span, attributes, known, known.start_ns, took_ns))
+        recorder.current(known.service).append(_encode_end(span, attributes, known, took_ns))
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.give_up()
 
@@ -177,7 +179,7 @@ def close_span(
 def mark_request(span: RecordableSpan, attributes: dict[str, Any], known: OpenSpan, served: ServerRequest) -> None:
     """Mark a served request as open; a later mark, which says more, stands for the former. Never raises."""
     try:
-        served.start = _marks.line(span, pick(attributes, _MARKED), known, known.start_ns, 0)
+        served.start = _encode_start(span, attributes, known)
         recorder.current(known.service).append(served.start)
     except Exception:  # noqa: BLE001 — telemetry never fails a request
         recorder.give_up()
@@ -255,17 +257,14 @@ def _duration_of(span: RecordableSpan, monotonic_start_ns: int) -> int:
     return max(0, int(end_ns - (span.start_time or 0)))  # a time given by hand
 
 
-def _encode_start(
-    span: NamedSpan, attributes: Mapping[str, Any], known: OpenSpan, started_ns: int, _duration_ns: int
-) -> bytes:
-    fields = _ids_of(span, known)
-    _add_attributes(fields, attributes)
-    return _encode(span_fields(started_ns, "start", fields, {}))
+def _encode_start(span: RecordableSpan, attributes: Mapping[str, Any], open_span: OpenSpan) -> bytes:
+    fields = _ids_of(span, open_span)
+    _add_attributes(fields, {name: attributes[name] for name in _MARKED if name in attributes})
+    return _encode(span_fields(open_span.start_ns, "start", fields, {}))
 
 
-def _encode_end(
-    span: NamedSpan, attributes: Mapping[str, Any], open_span: OpenSpan, started_ns: int, duration_ns: int
-) -> bytes:
+def _encode_end(span: RecordableSpan, attributes: Mapping[str, Any], open_span: OpenSpan, duration_ns: int) -> bytes:
+    started_ns = open_span.start_ns
     served = open_span.served if _is_root(open_span) else None
     fields = _ids_of(span, open_span)
     labels = _add_attributes(fields, attributes)
@@ -291,9 +290,6 @@ def _encode_end(
     return _encode(span_fields(started_ns, "transaction" if is_transaction else "span", fields, event))
 
 
-_marks, _ends = SpanTemplates(_encode_start), SpanTemplates(_encode_end)
-
-
 def _interruption(open_span: OpenSpan) -> str:
     """Return the outcome of a span that ends because of what is not an `Exception`: OpenTelemetry leaves that out."""
     error = sys.exception()
@@ -315,7 +311,7 @@ def _outcome(fields: Mapping[str, Any], served: ServerRequest | None, *, is_fail
     return {"outcome": "unknown" if has_no_response or (served and served.is_incomplete) else "success"}
 
 
-def _ids_of(span: NamedSpan, open_span: OpenSpan) -> dict[str, Any]:
+def _ids_of(span: RecordableSpan, open_span: OpenSpan) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "message": mask_repeated(span.name),
         "span": {"id": open_span.span_id},
@@ -363,7 +359,7 @@ def _add_request(fields: dict[str, Any], served: ServerRequest) -> None:
         url["query"] = mask_text(served.query)
 
 
-def _add_span_fields(fields: dict[str, Any], span: NamedSpan, us: int, result: str) -> None:
+def _add_span_fields(fields: dict[str, Any], span: RecordableSpan, us: int, result: str) -> None:
     """Add how long the span took, and its type: a request that was served, or a part of one."""
     name, duration = fields["message"], {"us": us}
     fields["span"].update(name=name, kind=_KINDS[span.kind])

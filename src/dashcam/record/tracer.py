@@ -29,7 +29,6 @@ from opentelemetry.util.types import Attributes, AttributeValue
 from dashcam.record.correlation import HEADER, PROPAGATORS, REQUEST_ID, open_spans, random_bits
 from dashcam.record.current import SPAN, attach, get_current, reset
 from dashcam.record.span_events import EXCEPTION, Added, record, record_exception
-from dashcam.record.span_template import UNSET
 from dashcam.record.spans import close_span, open_span
 from dashcam.record.traces import describe
 
@@ -38,6 +37,7 @@ _FLAGS = [TraceFlags(bits) for bits in range(4)]
 _IS_RANDOM = getattr(RandomIdGenerator(), "is_trace_id_random", bool)()
 _ROOT_FLAGS = _FLAGS[TraceFlags.SAMPLED | (TraceFlags.RANDOM_TRACE_ID if _IS_RANDOM else 0)]
 _SETTINGS = ("OTEL_TRACES_SAMPLER", "OTEL_SPAN_", "OTEL_ATTRIBUTE_", "OTEL_PYTHON_SDK_INTERNAL_")
+_UNSET = Status(StatusCode.UNSET)  # of most spans
 
 
 _names_meters = OTEL_PYTHON_METER_PROVIDER in os.environ
@@ -63,7 +63,7 @@ class LightSpan(trace.Span):
     trace_flags: TraceFlags = _ROOT_FLAGS
     trace_state: TraceState | None = None
     events: Sequence[Event] = ()
-    status = UNSET
+    status = _UNSET
     end_time: int | None = None
     _context: SpanContext | None = None
     _parent: SpanContext | int | None = None  # of a light one its ID: the rest is the same, and it may be freed
