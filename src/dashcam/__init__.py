@@ -12,7 +12,8 @@ from dashcam.version import __version__
 if TYPE_CHECKING:
     from dashcam.record.console import EcsFormatter
     from dashcam.record.correlation import request_id
-    from dashcam.record.jobs import headers, job, span
+    from dashcam.record.headers import headers
+    from dashcam.record.jobs import job, span
     from dashcam.record.keep import keep
     from dashcam.record.logger import Logger, context, get_logger
     from dashcam.record.loguru import loguru_handler
@@ -46,7 +47,7 @@ _HOMES = {
     "asgi": "setup",
     "context": "logger",
     "get_logger": "logger",
-    "headers": "jobs",
+    "headers": "headers",
     "init": "setup",
     "init_app": "setup",
     "job": "jobs",

@@ -19,10 +19,11 @@ from opentelemetry.util.http import detect_synthetic_user_agent, get_excluded_ur
 from opentelemetry.util.types import AttributeValue
 
 from dashcam.record import keep, recorder, unhandled
+from dashcam.record.conventions import http_conventions
 from dashcam.record.correlation import HEADER, REQUEST_ID
 from dashcam.record.current import attach, detach
-from dashcam.record.recorder import Service
-from dashcam.record.server import ServerSpan, accept_request_id, extract, http_conventions, server_tracer
+from dashcam.record.server import ServerSpan, accept_request_id, extract, server_tracer
+from dashcam.record.service import Service
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -13,7 +13,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from dashcam import forks
 from dashcam.event import NS_PER_S, format_time
-from dashcam.record.recorder import Service, common_fields
+from dashcam.record.service import Service, common_fields
 from dashcam.record.stdlib import encode_record
 from dashcam.spool.segment import new_segment_id
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -25,10 +25,8 @@ from opentelemetry.trace import INVALID_SPAN_ID, NonRecordingSpan, SpanContext, 
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from dashcam import forks
+from dashcam.record.service import Service
 from dashcam.spool.line import encode_ids
-
-if TYPE_CHECKING:
-    from dashcam.record.recorder import Service
 
 HEADER: Final = "X-Request-ID"
 REQUEST_ID: Final = otel_context.create_key("dashcam-request-id")
@@ -151,7 +149,7 @@ class OpenSpan(NamedTuple):
     parent_id: str
     served: ServerRequest | None
     monotonic_start_ns: int
-    service: "Service | None"
+    service: Service | None
     outer_error: BaseException | None
     start_ns: int
 
@@ -188,7 +186,7 @@ def current_transaction() -> str:
     return open_span.transaction if open_span else ""
 
 
-def open_requests(is_own: Callable[["Service | None"], bool]) -> Iterable[bytes]:
+def open_requests(is_own: Callable[[Service | None], bool]) -> Iterable[bytes]:
     """Return the start lines of the requests that this process still serves for the services that `is_own` accepts."""
     served = [(each.served, each.service) for each in list(open_spans.values()) if each.served]
     return [request.start for request, service in served if request.start and is_own(service)]

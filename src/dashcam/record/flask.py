@@ -19,9 +19,9 @@ from werkzeug.exceptions import HTTPException
 from dashcam.record import unhandled
 from dashcam.record.correlation import is_request_id
 from dashcam.record.current import attach, detach
-from dashcam.record.recorder import Service
 from dashcam.record.response import HEADER_KEY
 from dashcam.record.server import server_tracer
+from dashcam.record.service import Service
 from dashcam.record.spans import record_tracer
 from dashcam.record.tracer import measures
 from dashcam.record.wsgi import SERVER_SPAN, Options, RecordedApp

@@ -21,6 +21,7 @@ from dashcam import forks
 from dashcam.record import recorder, stdlib, tracer, unhandled
 from dashcam.record.current import attach, get_current
 from dashcam.record.logger import spool_call
+from dashcam.record.processes import carry_into_processes
 
 if TYPE_CHECKING:
     from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
@@ -78,10 +79,11 @@ _is_started = False
 recorded: set[str] = set()  # the libraries whose calls have spans
 
 
-def start() -> None:
+def start(init: Callable[..., None]) -> None:
     """Instrument threads now, and each library when it is imported, or now if it is already.
 
-    A library whose package is missing is named once in the record; nothing is raised into the program's import.
+    `init` is called in a process of a pool that does not record yet. A library whose package is missing is named once
+    in the record; nothing is raised into the program's import.
     """
     global _is_started
     if _is_started:
@@ -93,7 +95,9 @@ def start() -> None:
         wrapt.register_post_import_hook(partial(_never_raise, partial(_instrument_library, name, library)), name)
     for name, uncovered in _UNCOVERED.items():
         wrapt.register_post_import_hook(partial(_never_raise, partial(_name_uncovered, name, uncovered)), name)
-    wrapt.register_post_import_hook(partial(_never_raise, _carry_into_processes), "concurrent.futures.process")
+    wrapt.register_post_import_hook(
+        partial(_never_raise, partial(carry_into_processes, init)), "concurrent.futures.process"
+    )
     wrapt.register_post_import_hook(partial(_never_raise, _carry_into_greenlets), "gevent.greenlet")
     wrapt.register_post_import_hook(partial(_never_raise, _leave_interpreters_alone), "concurrent.futures.interpreter")
     wrapt.register_post_import_hook(partial(_never_raise, stdlib.warn_of_disabled_loggers), "logging.config")
@@ -130,12 +134,6 @@ def _carry_into_greenlets(module: ModuleType) -> None:
             greenlet.gr_context.run(attach, context)
 
     module.Greenlet.add_spawn_callback(carry)
-
-
-def _carry_into_processes(module: ModuleType) -> None:
-    from dashcam.record.jobs import carry_into_processes  # it calls `init`, which calls us
-
-    carry_into_processes(module)
 
 
 def _leave_interpreters_alone(module: ModuleType) -> None:

@@ -3,26 +3,24 @@
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
 import orjson
-import wrapt
 from opentelemetry import trace
-from opentelemetry.context import Context, get_value
+from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from dashcam.record import recorder, unhandled
-from dashcam.record.correlation import HEADER, JOB, PROPAGATORS, REQUEST_ID, SERVICE, new_request_id, open_spans
+from dashcam.record.correlation import JOB, REQUEST_ID, new_request_id, open_spans
 from dashcam.record.current import attach, detach, get_current
-from dashcam.record.interruption import is_interruption
-from dashcam.record.line import CONTEXT_FIELDS, is_true
-from dashcam.record.sanitizer import MAX_NAME_BYTES, Sanitizer, class_name, exact_text, values_of
+from dashcam.record.headers import extract
+from dashcam.record.line import is_true
+from dashcam.record.sanitizer import MAX_NAME_BYTES, Sanitizer, class_name, exact_text
 from dashcam.record.setup import init
 from dashcam.record.tracer import get_tracer
 from dashcam.record.traces import describe
@@ -110,50 +108,6 @@ def _name(name: object) -> str:
     return name if type(name) is str else Sanitizer().text(name, MAX_NAME_BYTES)
 
 
-def headers() -> dict[str, str]:
-    """Return the headers that carry the current story to the receiver of a message; empty outside of a story.
-
-    >>> queue.append(("golf", dashcam.headers()))
-    """
-    carrier: dict[str, str] = {}
-    PROPAGATORS.inject(carrier)
-    return carrier
-
-
-@dataclass(frozen=True, slots=True)
-class _Carried:
-    """A call in another process, in the context of its submitter; also where the process was not there before."""
-
-    service: recorder.Service | None
-    headers: dict[str, str]
-    fields: dict[str, Any]
-
-    def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if self.service and not recorder.running():
-            init(self.service.name, self.service.version)
-        context = extract(self.headers, Context())
-        token = attach(Context({**context, CONTEXT_FIELDS: self.fields}) if self.fields else context)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            detach(token)
-
-
-def carry_into_processes(module: ModuleType) -> None:
-    """Have each call that a `ProcessPoolExecutor` gets belong to the story of its submitter, and to no other.
-
-    A worker that is forked in a request would else log under that request's ID for as long as it lives.
-    """
-
-    def submit(submit: Callable[..., Any], _: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        active = recorder.current()
-        fields = Sanitizer().fields(cast("dict[str, Any]", get_value(CONTEXT_FIELDS) or {}))
-        service = active.service if isinstance(active, recorder.Recorder) else None
-        return submit(_Carried(service, headers(), fields), *args, **kwargs)
-
-    wrapt.wrap_function_wrapper(module, "ProcessPoolExecutor.submit", submit)
-
-
 def _start_job(name: str, given: Mapping[str, str] | None, fields: dict[str, Any]) -> tuple[Span, Context]:
     if not recorder.running():
         init()
@@ -168,33 +122,6 @@ def _start_job(name: str, given: Mapping[str, str] | None, fields: dict[str, Any
     if open_span and open_span.served:
         open_span.served.labels.update(others)
     return span, trace.set_span_in_context(span, context)
-
-
-def extract(given: Mapping[str, str], context: Context) -> Context:
-    """Return the context of whoever sent these headers: its request ID and trace, as far as the headers have them."""
-    found = {_text(name).lower(): _text(value) for name, value in _headers_of(given)}
-    carrier = {name: text for name in (HEADER, "traceparent", "tracestate") if (text := found.get(name.lower()))}
-    kept = Context({name: value for name, value in context.items() if name == SERVICE})
-    return PROPAGATORS.extract(carrier, kept)
-
-
-def _headers_of(given: Any) -> list[tuple[object, object]]:
-    try:
-        return list(given.items())
-    except BaseException as fault:  # a caller's mapping can raise anything
-        if is_interruption(fault):
-            raise
-        return []
-
-
-def _text(value: Any) -> str:
-    """Return the text of a message's header: a text, bytes, or a list with one of them; empty for any other."""
-    kind = type(value)
-    if issubclass(kind, list | tuple) and len(items := list(values_of(value))) == 1:
-        value, kind = items[0], type(items[0])
-    if issubclass(kind, bytes):
-        return bytes.decode(value, "latin-1")
-    return exact_text(value) if issubclass(kind, str) else ""
 
 
 def _start_span(name: str, fields: dict[str, Any]) -> tuple[Span, Context]:

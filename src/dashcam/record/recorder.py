@@ -1,55 +1,36 @@
 """The recorder of this process, one for each service: where lines go, and from which level on."""
 
 import logging
-import os
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from opentelemetry.context import get_value
 
-from dashcam.event import ECS_VERSION
 from dashcam.record import correlation
 from dashcam.record.correlation import SERVICE
 from dashcam.record.interruption import is_interruption
-from dashcam.settings import RecordSettings, service_identity
+from dashcam.record.service import Service, common_fields
+from dashcam.settings import RecordSettings
 from dashcam.spool.segment import service_folder
 from dashcam.spool.writer import Writer
-from dashcam.version import __version__
-
-if TYPE_CHECKING:
-    from dashcam.record.console import Console
 
 OFF = logging.CRITICAL + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """The service that records, as `service.*` of every event has it."""
+class Console(Protocol):
+    """Prints the log calls that no handler takes."""
 
-    name: str
-    version: str
-    environment: str
-    node: str
-
-    @classmethod
-    def of_process(cls, name: str = "", version: str = "") -> "Service":
-        """The service as OpenTelemetry's variables name it, else as given, else as the program that runs."""
-        known = service_identity()
-        fallback = name or Path(sys.argv[0]).stem or "python"
-        named = known.get("name", fallback), known.get("version", version), known.get("environment", "")
-        # The environment may hold bytes that are no UTF-8; a line may not.
-        return cls(*(text.encode("utf-8", "replace").decode() for text in (*named, known.get("node", "localhost"))))
+    def write(self, record: logging.LogRecord, fields: dict[str, Any] | None) -> None:
+        """Print one log call; never raises."""
 
 
 class Recorder:
     """Keeps lines in the spool of one service; `append` takes a line as bytes, newline included."""
 
-    def __init__(self, service: Service, settings: RecordSettings, console: "Console | None" = None) -> None:
+    def __init__(self, service: Service, settings: RecordSettings, console: Console | None = None) -> None:
         self.service = service
         self.console = console
         numbers = logging.getLevelNamesMapping()
@@ -72,18 +53,6 @@ class Recorder:
                 return self.levels[logger]
             logger = logger.rpartition(".")[0]
         return self.level
-
-
-def common_fields(service: Service) -> dict[str, Any]:
-    """Return the fields that all events of this process share."""
-    named = {"name": service.name, "version": service.version, "environment": service.environment}
-    return {
-        "ecs.version": ECS_VERSION,
-        "service": {name: value for name, value in named.items() if value} | {"node": {"name": service.node}},
-        "process": {"pid": os.getpid()},
-        "host": {"name": platform.node() or "localhost"},
-        "agent": {"name": "dashcam", "version": __version__},
-    }
 
 
 class _NullRecorder:

@@ -36,8 +36,8 @@ from opentelemetry.util.http import (
 )
 from requests import PreparedRequest, Response, Session
 
+from dashcam.record.conventions import http_conventions
 from dashcam.record.current import SPAN, SUPPRESSING, SUPPRESSING_HTTP, attach, detach, get_current, is_suppressed
-from dashcam.record.server import http_conventions
 from dashcam.record.tracer import LightSpan, get_tracer, light, send_ids
 
 Send = Callable[..., Response]

@@ -15,24 +15,19 @@ finally:
 """
 
 import logging
-import os
 from contextlib import suppress
 from types import ModuleType
 from typing import Any, TypeVar
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.instrumentation._semconv import (
-    OTEL_SEMCONV_STABILITY_OPT_IN,
-    _get_schema_url,
-    _OpenTelemetrySemanticConventionStability,
-    _OpenTelemetryStabilitySignalType,
-)
+from opentelemetry.instrumentation._semconv import _get_schema_url
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.semconv.attributes.http_attributes import HTTP_ROUTE
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from dashcam.record import keep, unhandled
+from dashcam.record.conventions import http_conventions
 from dashcam.record.correlation import (
     PROPAGATORS,
     REQUEST_ID,
@@ -45,7 +40,7 @@ from dashcam.record.correlation import (
 )
 from dashcam.record.current import SPAN, attach, detach, get_current
 from dashcam.record.logger import spool_call
-from dashcam.record.recorder import Service
+from dashcam.record.service import Service
 from dashcam.record.spans import mark_request
 from dashcam.record.tracer import LightSpan, LightTracer, get_tracer
 from dashcam.record.traces import describe
@@ -57,23 +52,6 @@ _warn = spool_call(logging.WARNING, "dashcam.requests")
 def accept_request_id(header: str | None, *, is_trusted: bool) -> str:
     """Return the caller's request ID, or a new one if it has none, an invalid one, or is not trusted."""
     return header if header is not None and is_trusted and is_request_id(header) else new_request_id()
-
-
-def prefer_stable_conventions() -> None:
-    """Have OpenTelemetry's packages use the stable attribute names, unless the environment says otherwise."""
-    if OTEL_SEMCONV_STABILITY_OPT_IN not in os.environ:
-        os.environ[OTEL_SEMCONV_STABILITY_OPT_IN] = "http,database"
-        try:
-            http_conventions()  # the packages read the variable once
-        finally:
-            del os.environ[OTEL_SEMCONV_STABILITY_OPT_IN]
-
-
-def http_conventions() -> Any:
-    """Return which of OpenTelemetry's attribute names for HTTP are in use: its instrumentation packages ask for it."""
-    _OpenTelemetrySemanticConventionStability._initialize()  # type: ignore[no-untyped-call]  # noqa: SLF001
-    signal = _OpenTelemetryStabilitySignalType.HTTP
-    return _OpenTelemetrySemanticConventionStability._get_opentelemetry_stability_opt_in_mode(signal)  # noqa: SLF001
 
 
 def server_tracer(package: ModuleType) -> Tracer:

@@ -20,11 +20,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from dashcam.extras import missing_extra
 from dashcam.record import instrument, keep, log_record, otel_variables, recorder, stdlib, tracer, unhandled
 from dashcam.record.console import Console
+from dashcam.record.conventions import prefer_stable_conventions
 from dashcam.record.correlation import PROPAGATORS, RequestIdPropagator, current_request
 from dashcam.record.logger import get_logger
 from dashcam.record.masking import configure
-from dashcam.record.recorder import Recorder, Service
-from dashcam.record.server import prefer_stable_conventions
+from dashcam.record.recorder import Recorder
+from dashcam.record.service import Service
 from dashcam.record.spans import PROCESSOR, processors_of, record_unsampled
 from dashcam.record.tracer import Provider
 from dashcam.settings import RecordSettings, load_or_default
@@ -194,7 +195,7 @@ def _record_spans(service: Service) -> None:
         else:
             _set_ours(ours)
         _record_provider(ours)
-    instrument.start()
+    instrument.start(init)
 
 
 def _set_ours(ours: Provider) -> None:

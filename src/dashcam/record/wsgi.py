@@ -23,12 +23,13 @@ from opentelemetry.util.http import (
 )
 
 from dashcam.record import recorder
+from dashcam.record.conventions import http_conventions
 from dashcam.record.correlation import REQUEST_ID
 from dashcam.record.current import attach, detach
 from dashcam.record.environ import Heads, describe
-from dashcam.record.recorder import Service
 from dashcam.record.response import HEADER_KEY, Response, size, with_id
-from dashcam.record.server import ServerSpan, accept_request_id, extract, http_conventions, server_tracer
+from dashcam.record.server import ServerSpan, accept_request_id, extract, server_tracer
+from dashcam.record.service import Service
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
