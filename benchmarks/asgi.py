@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 import dashcam
-from dashcam.record.server import prefer_stable_conventions
+from dashcam.record.servers.server import prefer_stable_conventions
 from dashcam.settings import RecordSettings
 
 CPU = "CPU µs a request"

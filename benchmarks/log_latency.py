@@ -24,7 +24,7 @@ from benchmarks.event import FIELDS, MESSAGE
 from benchmarks.report import judge, print_machine, print_table, verdict
 
 import dashcam
-from dashcam.record import recorder
+from dashcam.record.context import recorder
 from dashcam.settings import RecordSettings
 
 THREADS = 4

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dashcam.record import recorder
+from dashcam.record.context import recorder
 
 PATIENCE_S = 20  # for what is just about to end, on a machine that several workers keep busy
 

@@ -7,7 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from dashcam.extras import EXTRAS, missing_extra
-from dashcam.record.instrument import LIBRARIES
+from dashcam.record.clients.instrument import LIBRARIES
 
 from .processes import finished
 

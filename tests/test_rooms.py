@@ -51,6 +51,25 @@ FLOORS = [
     {"__main__": {"cli"}},
 ]
 ROOMS = {room: imports for floor in FLOORS for room, imports in floor.items()}
+
+# The rooms within a room, in the same way; imports for types alone count, too. None is of more than a dozen files.
+INNER_FLOORS = {
+    "record": [
+        {"_speedups": set(), "_words": set(), "brought": set(), "otel_variables": set()},
+        {"masking": {"_words"}},
+        {"values": {"_speedups", "masking"}},
+        {"context": {"values"}},
+        {"logs": {"_speedups", "brought", "context", "masking", "values"}},
+        {"spans": {"context", "logs", "masking", "values"}},
+        {
+            "servers": {"context", "logs", "spans", "values"},
+            "clients": {"context", "logs", "spans", "values"},
+        },
+        {"setup": {"clients", "context", "logs", "masking", "otel_variables", "servers", "spans"}},
+        {"jobs": {"context", "logs", "setup", "spans", "values"}},
+    ],
+}
+MAX_FILES = 12  # of an inner room
 PUBLIC = {"add", "get_logger", "init", "init_app", "request_id"}
 SERVICES = {"cars": {"chassis", *PUBLIC}, "parts": {"chassis", *PUBLIC}, "chassis": {*PUBLIC}, "demo": set()}
 
@@ -110,6 +129,50 @@ def test_a_room_imports_what_the_table_says(room):
 def test_every_room_is_in_the_table():
     """A new room says what it imports."""
     assert {parts[0] for _, parts in modules()} - {"__init__"} == ROOMS.keys()
+
+
+def _inner_rooms_used(outer):
+    """The inner rooms of a room, each with those of them that it imports."""
+    used = {}
+    for path, parts in modules():
+        if parts[0] == outer and parts[1] != "__init__":
+            names = [name.split(".") for name in _whole_names(path, f"dashcam.{outer}")]
+            inner = {name[2] for name in names if name[:2] == ["dashcam", outer] and len(name) > 2}
+            used.setdefault(parts[1], set()).update(inner - {parts[1], "{"})
+    return used
+
+
+def _whole_names(path, package):
+    """The dotted names that a file imports; `from package import room` names the room."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            yield from (f"{package}.{name.name}" for name in node.names)
+    yield from imports_of(path)
+
+
+@pytest.mark.parametrize("outer", INNER_FLOORS)
+def test_an_inner_room_imports_what_the_table_says(outer):
+    """No more, and no less; those without an import are compiled, or stand alone."""
+    table = {room: imports for floor in INNER_FLOORS[outer] for room, imports in floor.items()}
+
+    assert {room: set() for room in table} | _inner_rooms_used(outer) == table
+
+
+@pytest.mark.parametrize("floors", [FLOORS, *INNER_FLOORS.values()])
+def test_a_room_imports_from_floors_below_its_own(floors):
+    """So there is no circle."""
+    below = set()
+    for floor in floors:
+        assert all(imports <= below | {"_checksums", "EcsFormatter"} for imports in floor.values())
+        below |= floor.keys()
+
+
+@pytest.mark.parametrize("outer", INNER_FLOORS)
+def test_an_inner_room_has_a_dozen_files_at_most(outer):
+    """More of them want a wall between them."""
+    counts = {folder.name: len(list(folder.glob("*.py"))) - 1 for folder in (PACKAGE / outer).iterdir()}
+
+    assert {name for name, count in counts.items() if count > MAX_FILES} == set()
 
 
 def test_a_plug_does_not_know_another():

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from dashcam.version import __version__
 
 if TYPE_CHECKING:
-    from dashcam.record.console import EcsFormatter
-    from dashcam.record.correlation import request_id
-    from dashcam.record.headers import headers
+    from dashcam.record.context.correlation import request_id
+    from dashcam.record.context.headers import headers
     from dashcam.record.jobs import job, span
-    from dashcam.record.keep import keep
-    from dashcam.record.logger import Logger, context, get_logger
-    from dashcam.record.loguru import loguru_handler
+    from dashcam.record.logs.console import EcsFormatter
+    from dashcam.record.logs.keep import keep
+    from dashcam.record.logs.logger import Logger, context, get_logger
+    from dashcam.record.logs.loguru import loguru_handler
+    from dashcam.record.logs.structlog import structlog_processor
     from dashcam.record.setup import add, asgi, init, init_app, wsgi
-    from dashcam.record.structlog import structlog_processor
 
 __all__ = [
     "EcsFormatter",
@@ -41,21 +41,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "EcsFormatter": "console",
-    "Logger": "logger",
+    "EcsFormatter": "logs.console",
+    "Logger": "logs.logger",
     "add": "setup",
     "asgi": "setup",
-    "context": "logger",
-    "get_logger": "logger",
-    "headers": "headers",
+    "context": "logs.logger",
+    "get_logger": "logs.logger",
+    "headers": "context.headers",
     "init": "setup",
     "init_app": "setup",
     "job": "jobs",
-    "keep": "keep",
-    "loguru_handler": "loguru",
-    "request_id": "correlation",
+    "keep": "logs.keep",
+    "loguru_handler": "logs.loguru",
+    "request_id": "context.correlation",
     "span": "jobs",
-    "structlog_processor": "structlog",
+    "structlog_processor": "logs.structlog",
     "wsgi": "setup",
 }
 

@@ -111,13 +111,13 @@ def test_a_library_without_its_package(tmp_path, services):
 MANY_SEGMENTS = """
 for number in range(12):
     dashcam.get_logger("garage").info("x" * 60_000)
-    dashcam.record.recorder.current().spool.close()
+    dashcam.record.context.recorder.current().spool.close()
 """
 
 
 def test_a_warning_of_many_segments_ago(tmp_path, services):
     """It is still said, though only the newest lines are counted."""
-    run(WITHOUT_PACKAGE + "import dashcam.record.recorder" + MANY_SEGMENTS, env=environment(tmp_path))
+    run(WITHOUT_PACKAGE + "import dashcam.record.context.recorder" + MANY_SEGMENTS, env=environment(tmp_path))
 
     (_, seen, _), (_, note, _), *_ = services()
     assert seen == "does not run; its last process: 0 requests and jobs, 4 log lines (4 outside of any)"

@@ -471,7 +471,7 @@ NEEDED = [
     "services/cars/src/cars/app.py",
     "services/cars/src/cars/migrations/0001_cars.sql",
     "services/chassis/src/chassis/worker.py",
-    "src/dashcam/record/line.py",
+    "src/dashcam/record/logs/line.py",
     "src/dashcam/show/web/static/style.css",
 ]
 

@@ -30,7 +30,7 @@ import orjson
 import dashcam
 from dashcam.destinations.registry import connect, load_settings, open_store
 from dashcam.find.query import Query
-from dashcam.record import recorder
+from dashcam.record.context import recorder
 from dashcam.ship import housekeeping
 from dashcam.ship.batch import Limits
 from dashcam.ship.shipper import ship

@@ -23,7 +23,7 @@ import dashcam
 from dashcam.destinations.registry import connect, load_settings, open_store
 from dashcam.find.audit import audit
 from dashcam.find.query import Query
-from dashcam.record import recorder
+from dashcam.record.context import recorder
 from dashcam.ship.shipper import ship
 from dashcam.ship.stats import collect_stats
 from dashcam.spool import file

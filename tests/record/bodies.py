@@ -2,7 +2,7 @@
 
 import orjson
 
-from dashcam.record.line import encode_call
+from dashcam.record.logs.line import encode_call
 
 TIME_NS = 1795484146123456789
 HEAD = b'{"time_ns":1795484146123456789,"log.level":"info",'

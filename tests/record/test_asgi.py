@@ -13,7 +13,7 @@ from opentelemetry.instrumentation._semconv import _StabilityMode
 from websockets.sync.client import connect
 
 import dashcam
-from dashcam.record.asgi import RecordedApp, attributes_of
+from dashcam.record.servers.asgi import RecordedApp, attributes_of
 
 from .. import prepared
 from ..ports import free_port

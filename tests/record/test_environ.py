@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.instrumentation._semconv import _StabilityMode
 
-from dashcam.record import environ
+from dashcam.record.servers import environ
 
 STABLE = _StabilityMode.HTTP
 GET = {

@@ -10,7 +10,7 @@ import wrapt
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import dashcam
-from dashcam.record.correlation import is_request_id
+from dashcam.record.context.correlation import is_request_id
 
 from ..processes import run
 from .garage import create_app

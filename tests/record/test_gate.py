@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.record.masking import has_word, is_secret, mask_text
+from dashcam.record.masking.mask import has_word, is_secret, mask_text
 
 from .bodies import encoded
 

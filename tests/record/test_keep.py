@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 import dashcam
-from dashcam.record.keep import sign
+from dashcam.record.logs.keep import sign
 
 KEY = "a key that both know"
 

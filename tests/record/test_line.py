@@ -20,10 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from dashcam.record.line import _sanitized, encode_call, python_encode_call
-from dashcam.record.logger import message_of
-from dashcam.record.masking import mask_text
-from dashcam.record.sanitizer import MAX_DEPTH, MAX_ITEMS, MAX_LABEL_BYTES, MAX_TEXT_BYTES
+from dashcam.record.logs.line import _sanitized, encode_call, python_encode_call
+from dashcam.record.logs.logger import message_of
+from dashcam.record.masking.mask import mask_text
+from dashcam.record.values.sanitizer import MAX_DEPTH, MAX_ITEMS, MAX_LABEL_BYTES, MAX_TEXT_BYTES
 from dashcam.spool.segment import LINE_BYTES
 
 from .bodies import TIME_NS, encode, encoded

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dashcam.record.log_record import is_known, make_record
+from dashcam.record.logs.log_record import is_known, make_record
 
 from ..processes import run
 
@@ -154,7 +154,7 @@ def test_the_caller_is_the_caller(cars, caplog):
 
 def test_a_moment_before_a_full_second(monkeypatch):
     """Second and milliseconds are of the same time, as those of `logging` are."""
-    monkeypatch.setattr("dashcam.record.log_record.time_ns", lambda: 1_795_484_146_999_999_900)
+    monkeypatch.setattr("dashcam.record.logs.log_record.time_ns", lambda: 1_795_484_146_999_999_900)
     record = make_record("cars", logging.INFO, "cars.py", 1, "a car", (), None)
 
     assert (record.created, record.msecs) == (1_795_484_147.0, 0.0)

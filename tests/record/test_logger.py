@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 import dashcam
-from dashcam.record import recorder
+from dashcam.record.context import recorder
 from dashcam.spool.reader import segment_files
 
 from ..processes import run, run_alone

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from dashcam.record.masking import is_secret, mask_text, mask_value, secret_name
+from dashcam.record.masking.mask import is_secret, mask_text, mask_value, secret_name
 
 from .masking_corpus import PLANTED, PLANTED_HARDER, PLANTED_NAMED, PLANTED_SHAPED
 from .ordinary_corpus import ORDINARY

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dashcam.record.correlation import REQUEST_ID, SERVICE, OpenSpan, ServerRequest
-from dashcam.record.open_span import open_of
-from dashcam.record.service import Service
+from dashcam.record.context.correlation import REQUEST_ID, SERVICE, OpenSpan, ServerRequest
+from dashcam.record.context.open_span import open_of
+from dashcam.record.context.service import Service
 
 CARS, PARTS = Service("cars", "1", "", "a"), Service("parts", "", "", "b")
 ABOVE = OpenSpan("golf-7", "4b" * 16, "0f" * 8, "0e" * 8, "0d" * 8, ServerRequest(path="/cars"), 5, CARS, None, 6)

@@ -6,8 +6,8 @@ import pytest
 
 import dashcam
 from dashcam.patterns import OwnSecrets, read_own_secrets, takes_long
-from dashcam.record import masking
-from dashcam.record.masking import configure, is_secret, mask_repeated, mask_text
+from dashcam.record.masking import mask
+from dashcam.record.masking.mask import configure, is_secret, mask_repeated, mask_text
 from dashcam.settings import RecordSettings, load
 
 from .bodies import encoded
@@ -118,7 +118,7 @@ def test_init_reads_them(recording, monkeypatch):
         configure(OwnSecrets(), OwnSecrets())
 
     assert [event.labels for event in recording.events()] == [{"vin": "***"}]
-    assert masking.has_word(b'{"vin":"WVWZZZ"}') is False
+    assert mask.has_word(b'{"vin":"WVWZZZ"}') is False
 
 
 def test_what_comes_again_is_masked_by_the_settings_of_now(own):

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import dashcam
-from dashcam.record.spans import processors_of
+from dashcam.record.spans.recording import processors_of
 
 from ..processes import run
 

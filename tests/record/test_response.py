@@ -14,8 +14,8 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import NoOpTracer
 
-from dashcam.record.response import Response
-from dashcam.record.server import ServerSpan
+from dashcam.record.servers.response import Response
+from dashcam.record.servers.server import ServerSpan
 
 PROBLEMS = [None, None, OSError("gone"), SystemExit(1), GeneratorExit(), ValueError("no wheel")]
 

@@ -9,7 +9,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 import dashcam
-from dashcam.record.correlation import parent_of
+from dashcam.record.context.correlation import parent_of
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 import dashcam
-from dashcam.record.correlation import open_requests
-from dashcam.record.sanitizer import MAX_LABEL_BYTES
+from dashcam.record.context.correlation import open_requests
+from dashcam.record.values.sanitizer import MAX_LABEL_BYTES
 
 from ..processes import run
 from .garage import create_app

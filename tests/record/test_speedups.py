@@ -18,12 +18,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import dashcam
-from dashcam.record import logger, recorder
-from dashcam.record.line import python_encode_call
-from dashcam.record.masking import WORDS
-from dashcam.record.plain import python_copy_fields
-from dashcam.record.secret_words import PythonSearch
-from dashcam.record.stdlib import _encode_any
+from dashcam.record.context import recorder
+from dashcam.record.logs import logger
+from dashcam.record.logs.line import python_encode_call
+from dashcam.record.logs.stdlib import _encode_any
+from dashcam.record.masking.mask import WORDS
+from dashcam.record.masking.secret_words import PythonSearch
+from dashcam.record.values.plain import python_copy_fields
 
 from ..processes import run
 from .masking_corpus import BARE_VALUES, HARDER_NAMES, NAMES, PLANTED
@@ -388,7 +389,9 @@ sys.modules["dashcam.record._speedups"] = None  # as where they could not be com
 sys.modules["dashcam.record._words"] = None
 import logging
 import dashcam
-from dashcam.record import line, logger, masking, plain, secret_words, stdlib
+from dashcam.record.logs import line, logger, stdlib
+from dashcam.record.masking import secret_words
+from dashcam.record.values import plain
 assert line.encode_call is line.python_encode_call
 assert logger._StraightCall is None
 assert plain.copy_fields is plain.python_copy_fields

@@ -13,9 +13,9 @@ import pytest
 
 import dashcam
 from dashcam.event import Event
-from dashcam.record import recorder
-from dashcam.record.logger import level_name
-from dashcam.record.stdlib import record_log
+from dashcam.record.context import recorder
+from dashcam.record.logs.logger import level_name
+from dashcam.record.logs.stdlib import record_log
 
 from ..processes import run
 

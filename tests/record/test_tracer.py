@@ -13,9 +13,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from dashcam.record.correlation import new_request_id, random_bits
-from dashcam.record.spans import SpoolProcessor
-from dashcam.record.tracer import LightSpan, Provider
+from dashcam.record.context.correlation import new_request_id, random_bits
+from dashcam.record.spans.recording import SpoolProcessor
+from dashcam.record.spans.tracer import LightSpan, Provider
 
 REMOTE = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("a", "b")]))
 

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 import dashcam
-from dashcam.record.traces import MAX_CACHED_FRAMES, MAX_CACHED_NAMES, format_exception
+from dashcam.record.values.traces import MAX_CACHED_FRAMES, MAX_CACHED_NAMES, format_exception
 
 
 class CarError(Exception):

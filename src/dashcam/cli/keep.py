@@ -77,7 +77,7 @@ def _has_held(settings: Settings) -> bool:
 
 def _print_header(age: str) -> None:
     # Late: only this needs the recorder's imports.
-    from dashcam.record.keep import HEADER, sign
+    from dashcam.record.logs.keep import HEADER, sign
 
     key = load(RecordSettings).clip_key
     if not key:

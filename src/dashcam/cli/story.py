@@ -88,7 +88,7 @@ def _find(store: "Store", arguments: argparse.Namespace, route: str) -> "list[Ev
 
 
 def _write_html(events: "list[Event]", file: Path) -> None:
-    from dashcam.record.masking import mask_event
+    from dashcam.record.masking.mask import mask_event
     from dashcam.show.story import build_story
     from dashcam.show.web.page import render_file
 

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from dashcam.find.language import parse
     from dashcam.find.related import find_related_events
-    from dashcam.record.masking import mask_event
+    from dashcam.record.masking.mask import mask_event
     from dashcam.show.web.app import create_app, serve
     from dashcam.show.web.finder import Finder
 

@@ -15,15 +15,16 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
-from dashcam.record import recorder, unhandled
-from dashcam.record.correlation import JOB, REQUEST_ID, new_request_id, open_spans
-from dashcam.record.current import attach, detach, get_current
-from dashcam.record.headers import extract
-from dashcam.record.line import is_true
-from dashcam.record.sanitizer import MAX_NAME_BYTES, Sanitizer, class_name, exact_text
+from dashcam.record.context import recorder
+from dashcam.record.context.correlation import JOB, REQUEST_ID, new_request_id, open_spans
+from dashcam.record.context.current import attach, detach, get_current
+from dashcam.record.context.headers import extract
+from dashcam.record.logs import unhandled
+from dashcam.record.logs.line import is_true
 from dashcam.record.setup import init
-from dashcam.record.tracer import get_tracer
-from dashcam.record.traces import describe
+from dashcam.record.spans.tracer import get_tracer
+from dashcam.record.values.sanitizer import MAX_NAME_BYTES, Sanitizer, class_name, exact_text
+from dashcam.record.values.traces import describe
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

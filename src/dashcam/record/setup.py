@@ -18,22 +18,26 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from dashcam.extras import missing_extra
-from dashcam.record import instrument, keep, log_record, otel_variables, recorder, stdlib, tracer, unhandled
-from dashcam.record.console import Console
-from dashcam.record.conventions import prefer_stable_conventions
-from dashcam.record.correlation import PROPAGATORS, RequestIdPropagator, current_request
-from dashcam.record.logger import get_logger
-from dashcam.record.masking import configure
-from dashcam.record.recorder import Recorder
-from dashcam.record.service import Service
-from dashcam.record.spans import PROCESSOR, processors_of, record_unsampled
-from dashcam.record.tracer import Provider
+from dashcam.record import otel_variables
+from dashcam.record.clients import instrument
+from dashcam.record.context import recorder
+from dashcam.record.context.correlation import PROPAGATORS, RequestIdPropagator, current_request
+from dashcam.record.context.recorder import Recorder
+from dashcam.record.context.service import Service
+from dashcam.record.logs import keep, log_record, stdlib, unhandled
+from dashcam.record.logs.console import Console
+from dashcam.record.logs.logger import get_logger
+from dashcam.record.masking.mask import configure
+from dashcam.record.spans import tracer
+from dashcam.record.spans.conventions import prefer_stable_conventions
+from dashcam.record.spans.recording import PROCESSOR, processors_of, record_unsampled
+from dashcam.record.spans.tracer import Provider
 from dashcam.settings import RecordSettings, load_or_default
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-    from dashcam.record.asgi import ASGIApp
+    from dashcam.record.servers.asgi import ASGIApp
 
 _is_alone = False  # whether the tracer provider is ours: nobody else has set up OpenTelemetry
 _propagators: TextMapPropagator | None = None  # those of the program, or OpenTelemetry's usual ones
@@ -136,7 +140,7 @@ def asgi(app: "ASGIApp", service: str = "", version: str = "") -> "ASGIApp":
 def _recording(kind: str) -> Any:
     """Return the module that records a kind of application; it needs the libraries of an extra."""
     try:
-        module = import_module(f"dashcam.record.{kind}")
+        module = import_module(f"dashcam.record.servers.{kind}")
     except ModuleNotFoundError as error:
         raise (missing_extra(error) or error) from error
     stdlib.leave_out_access_logs()

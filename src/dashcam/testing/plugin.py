@@ -10,9 +10,9 @@ import pytest
 from dashcam.event import Event
 from dashcam.find.query import Query
 from dashcam.find.related import find_related_events
-from dashcam.record import recorder
-from dashcam.record.recorder import Recorder
-from dashcam.record.service import Service
+from dashcam.record.context import recorder
+from dashcam.record.context.recorder import Recorder
+from dashcam.record.context.service import Service
 from dashcam.settings import RecordSettings, load_or_default
 from dashcam.ship.selection import shipped_events
 from dashcam.show import accessors

@@ -10,7 +10,7 @@ import pytest
 
 from dashcam.errors import DashcamError
 from dashcam.event import Event
-from dashcam.record.masking import mask_event
+from dashcam.record.masking.mask import mask_event
 from dashcam.show.story import build_story
 from dashcam.show.web import figures, lists, page
 from dashcam.show.web.app import POLICY, create_app, serve

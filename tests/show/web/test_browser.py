@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dashcam.record.masking import mask_event
+from dashcam.record.masking.mask import mask_event
 from dashcam.show.story import build_story
 from dashcam.show.web.page import render_file
 

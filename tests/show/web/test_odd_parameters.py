@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dashcam.record.masking import mask_event
+from dashcam.record.masking.mask import mask_event
 from dashcam.show.web.app import create_app
 
 from .. import events

@@ -1,0 +1,1 @@
+"""Log calls of this library, of `logging` and of others become lines."""

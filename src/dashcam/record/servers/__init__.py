@@ -1,0 +1,1 @@
+"""Requests that a process serves: Flask, WSGI and ASGI."""

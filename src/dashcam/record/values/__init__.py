@@ -1,0 +1,1 @@
+"""Turns any value into one that a line can hold."""
