@@ -1,14 +1,22 @@
-/* A file that one process fills through mapped memory, where nothing that anybody does to the file ends the process.
+/* A file that one process fills through mapped memory, where nothing that is done to the file ends the process.
 
-   A store into mapped memory raises SIGBUS when the file was truncated or the disk has no block for the page. A handler
-   maps fresh memory over such a page, so the store goes on, and marks the file as lost; systemd's journal does the
-   same. A SIGBUS that is not ours goes to the handler before this one.
+   A store into mapped memory raises SIGBUS when the file was truncated or the disk has no block for the page. Each copy
+   sets a way out before it begins; the handler takes it, and the file counts as lost. A SIGBUS that is not of a copy
+   goes to the handler before this one.
+
+   A SIGBUS that a thread blocks, or that has another handler, would end the process. So `fill` looks before it copies:
+   it unblocks the signal for the copy, and puts the handler back in front of one that came later. Looking costs two
+   system calls, so what it found counts for some microseconds more, for the same thread in the same page. Only a
+   process that blocks the signal between two lines, within these microseconds, while another program truncates the
+   file in the same microseconds, would not be seen; after the first surprise each copy looks.
 
    The lock is an open file description lock where there are such (Linux). The mapping alone holds the description: the
    descriptor is closed at once, so neither `closerange` nor closing another descriptor of the file drops the lock, and
    a forked child, which does not get the mapping, does not keep it.
 
-   The module is optional: without it, appended.py writes line by line, and a log call takes longer. */
+   The ranges and the handler are of the process, as signals are, and are changed by atomic steps only; all else is of
+   one interpreter and used under its lock. The module is optional: without it, appended.py writes line by line, and a
+   log call takes longer. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -16,11 +24,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
-#include <structmember.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What the signal handler knows of a mapping. Never freed, because a handler may read it at any moment; used again. */
@@ -33,6 +43,16 @@ typedef struct Range {
     size_t lines;
     int is_lost;
     int is_used;
+
+    pthread_t filler;          /* the thread that copies, while it `is_filling` */
+    volatile int is_filling;   /* then a fault of this thread takes the way out */
+    volatile int is_unblocked; /* the thread blocks SIGBUS, and does not while it copies */
+    volatile int held_code;    /* of a signal that was sent meanwhile, and is to be sent again */
+    sigjmp_buf way_out;
+
+    pthread_t seen_thread; /* the thread that was found able to take a fault, */
+    size_t seen_page;      /* in this page, */
+    uint64_t seen_at;      /* then */
 } Range;
 
 typedef struct {
@@ -41,37 +61,63 @@ typedef struct {
     int kept_fd; /* where the lock needs a descriptor */
 } Mapping;
 
-static Range *volatile ranges;
-static Range *volatile filling; /* by `append` or `put`, under the interpreter lock */
-static size_t page_bytes;
-static struct sigaction previous;
+typedef struct Former {
+    struct Former *next;
+    struct sigaction action;
+} Former;
 
+enum { NOT_SENT = 1 }; /* no `si_code` of a signal that a process sends is greater than 0 */
+enum { MAX_SURPRISES = 2 }; /* of handlers: a program that enables its faulthandler once is no reason to look for ever */
+static Range *ranges;
+static Former *formers;                 /* all handlers that were there before ours */
+static Former *previous;                /* the last one of them */
+static int surprises;                   /* handlers that came after ours */
+static int is_any_blocked;              /* a thread was seen that blocks SIGBUS */
+static volatile char *is_begun;         /* a byte that is zero in a forked child, however it was forked */
+static pthread_once_t begun = PTHREAD_ONCE_INIT;
+static uintptr_t page_bytes;
+
+/* A clock that costs next to nothing; it may jump. */
+#if defined(__x86_64__) || defined(__i386__)
+enum { MAX_AGE = 20000 }; /* 5 to 10 microseconds */
+
+static uint64_t
+ticks(void)
+{
+    return __builtin_ia32_rdtsc();
+}
+#else
+enum { MAX_AGE = 7000 };
+
+static uint64_t
+ticks(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+#endif
+
+/* The range that this thread fills; NULL if it does not. */
+static Range *
+filled_here(void)
+{
+    for (Range *range = __atomic_load_n(&ranges, __ATOMIC_ACQUIRE); range != NULL; range = range->next)
+        if (range->is_filling && pthread_equal(range->filler, pthread_self()))
+            return range;
+    return NULL;
+}
+
+/* A SIGBUS that is not of a copy: as if our handler were not there. */
 static void
-on_bus_error(int number, siginfo_t *info, void *context)
+pass_on(int number, siginfo_t *info, void *context)
 {
     static void *volatile last_address;
     static volatile int repeated, passing;
-    char *address = info->si_addr;
-    int saved = errno;
-
-    if (info->si_code > 0) {
-        for (Range *range = ranges; range != NULL; range = range->next) {
-            char *begin = __atomic_load_n(&range->begin, __ATOMIC_ACQUIRE);
-            if (begin == NULL || address < begin || address >= begin + range->length)
-                continue;
-            char *page = begin + (size_t)(address - begin) / page_bytes * page_bytes;
-            if (mmap(page, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page)
-                break;
-            range->is_lost = 1;
-            errno = saved;
-            return;
-        }
-    } else if (filling != NULL && info->si_pid == getpid()) {
-        /* Python's faulthandler passes a fault on with raise(): going back repeats it with its address. */
-        return;
-    }
-    repeated = info->si_code > 0 && address == last_address ? repeated + 1 : 0;
-    last_address = address;
+    Former *former = __atomic_load_n(&previous, __ATOMIC_ACQUIRE);
+    const struct sigaction *action = &former->action;
+    repeated = info->si_code > 0 && info->si_addr == last_address ? repeated + 1 : 0;
+    last_address = info->si_addr;
     if (repeated > 2) { /* the handler before this one does not help: end as without any */
         signal(SIGBUS, SIG_DFL);
         return;
@@ -83,55 +129,122 @@ on_bus_error(int number, siginfo_t *info, void *context)
         return;
     }
     passing++;
-    if (previous.sa_flags & SA_SIGINFO) {
-        previous.sa_sigaction(number, info, context);
-    } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
-        previous.sa_handler(number);
-    } else if (info->si_code > 0 || previous.sa_handler == SIG_DFL) {
+    if (action->sa_flags & SA_SIGINFO) {
+        action->sa_sigaction(number, info, context);
+    } else if (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN) {
+        action->sa_handler(number);
+    } else if (info->si_code > 0 || action->sa_handler == SIG_DFL) {
         signal(SIGBUS, SIG_DFL);
         if (info->si_code <= 0)
             raise(SIGBUS);
     }
     passing--;
+}
+
+static void
+on_bus_error(int number, siginfo_t *info, void *context)
+{
+    Range *range = filled_here();
+    int saved = errno;
+    if (range != NULL && info->si_code > 0) {
+        char *address = info->si_addr;
+        if (address >= range->begin && address < range->begin + range->length) {
+            if (context != NULL) /* a handler that passed this on may have blocked more */
+                pthread_sigmask(SIG_SETMASK, &((ucontext_t *)context)->uc_sigmask, NULL);
+            siglongjmp(range->way_out, 1);
+        }
+    } else if (range != NULL && range->is_unblocked) {
+        range->held_code = info->si_code; /* somebody sent it, and the thread does not take it */
+        return;
+    } else if (range != NULL && info->si_pid == getpid()) {
+        return; /* Python's faulthandler passes a fault on with raise(): going back repeats it with its address. */
+    }
+    pass_on(number, info, context);
     errno = saved;
 }
 
+static int
+is_ours(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == on_bus_error;
+}
+
+/* What is known of a handler; NULL without memory. */
+static Former *
+former_of(const struct sigaction *action)
+{
+    for (Former *known = __atomic_load_n(&formers, __ATOMIC_ACQUIRE); known != NULL; known = known->next)
+        if (known->action.sa_flags == action->sa_flags && known->action.sa_sigaction == action->sa_sigaction)
+            return known;
+    Former *former = PyMem_RawCalloc(1, sizeof(Former));
+    if (former != NULL) {
+        former->action = *action;
+        former->next = __atomic_load_n(&formers, __ATOMIC_RELAXED);
+        while (!__atomic_compare_exchange_n(&formers, &former->next, former, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            ;
+    }
+    return former;
+}
+
+/* Have our handler in front; 1 if another one was there, -1 with errno on failure. */
 static int
 install_handler(void)
 {
     struct sigaction ours = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER}, current;
     if (sigaction(SIGBUS, NULL, &current) < 0)
         return -1;
-    if ((current.sa_flags & SA_SIGINFO) && current.sa_sigaction == on_bus_error)
+    if (is_ours(&current))
         return 0;
-    previous = current;
-    return sigaction(SIGBUS, &ours, NULL);
+    Former *former = former_of(&current);
+    if (former == NULL) {
+        errno = ENOMEM;
+        return -1;
+    }
+    __atomic_store_n(&previous, former, __ATOMIC_RELEASE);
+    return sigaction(SIGBUS, &ours, NULL) < 0 ? -1 : 1;
 }
 
 static void
 forget_in_child(void)
 {
-    filling = NULL;
     for (Range *range = ranges; range != NULL; range = range->next) {
         range->begin = NULL;
         range->limit = 0;
+        range->is_filling = 0;
     }
+    *is_begun = 1;
+}
+
+/* Once in a process. */
+static void
+begin(void)
+{
+    static char without_wiping;
+    page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
+    is_begun = &without_wiping;
+    pthread_atfork(NULL, NULL, forget_in_child);
+#ifdef MADV_WIPEONFORK
+    /* `_Fork` and `clone` call nothing in the child. */
+    char *page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page != MAP_FAILED && madvise(page, page_bytes, MADV_WIPEONFORK) == 0)
+        is_begun = page;
+#endif
+    *is_begun = 1;
 }
 
 static Range *
 take_range(void)
 {
-    for (Range *range = ranges; range != NULL; range = range->next)
-        if (!range->is_used) {
-            range->is_used = 1;
+    for (Range *range = __atomic_load_n(&ranges, __ATOMIC_ACQUIRE); range != NULL; range = range->next)
+        if (!__atomic_exchange_n(&range->is_used, 1, __ATOMIC_ACQ_REL))
             return range;
-        }
     Range *range = PyMem_RawCalloc(1, sizeof(Range));
     if (range == NULL)
         return NULL;
     range->is_used = 1;
-    range->next = ranges;
-    __atomic_store_n(&ranges, range, __ATOMIC_RELEASE);
+    range->next = __atomic_load_n(&ranges, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&ranges, &range->next, range, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
     return range;
 }
 
@@ -149,6 +262,31 @@ lock_file(int fd)
     return fcntl(fd, F_SETLK, &lock) == 0 ? 1 : -1;
 }
 
+/* Map a locked file; MAP_FAILED with errno on failure. No other thread runs meanwhile, so none can fork. */
+static char *
+map_file(const char *path, size_t capacity, int *kept_fd)
+{
+    char *begin = MAP_FAILED;
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return begin;
+    int is_fd_needed = lock_file(fd);
+    if (is_fd_needed >= 0)
+        begin = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    int saved = errno;
+#ifdef MADV_DONTFORK
+    if (begin != MAP_FAILED)
+        madvise(begin, capacity, MADV_DONTFORK);
+#endif
+    *kept_fd = is_fd_needed > 0 && begin != MAP_FAILED ? fd : -1;
+    if (*kept_fd < 0)
+        close(fd);
+    errno = saved;
+    return begin;
+}
+
+static PyObject *Mapping_close(Mapping *, PyObject *);
+
 static int
 Mapping_init(Mapping *self, PyObject *arguments, PyObject *keywords)
 {
@@ -157,40 +295,28 @@ Mapping_init(Mapping *self, PyObject *arguments, PyObject *keywords)
     Py_ssize_t capacity;
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O&n", names, PyUnicode_FSConverter, &path, &capacity))
         return -1;
-    /* From here to the end no other thread runs, so none can fork while the descriptor is open. */
-    int fd = open(PyBytes_AS_STRING(path), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    int is_fd_needed = fd < 0 ? -1 : lock_file(fd);
+    Py_XDECREF(Mapping_close(self, NULL)); /* of a former call */
     char *begin = MAP_FAILED;
-    if (is_fd_needed >= 0)
-        begin = mmap(NULL, (size_t)capacity, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (begin == MAP_FAILED || install_handler() < 0) {
+    Range *range = take_range();
+    if (range == NULL)
+        errno = ENOMEM;
+    else if (install_handler() >= 0)
+        begin = map_file(PyBytes_AS_STRING(path), (size_t)capacity, &self->kept_fd);
+    if (begin == MAP_FAILED) {
         PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
-        Py_DECREF(path);
-        if (begin != MAP_FAILED)
-            munmap(begin, (size_t)capacity);
-        if (fd >= 0)
-            close(fd);
-        return -1;
+        if (range != NULL)
+            __atomic_store_n(&range->is_used, 0, __ATOMIC_RELEASE);
+    } else {
+        range->length = (size_t)capacity;
+        range->limit = range->end = range->lines = 0;
+        range->is_lost = range->is_filling = range->is_unblocked = 0;
+        range->held_code = NOT_SENT;
+        range->seen_page = SIZE_MAX;
+        range->begin = begin;
+        self->range = range;
     }
     Py_DECREF(path);
-#ifdef MADV_DONTFORK
-    madvise(begin, (size_t)capacity, MADV_DONTFORK);
-#endif
-    self->kept_fd = is_fd_needed ? fd : -1;
-    if (!is_fd_needed)
-        close(fd);
-    Range *range = take_range();
-    if (range == NULL) {
-        munmap(begin, (size_t)capacity);
-        PyErr_NoMemory();
-        return -1;
-    }
-    range->length = (size_t)capacity;
-    range->limit = range->end = range->lines = 0;
-    range->is_lost = 0;
-    __atomic_store_n(&range->begin, begin, __ATOMIC_RELEASE);
-    self->range = range;
-    return 0;
+    return begin == MAP_FAILED ? -1 : 0;
 }
 
 static PyObject *
@@ -201,13 +327,13 @@ Mapping_close(Mapping *self, PyObject *Py_UNUSED(none))
         char *begin = range->begin;
         self->range = NULL;
         range->limit = 0;
-        __atomic_store_n(&range->begin, NULL, __ATOMIC_RELEASE);
+        range->begin = NULL;
         if (begin != NULL) {
             munmap(begin, range->length);
             if (self->kept_fd >= 0)
                 close(self->kept_fd);
         }
-        range->is_used = 0;
+        __atomic_store_n(&range->is_used, 0, __ATOMIC_RELEASE);
     }
     Py_RETURN_NONE;
 }
@@ -219,14 +345,82 @@ Mapping_dealloc(Mapping *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-static void
-copy(Range *range, size_t at, const char *text, size_t count)
+static int
+is_seen(const Range *range, size_t at, size_t count)
 {
-    filling = range;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    memcpy(range->begin + at, text, count);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    filling = NULL;
+    return !is_any_blocked && surprises < MAX_SURPRISES && pthread_equal(range->seen_thread, pthread_self())
+        && at / page_bytes == range->seen_page && (at + count - 1) / page_bytes == range->seen_page
+        && ticks() - range->seen_at < MAX_AGE;
+}
+
+/* Have a fault of this thread come to our handler. */
+static void
+look(Range *range, size_t at, size_t count)
+{
+    sigset_t signals;
+    if (install_handler() > 0)
+        surprises++;
+    pthread_sigmask(SIG_BLOCK, NULL, &signals);
+    if (sigismember(&signals, SIGBUS)) {
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGBUS);
+        is_any_blocked = range->is_unblocked = 1; /* before it is: a signal may wait */
+        pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+    }
+    range->seen_thread = pthread_self();
+    range->seen_page = (at + count - 1) / page_bytes;
+    range->seen_at = ticks();
+}
+
+/* Block SIGBUS again, and have what was sent meanwhile wait as it would have. */
+static void
+look_away(Range *range)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGBUS);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    range->is_unblocked = 0;
+    if (range->held_code == SI_TKILL)
+        pthread_kill(pthread_self(), SIGBUS);
+    else if (range->held_code != NOT_SENT)
+        kill(getpid(), SIGBUS);
+    range->held_code = NOT_SENT;
+}
+
+/* Copy a text, or zeros, into memory that may not be there: then the range is lost. */
+static void
+fill(Range *range, size_t at, const char *text, size_t count)
+{
+    if (count == 0)
+        return;
+    range->filler = pthread_self();
+    range->is_filling = 1;
+    if (!is_seen(range, at, count))
+        look(range, at, count);
+    if (sigsetjmp(range->way_out, 0) == 0) {
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        if (text != NULL)
+            memcpy(range->begin + at, text, count);
+        else
+            memset(range->begin + at, 0, count);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    } else
+        range->is_lost = 1;
+    if (range->is_unblocked)
+        look_away(range);
+    range->is_filling = 0;
+}
+
+/* Take half a line back, page by page: one of them is not there. */
+static void
+clear(Range *range, size_t at, size_t end)
+{
+    while (at < end) {
+        size_t next = (at / page_bytes + 1) * page_bytes;
+        fill(range, at, NULL, (next < end ? next : end) - at);
+        at = next;
+    }
 }
 
 static PyObject *
@@ -236,6 +430,8 @@ Mapping_append(Mapping *self, PyObject *line)
     if (!PyBytes_Check(line))
         return PyErr_Format(PyExc_TypeError, "a line is bytes, not %s", Py_TYPE(line)->tp_name);
     size_t count = (size_t)PyBytes_GET_SIZE(line);
+    if (!*is_begun)
+        forget_in_child();
     if (range == NULL || range->end > range->limit || count > range->limit - range->end) {
         PyErr_SetString(PyExc_ValueError, "no room for the line");
         return NULL;
@@ -243,12 +439,9 @@ Mapping_append(Mapping *self, PyObject *line)
     size_t at = range->end;
     range->end += count;
     range->lines++;
-    copy(range, at, PyBytes_AS_STRING(line), count);
+    fill(range, at, PyBytes_AS_STRING(line), count);
     if (range->is_lost) {
-        /* What stands in the pages that are left is half a line. */
-        filling = range;
-        memset(range->begin + at, 0, count);
-        filling = NULL;
+        clear(range, at, at + count);
         range->limit = 0;
         range->end = at;
         range->lines--;
@@ -269,11 +462,13 @@ Mapping_put(Mapping *self, PyObject *const *arguments, Py_ssize_t count)
     size_t at = PyLong_AsSize_t(arguments[0]), bytes = (size_t)PyBytes_GET_SIZE(arguments[1]);
     if (at == (size_t)-1 && PyErr_Occurred())
         return NULL;
+    if (!*is_begun)
+        forget_in_child();
     if (range == NULL || range->begin == NULL || at > range->end || bytes > range->end - at) {
         PyErr_SetString(PyExc_ValueError, "nothing stands there yet");
         return NULL;
     }
-    copy(range, at, PyBytes_AS_STRING(arguments[1]), bytes);
+    fill(range, at, PyBytes_AS_STRING(arguments[1]), bytes);
     Py_RETURN_NONE;
 }
 
@@ -331,11 +526,9 @@ static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_mapping",
 PyMODINIT_FUNC
 PyInit__mapping(void)
 {
-    page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    pthread_once(&begun, begin);
     if (PyType_Ready(&MappingType) < 0)
         return NULL;
-    if (pthread_atfork(NULL, NULL, forget_in_child) != 0)
-        return PyErr_SetFromErrno(PyExc_OSError);
     PyObject *created = PyModule_Create(&module);
     if (created != NULL && PyModule_AddObjectRef(created, "Mapping", (PyObject *)&MappingType) < 0)
         Py_CLEAR(created);
