@@ -95,6 +95,7 @@ def test_a_library_with_a_handler_of_its_own_that_comes_later(path, tmp_path):
     theirs.write_bytes(bytes(2 * PAGE_BYTES))
     loader = importlib.machinery.ExtensionFileLoader("_mapping", str(copy))
     other = importlib.util.module_from_spec(importlib.util.spec_from_loader("_mapping", loader))
+    loader.exec_module(other)
     their_mapping = _mapping_of(theirs, other)
     os.truncate(path, 0)
     os.truncate(theirs, 0)

@@ -341,8 +341,10 @@ Mapping_close(Mapping *self, PyObject *Py_UNUSED(none))
 static void
 Mapping_dealloc(Mapping *self)
 {
+    PyTypeObject *type = Py_TYPE(self);
     Py_XDECREF(Mapping_close(self, NULL));
-    Py_TYPE(self)->tp_free((PyObject *)self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
 }
 
 static int
@@ -509,28 +511,40 @@ static PyGetSetDef Mapping_attributes[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static PyTypeObject MappingType = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "dashcam.spool._mapping.Mapping",
-    .tp_basicsize = sizeof(Mapping),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "A locked file, filled through mapped memory.",
-    .tp_new = PyType_GenericNew,
-    .tp_init = (initproc)Mapping_init,
-    .tp_dealloc = (destructor)Mapping_dealloc,
-    .tp_methods = Mapping_methods,
-    .tp_getset = Mapping_attributes,
+static PyType_Slot Mapping_slots[] = {
+    {Py_tp_init, Mapping_init},       {Py_tp_dealloc, Mapping_dealloc},
+    {Py_tp_methods, Mapping_methods}, {Py_tp_getset, Mapping_attributes},
+    {Py_tp_doc, "A locked file, filled through mapped memory."}, {0, NULL},
 };
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_mapping", .m_size = -1};
+static PyType_Spec Mapping_spec = {
+    "dashcam.spool._mapping.Mapping", sizeof(Mapping), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, Mapping_slots};
+
+static int
+prepare(PyObject *module)
+{
+    pthread_once(&begun, begin);
+    PyObject *type = PyType_FromModuleAndSpec(module, &Mapping_spec, NULL);
+    int failed = type == NULL ? -1 : PyModule_AddObjectRef(module, "Mapping", type);
+    Py_XDECREF(type);
+    return failed;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, prepare},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_gil, Py_MOD_GIL_USED}, /* the lock makes a copy and the step of the end one */
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_mapping", .m_slots = slots};
 
 PyMODINIT_FUNC
 PyInit__mapping(void)
 {
-    pthread_once(&begun, begin);
-    if (PyType_Ready(&MappingType) < 0)
-        return NULL;
-    PyObject *created = PyModule_Create(&module);
-    if (created != NULL && PyModule_AddObjectRef(created, "Mapping", (PyObject *)&MappingType) < 0)
-        Py_CLEAR(created);
-    return created;
+    return PyModuleDef_Init(&module);
 }
