@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dashcam import forks, machine
+from dashcam.spool.limit import check_size
 from dashcam.spool.lock import lock
 
 
@@ -41,6 +42,7 @@ class AppendedFile:
             if self.is_lost or len(line) > self.limit - self.end:
                 raise ValueError("no room for the line")
             try:
+                check_size(self.end + len(line))
                 status = os.fstat(self._file)
                 is_ours = os.path.samestat(status, self._identity) and status.st_nlink > 0
                 if not is_ours or status.st_size != self.end:
@@ -58,6 +60,7 @@ class AppendedFile:
 
     def put(self, offset: int, data: bytes) -> None:
         """Replace bytes before the end; raises `OSError`."""
+        check_size(offset + len(data))
         # Linux appends what is written to a file that is open for appending, wherever it should go.
         file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import orjson
 
 from dashcam import machine
+from dashcam.spool.limit import check_size
 from dashcam.spool.lock import lock
 from dashcam.spool.reader import SegmentReader
 from dashcam.spool.segment import DROP_REASONS, SUFFIX, encode_count
@@ -216,6 +217,7 @@ def _change(path: Path, folder: Path, change: _Change) -> _Counts:
         after = change(before)
         if after is not before or not before.batch:
             text = _encode(folder, after.dropped, after.batch or machine.token_hex(BATCH_BYTES))
+            check_size(len(text))
             if os.pwrite(file, text, 0) < len(text):
                 os.ftruncate(file, 0)
                 raise OSError("the disk is full")

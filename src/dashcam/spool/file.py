@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from dashcam import machine
 from dashcam.spool.appended import AppendedFile
+from dashcam.spool.limit import check_size
 from dashcam.spool.segment import (
     GIVEN_UP,
     LINES_AT,
@@ -211,5 +212,6 @@ class SegmentFile:
 def _write_zeros(file: int, start: int, end: int) -> None:
     # Written zeros, not `posix_fallocate`: pages that are in memory already cost a third of those a line must wait for.
     # A full disk shows here as an error, not in the middle of a line.
+    check_size(end)
     while start < end:
         start += os.pwrite(file, _ZEROS[: end - start], start)
