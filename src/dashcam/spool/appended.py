@@ -38,6 +38,7 @@ class AppendedFile:
 
     def append(self, line: bytes) -> None:
         """Write a line; raises `ValueError` if there is no room or the file is lost."""
+        forks.begin_child()
         with self._writing:
             if self.is_lost or len(line) > self.limit - self.end:
                 raise ValueError("no room for the line")

@@ -95,6 +95,7 @@ class Writer:
 
     def close(self) -> None:
         """Seal the segment; a later `append` opens another one."""
+        forks.begin_child()
         with self._rotating:
             segment, self._segment, self._write = self._segment, None, _no_segment
             self._seal(segment)
@@ -105,6 +106,7 @@ class Writer:
         if reason == "error" and not self._is_error_reported:
             self._is_error_reported = True
             _report("an event could not be recorded, which is a fault of Dashcam; dashcam status counts such events")
+        forks.begin_child()
         with self._rotating:
             self._dropped_since_report += 1
             segment = self._segment
@@ -117,6 +119,7 @@ class Writer:
 
     def _append_slowly(self, line: bytes) -> None:
         """Grow the segment or rotate to another one until the line is kept, or count it as dropped."""
+        forks.begin_child()
         if len(line) > min(LINE_BYTES, self._options.capacity_bytes // 2):
             self.drop("error")
             return
