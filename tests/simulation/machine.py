@@ -264,7 +264,10 @@ class Event:
 
 
 class Lock:
-    """`threading.Lock` and `threading.RLock`; one that would wait for itself for ever fails instead."""
+    """`threading.Lock` and `threading.RLock`; one that would wait for itself for ever fails instead.
+
+    Time runs out for no thread that waits: here a thread is late by hours, and no disk keeps one for ever.
+    """
 
     def __init__(self, machine):
         self._machine = machine
@@ -272,13 +275,22 @@ class Lock:
         self._depth = 0
 
     def __enter__(self):
+        self.acquire()
+
+    def __exit__(self, *_):
+        self.release()
+
+    def acquire(self, timeout=None):
         machine = self._machine
         if self._owner is not machine.current and self._owner is not None:
+            if timeout == 0:
+                return False
             machine.block(lambda: self._owner is None)
         self._owner = machine.current
         self._depth += 1
+        return True
 
-    def __exit__(self, *_):
+    def release(self):
         self._depth -= 1
         if self._depth == 0:
             self._owner = None

@@ -3,14 +3,16 @@
 It does what `_mapping.Mapping` does, and a line takes about 3 µs instead of 0.1.
 """
 
+import errno
 import os
 import weakref
 from contextlib import suppress
 from pathlib import Path
 
-from dashcam import forks, machine
+from dashcam import forks
 from dashcam.spool.limit import check_size
 from dashcam.spool.lock import lock
+from dashcam.spool.turn import Turn
 
 
 class AppendedFile:
@@ -24,7 +26,7 @@ class AppendedFile:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         self._path = final_path  # its name from the first line on
         self._identity = os.fstat(self._file)
-        self._writing = machine.RLock()
+        self._turn = Turn()
         self._capacity = capacity
         self.end = self.lines = self.limit = 0
         self.is_lost = False
@@ -39,25 +41,31 @@ class AppendedFile:
     def append(self, line: bytes) -> None:
         """Write a line; raises `ValueError` if there is no room or the file is lost."""
         forks.begin_child()
-        with self._writing:
-            if self.is_lost or len(line) > self.limit - self.end:
-                raise ValueError("no room for the line")
-            try:
-                check_size(self.end + len(line))
-                status = os.fstat(self._file)
-                is_ours = os.path.samestat(status, self._identity) and status.st_nlink > 0
-                if not is_ours or status.st_size != self.end:
-                    self.is_lost = True
-                    raise ValueError("another program changed the file")
-                if os.write(self._file, line) < len(line):  # the disk is full
-                    self.limit = self.end
-                    os.ftruncate(self._file, self.end)
-                    raise ValueError("no room for the line on the disk")
-            except OSError as fault:
-                self.limit = self.end  # full, as far as this file goes: another attempt may take milliseconds
-                raise ValueError(f"the line cannot be written: {fault}") from None
-            self.end += len(line)
-            self.lines += 1
+        if not self._turn.begin():
+            raise ValueError("another thread waits for the disk")
+        try:
+            self._write(line)
+        except OSError as fault:
+            self.limit = self.end  # full, as far as this file goes: another attempt may take milliseconds
+            raise ValueError(f"the line cannot be written: {fault}") from None
+        finally:
+            self._turn.end()
+
+    def _write(self, line: bytes) -> None:
+        if self.is_lost or len(line) > self.limit - self.end:
+            raise ValueError("no room for the line")
+        check_size(self.end + len(line))
+        status = os.fstat(self._file)
+        is_ours = os.path.samestat(status, self._identity) and status.st_nlink > 0
+        if not is_ours or status.st_size != self.end:
+            self.is_lost = True
+            raise ValueError("another program changed the file")
+        if os.write(self._file, line) < len(line):  # the disk is full
+            self.limit = self.end
+            os.ftruncate(self._file, self.end)
+            raise ValueError("no room for the line on the disk")
+        self.end += len(line)
+        self.lines += 1
 
     def put(self, offset: int, data: bytes) -> None:
         """Replace bytes before the end; raises `OSError`."""
@@ -71,16 +79,20 @@ class AppendedFile:
             os.close(file)
 
     def allow(self, limit: int) -> None:
-        """Set how many bytes may be written."""
-        with self._writing:
-            self.limit = min(limit, self._capacity)
+        """Set how many bytes may be written; raises `OSError` while another thread waits for the disk."""
+        if not self._turn.begin():
+            raise BlockingIOError(errno.EAGAIN, "another thread waits for the disk", str(self._path))
+        self.limit = min(limit, self._capacity)
+        self._turn.end()
 
     def close(self) -> None:
         """Close the file, which drops the lock."""
-        with self._writing:
-            file, self._file = self._file, -1
-            self.limit = 0
-            self.is_lost = True
+        if not self._turn.begin():
+            return  # the thread that writes would write to a file that gets the number next
+        file, self._file = self._file, -1
+        self.limit = 0
+        self.is_lost = True
+        self._turn.end()
         if file >= 0:
             with suppress(OSError):  # the application closed it
                 if os.path.samestat(os.fstat(file), self._identity):
@@ -90,7 +102,7 @@ class AppendedFile:
 def _close_in_child() -> None:
     # A child that kept the descriptor would hold the lock of a parent that was killed.
     for file in list(_files):
-        file._writing = machine.RLock()  # noqa: SLF001 — another thread of the parent may have held it
+        file._turn = Turn()  # noqa: SLF001 — another thread of the parent may have held it
         file.close()
 
 

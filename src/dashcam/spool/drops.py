@@ -8,6 +8,7 @@ leaves both the file and the header as they were in between counts them once.
 
 import errno
 import os
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -58,7 +59,7 @@ class DropCounts:
     def add(self, reason: str) -> None:
         """Count an event; it is written at once, unless writing is slow, as it is on a full disk of some kinds."""
         self._pending[reason] += 1
-        if (started_s := machine.monotonic()) < self._flush_at_s:
+        if (started_s := machine.monotonic()) < self._flush_at_s and not sys.is_finalizing():
             return
         self.flush()
         self._took_s = (*self._took_s[1:], machine.monotonic() - started_s)
@@ -71,11 +72,13 @@ class DropCounts:
 
     def flush(self) -> None:
         """Write what was counted."""
-        pending, self._pending = self._pending, Counter()
-        if not pending:
+        if not self._pending:
             return
+        pending: Counter[str] = Counter()
 
         def added(found: _Counts) -> _Counts:
+            nonlocal pending
+            pending, self._pending = pending + self._pending, Counter()
             if found.batch != self._batch and _is_taken(self._folder, found):
                 found = _Counts({})  # a kill or a power cut left what a header has
             self._batch = found.batch or machine.token_hex(BATCH_BYTES)
@@ -229,7 +232,7 @@ def _change(path: Path, folder: Path, change: _Change) -> _Counts:
 
 
 def _lock(file: int) -> None:
-    for _ in range(ATTEMPTS):
+    for _ in range(1 if sys.is_finalizing() else ATTEMPTS):  # then a stopped thread may hold it
         with suppress(BlockingIOError, PermissionError):  # POSIX allows either for a lock that is held
             return lock(file)
         machine.sleep(ATTEMPT_S)

@@ -4,8 +4,8 @@ import atexit
 import errno
 import os
 import stat
-import sys
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from dashcam.spool.drops import DropCounts
 from dashcam.spool.file import FIRST_BYTES, SegmentFile, SegmentOptions
 from dashcam.spool.line import is_start
 from dashcam.spool.segment import DROP_REASONS, LINE_BYTES, MAX_SEGMENT_BYTES, SUFFIX
+from dashcam.spool.turn import Turn, print_error
 
 RETRY_S = 0.25  # between two attempts to get room where there was none: each lists a folder
 QUIET_S = 20.0  # between two reports of trouble that comes and goes
@@ -32,8 +33,7 @@ _REASONS = {
 
 def _report(text: str) -> None:
     try:
-        sys.stderr.write(f"dashcam: {text}\n")
-        sys.stderr.flush()
+        print_error(f"dashcam: {text}")
     except Exception:  # noqa: BLE001 — closed, or in the middle of a write; there is nowhere else to report it
         return
 
@@ -76,13 +76,14 @@ class Writer:
         self._segment: SegmentFile | None = None
         self._unsealed: list[SegmentFile] = []
         self._write: Callable[[bytes], None] = _no_segment
-        self._rotating = machine.RLock()
+        self._turn = Turn()
         self._drop_reason = self._trouble = ""
         self._retry_at_s = 0.0
         self._reported_at_s = -QUIET_S
         self._is_reported = self._is_error_reported = False
         self._dropped = dict.fromkeys(DROP_REASONS, 0)
         self._dropped_since_report = 0
+        self._uncounted: deque[str] = deque()  # reasons of drops; whoever has the turn counts them
         self._is_counting = True  # in the header
         self._drops = DropCounts(self.folder)
 
@@ -96,10 +97,14 @@ class Writer:
     def close(self) -> None:
         """Seal the segment; a later `append` opens another one."""
         forks.begin_child()
-        with self._rotating:
-            segment, self._segment, self._write = self._segment, None, _no_segment
-            self._seal(segment)
-            self._drops.flush()
+        if self._turn.begin():
+            try:
+                segment, self._segment, self._write = self._segment, None, _no_segment
+                self._seal(segment)
+                self._drops.flush()
+            finally:
+                self._turn.end()
+        self._count()
 
     def drop(self, reason: str) -> None:
         """Count an event that cannot be kept; the first that could not be made a line is reported."""
@@ -107,15 +112,27 @@ class Writer:
             self._is_error_reported = True
             _report("an event could not be recorded, which is a fault of Dashcam; dashcam status counts such events")
         forks.begin_child()
-        with self._rotating:
-            self._dropped_since_report += 1
-            segment = self._segment
-            # Without a mapping, each change of a header is a system call, and takes 5 ms on a full btrfs.
-            is_quick = segment and (segment.is_mapped or reason != "disk")
-            if segment and is_quick and self._is_counting and segment.set_dropped(reason, self._dropped[reason] + 1):
-                self._dropped[reason] += 1
-            else:
-                self._drops.add(reason)
+        self._uncounted.append(reason)
+        self._count()
+
+    def _count(self) -> None:
+        """Count the events that were dropped, unless another thread keeps the turn, which then counts them."""
+        while self._uncounted and self._turn.begin():
+            try:
+                while self._uncounted:
+                    self._count_drop(self._uncounted.popleft())
+            finally:
+                self._turn.end()
+
+    def _count_drop(self, reason: str) -> None:
+        self._dropped_since_report += 1
+        segment = self._segment
+        # Without a mapping, each change of a header is a system call, and takes 5 ms on a full btrfs.
+        is_quick = segment and (segment.is_mapped or reason != "disk")
+        if segment and is_quick and self._is_counting and segment.set_dropped(reason, self._dropped[reason] + 1):
+            self._dropped[reason] += 1
+        else:
+            self._drops.add(reason)
 
     def _append_slowly(self, line: bytes) -> None:
         """Grow the segment or rotate to another one until the line is kept, or count it as dropped."""
@@ -123,13 +140,21 @@ class Writer:
         if len(line) > min(LINE_BYTES, self._options.capacity_bytes // 2):
             self.drop("error")
             return
-        with self._rotating:
+        is_event = not is_start(line)  # the mark of a request is none
+        if not self._turn.begin():
+            if is_event:
+                self.drop("system")
+            return
+        try:
             reason = ""
             while not reason and not self._is_written(line):
                 reason = self._make_room()
-            if reason and not is_start(line):  # the mark of a request is not an event
+            if reason and is_event:
                 self.drop(reason)
             report = self._due_report(reason)
+        finally:
+            self._turn.end()
+        self._count()
         if report:
             _report(report)
 

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import threading
+from contextlib import nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from dashcam.event import NS_PER_S, format_time
 from dashcam.record.context.service import Service, common_fields
 from dashcam.record.logs.stdlib import encode_record
 from dashcam.spool.segment import new_segment_id
+from dashcam.spool.turn import print_error
 
 if TYPE_CHECKING:
     from pythonjsonlogger.core import LogData  # since 4.0
@@ -69,15 +71,14 @@ class Console:
         """Print one log call; never raises. The event is recorded whether or not anybody can read it here."""
         if _is_stuck:
             return
-        stream = sys.stderr
         try:
-            if self._mode == "text" or (self._mode == "auto" and stream.isatty()):
+            if self._mode == "text" or (self._mode == "auto" and sys.stderr.isatty()):
                 line = as_text(orjson.loads(encode_record(record, fields)))
             else:
                 line = orjson.dumps(event_of(record, self._service, fields)).decode()
-            with _writing:
-                stream.write(line + "\n")
-                stream.flush()
+            # At the end of the interpreter one thread is left, and a stopped one may hold the lock.
+            with nullcontext() if sys.is_finalizing() else _writing:
+                print_error(line)
         except Exception:  # noqa: BLE001 — closed, gone, or in the middle of another write that a signal interrupted
             return
 
