@@ -24,6 +24,12 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 test: venv
 	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
+# For every commit: the folders that mirror src, without search engines and browsers.
+.PHONY: test-fast
+FAST := $(addprefix tests/,cli find mcp record ship show spool testing watch destinations test_rooms.py test_docs.py)
+test-fast: venv
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not (long or containers or browser or engine or fuzz)" $(FAST)
+
 # Minutes of any input: lines, segments, searches, answers of every backend, addresses of the viewer.
 fuzz: venv
 	$(BIN)/python -m pytest -m fuzz --hypothesis-profile=fuzz --timeout=3600

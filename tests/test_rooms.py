@@ -167,6 +167,14 @@ def test_a_room_imports_from_floors_below_its_own(floors):
         below |= floor.keys()
 
 
+def test_the_tour_draws_the_rooms_as_they_are():
+    """One floor a row, the highest first; the lowest floor has no drawing."""
+    block = (ROOT / "docs" / "tour.md").read_text().partition("```\njobs ")[2].partition("```")[0]
+    floors = [set(re.findall(r"(?:^|  )([a-z]+)  ", row)) for row in f"jobs {block}".splitlines()]
+
+    assert floors == [set(floor) for floor in reversed(INNER_FLOORS["record"][1:])]
+
+
 @pytest.mark.parametrize("outer", INNER_FLOORS)
 def test_an_inner_room_has_a_dozen_files_at_most(outer):
     """More of them want a wall between them."""

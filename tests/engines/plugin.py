@@ -30,6 +30,16 @@ def _serve(name, command, config, folders):
     started.stop()
 
 
+_ENGINES = {"elasticsearch_url", "elasticsearch_with_users_url", "elasticsearch_with_esql_url", "opensearch_url"}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark each test that asks for an engine, for `make test-fast`, which leaves it out."""
+    for item in items:
+        if not _ENGINES.isdisjoint(item.fixturenames) or "engine_url" in item.fixturenames:
+            item.add_marker(pytest.mark.engine)
+
+
 @pytest.fixture(scope="session")
 def elasticsearch_url(pytestconfig, tmp_path_factory):
     """The address of a real Elasticsearch, without users and without TLS."""
