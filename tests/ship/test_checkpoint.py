@@ -3,15 +3,11 @@
 import resource
 from contextlib import closing
 
-import orjson
 import pytest
 
-from dashcam.ship import checkpoint, former
+from dashcam.ship import checkpoint
 from dashcam.ship.checkpoint import Checkpoint, CheckpointFile, SegmentOffset, Trouble
 from dashcam.ship.journal import Journal, encode_record, read_journal
-from dashcam.spool.reader import segment_files
-
-from ..spool.spools import ids_in, log_line, write_to
 
 SOME = Checkpoint(
     marks={"a": SegmentOffset(100, 2, events=2), "b": SegmentOffset(300, 5, is_done=True, synthesized=2, events=6)},
@@ -307,45 +303,6 @@ def test_one_of_two_is_replaced(tmp_path):
         "elk": HIGH,
         "local": Checkpoint(LOW.marks, earlier=1, start=LOW.marks),
     }
-
-
-def test_the_version_before(tmp_path):
-    """Its checkpoint goes on where it was: segments by path, their events counted, events ahead by their offsets."""
-    writer = write_to(tmp_path / "spool")
-    for number in range(5):
-        writer.append(log_line(number))
-    writer.close()
-    (path,) = segment_files(tmp_path / "spool")
-    positions = tmp_path / "positions"
-    positions.mkdir()
-    ends = [path.read_bytes().find(b"\n%b" % log_line(number)) + 1 + len(log_line(number)) for number in range(5)]
-    old = {
-        "marks": {path.stem: [ends[1], 2, False], "gone": [7, 1, True, 0]},
-        "delivered": 3,
-        "dead": 1,
-        "damaged": 0,
-        "trouble": None,
-        "ahead": [ids_in(path)[3]],
-    }
-    (positions / "loggly.json").write_bytes(orjson.dumps(old))
-
-    former.convert(positions, tmp_path / "spool")
-
-    key = f"here/cars/{path.stem}"
-    assert checkpoint.load(positions) == {
-        "loggly": Checkpoint({key: SegmentOffset(ends[1], 2, events=2)}, 3, 1, ahead={key: frozenset({ends[3]})})
-    }
-    assert not (positions / "loggly.json").exists()
-
-
-@pytest.mark.parametrize("damage", [b"", b"[]", b'{"marks":7,"trouble":null}', b'{"marks":{"a":7},"trouble":null}'])
-def test_a_damaged_checkpoint_of_the_version_before(tmp_path, damage):
-    """It begins anew."""
-    (tmp_path / "loggly.json").write_bytes(damage)
-
-    former.convert(tmp_path, tmp_path / "spool")
-
-    assert checkpoint.load(tmp_path) == {"loggly": Checkpoint()}
 
 
 def test_a_journal_goes_on_behind_what_a_kill_cut_off(tmp_path):

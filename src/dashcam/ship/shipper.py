@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dashcam import machine
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
-from dashcam.ship import former, pruned
+from dashcam.ship import pruned
 from dashcam.ship.batch import Backend
 from dashcam.ship.checkpoint import START, CheckpointFile, hand_over, load
 from dashcam.ship.clips import Clips
@@ -87,7 +87,6 @@ def _start(settings: Settings, stack: ExitStack, stopping: machine.Event) -> _Be
         # What is delivered goes first where the disk is full: without room no checkpoint can be kept.
         known = [CheckpointFile(positions, name, each) for name, each in load(positions).items()]
         _housekeeping(settings, known).make_room()
-        former.convert(positions, settings.dir / "spool")
         try:
             pruned.begin(settings.dir)
         except OSError:
