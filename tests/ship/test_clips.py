@@ -602,23 +602,6 @@ def test_a_header_that_was_refused_is_counted(tmp_path):
     assert (found.totals.refused, found.clips) == (1, {})
 
 
-def test_a_spool_of_the_version_before_is_shipped_whole(tmp_path):
-    """Its lines go by their number: none is held."""
-    writer = write_to(tmp_path / "spool")
-    _story(writer, "golf-1", 200)
-    writer.close()
-    (path,) = segment_files(tmp_path / "spool")
-    head, _, rest = path.read_bytes().partition(b"\n")
-    former = head.replace(b'{"spool":3,', b'{"spool":2,', 1)
-    path.write_bytes(former + b"\n" + rest)
-    backend = Kept()
-
-    drain(tmp_path, backend)
-
-    assert len(backend.events) == 6
-    assert _account(tmp_path)["held"] == 0
-
-
 @pytest.mark.parametrize("time_ns", [7, 86_400_000_000_000, 2**62, 4_000_000_000_000_000_000])
 def test_a_clock_that_jumps_neither_keeps_nor_expires(tmp_path, time_ns):
     """Lines of any time are held, and come with their request."""

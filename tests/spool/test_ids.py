@@ -1,15 +1,11 @@
 """The id of an event is its place in its segment: nothing else may change it."""
 
-from pathlib import Path
-
 import pytest
 
 from dashcam.spool.line import LineExpander
 from dashcam.spool.reader import SegmentReader, segment_files
 
 from .spools import ids_in, log_line, write_to
-
-GOLDEN = Path(__file__).parent / "golden"
 
 
 def _events(path):
@@ -45,23 +41,3 @@ def test_damage_moves_no_other_id(segment, damage):
     segment.write_bytes(data)
 
     assert [event.id for event in _events(segment)] == ids[:4] + ids[5:]
-
-
-def test_a_segment_of_format_2_keeps_its_ids(tmp_path):
-    """They count the lines; a newer reader gives the same events for it."""
-    folder = tmp_path / "here" / "cars"
-    folder.mkdir(parents=True)
-    (golden,) = GOLDEN.glob("*.format2")
-    path = folder / f"{golden.stem}.segment"
-    path.write_bytes(golden.read_bytes())
-
-    assert b"".join(event.data + b"\n" for event in _events(path)) == (GOLDEN / "format2.jsonl").read_bytes()
-
-
-def test_damage_in_format_2_counts_as_a_line(tmp_path):
-    """As the version before numbered it."""
-    (golden,) = GOLDEN.glob("*.format2")
-    path = tmp_path / f"{golden.stem}.segment"
-    path.write_bytes(golden.read_bytes().replace(b'"message":"3"', b'"message":"\0"'))
-
-    assert [int(event.id[25:]) for event in _events(path)] == [1, 2, 3, 5, 6]

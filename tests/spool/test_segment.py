@@ -45,7 +45,7 @@ def test_a_header_is_read_again():
     """Everything comes back; nothing is sealed or dropped yet."""
     header = decode_header(HEADER)
 
-    assert (header.format, header.segment, header.pid, header.boot) == (3, SEGMENT, 4242, BOOT)
+    assert (header.segment, header.pid, header.boot) == (SEGMENT, 4242, BOOT)
     assert (header.is_sealed, header.is_given_up, header.lines) == (False, False, 0)
     assert header.dropped == NO_DROPS
     assert header.shared == SHARED

@@ -99,7 +99,7 @@ class Clips:
         if segment not in self._headers:
             self._headers[segment] = header
             self._holding.pids[segment] = header.pid
-            self._file.set_level(segment, mark.offset, self._level if header.format > 2 else "debug")
+            self._file.set_level(segment, mark.offset, self._level)
 
     def look(self, segment: str, lines: Lines) -> None:
         """Look for verdicts at the `TELLING` lines among those that are shipped."""

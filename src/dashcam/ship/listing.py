@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from dashcam import machine
 from dashcam.spool.reader import SegmentReader
-from dashcam.spool.segment import READABLE_FORMATS, SUFFIX, Header, decode_header
+from dashcam.spool.segment import FORMAT, SUFFIX, Header, decode_header
 
 COARSE_NS = 100_000_000  # a folder's time stamp may be that much older than its last change
 HEADER_BYTES = 16 << 10  # far more than a header takes
@@ -151,4 +151,4 @@ def is_of_another_version(path: Path) -> bool:
         number = _BEGIN.match(os.pread(file, 64, 0)) if stat.S_ISREG(os.fstat(file).st_mode) else None
     finally:
         os.close(file)
-    return number is not None and int(number[1]) not in READABLE_FORMATS
+    return number is not None and int(number[1]) != FORMAT

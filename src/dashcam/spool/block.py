@@ -133,23 +133,19 @@ def read_block(  # noqa: PLR0913 — what is asked for
     """Return the events that follow a position, as `SegmentReader.read` returns lines.
 
     Log calls that begin with one of `held` behind the time are left where they are, as `parse_lines` leaves them, and
-    lines that begin with one of `telling` are returned as such, too. A segment of format 2 holds none.
+    lines that begin with one of `telling` are returned as such, too.
     """
     start, text = reader.whole_lines(position, is_final=is_final)
-    left = None
-    if text and reader.header.format > 2:
-        given = text, start, position.sequence, Position, held, telling
-        columns, count, told, end, sequence, damaged, ranges, requests = _read(*given, expander.head, expander.tail)
-        after = Position(end, sequence)
-        left = Held(text, start, ranges, requests) if ranges else None
-    else:
-        read = reader.read(position, is_final=is_final)
-        columns, told = _columns_of(read.lines, expander.head, expander.tail), headed(read.lines, telling)
-        count, after, damaged = len(read.lines), read.after, read.damaged
+    if is_final and not text:
+        _, after, damaged, _ = reader.skip(start, position.sequence)
+        return BlockResult(EventBlock.of([]), 0, [], after, damaged, None)
+    given = text, start, position.sequence, Position, held, telling
+    columns, count, told, end, sequence, damaged, ranges, requests = _read(*given, expander.head, expander.tail)
+    left = Held(text, start, ranges, requests) if ranges else None
     events, ends, spans, offsets, sequences = columns
     numbers = memoryview(ends).cast("I"), spans, memoryview(offsets).cast("i")
     block = EventBlock(events, 0, *numbers, expander.segment, memoryview(sequences).cast("I"))
-    return BlockResult(block, count, told, after, damaged, left)
+    return BlockResult(block, count, told, Position(end, sequence), damaged, left)
 
 
 def _columns_of(lines: Lines, head: bytes, tail: bytes) -> _Columns:

@@ -87,10 +87,7 @@ class LineExpander:
         self.tail = b',"dataset":' + dataset + b"}," + orjson.dumps(dict(header.shared))[1:]
 
     def expand(self, line: bytes, sequence: int) -> EncodedEvent:
-        """Return the event of a line (without its newline); `sequence` is the offset of the line in its segment.
-
-        In a segment of format 2, `sequence` is the number of the line, from 1.
-        """
+        """Return the event of a line (without its newline); `sequence` is the offset of the line in its segment."""
         event = _expand(EncodedEvent, self.segment, self.head, self.tail, line, sequence)
         if event:
             return event

@@ -35,7 +35,7 @@ _IS_HALF_MADE = re.compile(r"\.[0-9a-f]{24}")
 class Position(NamedTuple):
     """A position in a segment: the offset of the next byte, and the `sequence` of the line before it.
 
-    The sequence of a line is its offset; in a segment of format 2 its number, from 1, where damage counts as a line.
+    The sequence of a line is its offset.
     """
 
     offset: int = 0
@@ -205,16 +205,14 @@ class SegmentReader:
     ) -> ReadResult:
         """The complete lines that follow a position, some dozens of kilobytes of them; none at the end.
 
-        `parse` makes lines of a text, in a segment whose lines go by their offset, instead of `parse_lines`.
+        `parse` makes lines of a text, instead of `parse_lines`.
 
         A line is complete when it ends in a newline and holds no zero byte. In a live segment reading stops at the
         first zero byte; in a final one what stands there was damaged, and reading goes on behind it.
         """
         start, text = self.whole_lines(position, is_final=is_final)
         if is_final and not text:
-            return self._skip(start, position.sequence)
-        if self.header.format == 2:
-            return _parse_numbered(text, start, position.sequence)
+            return self.skip(start, position.sequence)
         return (parse or parse_lines)(text, start, position.sequence)
 
     def whole_lines(self, position: Position, *, is_final: bool) -> tuple[int, bytes]:
@@ -225,7 +223,7 @@ class SegmentReader:
             block = self._block(start, MAX_READ_BYTES, is_final=is_final)
         return start, block[: block.rfind(b"\n") + 1]
 
-    def _skip(self, start: int, sequence: int) -> ReadResult:
+    def skip(self, start: int, sequence: int) -> ReadResult:
         """Go behind the next newline, or the last byte that is written; what lies before is no whole line.
 
         Zeros up to the end are none of it: nothing was written there, and something may be yet.
@@ -239,8 +237,6 @@ class SegmentReader:
             start += len(block)
             if end:
                 break
-        if self.header.format == 2:
-            sequence += is_damaged
         return ReadResult([], Position(written, sequence), damaged=int(is_damaged))
 
     def passages(
@@ -318,17 +314,3 @@ try:
     from dashcam.spool._lines import parse as _parse
 except ImportError:  # there was no compiler
     _parse = _parse_in_python
-
-
-def _parse_numbered(text: bytes, offset: int, number: int) -> ReadResult:
-    """Parse lines of format 2, where each line and each damaged place has a number."""
-    lines = []
-    damaged = 0
-    for line in text.split(b"\n")[:-1]:
-        offset += len(line) + 1
-        number += 1
-        if is_line(line):
-            lines.append((line, Position(offset, number)))
-        else:
-            damaged += 1
-    return ReadResult(lines, Position(offset, number), damaged)

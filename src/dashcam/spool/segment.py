@@ -8,8 +8,7 @@ event is its place: the id of the segment and the offset of the line, in bytes, 
     {"spool":3,"sealed":0,"lines":         0,"dropped":{"limit":         0,…},"check":"0193a1b2","segment":"…",…}
 
 `sealed` is 1 when the writer finished the segment, and 2 when it gave the segment up because somebody changed the file.
-`lines` is the number of lines at that moment, and `check` the CRC-32 of all that follows it. Format 2 had neither, and
-its ids count the lines.
+`lines` is the number of lines at that moment, and `check` the CRC-32 of all that follows it.
 """
 
 import re
@@ -27,7 +26,6 @@ from dashcam import machine
 from dashcam.event import format_time
 
 FORMAT = 3
-READABLE_FORMATS = (2, 3)
 SEGMENT_BYTES = 2 << 20  # a new file every few thousand events; what is touched of it counts as the service's memory
 MAX_SEGMENT_BYTES = 64 << 20  # of one with very many open requests: an offset has 8 digits
 LINE_BYTES = 256 << 10  # the most one line takes, newline included: any destination takes that much in one event
@@ -60,7 +58,6 @@ class Header:
     were to be taken over into `dropped` (`spool/drops.py`).
     """
 
-    format: int
     segment: str
     pid: int
     is_sealed: bool
@@ -100,21 +97,20 @@ def decode_header(line: bytes) -> Header:
     Raises `ValueError` if the line is not a header, is damaged, or has a format that this version does not read.
     """
     fields = orjson.loads(line)
-    if not isinstance(fields, dict) or fields.get("spool") not in READABLE_FORMATS:
-        raise ValueError("the first line is not the header of a segment of format 2 or 3")
+    if not isinstance(fields, dict) or fields.get("spool") != FORMAT:
+        raise ValueError(f"the first line is not the header of a segment of format {FORMAT}")
     _, _, checked = line.partition(_BEFORE_CHECK)
-    if fields["spool"] == FORMAT and checked[:8] != b"%08x" % zlib.crc32(checked[8:]):
+    if checked[:8] != b"%08x" % zlib.crc32(checked[8:]):
         raise ValueError("the header is damaged: its checksum does not match")
     try:
         header = Header(
-            format=fields["spool"],
             segment=fields["segment"],
             pid=fields["pid"],
             is_sealed=fields["sealed"] in (1, 2),
             is_given_up=fields["sealed"] == 2,
-            lines=fields.get("lines", 0),
+            lines=fields["lines"],
             dropped=fields["dropped"],
-            boot=fields.get("boot", ""),
+            boot=fields["boot"],
             shared=fields["shared"],
             service=fields["shared"]["service"]["name"],
             took=tuple(fields.get("took", ())),
