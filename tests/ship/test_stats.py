@@ -10,7 +10,6 @@ import pytest
 from dashcam.ship import checkpoint
 from dashcam.ship.checkpoint import Checkpoint
 from dashcam.ship.cursor import SegmentOffset
-from dashcam.ship.journal import encode_record
 from dashcam.ship.listing import key_of
 from dashcam.ship.pruned import NAME, RECORD_BYTES, RECORDS, Pruned, Victim, begin, load_pruned, remove
 from dashcam.ship.stats import RouteAccount, SpoolStats, collect_stats, count_before, count_segment
@@ -286,21 +285,6 @@ def test_an_account_that_is_too_long_for_its_place(tmp_path, spool):
 
     account = load_pruned(tmp_path)
     assert (account.recorded, account.expired["route-999"], len(account.expired)) == (2, 1_998, 1_000)
-
-
-def test_the_account_of_the_version_before(tmp_path, spool):
-    """A journal whose last record is the newest: it is gone on with."""
-    _fill(spool, 2000)
-    first, *_ = segment_files(spool)
-    recorded = count_segment(first).recorded
-    former = [{"recorded": count, "dropped": {"limit": 1}, "last": [], "expired": {}} for count in (5, 7)]
-    (tmp_path / NAME).write_bytes(b"".join(map(encode_record, former)))
-
-    begin(tmp_path)
-    remove(tmp_path, [_victim(spool, first)])
-
-    assert load_pruned(tmp_path).recorded == 7 + recorded
-    assert load_pruned(tmp_path).dropped["limit"] == 1
 
 
 def test_a_segment_that_cannot_be_removed_counts_once(tmp_path, spool, monkeypatch):

@@ -269,9 +269,7 @@ class CheckpointFile:
                 self.rewrite()
                 return
             marks = self._unsaved["marks"]
-            self._journal.append(
-                self._unsaved | self._count_fields() | {"marks": _encoded(self._previous_marks | marks)}
-            )
+            self._journal.append(self._unsaved | self._count_fields() | {"marks": self._previous_marks | marks})
             self._previous_marks, self._unsaved = marks, None
 
     def begin(self) -> None:
@@ -290,9 +288,9 @@ class CheckpointFile:
         """Write the file whole, synced. Raises `OSError`."""
         with self._changing:
             ahead = {segment: list(events) for segment, events in self._ahead.items()}
-            record = self._count_fields() | {"whole": True, "marks": _encoded(self._marks), "ahead": ahead}
+            record = self._count_fields() | {"whole": True, "marks": self._marks, "ahead": ahead}
             skipped = {segment: list(events) for segment, events in self._counts.skipped.items()}
-            record |= {"start": _encoded(self._counts.start), "skipped": skipped}
+            record |= {"start": self._counts.start, "skipped": skipped}
             if self._levels:
                 kept = {segment: list(events) for segment, events in self._kept.items()}
                 record |= {"kept": kept, "levels": self._levels}
@@ -374,11 +372,6 @@ def load_checked(folder: Path) -> dict[str, Checkpoint]:
             checkpoint = checkpoints[path.stem]
             checkpoints[path.stem] = replace(checkpoint, damaged=checkpoint.damaged + damaged)
     return checkpoints
-
-
-def _encoded(marks: Mapping[str, SegmentOffset]) -> Mapping[str, tuple[int, ...]]:
-    # Without held events as the version before wrote them, and reads them.
-    return {key: mark if mark.held else mark[:-1] for key, mark in marks.items()}
 
 
 def _furthest(checkpoints: list[Checkpoint], count_before: Callable[[Mapping[str, SegmentOffset]], int]) -> Checkpoint:

@@ -18,7 +18,6 @@ from dashcam.ship.listing import HEADER_BYTES
 from dashcam.spool.segment import SUFFIX
 
 NAME = "pruned"
-FORMER_NAME = "pruned.json"
 RECORD_BYTES = 8 << 10  # names 18 segments, or 130 with names of usual length
 RECORDS = 4
 
@@ -53,18 +52,11 @@ def load_pruned(folder: Path) -> Pruned:
     records = reversed(read_journal(folder / NAME).records)
     for fields in sorted(records, key=lambda fields: fields.get("number", 0), reverse=True):
         try:
-            counts = fields["recorded"], fields["dropped"], tuple(fields["last"]), fields.get("expired", {})
-            return Pruned(*counts, fields.get("number", 0))
+            counts = fields["recorded"], fields["dropped"], tuple(fields["last"]), fields["expired"]
+            return Pruned(*counts, fields["number"])
         except (KeyError, TypeError):
             continue
-    # As the version before kept it.
-    import orjson
-
-    try:
-        fields = orjson.loads((folder / FORMER_NAME).read_bytes())
-        return Pruned(fields["recorded"], fields["dropped"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return Pruned()
+    return Pruned()
 
 
 def begin(folder: Path) -> None:
