@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dashcam.destinations.local import file as local_file
-from dashcam.destinations.local import former, retention, runs, tallies
+from dashcam.destinations.local import retention, runs, tallies
 from dashcam.destinations.local.file import LAST_ROWID, partition_name
 from dashcam.destinations.local.keep import keep
 from dashcam.destinations.local.options import Options
@@ -83,13 +83,6 @@ class Local:
         """Keep the events that are not there yet; one without a time is refused."""
         with self._excused():
             db = self.open()
-            if former.is_there(db):  # a kill between two steps of this costs nothing
-                _log.info("converting the events of an older format; other commands wait meanwhile")
-            while former.is_there(db):
-                with _transaction(db):
-                    events, age_of = former.take(db)
-                    keep(db, events, age_of, self._bounds.partition_events)
-                _give_back_room(db)
             with _transaction(db):
                 now_us = retention.trusted_time(db, self._clock() // 1000)
                 refused = keep(
@@ -172,8 +165,6 @@ def _prepare(db: sqlite3.Connection) -> None:
         if local_file.is_blank(db):
             for statement in local_file.SCHEMA:
                 db.execute(statement)
-        elif former.is_former(db):
-            former.begin(db)
         tallies.prepare(db)
     db.execute("PRAGMA synchronous = EXTRA")  # if there is no log, each batch syncs the folder
     db.execute("PRAGMA secure_delete = FAST")  # no writing of zeros over what goes

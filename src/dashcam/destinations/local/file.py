@@ -29,7 +29,6 @@ from dashcam.destinations.local.options import Options
 
 APPLICATION_ID = 0x44617368  # "Dash"
 VERSION = 3
-FORMER_VERSIONS = (1, 2)  # `former.py` reads them
 
 FIRST_ROWID, LAST_ROWID = -(2**63), 2**63 - 1
 
@@ -118,7 +117,7 @@ def is_blank(db: sqlite3.Connection) -> bool:
         return True
     if application_id != APPLICATION_ID:
         raise sqlite3.DatabaseError("it is a database of something else")
-    if version not in {VERSION, *FORMER_VERSIONS}:
+    if version != VERSION:
         raise sqlite3.DatabaseError(f"it has format {version}, and this Dashcam reads format {VERSION}")
     return False
 

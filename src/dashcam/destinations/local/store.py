@@ -11,13 +11,13 @@ import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import chain, pairwise
 from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from dashcam.destinations.local import counts, former, retention, tallies
+from dashcam.destinations.local import counts, retention, tallies
 from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local import terms as by
 from dashcam.destinations.local.file import FIRST_ROWID, LAST_ROWID, Block
@@ -60,19 +60,13 @@ class LocalStore:
         """The events of a query, oldest first, none twice; raises `StoreUnreachable` also when there is no file yet."""
         with self._reading() as db:
             if not local_file.is_blank(db):
-                if former.is_there(db):
-                    db.execute("BEGIN")  # a writer moves its events meanwhile
                 yield from _newest(db, query) if query.limit else _all(db, query)
-                if db.in_transaction:
-                    db.execute("COMMIT")
 
     def aggregate(self, query: Query, groupings: Sequence[Grouping]) -> list[Groups | None]:
         """Return the groups of events by fields that are counted; `None` for any others."""
         with self._reading() as db:
             if local_file.is_blank(db):
                 return [{} for _ in groupings]
-            if former.is_there(db):
-                return [None] * len(groupings)
             with _snapshot(db):
                 return _counted(db, query, groupings)
 
@@ -277,8 +271,7 @@ class _Look:
 def _event(line: bytes) -> Event | None:
     """Return the event of a line; `None` when it is damaged, which costs that event alone.
 
-    A block's checksum was right, and its lines were read before they were kept: but formats before this one kept bytes
-    that are not UTF-8.
+    A block's checksum was right, and its lines were read before they were kept: only a changed file has such a line.
     """
     if _is_utf8(line):
         return Event.from_line(line)
@@ -301,14 +294,8 @@ def _is_utf8(line: bytes) -> bool:
 
 def _blocks(db: sqlite3.Connection, query: Query, *, newest_first: bool) -> Iterator[Block]:
     """Yield the blocks that may have hits: at least all that do, by the last event of each or by the first."""
-    sources: list[Iterator[Block]] = []
-    if not former.is_former(db):
-        pages = _newest_pages(db, query) if newest_first else _oldest_pages(db, query)
-        sources.append(block for page in pages for block in page)
-    if former.is_there(db):
-        sources.append(former.blocks(db, newest_first=newest_first))
-    key = attrgetter("rowid" if newest_first else "first_us")
-    return heapq.merge(*sources, key=key, reverse=newest_first)
+    pages = _newest_pages(db, query) if newest_first else _oldest_pages(db, query)
+    return chain.from_iterable(pages)
 
 
 def _newest_pages(db: sqlite3.Connection, query: Query) -> Iterator[Iterator[Block]]:
