@@ -449,7 +449,7 @@ def test_a_newer_format_is_left_alone(path, opened):
     backend.open().execute("PRAGMA user_version = 99")
     backend.close()
 
-    with pytest.raises(BackendUnavailable, match="it has format 99, and this Dashcam reads format 3"):
+    with pytest.raises(BackendUnavailable, match="it has format 99, and this Dashcam reads format 4"):
         opened(path).ship([line(1)])
 
 

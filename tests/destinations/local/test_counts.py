@@ -167,14 +167,6 @@ def test_what_is_forgotten_is_not_counted(kept):
     assert counted(store, Query(FINISHED), BY_ROUTE) == {}
 
 
-def test_a_file_without_counts_is_read(kept):
-    """As of a version before."""
-    store = kept(many())
-    change(store, "DROP TABLE requests")
-
-    assert counted(store, Query(FINISHED), BY_ROUTE) is None
-
-
 def jobs():
     """Requests without a route, jobs and tasks among others."""
     lines = [served(number, START_NS + number * 10**9) for number in range(100)]
@@ -193,14 +185,6 @@ def test_jobs_are_counted_by_name(kept):
     assert (rows["nightly"], rows["GET (no known route)"]) == (9, 9)
     named = Query(And((FINISHED, WITHOUT_ROUTE)))
     assert counted(store, named, Grouping(("transaction.name",)))[Key(("nightly",))].count == 9
-
-
-def test_jobs_that_a_version_before_counted_are_read(kept):
-    """It left their names out."""
-    store = kept(jobs())
-    change(store, "UPDATE request_keys SET key = json_remove(key, '$[8]')")
-
-    assert _numbers(count_requests(store, Query())) == _numbers(count_requests(_Read(store), Query()))
 
 
 def test_an_overview_of_the_sample_is_the_same(kept):

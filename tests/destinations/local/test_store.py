@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local.backend import Bounds, Local, connect
 from dashcam.destinations.local.glance import glance_for, is_plain, lines_with
 from dashcam.destinations.local.options import Options
@@ -364,20 +363,3 @@ def test_a_path_with_odd_signs(tmp_path):
 
     with closing(open_store(settings)) as store:
         assert len(list(store.find(ask.Query()))) == 1
-
-
-def test_bytes_that_are_not_utf8_cost_their_value(path):
-    """A damaged row does not hide the others."""
-    shipped = lines()
-    with closing(filled(path, shipped)), closing(sqlite3.connect(path)) as db:
-        row = db.execute("SELECT rowid, first, events, body FROM blocks ORDER BY rowid").fetchone()
-        block = local_file.unpack(*row)
-        first, *rest = block.text.split(b"\n")
-        bad = first.replace(b'"log.level":', b'"bad\xed\xa0\x80":1,"log.level":', 1)
-        assert bad != first
-        body = local_file.pack(block.since, [bad, *rest])
-        db.execute("UPDATE blocks SET body = ? WHERE rowid = ?", (body, row[0]))
-        db.commit()
-
-    with closing(LocalStore(path)) as store:
-        assert len(list(store.find(ask.Query()))) == len(set(shipped))

@@ -141,26 +141,6 @@ def test_too_many_keys_are_read(settings, path, monkeypatch):
     db.close()
 
 
-@pytest.mark.parametrize("is_older_again", [False, True])
-def test_blocks_of_a_version_that_did_not_count_are_read(settings, path, is_older_again):
-    """Those from before this version wrote to the file, and those that one of before wrote after it."""
-    ship(settings, LINES[:200])
-    with sqlite3.connect(path) as db:
-        if is_older_again:
-            db.execute("UPDATE tallies SET keys = NULL WHERE rowid % 2 = 0")
-        else:
-            for name in ("tallies", "event_keys"):
-                db.execute(f"DROP TABLE {name}")
-            for name in ("begin_tallies", "forget_tallies"):
-                db.execute(f"DROP TRIGGER {name}")
-    db.close()
-    if not is_older_again:
-        assert counted(settings, Query(), GROUPINGS[:1]) == [None]
-    ship(settings, LINES[200:])
-
-    assert counted(settings, Query(), GROUPINGS) == wanted(Query(), GROUPINGS)
-
-
 def test_what_is_forgotten_is_not_counted(settings, path):
     """The tally of a block goes with it."""
     ship(settings, LINES)

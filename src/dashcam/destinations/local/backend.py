@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dashcam.destinations.local import file as local_file
-from dashcam.destinations.local import retention, runs, tallies
+from dashcam.destinations.local import retention, runs
 from dashcam.destinations.local.file import LAST_ROWID, partition_name
 from dashcam.destinations.local.keep import keep
 from dashcam.destinations.local.options import Options
@@ -165,7 +165,6 @@ def _prepare(db: sqlite3.Connection) -> None:
         if local_file.is_blank(db):
             for statement in local_file.SCHEMA:
                 db.execute(statement)
-        tallies.prepare(db)
     db.execute("PRAGMA synchronous = EXTRA")  # if there is no log, each batch syncs the folder
     db.execute("PRAGMA secure_delete = FAST")  # no writing of zeros over what goes
     db.execute(f"PRAGMA journal_size_limit = {MAX_LOG_BYTES}")

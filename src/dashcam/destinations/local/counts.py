@@ -23,10 +23,10 @@ from dashcam.find.requests import FINISHED, WITHOUT_ROUTE
 from dashcam.find.values import values_of
 
 SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS requests (rowid INTEGER PRIMARY KEY, first INTEGER NOT NULL, records BLOB)",
-    "CREATE TABLE IF NOT EXISTS request_keys (number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE)",
+    "CREATE TABLE requests (rowid INTEGER PRIMARY KEY, first INTEGER NOT NULL, records BLOB)",
+    "CREATE TABLE request_keys (number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE)",
     """
-    CREATE TRIGGER IF NOT EXISTS forget_requests AFTER DELETE ON blocks
+    CREATE TRIGGER forget_requests AFTER DELETE ON blocks
     BEGIN DELETE FROM requests WHERE rowid = old.rowid; END
     """,
 )
@@ -44,7 +44,7 @@ COLUMNS = (
 """The fields that requests are counted and chosen by."""
 
 NAME = "transaction.name"
-"""The field that those which are `WITHOUT_ROUTE` are counted by as well; a key of before has no such value."""
+"""The field that those which are `WITHOUT_ROUTE` are counted by as well."""
 
 ABSENT = "event.action"  # what a counted request has not
 
@@ -56,11 +56,6 @@ _MARK = b'"transaction"'
 _UNCOUNTED = b"-"  # for the key of a request that has to be read
 _NAMED = b"+"  # for the key of one whose name is in its line alone
 _ROUTE = frozenset(WITHOUT_ROUTE.parts)
-
-
-def has_counts(db: sqlite3.Connection) -> bool:
-    """Return whether the requests of every block of a file are counted."""
-    return db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'requests'").fetchone() is not None
 
 
 class Block(NamedTuple):
@@ -179,20 +174,17 @@ def count(
     `bounds` are the microseconds of the first and the last moment.
     """
     wanted = [part for part in _parts(query.expression) if part != FINISHED]
-    keys, nameless = {}, set()
+    keys = {}
     for number, text in db.execute("SELECT number, key FROM request_keys"):
-        values = orjson.loads(text)
-        event = Event(dict(zip((*COLUMNS, NAME), values, strict=False)))
+        event = Event(dict(zip((*COLUMNS, NAME), orjson.loads(text), strict=True)))
         if all(part.matches(event) for part in wanted):
             keys[number] = keys_of(event, grouping)
-            if NAME in grouping.fields and len(values) == len(COLUMNS):
-                nameless.add(number)
     whole = "SELECT rowid, records FROM requests WHERE rowid BETWEEN :low AND :high AND first >= :low"
     rows = db.execute(whole, {"low": bounds[0], "high": bounds[1]})
     times: dict[int, list[int]] = {number: [] for number in keys}
     joined, unread = [], []
     for rowid, records in rows:
-        if records is None or (nameless and any(number in nameless for number, _ in _RECORD.iter_unpack(records))):
+        if records is None:
             unread.append(rowid)
         else:
             joined.append(records)

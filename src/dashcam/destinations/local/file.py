@@ -26,9 +26,10 @@ from typing import NamedTuple
 from dashcam.destinations.deflate import LEVEL, zlib
 from dashcam.destinations.local.counts import SCHEMA as COUNTS
 from dashcam.destinations.local.options import Options
+from dashcam.destinations.local.tallies import SCHEMA as TALLIES
 
 APPLICATION_ID = 0x44617368  # "Dash"
-VERSION = 3
+VERSION = 4
 
 FIRST_ROWID, LAST_ROWID = -(2**63), 2**63 - 1
 
@@ -58,8 +59,9 @@ SCHEMA = (
     "CREATE TABLE partitions (number INTEGER PRIMARY KEY, events INTEGER NOT NULL, newest INTEGER NOT NULL)",
     "CREATE TABLE meta (longest_span INTEGER NOT NULL)",
     "INSERT INTO meta VALUES (0)",
-    "CREATE TABLE IF NOT EXISTS clock (trusted INTEGER NOT NULL, ahead_since INTEGER)",
+    "CREATE TABLE clock (trusted INTEGER NOT NULL, ahead_since INTEGER)",
     *COUNTS,
+    *TALLIES,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
 )

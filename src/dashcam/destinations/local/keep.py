@@ -56,7 +56,7 @@ def keep(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], par
     rows = sorted(zip(rowids, (block.terms for block in blocks), strict=True))
     db.executemany(f"INSERT INTO {partition_name(partition)} (rowid, terms) VALUES (?, ?)", rows)  # noqa: S608 - a number
     counts.note(db, map(_counted_of, rowids, blocks))
-    tallies.note(db, zip(rowids, (block.keys for block in blocks), strict=True))
+    tallies.note(db, [(rowid, block.times_us[0], block.keys) for rowid, block in zip(rowids, blocks, strict=True)])
     grown = "UPDATE partitions SET events = events + ?, newest = max(newest, ?) WHERE number = ?"
     db.execute(grown, (sum(len(block.lines) for block in blocks), newest, partition))
     return refused

@@ -138,11 +138,11 @@ class LocalStore:
 def _counted(db: sqlite3.Connection, query: Query, groupings: Sequence[Grouping]) -> list[Groups | None]:
     found: dict[Grouping, Groups] = {}
     for grouping in groupings:
-        if counts.can_count(query, grouping) and counts.has_counts(db):
+        if counts.can_count(query, grouping):
             groups, unread = counts.count(db, query, grouping, _Look(query).bounds)
             found[grouping] = _with_read(db, query, {grouping: groups}, unread)[grouping]
     others = [one for one in groupings if one not in found and tallies.can_count(query, one)]
-    if others and tallies.has_tallies(db):
+    if others:
         found |= _tallied(db, query, others)
     return [found.get(grouping) for grouping in groupings]
 
@@ -250,7 +250,7 @@ class _Look:
         self.bounds = low, high
 
     def through(self, block: Block, *, newest_first: bool = False) -> Iterator[_Found]:
-        """Yield the hits of a block; a damaged event costs itself alone."""
+        """Yield the hits of a block."""
         is_plain_block, of_all = is_plain(block.text), None
         if is_plain_block and self._glance.needle:
             lines = lines_with(block.text, self._glance.needle)
@@ -264,32 +264,11 @@ class _Look:
             seen = of_all
             if seen is None and (is_plain_block or is_plain(line)):
                 seen = self._glance.decide(line)
-            if seen is not False and (event := _event(line)) and (seen or self._matches(event)):
+            if seen is False:
+                continue
+            event = Event.from_line(line)
+            if seen or self._matches(event):
                 yield time_us, _ById(event)
-
-
-def _event(line: bytes) -> Event | None:
-    """Return the event of a line; `None` when it is damaged, which costs that event alone.
-
-    A block's checksum was right, and its lines were read before they were kept: only a changed file has such a line.
-    """
-    if _is_utf8(line):
-        return Event.from_line(line)
-    try:
-        return Event.from_store(line)
-    except ValueError as fault:
-        _log.warning("an event of the local store is damaged, and left out: %s", fault)
-        return None
-
-
-def _is_utf8(line: bytes) -> bool:
-    if line.isascii():
-        return True
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _blocks(db: sqlite3.Connection, query: Query, *, newest_first: bool) -> Iterator[Block]:

@@ -1,7 +1,7 @@
 """The events of each block by what they are counted by, so that a histogram of millions of them reads none.
 
 `tallies` has a row for each block: 4 bytes for each event, the number of its key (`terms.key_of`). `event_keys` has the
-keys. A block whose `keys` are null has to be read: it is of a version that did not count, or has too many keys.
+keys. A block whose `keys` are null has to be read: there are too many keys.
 """
 
 import sqlite3
@@ -16,12 +16,7 @@ from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phras
 
 SCHEMA = (
     "CREATE TABLE tallies (rowid INTEGER PRIMARY KEY, first INTEGER NOT NULL, keys BLOB)",
-    "INSERT INTO tallies SELECT rowid, first, NULL FROM blocks ORDER BY rowid",
     "CREATE TABLE event_keys (number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE)",
-    """
-    CREATE TRIGGER begin_tallies AFTER INSERT ON blocks
-    BEGIN INSERT INTO tallies VALUES (new.rowid, new.first, NULL); END
-    """,
     "CREATE TRIGGER forget_tallies AFTER DELETE ON blocks BEGIN DELETE FROM tallies WHERE rowid = old.rowid; END",
 )
 
@@ -35,23 +30,11 @@ class Tally(NamedTuple):
     unread: list[int]
 
 
-def prepare(db: sqlite3.Connection) -> None:
-    """Begin to count, in a file where none of this version has written."""
-    if not has_tallies(db):
-        for statement in SCHEMA:
-            db.execute(statement)
-
-
-def has_tallies(db: sqlite3.Connection) -> bool:
-    """Return whether the events of a file are counted."""
-    return db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'tallies'").fetchone() is not None
-
-
-def note(db: sqlite3.Connection, blocks: Iterable[tuple[int, Sequence[bytes | None]]]) -> None:
-    """Note the events of some blocks, each with its number and the keys of its events."""
+def note(db: sqlite3.Connection, blocks: Iterable[tuple[int, int, Sequence[bytes | None]]]) -> None:
+    """Note the events of some blocks, each with its number, its first time and the keys of its events."""
     numbers: dict[bytes, int | None] = {}
-    rows = [(_numbered(db, keys, numbers), rowid) for rowid, keys in blocks]
-    db.executemany("UPDATE tallies SET keys = ? WHERE rowid = ?", rows)
+    rows = [(rowid, first_us, _numbered(db, keys, numbers)) for rowid, first_us, keys in blocks]
+    db.executemany("INSERT INTO tallies VALUES (?, ?, ?)", rows)
 
 
 def _numbered(db: sqlite3.Connection, keys: Sequence[bytes | None], numbers: dict[bytes, int | None]) -> bytes | None:
