@@ -133,7 +133,7 @@ up-elk: secrets
 	@sh deploy/compose/first-request.sh $(COMPOSE_ELK)
 
 down:
-	$(COMPOSE_ELK) --profile logstash --profile loggly-stand-in down
+	$(COMPOSE_ELK) --profile logstash --profile fake-loggly down
 
 # New API keys of Elasticsearch for fluentd and the shipper; those before stay valid until the next rotation.
 rotate-keys:

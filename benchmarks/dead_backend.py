@@ -36,7 +36,7 @@ def backend(state, folder):
     """The settings that send to a backend in this state."""
     if state == "up":
         # In a process of its own: what it does is not to slow the caller down.
-        command = [*DASHCAM, "loggly-stand-in", "--json", "--journal", str(folder / "journal")]
+        command = [*DASHCAM, "fake-loggly", "--json", "--journal", str(folder / "journal")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
                 yield json.loads(process.stdout.readline())

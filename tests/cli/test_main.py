@@ -42,14 +42,6 @@ def test_help_is_a_command_too(tmp_path):
     assert dashcam("help", "trace", folder=tmp_path).stdout == dashcam("trace", "--help", folder=tmp_path).stdout
 
 
-def test_a_former_name(tmp_path):
-    """The fake Loggly has had another."""
-    done = dashcam("loggly-stand-in", "--port", "99999", folder=tmp_path)
-
-    assert done.returncode == 2
-    assert done.stderr.endswith("dashcam fake-loggly: error: argument --port: '99999' is not a port: 0 to 65535\n")
-
-
 def test_the_version(tmp_path):
     """That of the package."""
     assert dashcam("--version", folder=tmp_path).stdout == f"dashcam {__version__}\n"

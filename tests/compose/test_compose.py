@@ -22,7 +22,7 @@ TEXT = BASE.read_text() + ELK.read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 SETTINGS = {setting.metadata["variable"] for setting in every_setting()}
 ONE_SHOT = {"setup", "dashboards", "prepare-cars", "prepare-parts"}
-OPTIONAL = {"logstash", "loggly-stand-in"}
+OPTIONAL = {"logstash", "fake-loggly"}
 ELASTIC = {"elasticsearch", "kibana", "logstash"}
 
 

@@ -126,7 +126,7 @@ class Stack:
 
     def remove(self) -> None:
         """Take everything away, volumes too."""
-        profiles = ["--profile", "loggly-stand-in", "--profile", "dashboards"]
+        profiles = ["--profile", "fake-loggly", "--profile", "dashboards"]
         self.compose(*profiles, "down", "--volumes", "--rmi", "local", "--timeout", "5", check=False)
 
 

@@ -44,7 +44,7 @@ def complete(stack, table, request):
 
 def elsewhere(stack, service):
     """What went to the stand-in, where it runs."""
-    return stack.request_ids(service, "loggly") if stack.containers("loggly-stand-in") else set()
+    return stack.request_ids(service, "loggly") if stack.containers("fake-loggly") else set()
 
 
 def load_of(stack, least):
@@ -211,8 +211,8 @@ def test_switching_the_backend_under_load(complete):
     others = {name: each["Id"] for name, each in complete.containers().items() if "-shipper-" not in name}
     complete.change(
         LOG_BACKEND="loggly",
-        LOGGLY_URL="http://loggly-stand-in:8088",
-        LOGGLY_API_URL="http://loggly-stand-in:8088",
+        LOGGLY_URL="http://fake-loggly:8088",
+        LOGGLY_API_URL="http://fake-loggly:8088",
         LOGGLY_TOKEN="11111111-2222-3333-4444-555555555555",
         LOGGLY_API_TOKEN="stand-in-api-token",
     )
@@ -222,7 +222,7 @@ def test_switching_the_backend_under_load(complete):
         complete.compose("up", "--detach", "--wait")
         until(lambda: "loggly: waits since" in check_health(complete, "shipper")[1], "shipper that waits")
         assert complete.is_healthy()
-        complete.compose("--profile", "loggly-stand-in", "up", "--detach", "loggly-stand-in")
+        complete.compose("--profile", "fake-loggly", "up", "--detach", "fake-loggly")
         complete.make("up")
         load_of(complete, 20)
         complete.change(LOG_BACKEND="local")

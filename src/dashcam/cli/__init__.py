@@ -44,8 +44,6 @@ COMMANDS = {
     "setup": "prepare Elasticsearch or OpenSearch, and Kibana",
 }
 
-ALIASES = {"loggly-stand-in": "fake-loggly", "version": "--version"}
-
 _MODULES = {
     "trace": "story",
     "copy": "copying",
@@ -94,7 +92,8 @@ def _drop_output() -> None:
 def _run(given: list[str]) -> int:
     if given[:1] == ["help"]:
         given = [*given[1:2], "--help"]
-    given[:1] = [ALIASES.get(name, name) for name in given[:1]]
+    if given[:1] == ["version"]:
+        given[0] = "--version"
     if not given or given[0] not in COMMANDS:
         return _explain(given)
     try:

@@ -21,7 +21,7 @@ __all__ = ["Recording", "loggly_stand_in", "recording"]
 
 
 def __getattr__(name: str) -> Any:
-    # Late: `dashcam loggly-stand-in` is in this room too, and runs where there is no pytest.
+    # Late: `dashcam fake-loggly` is in this room too, and runs where there is no pytest.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from dashcam.testing import plugin
