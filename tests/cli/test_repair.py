@@ -136,3 +136,15 @@ def test_messages_of_damage_name_it(tmp_path):
     assert "Run dashcam repair" in doctor
     assert "1 damaged files were moved to" in dashcam("status", folder=tmp_path).stdout
     assert "dashcam repair" in dashcam("status", folder=tmp_path).stdout + done.stderr
+
+
+def test_a_local_store_of_another_format(tmp_path):
+    """It is reported while the shipper waits; its events are saved into a file of this format."""
+    record(tmp_path, 3)
+    dashcam("ship", "--drain", folder=tmp_path, **LOCAL)
+    with closing(sqlite3.connect(tmp_path / "events.db")) as db:
+        db.execute("PRAGMA user_version = 3")
+
+    assert "it has format 3, and this Dashcam reads format" in dashcam("search", folder=tmp_path, **LOCAL).stderr
+    assert "4 events were saved into a new file" in repair(tmp_path, **LOCAL)[1]  # the statement of the segment, too
+    assert sorted(numbers(dashcam("search", "--json", "number:*", folder=tmp_path, **LOCAL).stdout)) == [0, 1, 2]
