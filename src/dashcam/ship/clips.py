@@ -53,7 +53,7 @@ class Clips:
         self._limit_bytes = settings.spool_limit_bytes
         self._file = file
         folder = settings.dir / FOLDER
-        self._holding = Holding(file, folder / f"{file.route}.gone")
+        self._holding = Holding(file)
         self._usual = folder / f"{file.route}.usual"
         self._verdicts = Verdicts(Rules.of(settings), settings.hold_s, load_usual(self._usual))
         self._journal = ClipJournal(settings.dir, file.route)

@@ -1,25 +1,52 @@
 """Finds the held lines of a request again: an index of which request has lines in which part of which segment.
 
 A part is a quarter of a megabyte, and for each request in it the index has ten bytes: the held lines themselves stay in
-their segments. What is read is checked line by line, so the index may name a part too many, and never one too few.
+their segments. What is read is checked line by line, so the index may name a part too many, and never one too few. When
+a segment is removed, its records stay for a while, so that a clip can say how many lines it lacks.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
+from struct import Struct
 from typing import NamedTuple
 
 from dashcam.ship.checkpoint import CheckpointFile
-from dashcam.ship.gone import Gone, hash_of, lines_in, record_of
 from dashcam.ship.listing import open_segment
 from dashcam.spool.held import is_below, leave_all, level_of, parse_above, request_of
 from dashcam.spool.line import is_line, time_of
 from dashcam.spool.reader import Held, Parse, Position, ReadResult, SegmentReader
 
 PART_BYTES = 256 << 10
+MAX_EXPIRED_BYTES = 2_000_000  # of records of removed parts: 200,000 requests
+HASH_BYTES = 8
+MAX_LINES = 0xFFFF
+
+_LINES = Struct("<H")
+RECORD_BYTES = HASH_BYTES + _LINES.size
+
+
+def record_of(request: bytes, lines: int) -> bytes:
+    """Return the ten bytes that the index has for a request: the hash of its ID, and the number of its lines."""
+    return hash_of(request) + _LINES.pack(min(lines, MAX_LINES))
+
+
+def hash_of(request: bytes) -> bytes:
+    """Return the hash of a request's ID."""
+    return blake2b(request, digest_size=HASH_BYTES).digest()
+
+
+def lines_in(records: bytes, wanted: bytes) -> int:
+    """Return how many lines the records have for a hash."""
+    lines, at = 0, -1
+    while (at := records.find(wanted, at + 1)) >= 0:
+        if at % RECORD_BYTES == 0:
+            lines += _LINES.unpack_from(records, at + HASH_BYTES)[0]
+    return lines
 
 
 class HeldLine(NamedTuple):
@@ -72,9 +99,10 @@ class Place(NamedTuple):
 class Holding:
     """The held lines of one route, and the processes that wrote them, by segment. Not for use by several threads."""
 
-    def __init__(self, file: CheckpointFile, gone: Path) -> None:
+    def __init__(self, file: CheckpointFile) -> None:
         self._file = file
-        self._gone = Gone(gone)
+        self._expired: deque[bytes] = deque()
+        self._expired_bytes = 0
         self._parts: dict[str, list[_Part]] = {}
         self.pids: dict[str, int] = {}
         # What a shipper before this one had read: it is indexed little by little.
@@ -135,18 +163,23 @@ class Holding:
                 yield HeldLine(offset, number, line)
 
     def expired(self, request: bytes) -> int:
-        """Return how many lines of a request are known to have gone with their segments."""
-        return self._gone.lines_of(request)
+        """Return how many held lines of a request were removed with their segments since this shipper started."""
+        wanted = hash_of(request)
+        return sum(lines_in(records, wanted) for records in self._expired)
 
     def since_ns(self) -> int:
         """Return when the oldest line was recorded that is held; 0 without any."""
         return min((part.since_ns for parts in self._parts.values() for part in parts[:1]), default=0)
 
     def forget(self, paths: Mapping[str, Path]) -> None:
-        """Forget the segments that are gone, but for a while not how many lines each request had in them."""
+        """Forget the segments that were removed, but for a while not how many lines each request had in them."""
         for segment in [each for each in self._parts if each not in paths]:
             self.pids.pop(segment, None)
-            self._gone.add(part.freeze() for part in self._parts.pop(segment))
+            records = b"".join(part.freeze() for part in self._parts.pop(segment))
+            self._expired.append(records)
+            self._expired_bytes += len(records)
+        while self._expired_bytes > MAX_EXPIRED_BYTES and len(self._expired) > 1:
+            self._expired_bytes -= len(self._expired.popleft())
 
 
 def _lines_with(needle: bytes, text: bytes) -> Iterator[tuple[int, bytes]]:
