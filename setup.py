@@ -1,5 +1,7 @@
 """Builds the parts of Dashcam that are written in C; setuptools cannot declare extensions in pyproject.toml yet."""
 
+import sysconfig
+
 from setuptools import Extension, setup
 
 # Optional: without a compiler, the Python versions beside them do the same, more slowly.
@@ -33,5 +35,7 @@ setup(
             optional=True,
         )
         for name in NAMES
+        # They rely on the interpreter lock, and would switch it on again in a free-threaded Python.
+        if not sysconfig.get_config_var("Py_GIL_DISABLED")
     ]
 )

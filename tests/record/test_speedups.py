@@ -9,6 +9,7 @@ import pickle
 import time
 from collections import OrderedDict, UserDict
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import NamedTuple
 from uuid import UUID
 
@@ -19,9 +20,10 @@ from hypothesis import strategies as st
 
 import dashcam
 from dashcam.record.context import recorder
-from dashcam.record.logs import logger
+from dashcam.record.logs import line, logger
 from dashcam.record.logs.line import python_encode_call
 from dashcam.record.logs.stdlib import _encode_any
+from dashcam.record.masking import mask
 from dashcam.record.masking.mask import WORDS
 from dashcam.record.masking.secret_words import PythonSearch
 from dashcam.record.values.plain import python_copy_fields
@@ -320,6 +322,54 @@ def test_a_recorder_that_fails(compiled, recording, monkeypatch):
     logger.Logger("test_speedups").info("car created", car_id=7)
 
     assert failures == [1, "error"]
+
+
+def _handed_over():
+    return {
+        "recorder": dict(vars(recorder)),
+        "masking": dict(vars(mask)),
+        "own_names": line.OWN_NAMES,
+        **dict.fromkeys(("get_current", "parts_of", "dumps", "convert", "encode_any", "mask", "give_up"), print),
+    }
+
+
+@pytest.mark.parametrize("name", _handed_over())
+def test_a_name_that_is_not_handed_over(compiled, name):
+    """An ImportError that says which, instead of log calls that take the long way without a word."""
+    handed = _handed_over()
+    del handed[name]
+
+    with pytest.raises(ImportError, match=name):
+        compiled.use(**handed)
+    with pytest.raises(ImportError, match="another"):
+        compiled.use(**_handed_over(), another=1)
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [("recorder", "_others"), ("recorder", "_current"), ("masking", "has_word"), ("own_names", "created")],
+)
+def test_a_name_that_has_changed(compiled, where, name):
+    """The same of a name within what is handed over, and of an attribute of a recorder."""
+    handed = _handed_over()
+    changed = handed[where]
+    handed[where] = tuple(each for each in changed if each != name) if where == "own_names" else {**changed}
+    if where != "own_names":
+        del handed[where][name]
+
+    with pytest.raises(ImportError, match=name):
+        compiled.use(**handed)
+
+
+@pytest.mark.parametrize("name", ["console", "min_level", "append"])
+def test_an_attribute_of_a_recorder_that_has_changed(compiled, name):
+    """It is found when the package is imported."""
+    handed = _handed_over()
+    kept = {each: 1 for each in ("console", "min_level", "append") if each != name}
+    handed["recorder"]["_current"] = SimpleNamespace(**kept)
+
+    with pytest.raises(ImportError, match=name):
+        compiled.use(**handed)
 
 
 BOUND = """

@@ -588,9 +588,9 @@ check(int is_there, const char *where, const char *name)
 }
 
 static int
-check_given(State *state)
+check_given(State *state, PyObject *const *given)
 {
-    PyObject **given = state->given, **names = state->names;
+    PyObject **names = state->names;
     if (check(PyDict_Check(given[RECORDER]) && PyDict_Contains(given[RECORDER], names[OTHERS]) == 1, "recorder", name_texts[OTHERS]) < 0
         || check(PyDict_Contains(given[RECORDER], names[CURRENT]) == 1, "recorder", name_texts[CURRENT]) < 0
         || check(PyDict_Check(given[MASKING]) && PyDict_Contains(given[MASKING], names[HAS_WORD]) == 1, "masking", name_texts[HAS_WORD]) < 0)
@@ -602,21 +602,19 @@ check_given(State *state)
     return 0;
 }
 
-/* Find where a record has what is read of it. */
+/* Find the places of the attributes of a record that are read. */
 static int
-find_own(State *state)
+find_own(PyObject *own, Py_ssize_t *read_at)
 {
-    PyObject *own = state->given[OWN_NAMES];
     if (check(PyTuple_CheckExact(own), "use", "own_names") < 0)
         return -1;
-    state->own = PyTuple_GET_SIZE(own);
     for (int i = 0; i < READ; i++) {
         Py_ssize_t at = 0;
-        while (at < state->own && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(own, at), read_names[i]) != 0)
+        while (at < PyTuple_GET_SIZE(own) && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(own, at), read_names[i]) != 0)
             at++;
-        if (check(at < state->own, "a record", read_names[i]) < 0)
+        if (check(at < PyTuple_GET_SIZE(own), "a record", read_names[i]) < 0)
             return -1;
-        state->read_at[i] = at;
+        read_at[i] = at;
     }
     return 0;
 }
@@ -627,14 +625,20 @@ use(PyObject *module, PyObject *arguments, PyObject *keywords)
     State *state = state_of(module);
     if (PyTuple_GET_SIZE(arguments) > 0 || keywords == NULL)
         return PyErr_Format(PyExc_TypeError, "use takes names with values");
+    PyObject *given[GIVEN];
+    Py_ssize_t read_at[READ];
     for (int i = 0; i < GIVEN; i++) {
-        PyObject *given = PyDict_GetItemString(keywords, given_names[i]);
-        if (check(given != NULL, "use", given_names[i]) < 0)
+        given[i] = PyDict_GetItemString(keywords, given_names[i]);
+        if (check(given[i] != NULL, "use", given_names[i]) < 0)
             return NULL;
-        Py_XSETREF(state->given[i], Py_NewRef(given));
     }
-    if (check(PyDict_GET_SIZE(keywords) == GIVEN, "use", "place for another name") < 0 || check_given(state) < 0 || find_own(state) < 0)
+    if (check(PyDict_GET_SIZE(keywords) == GIVEN, "use", "place for another name") < 0 || check_given(state, given) < 0
+        || find_own(given[OWN_NAMES], read_at) < 0)
         return NULL;
+    for (int i = 0; i < GIVEN; i++)
+        Py_XSETREF(state->given[i], Py_NewRef(given[i]));
+    memcpy(state->read_at, read_at, sizeof read_at);
+    state->own = PyTuple_GET_SIZE(given[OWN_NAMES]);
     Py_RETURN_NONE;
 }
 
