@@ -65,7 +65,7 @@ INNER_FLOORS = {
             "servers": {"context", "logs", "spans", "values"},
             "clients": {"context", "logs", "spans", "values"},
         },
-        {"setup": {"clients", "context", "logs", "masking", "otel_variables", "servers", "spans"}},
+        {"setup": {"clients", "context", "logs", "masking", "otel_variables", "servers", "spans", "values"}},
         {"jobs": {"context", "logs", "setup", "spans", "values"}},
     ],
 }

@@ -32,6 +32,7 @@ from dashcam.record.spans import tracer
 from dashcam.record.spans.conventions import prefer_stable_conventions
 from dashcam.record.spans.recording import PROCESSOR, processors_of, record_unsampled
 from dashcam.record.spans.tracer import Provider
+from dashcam.record.values.plain import copy_fields, python_copy_fields
 from dashcam.settings import RecordSettings, load_or_default
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from dashcam.record.servers.asgi import ASGIApp
 
+_COMPILE = "install a wheel for this platform, or install a C compiler and then this package again"
 _is_alone = False  # whether the tracer provider is ours: nobody else has set up OpenTelemetry
 _propagators: TextMapPropagator | None = None  # those of the program, or OpenTelemetry's usual ones
 _joined: TextMapPropagator | None = None  # those, and the request ID
@@ -67,6 +69,8 @@ def init(service: str = "", version: str = "", settings: RecordSettings | None =
     unhandled.hook()
     for fault in [*faults, *otel_variables.left_out()]:
         _warn_once(fault)
+    if copy_fields is python_copy_fields:
+        _warn_once("the compiled parts are missing, so a log call takes several times as long", fix=_COMPILE)
     if is_first:
         stdlib.warn_of_gunicorns_master(identity.name)
 
@@ -169,8 +173,8 @@ def _join(name: str, version: str, settings: RecordSettings) -> Service:
 
 
 @cache
-def _warn_once(fault: str) -> None:
-    get_logger("dashcam.settings").warning(fault)
+def _warn_once(fault: str, **fields: Any) -> None:
+    get_logger("dashcam.settings").warning(fault, **fields)
 
 
 def _recorder(service: Service, settings: RecordSettings) -> Recorder:
