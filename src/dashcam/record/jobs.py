@@ -23,6 +23,7 @@ from dashcam.record.logs import unhandled
 from dashcam.record.logs.line import is_true
 from dashcam.record.setup import init
 from dashcam.record.spans.tracer import get_tracer
+from dashcam.record.values.interruption import is_interruption
 from dashcam.record.values.sanitizer import MAX_NAME_BYTES, Sanitizer, class_name, exact_text
 from dashcam.record.values.traces import describe
 
@@ -59,6 +60,8 @@ class Block:
         try:
             if error is not None and not _is_success(error):
                 _fail(self._span, error)
+        except Exception:  # noqa: BLE001 — an error's own attributes can fail in any way, and it goes on as it is
+            recorder.give_up()
         finally:
             detach(self._token)
             self._span.end()
@@ -155,11 +158,21 @@ _SCALARS: tuple[tuple[type, Callable[[Any], AttributeValue]], ...] = (
 
 
 def _is_success(error: BaseException) -> bool:
-    if class_name(error) == "Exit":  # of click, and of Typer, which has one of its own
-        code: object = getattr(error, "exit_code", None)
-        return type(code) is int and code == 0
     kind = type(error)
-    return issubclass(kind, GeneratorExit) or (issubclass(kind, SystemExit) and not is_true(error.code))  # type: ignore[attr-defined]
+    if class_name(error) == "Exit":  # of click, and of Typer, which has one of its own
+        code = _code_of(error, "exit_code")
+        return type(code) is int and code == 0
+    return issubclass(kind, GeneratorExit) or (issubclass(kind, SystemExit) and not is_true(_code_of(error, "code")))
+
+
+def _code_of(error: BaseException, name: str) -> object:
+    """Return the code that an error ends the program with; the fault of an attribute that fails."""
+    try:
+        return getattr(error, name, None)
+    except BaseException as fault:  # a class may have any attribute of that name
+        if is_interruption(fault):
+            raise
+        return fault
 
 
 def _fail(span: Span, error: BaseException) -> None:
@@ -168,7 +181,7 @@ def _fail(span: Span, error: BaseException) -> None:
     if is_job and open_span and open_span.served:
         open_span.served.error = error
         unhandled.record(error)
-    span.set_attribute("error.type", type(error).__qualname__)
+    span.set_attribute("error.type", exact_text(type.__dict__["__qualname__"].__get__(type(error))))
     span.set_status(Status(StatusCode.ERROR, describe(error)))
     with suppress(Exception):  # the SDK asks for the exception's text, and that may raise
         span.record_exception(error, escaped=True)
