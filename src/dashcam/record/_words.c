@@ -12,8 +12,8 @@
 #include "_grams.h"
 
 enum { NAME, WEAK_NAME, TOKEN, ADDRESS, SCHEME, ANYWHERE, INSERT };
-enum { MAX_NAME = 48, MAX_SKIPPED = 16, MAX_ADDRESS = 512, MAX_PROSE = 64, MAX_RUN = 100, MIN_RUN = 6, MIN_TOKEN = 8 };
-enum { MAX_COLUMNS = 2200 };
+enum { MAX_NAME = 48, MAX_SKIPPED = 16, MAX_ADDRESS = 512, MAX_PROSE = 64, MIN_RUN = 6, MIN_TOKEN = 8 };
+enum { LONG_RUN = 20, MAX_DIGITS = 64, MAX_BACKSLASHES = 32, MAX_COLUMNS = 2200, MAX_ROWS = 4200 };
 enum { MAX_WORDS = 4000, MAX_LETTERS = 32, BUCKETS = 1024, NO_SET = 255 };
 
 typedef struct {
@@ -33,10 +33,17 @@ typedef struct {
     Word *words;
 } Search;
 
+/* A place that was looked for from another one on. */
+typedef struct {
+    Py_ssize_t from, at;
+} Found;
+
+/* What is looked for behind many words is looked for once: the end of a user, "values", texts in the rest of a string. */
 typedef struct {
     const byte *data;
     Py_ssize_t length;
     int is_json;
+    Found user_end, values, no_text;
 } Text;
 
 static byte
@@ -63,6 +70,16 @@ starts_with(const Text *text, Py_ssize_t index, const char *letters)
     return index >= 0 && index + count <= text->length && memcmp(text->data + index, letters, (size_t)count) == 0;
 }
 
+/* The letters stand there in any case; they are given in lower case. */
+static int
+is_folded(const Text *text, Py_ssize_t index, const char *letters)
+{
+    int i = 0;
+    while (letters[i] != 0 && lower(at(text, index + i)) == (byte)letters[i])
+        i++;
+    return letters[i] == 0;
+}
+
 /* No part of a name or a token goes on into the word; an escape before it is none. */
 static int
 begins_part(const Text *text, Py_ssize_t begin)
@@ -74,25 +91,36 @@ begins_part(const Text *text, Py_ssize_t begin)
 }
 
 static Py_ssize_t
-run(const Text *text, Py_ssize_t begin)
+run(const Text *text, Py_ssize_t begin, int longest)
 {
     Py_ssize_t end = begin;
-    while (end < begin + MAX_RUN && is_run_byte(at(text, end)))
+    while (end < begin + longest && is_run_byte(at(text, end)))
         end++;
     return end - begin;
 }
 
 static int
-has_user(const Text *text, Py_ssize_t begin)
+is_at_sign(const Text *text, Py_ssize_t i)
 {
-    for (Py_ssize_t i = begin; i < begin + MAX_ADDRESS && i < text->length; i++) {
-        byte c = text->data[i];
-        if (c == '@' || (c == '%' && (starts_with(text, i, "%40") || starts_with(text, i, "%2540"))))
-            return 1;
-        if (is_blank(c) || c == '"' || c == '\'' || c == '<' || c == '>')
-            return 0;
-    }
-    return 0;
+    byte c = at(text, i);
+    return c == '@' || (c == '%' && (starts_with(text, i, "%40") || starts_with(text, i, "%2540")));
+}
+
+/* Where to begin to look for the first place at or behind another one. */
+static Py_ssize_t
+resume(const Found *found, Py_ssize_t from)
+{
+    return from >= found->from && from <= found->at ? found->at : from;
+}
+
+static int
+has_user(Text *text, Py_ssize_t begin)
+{
+    Py_ssize_t limit = Py_MIN(text->length, begin + MAX_ADDRESS), i = resume(&text->user_end, begin);
+    while (i < limit && !is_at_sign(text, i) && !is_blank(text->data[i]) && !is_one_of(text->data[i], "\"'<>"))
+        i++;
+    text->user_end = (Found){begin, i};
+    return i < limit && is_at_sign(text, i);
 }
 
 /* A blank, or an encoded one, and a word that is none of prose. */
@@ -111,44 +139,69 @@ has_credentials(const Text *text, Py_ssize_t end)
         else
             break;
     }
-    Py_ssize_t length = run(text, begin);
-    int is_odd = length >= 20;
+    Py_ssize_t length = run(text, begin, LONG_RUN);
+    int is_odd = length == LONG_RUN;
     for (Py_ssize_t i = begin; i < begin + length; i++)
         is_odd |= is_digit(text->data[i])
             || (i + 1 < begin + length && is_lower(text->data[i]) && is_upper(text->data[i + 1]));
     return begin > end && length >= MIN_RUN && is_odd;
 }
 
+/* What is masked; a field that is, as JSON: the mask alone, or with the twelve digits of a hash. */
+static int
+is_masked(const Text *text, Py_ssize_t begin)
+{
+    int digits = 0, is_field = text->is_json && at(text, begin) == '"';
+    Py_ssize_t i = begin;
+    while (i < begin + MAX_BACKSLASHES && at(text, i) == '\\')
+        i++;
+    i = is_quote(at(text, i)) ? i + 1 : begin;
+    if (!starts_with(text, i, "***") || !is_field)
+        return starts_with(text, i, "***");
+    for (i += 3; digits < 12 && is_one_of(at(text, i), "0123456789abcdef"); i++)
+        digits++;
+    return (digits == 0 || digits == 12) && at(text, i) == '"';
+}
+
+/* The end of a flag, or of nothing; where it begins if it is neither. */
+static Py_ssize_t
+literal_end(const Text *text, Py_ssize_t i)
+{
+    static const char *const literals[] = {"null", "true", "false", "None", "True", "False"};
+    for (size_t which = 0; which < sizeof literals / sizeof *literals; which++)
+        if (starts_with(text, i, literals[which]))
+            return i + (Py_ssize_t)strlen(literals[which]);
+    return i;
+}
+
+/* Of a name that is more than its word, and not one of a code: `max_tokens`. */
+static int
+is_count(const Text *text, Py_ssize_t tail, Py_ssize_t tail_end)
+{
+    Py_ssize_t letter = tail;
+    while (letter < tail_end && is_digit(text->data[letter]))
+        letter++;
+    return letter < tail_end && !(tail_end - tail >= 4 && is_folded(text, tail_end - 4, "code"));
+}
+
 /* A number of many, a flag, nothing, or what is masked: `max_tokens=512`, `"password":null`. */
 static int
 is_harmless_value(const Text *text, Py_ssize_t sign, Py_ssize_t tail, Py_ssize_t tail_end)
 {
-    static const char *const literals[] = {"null", "true", "false", "None", "True", "False", "\"***\""};
     if (starts_with(text, sign, "::"))
         return 1;
-    Py_ssize_t i = sign + 1;
-    while (is_one_of(at(text, i), "=> \t"))
-        i++;
-    int is_literal = 0;
-    for (size_t which = 0; which < sizeof literals / sizeof *literals && !is_literal; which++)
-        if (starts_with(text, i, literals[which])) {
-            is_literal = 1;
-            i += (Py_ssize_t)strlen(literals[which]);
-        }
-    if (!is_literal) {
-        Py_ssize_t letter = tail;
-        while (letter < tail_end && is_digit(text->data[letter]))
-            letter++;
-        int is_code = tail_end - tail >= 4 && lower(at(text, tail_end - 4)) == 'c' && lower(at(text, tail_end - 3)) == 'o'
-            && lower(at(text, tail_end - 2)) == 'd' && lower(at(text, tail_end - 1)) == 'e';
-        if (letter == tail_end || is_code || !is_digit(at(text, i)))
-            return 0;
-        while (is_digit(at(text, i)) || at(text, i) == '.')
-            i++;
-    }
-    if (text->is_json && starts_with(text, i, "\\u")) /* a control character goes on with the value */
+    Py_ssize_t begin = sign + 1;
+    while (begin < sign + 1 + MAX_SKIPPED && is_one_of(at(text, begin), "=> \t"))
+        begin++;
+    if (is_masked(text, begin))
+        return 1;
+    Py_ssize_t end = literal_end(text, begin);
+    if (end == begin && is_count(text, tail, tail_end) && is_digit(at(text, begin)))
+        while (end < begin + MAX_DIGITS && (is_digit(at(text, end)) || at(text, end) == '.'))
+            end++;
+    if (end == begin || (text->is_json && starts_with(text, end, "\\u"))) /* a control character goes on with the value */
         return 0;
-    return i >= text->length || is_blank(text->data[i]) || is_one_of(text->data[i], ",;&}])\"'\\");
+    return end >= text->length || is_blank(text->data[end]) || is_one_of(text->data[end], ",;&}])\"'\\");
 }
 
 static int
@@ -236,10 +289,7 @@ is_assigned(const Text *text, Py_ssize_t begin, Py_ssize_t end)
             break;
     }
     byte c = at(text, i);
-    if (starts_with(text, i, "</"))
-        return 1;
-    if (lower(c) == 'v' && lower(at(text, i + 1)) == 'a' && lower(at(text, i + 2)) == 'l' && lower(at(text, i + 3)) == 'u'
-        && lower(at(text, i + 4)) == 'e')
+    if (starts_with(text, i, "</") || is_folded(text, i, "value"))
         return 1;
     if (c == '=' || c == ':')
         return !is_harmless_value(text, i, end, tail);
@@ -252,42 +302,39 @@ is_assigned(const Text *text, Py_ssize_t begin, Py_ssize_t end)
     return c == '>' || c == '%' || (has_blank && has_digit(text, i));
 }
 
+/* The end of a text, or of a string of JSON. */
 static int
 is_end(const Text *text, Py_ssize_t i)
 {
-    return i >= text->length || (text->is_json && text->data[i] == '"');
+    return i >= text->length || (text->is_json && text->data[i] == '"' && at(text, i - 1) != '\\');
 }
 
-/* Rows of an INSERT follow, and in them or behind them a quoted text, or %27: those of placeholders have none. */
+/* A text in single or double quotes, or %27, stands in the rows from a place on; none does before `no_text.at`. */
 static int
-has_row(const Text *text, Py_ssize_t end)
+has_text(Text *text, Py_ssize_t begin)
 {
-    static const char values[] = "values";
-    Py_ssize_t i = end;
-    int found = 0;
-    for (int signs = 0; signs < MAX_COLUMNS && found < 6 && !is_end(text, i); signs++) {
-        for (found = 0; found < 6 && lower(at(text, i + found)) == (byte)values[found];)
-            found++;
-        int is_escape = text->is_json && text->data[i] == '\\';
-        i += found == 6 ? 6 : is_escape && at(text, i + 1) == 'u' ? 6 : 1 + is_escape;
-    }
-    if (found < 6 || is_end(text, i))
-        return 0;
-    const byte *begin = text->data + i, *rest_end = text->data + text->length;
-    const byte *quote = memchr(begin, '"', (size_t)(rest_end - begin));
-    if (quote != NULL && (!text->is_json || quote[-1] == '\\'))
-        return 1;
-    rest_end = quote != NULL ? quote : rest_end;
-    if (memchr(begin, '\'', (size_t)(rest_end - begin)) != NULL)
-        return 1;
-    while ((begin = memchr(begin, '%', (size_t)(rest_end - begin))) != NULL)
-        if (++begin < rest_end && *begin == '2')
-            return 1;
-    return 0;
+    Py_ssize_t i = resume(&text->no_text, begin);
+    Py_ssize_t limit = text->is_json ? text->length : Py_MIN(text->length, begin + MAX_ROWS);
+    while (i < limit && !is_one_of(text->data[i], "\"'") && !starts_with(text, i, "%2"))
+        i++;
+    text->no_text = (Found){begin, i};
+    return i < limit && !is_end(text, i);
+}
+
+/* Rows of an INSERT follow, and in them or behind them a text: those of placeholders have none. */
+static int
+has_row(Text *text, Py_ssize_t end)
+{
+    Py_ssize_t i = resume(&text->values, end);
+    Py_ssize_t limit = text->is_json ? text->length : Py_MIN(text->length, end + MAX_COLUMNS);
+    while (i < limit && !is_end(text, i) && !is_folded(text, i, "values"))
+        i++;
+    text->values = (Found){end, i};
+    return i < limit && !is_end(text, i) && has_text(text, i + 6);
 }
 
 static int
-is_allowed(const Text *text, Py_ssize_t begin, Py_ssize_t end, int kind)
+is_allowed(Text *text, Py_ssize_t begin, Py_ssize_t end, int kind)
 {
     switch (kind) {
     case NAME:
@@ -295,7 +342,7 @@ is_allowed(const Text *text, Py_ssize_t begin, Py_ssize_t end, int kind)
     case WEAK_NAME:
         return begins_part(text, begin) && !is_letter(at(text, end)) && is_assigned(text, begin, end);
     case TOKEN:
-        return begins_part(text, begin) && run(text, end) >= MIN_TOKEN;
+        return begins_part(text, begin) && run(text, end, MIN_TOKEN) == MIN_TOKEN;
     case ADDRESS:
         return has_user(text, end);
     case SCHEME:
@@ -307,7 +354,7 @@ is_allowed(const Text *text, Py_ssize_t begin, Py_ssize_t end, int kind)
 }
 
 static int
-is_at(const Word *word, const Text *text, Py_ssize_t begin)
+is_at(const Word *word, Text *text, Py_ssize_t begin)
 {
     if (begin + word->length > text->length)
         return 0;
@@ -319,7 +366,7 @@ is_at(const Word *word, const Text *text, Py_ssize_t begin)
 }
 
 static const Word *
-word_at(const Search *search, const Text *text, Py_ssize_t begin)
+word_at(const Search *search, Text *text, Py_ssize_t begin)
 {
     if (begin + 3 > text->length || !bit(search->starts, letters_at(text->data + begin)))
         return NULL;
@@ -338,7 +385,7 @@ neighbour_bucket(const byte *gram, int is_inside)
 }
 
 static int
-has_word_of(const Search *search, short which, const Text *text, Py_ssize_t start, Py_ssize_t place)
+has_word_of(const Search *search, short which, Text *text, Py_ssize_t start, Py_ssize_t place)
 {
     for (; which >= 0; which = search->words[which].next_by_neighbour) {
         const Word *word = &search->words[which];
@@ -350,7 +397,7 @@ has_word_of(const Search *search, short which, const Text *text, Py_ssize_t star
 }
 
 static int
-has_word_around(const Search *search, const Text *text, Py_ssize_t start, Py_ssize_t place)
+has_word_around(const Search *search, Text *text, Py_ssize_t start, Py_ssize_t place)
 {
     const byte *gram = text->data + place;
     return has_word_of(search, search->by_neighbour[neighbour_bucket(gram, 0)], text, start, place)
@@ -359,13 +406,13 @@ has_word_around(const Search *search, const Text *text, Py_ssize_t start, Py_ssi
 
 /* The place of the first gram of a word that is there; -1 if there is none. */
 static Py_ssize_t
-first_gram(const Search *search, const Text *text, Py_ssize_t start)
+first_gram(const Search *search, Text *text, Py_ssize_t start)
 {
     byte padded[BLOCK_BYTES] = {0};
     uint16_t found[MAX_BLOCKS * BLOCK + USUAL];
     Py_ssize_t last = text->length - 3, places; /* where a word of three letters can stand */
     for (Py_ssize_t begin = start; begin < last; begin += places) {
-        places = Py_MIN(last - begin, MAX_PLACES);
+        places = Py_MIN(last - begin, begin == start ? BLOCK : MAX_PLACES); /* the next word is often near */
         const byte *part = text->data + begin;
         if (places < BLOCK && last - start >= BLOCK) { /* some are asked again */
             begin = last - BLOCK;
@@ -383,6 +430,14 @@ first_gram(const Search *search, const Text *text, Py_ssize_t start)
     return last >= start && has_word_around(search, text, start, last) ? last : -1;
 }
 
+static Text
+text_of(PyObject *bytes, int is_json)
+{
+    const Found nothing = {0, -1};
+    const byte *data = (const byte *)PyBytes_AS_STRING(bytes);
+    return (Text){data, PyBytes_GET_SIZE(bytes), is_json, nothing, nothing, nothing};
+}
+
 static PyObject *
 find(Search *self, PyObject *const *arguments, Py_ssize_t count)
 {
@@ -393,8 +448,8 @@ find(Search *self, PyObject *const *arguments, Py_ssize_t count)
     Py_ssize_t start = PyLong_AsSsize_t(arguments[1]), begin;
     if (start == -1 && PyErr_Occurred())
         return NULL;
-    Text text = {(const byte *)PyBytes_AS_STRING(arguments[0]), PyBytes_GET_SIZE(arguments[0]), 0};
-    start = start < 0 ? 0 : start;
+    Text text = text_of(arguments[0], 0);
+    start = Py_MIN(Py_MAX(start, 0), text.length);
     Py_ssize_t gram = first_gram(self, &text, start);
     /* Another word can begin before that gram's, and have its own behind it. */
     for (begin = gram > start + MAX_LETTERS ? gram - MAX_LETTERS : start; begin <= gram; begin++) {
@@ -412,7 +467,7 @@ in_json(Search *self, PyObject *body)
         PyErr_SetString(PyExc_TypeError, "in_json takes bytes");
         return NULL;
     }
-    Text text = {(const byte *)PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), 1};
+    Text text = text_of(body, 1);
     return PyBool_FromLong(first_gram(self, &text, 0) >= 0);
 }
 
@@ -557,10 +612,10 @@ new_search(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     int with_vectors = 1;
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|$p", names, &given, &with_vectors))
         return NULL;
-    PyObject *items = PySequence_Fast(given, "words are a sequence of pairs");
+    PyObject *items = PySequence_Tuple(given); /* a kind's __index__ may change a list */
     if (items == NULL)
         return NULL;
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(items);
+    Py_ssize_t count = PyTuple_GET_SIZE(items);
     Search *search = (Search *)type->tp_alloc(type, 0);
     if (search != NULL && count <= MAX_WORDS)
         search->words = PyMem_New(Word, (size_t)count + 1);
@@ -575,7 +630,7 @@ new_search(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     memset(search->by_neighbour, -1, sizeof search->by_neighbour);
     int is_taken = 1;
     for (Py_ssize_t i = 0; is_taken && i < count; i++)
-        is_taken = take_word(&search->words[i], PySequence_Fast_GET_ITEM(items, i));
+        is_taken = take_word(&search->words[i], PyTuple_GET_ITEM(items, i));
     Py_DECREF(items);
     if (!is_taken || !add_words(search, count)) {
         Py_DECREF(search);
@@ -606,7 +661,7 @@ static PyType_Slot slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec spec = {"dashcam.record._words.Search", sizeof(Search), 0, Py_TPFLAGS_DEFAULT, slots};
+static PyType_Spec spec = {"dashcam.record._words.Search", sizeof(Search), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};
 
 static int
 add_type(PyObject *module)
@@ -617,7 +672,17 @@ add_type(PyObject *module)
     return failed;
 }
 
-static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, add_type}, {0, NULL}};
+/* A search never changes once it is made, and nothing of this module belongs to no interpreter. */
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, add_type},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_words", .m_slots = module_slots};
 
 PyMODINIT_FUNC

@@ -3,7 +3,6 @@
 `secret_words` finds the words at which a secret can begin, `secret_rules` decides and says where its value stands.
 """
 
-import hashlib
 import hmac
 from collections.abc import Callable
 from functools import lru_cache
@@ -43,6 +42,33 @@ _MAX_DEPTH = 10
 MAX_CACHED_CHARACTERS = 1_000
 _ENCODINGS = 2  # of a URL within a URL within a URL
 
+MASKED_REST: Final = "masked-rest"  # the tag of an event with a text that is masked from some place on
+_MIN_LOOKS = 64
+_BYTES_PER_LOOK = 16
+_LOOKS_AT_NAME = 3
+_MAX_NAME_CHARACTERS = 256  # of the end of a field's name, which says of what it is the name
+
+
+class Looks:
+    """The looks at words that masking may take in the texts of one event, so that no text makes it slow.
+
+    A look takes up to four microseconds, and a name three looks. Each text adds one look per 16 bytes: no text that a
+    program writes has more words of secrets. One that has is masked from the first word that is not looked at, and
+    `ran_out` becomes true: the event then gets the tag `masked-rest`.
+    """
+
+    __slots__ = ("left", "ran_out")
+
+    def __init__(self) -> None:
+        self.left, self.ran_out = _MIN_LOOKS, False
+
+    def take(self, count: int) -> bool:
+        """Return True if so many looks are left, and take them."""
+        self.left -= count
+        self.ran_out = self.ran_out or self.left < 0
+        return self.left >= 0
+
+
 WORDS: Final = (
     *((word, NAME) for word in NAMES),
     *((word, WEAK_NAME) for word in WEAK_NAMES),
@@ -66,7 +92,6 @@ def configure(mask: OwnSecrets, allow: OwnSecrets, key: str = "") -> None:
     is_everywhere = mask.patterns or mask.has_personal_data  # a pattern of one's own may match anywhere
     has_word = (lambda _: True) if is_everywhere else _search.in_json
     secret_name.cache_clear()
-    mask_name.cache_clear()
     _mask_cached.cache_clear()
 
 
@@ -75,13 +100,16 @@ def replacement_of(value: object) -> str:
     if not _key:
         return MASK
     data = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
-    return MASK + hmac.new(_key, data, hashlib.sha256).hexdigest()[:12]
+    return MASK + hmac.digest(_key, data, "sha256").hex()[:12]
 
 
-def mask_text(text: str) -> str:
-    """Return a text with its secrets masked; one with a secret that is percent-encoded comes back decoded."""
+def mask_text(text: str, looks: Looks | None = None) -> str:
+    """Return a text with its secrets masked; one with a secret that is percent-encoded comes back decoded.
+
+    The texts of one event share their `looks`, which say afterwards if the rest of a text was masked for want of them.
+    """
     data = text.encode("utf-8", "surrogatepass")
-    masked = data if _search.find(data, 0) is None else _masked_encodings(data)
+    masked = data if _search.find(data, 0) is None else _masked_encodings(data, looks or Looks())
     if masked is data and not (_mask.patterns or _mask.has_personal_data):
         return text
     for pattern in _mask.patterns:
@@ -94,28 +122,44 @@ def mask_text(text: str) -> str:
         return masked.decode("utf-8", "replace")
 
 
-def mask_repeated(text: str) -> str:
+def mask_repeated(text: str, looks: Looks | None = None) -> str:
     """Return as `mask_text` a text that comes again and again; a long one is not worth the memory."""
-    return _mask_cached(text) if len(text) < MAX_CACHED_CHARACTERS else mask_text(text)
-
-
-_mask_cached = lru_cache(maxsize=1024)(mask_text)
-
-
-def _masked_encodings(data: bytes) -> bytes:
-    masked = plain = _masked(data)
-    for _ in range(_ENCODINGS if b"%" in masked else 0):
-        plain = unquote_to_bytes(plain)
-        if (found := _masked(plain)) != plain:
-            masked = plain = found
+    if len(text) >= MAX_CACHED_CHARACTERS:
+        return mask_text(text, looks)
+    masked, ran_out = _mask_cached(text)
+    if ran_out and looks:
+        looks.ran_out = True
     return masked
 
 
-def _masked(data: bytes) -> bytes:
-    parts, done, start = [], 0, 0
+@lru_cache(maxsize=1024)
+def _mask_cached(text: str) -> tuple[str, bool]:
+    looks = Looks()
+    return mask_text(text, looks), looks.ran_out
+
+
+def _masked_encodings(data: bytes, looks: Looks) -> bytes:
+    looks.left = max(0, looks.left) + len(data) // _BYTES_PER_LOOK
+    masked = plain = _masked(data, looks)
+    for _ in range(_ENCODINGS if b"%" in masked else 0):
+        if (decoded := unquote_to_bytes(plain)) == plain:
+            break
+        plain = _masked(decoded, looks)
+        masked = masked if plain == decoded else plain
+    return masked
+
+
+def _masked(data: bytes, looks: Looks) -> bytes:
+    parts: list[bytes] = []
+    done = start = 0
     while found := _search.find(data, start):
-        start = found[0] + 1
-        for span in _spans(data, *found):
+        begin, end, kind = _short_name(data, *found)
+        if not looks.take(_LOOKS_AT_NAME if kind <= WEAK_NAME else 1):
+            return b"".join([*parts, data[done : max(done, begin)], MASK.encode()])
+        start = begin + 1
+        spans, read = _spans(data, begin, end, kind)
+        looks.left -= read // _BYTES_PER_LOOK
+        for span in spans:
             if span[1] > done and not data.startswith(b"***", span[0]):
                 parts += [data[done : max(done, span[0])], _replaced(data[slice(*span)])]
                 done = start = max(span[1], start)
@@ -132,17 +176,33 @@ def _is_allowed_value(value: bytes) -> bool:
 
 def _name_at(data: bytes, begin: int, end: int, kind: int) -> secret_rules.Name | None:
     """Return the name that a word is part of; None if this process says that it names no secret."""
-    is_weak = kind == WEAK_NAME and data[begin:end].decode().lower() not in _mask.names
-    name = secret_rules.Name(data, begin, end, is_weak=is_weak)
-    return None if name.text.decode().lower() in _allow.names else name
+    is_own = kind == WEAK_NAME and _mask.names and data[begin:end].decode().lower() in _mask.names
+    name = secret_rules.Name(data, begin, end, is_weak=kind == WEAK_NAME and not is_own)
+    return None if _allow.names and name.folded.decode() in _allow.names else name
 
 
-def _spans(data: bytes, begin: int, end: int, kind: int) -> list[secret_rules.Span]:
+def _spans(data: bytes, begin: int, end: int, kind: int) -> tuple[list[secret_rules.Span], int]:
+    """Return where the values of a word stand, and how many bytes were read that may be read again."""
     if kind == INSERT:
-        texts = secret_rules.inserted(data, end)
-        return [span for column, span in texts if is_secret(column, data[slice(*span)].decode("utf-8", "replace"))]
-    span = _span(data, *_short_name(data, begin, end, kind))
-    return [span] if span else []
+        return _inserted(data, end)
+    if kind > WEAK_NAME:
+        span = _RULES[kind](data, begin, end)
+        return [span] if span else [], 0
+    name = _name_at(data, begin, end, kind)
+    span = secret_rules.named(name) if name else None
+    if span:
+        return [span], 0
+    return [], name.reach - name.end if name else 0
+
+
+def _inserted(data: bytes, end: int) -> tuple[list[secret_rules.Span], int]:
+    columns, rows = secret_rules.inserted_columns(data, end)
+    named = {index: name for index, name in enumerate(columns) if secret_name(name)}
+    if not named:
+        return [], rows - end
+    texts, reach = secret_rules.inserted_texts(data, rows, named)
+    spans = [at for column, at in texts if is_secret(named[column], data[slice(*at)].decode("utf-8", "replace"))]
+    return spans, reach - end
 
 
 def _short_name(data: bytes, begin: int, end: int, kind: int) -> tuple[int, int, int]:
@@ -152,14 +212,12 @@ def _short_name(data: bytes, begin: int, end: int, kind: int) -> tuple[int, int,
     return begin, end, kind
 
 
-def _span(data: bytes, begin: int, end: int, kind: int) -> secret_rules.Span | None:
-    if kind <= WEAK_NAME:
-        name = _name_at(data, begin, end, kind)
-        return secret_rules.named(name) if name else None
-    if kind == TOKEN:
-        return token_at(data, begin, end)
-    rule = {ADDRESS: secret_rules.address, SCHEME: secret_rules.scheme, ANYWHERE: secret_rules.anywhere}[kind]
-    return rule(data, begin, end)
+_RULES: Final = {
+    TOKEN: token_at,
+    ADDRESS: secret_rules.address,
+    SCHEME: secret_rules.scheme,
+    ANYWHERE: secret_rules.anywhere,
+}
 
 
 def is_secret(name: str, value: object) -> bool:
@@ -171,7 +229,7 @@ def is_secret(name: str, value: object) -> bool:
     >>> is_secret("db_password", "hunter2"), is_secret("max_tokens", 512)
     (True, False)
     """
-    if (named := secret_name(name)) is None or value is None or isinstance(value, bool):
+    if (named := secret_name(name[-_MAX_NAME_CHARACTERS:])) is None or value is None or isinstance(value, bool):
         return False
     if _allow.patterns and isinstance(value, str) and _is_allowed_value(value.encode("utf-8", "replace")):
         return False
@@ -205,6 +263,7 @@ def _holds_secret(value: object, depth: int) -> bool:
 @lru_cache(maxsize=4096)
 def secret_name(name: str) -> secret_rules.Name | None:
     """Return the part of a field's name that says that it holds a secret, as `X-Api-Key` or `Cookie` do."""
+    name = name[-_MAX_NAME_CHARACTERS:]
     data, start = name.encode("utf-8", "replace") + b"=x", 0
     while found := _search.find(data, start):
         begin, end, kind = _short_name(data, *found)
@@ -222,18 +281,22 @@ def mask_event(event: Event) -> Event:
     return Event(mask_value(event.fields))
 
 
-def mask_value(value: Any) -> Any:
-    """Return a value of JSON with every secret in it masked; raises `TypeError` for one that can hold others."""
+def mask_value(value: Any, looks: Looks | None = None) -> Any:
+    """Return a value of JSON with every secret in it masked; its texts share their `looks`, as in `mask_text`.
+
+    Raises `TypeError` for a value that can hold others.
+    """
+    looks = looks or Looks()
     if isinstance(value, str):
-        return mask_text(value)
+        return mask_text(value, looks)
     if isinstance(value, dict):
         masked = {
-            mask_name(name): replacement_of(inner) if is_secret(name, inner) else mask_value(inner)
+            mask_repeated(name, looks): replacement_of(inner) if is_secret(name, inner) else mask_value(inner, looks)
             for name, inner in value.items()
         }
         return mask_named_value(masked)
     if isinstance(value, list | tuple):
-        return mask_pair([mask_value(item) for item in value])
+        return mask_pair([mask_value(item, looks) for item in value])
     if value is None or isinstance(value, int | float):
         return value
     raise TypeError(f"{type(value).__name__} is not a value of JSON")
@@ -255,9 +318,3 @@ def mask_named_value(fields: dict[str, Any]) -> dict[str, Any]:
         if isinstance(name, str) and is_secret(name, fields["value"]):
             return fields | {"value": replacement_of(fields["value"])}
     return fields
-
-
-@lru_cache(maxsize=4096)
-def mask_name(name: str) -> str:
-    """Return a name with its secrets masked."""
-    return mask_text(name)

@@ -40,11 +40,11 @@ TOKENS: Final = (
     (("GOCSPX-",), rf"GOCSPX-{_W}{{16,}}"),
     (("1//0",), rf"1//0{_W}{{20,}}"),
     (("npm_",), r"npm_[A-Za-z0-9]{30,}"),
-    (("pypi-",), rf"pypi-(?=[\w-]*\d)(?=[\w-]*[A-Z]){_W}{{16,}}"),
+    (("pypi-",), rf"pypi-(?=[A-Za-z_-]{{0,99}}+\d)(?=[a-z\d_-]{{0,99}}+[A-Z]){_W}{{16,}}"),
     (("rubygems_",), r"rubygems_[0-9a-f]{40,}"),
     (("SG.",), rf"SG\.{_W}{{16,32}}\.{_W}{{16,64}}"),  # SendGrid
     (("xkeysib-",), r"xkeysib-[\w-]{30,}"),
-    (("sk-",), rf"sk-(?=[\w-]*\d){_W}{{18,}}"),  # OpenAI, Anthropic and others
+    (("sk-",), rf"sk-(?=[A-Za-z_-]{{0,99}}+\d){_W}{{18,}}"),  # OpenAI, Anthropic and others
     (("hvs.", "hvb.", "hvr."), rf"hv[sbr]\.{_W}{{16,}}"),  # Vault
     (("dop_v1_", "doo_v1_", "dor_v1_"), r"do[por]_v1_[0-9a-f]{32,}"),  # DigitalOcean
     (("shpat_", "shpca_", "shppa_", "shpss_"), r"shp(?:at|ca|pa|ss)_[0-9A-Fa-f]{32}"),  # Shopify

@@ -5,41 +5,49 @@ from typing import Final
 
 from dashcam.record.masking.lazy_pattern import lazy_pattern
 
-# Of a name: what is said about a secret, and what only sounds like one.
-_HARMLESS_NAME = lazy_pattern(
+MAX_KEPT_BYTES: Final = 400  # a longer value is a secret whatever it says: masking reads no value twice to its end
+MAX_PLACEHOLDER_BYTES = 200
+
+# Parts of a name that only sound like one of a secret. `is_named_harmless` matches these patterns in lower case.
+_SOUNDS_ALIKE = lazy_pattern(rb"secret(?:ar|ion)|tokeni[sz]|passwordless|cookiecutter")
+_COUNTED = lazy_pattern(
+    rb"(?:^|[_-])(?:max|min|num|total|prompt|completion|input|output|cached|reasoning|remaining|used|n)[_-]?tokens?\Z"
+)
+# A name that ends in a property of a secret.
+_PROPERTY = lazy_pattern(
     rb"""(?x)
-    (?i:
-        (?:secretar|tokeni[sz]|passwordless|cookiecutter|secretion)
-      | (?:^|[_-])(?:max|min|num|total|prompt|completion|input|output|cached|reasoning|remaining|used|n)[_-]?tokens?\Z
-      | (?:token|secret|password|passwd|passphrase|cookie|credential|authorization|key|pwd|session_?id|csrf|signature
-          |jwt)s?[_-]?
-        (?:counts?|types?|len|length|sizes?|limits?|ttl|(?:max_?)?age|expiry|expires?(?:_?(?:in|at|on))?|expiration|lifetime
-          |ur[li]|endpoint|host|paths?|files?|file_?name|dir|names?|polic(?:y|ies)|version|arn|status|state|enabled
-          |disabled|required|valid|verified|exists|present|is_?set|(?:last_?)?(?:changed|updated|created|rotated|reset)(?:_?(?:at|on))?
-          |hint|fields?|attempts?|budget|usage|used|rate|algorithm|alg|format|source|providers?|manager|class|domain
-          |same_?site|http_?only|secure|consent|errors?|parser|strength|scopes?|issuer|audience|method|methods|index|refs?
-          |bucket|rotation|management|validation|authentication|mismatch|handler|store|backend|middleware)\Z
-    )
-    | (?:Error|Exception|Warning|Failure|Fault|Expired|Invalid|Missing|Required|Mismatch|NotFound)\Z
+    (?:token|secret|password|passwd|passphrase|cookie|credential|authorization|key|pwd|session_?id|csrf|signature|jwt)
+    s?[_-]?
+    (?:counts?|types?|len|length|sizes?|limits?|ttl|(?:max_?)?age|expiry|expires?(?:_?(?:in|at|on))?|expiration|lifetime
+      |ur[li]|endpoint|host|paths?|files?|file_?name|dir|names?|polic(?:y|ies)|version|arn|status|state|enabled
+      |disabled|required|valid|verified|exists|present|is_?set|(?:last_?)?(?:changed|updated|created|rotated|reset)(?:_?(?:at|on))?
+      |hint|fields?|attempts?|budget|usage|used|rate|algorithm|alg|format|source|providers?|manager|class|domain
+      |same_?site|http_?only|secure|consent|errors?|parser|strength|scopes?|issuer|audience|method|methods|index|refs?
+      |bucket|rotation|management|validation|authentication|mismatch|handler|store|backend|middleware)\Z
     """
 )
-_FLAG = rb"true|false|yes|no|on|off|none|null|nil|undefined|nan|empty|unset|n/?a|ok|optional|required|missing|default"
-_TYPE = rb"str|string|int|integer|float|number|bool|boolean|bytes|text|any|object|array|list|dict|char|varchar|uuid"
-_TYPE += rb"|secretstr|optional|file|env|vault|bearer|basic|digest|oauth2?|jwt"
-# Of a whole value: what stands for one.
+_MAX_PROPERTY_BYTES = 40
+_CONDITIONS: Final = tuple(
+    b"Error Exception Warning Failure Fault Expired Invalid Missing Required Mismatch NotFound".split()
+)
+
+# Words that stand for a value.
+_FLAGS = "true false yes no on off none null nil undefined nan empty unset n/a na ok optional required missing default"
+_TYPES = "str string int integer float number bool boolean bytes text any object array list dict char varchar uuid"
+_TYPES += " secretstr file env vault bearer basic digest oauth oauth2 jwt"
+_MARKS = "redacted masked hidden filtered removed encrypted sensitive secret"
+_WORDS: Final = frozenset(f"{_FLAGS} {_TYPES} {_MARKS}".encode().split())
 _PLACEHOLDER = lazy_pattern(
     rb"""(?xi)
     (?: [^0-9a-z\x80-\xff]* | \*{2,}[0-9a-f]{0,32} | x{3,} | \.{2,} | \xe2\x80\xa6 | (?:\xe2\x80\xa2){2,} | -+ | _+ | \?
       | <[a-z][\w\ :.-]*> | \[[a-z\ _-]+\] | ![a-z]+ | (?:var)?char\(\d+\)
-      | \(?(?:redacted|masked|hidden|filtered|removed|encrypted|sensitive|secret)\)?
       | %%\(?\w*\)?[sdrvq] | %%\w+%% | \{[\w.!:]*\} | \{\{[^{}]*\}\} | [$\#]\{[^{}]*\}
       | (?-i:\$\(?[A-Z_][A-Z0-9_]*\)?) | \$\d{1,2} | :[a-z_]+
       | /(?:etc|home|var|usr|run|opt|tmp|srv|root|mnt|app|data|proc|dev)/[\w./-]*
-      | \(?(?:%b|%b)\)?
+      | \(?(?:%b)\)?
     )"""
-    % (_FLAG, _TYPE)
+    % b"|".join(sorted(_WORDS, reverse=True))
 )
-MAX_PLACEHOLDER_BYTES = 200
 _NUMBER = lazy_pattern(rb"[+-]?\d[\d.,_:/]*(?:[kKmMgG]i?[bB]?|%|ms|s)?")
 _CODE = lazy_pattern(
     rb"(?:self|cls|os|settings|config|request|req|res|app|args|env|ctx|process|flask|current_app|kwargs|options|opts"
@@ -63,16 +71,29 @@ _ENCODED = lazy_pattern(rb"[\w.+/=%~-]+")
 _ALGORITHM = lazy_pattern(
     rb"(?i)(?:argon2(?:id?|d)?|pbkdf2|scrypt|sha-?\d+|md5|[hrep]s\d{3}|ed25519|aes\d*|rsa\d*|base64|oauth2|v\d)\b.*"
 )
-_WORD = lazy_pattern(rb"[A-Za-z][a-z'\xe2\x80\x99-]*")
-_SAYS = lazy_pattern(
-    rb"(?i)\b(?:is|are|was|must|may|should|cannot|can't|has|have|not|no|required|invalid|expired|too|field|please|wrong)\b"
+_SAYS: Final = frozenset(
+    b"is are was must may should cannot has have not no required invalid expired too field please wrong".split()
 )
+_DIGITS: Final = b"0123456789"
+_LETTERS: Final = bytes(byte for byte in range(256) if chr(byte).isalpha())
+_SIGNS: Final = b"!@#$%^&*+=?~"  # no word of a language has one
+_BETWEEN_WORDS: Final = bytes(byte if chr(byte).isalnum() or byte == 95 else 32 for byte in range(128)) + b" " * 128
+_MAX_PROSE_BYTES = 40  # of one word
 
 
 @lru_cache(maxsize=1024)
 def is_named_harmless(name: bytes) -> bool:
     """Return True if a name only speaks of a secret: `token_count`, `PASSWORD_FILE`, `InvalidTokenError`."""
-    return _HARMLESS_NAME.search(name) is not None
+    folded = name.lower()
+    return (
+        name.endswith(_CONDITIONS)
+        or (
+            folded.endswith((b"token", b"tokens"))
+            and _COUNTED.search(folded, max(0, len(folded) - _MAX_PROPERTY_BYTES))
+        )
+        or _PROPERTY.search(folded, max(0, len(folded) - _MAX_PROPERTY_BYTES))
+        or _SOUNDS_ALIKE.search(folded)
+    ) not in (None, False)
 
 
 def is_number(value: bytes) -> bool:
@@ -82,7 +103,12 @@ def is_number(value: bytes) -> bool:
 
 def is_harmless(value: bytes) -> bool:
     """Return True if a value stands for none: a flag, a placeholder, a type, nothing at all."""
-    return len(value) < MAX_PLACEHOLDER_BYTES and _PLACEHOLDER.fullmatch(value.strip().rstrip(b".,:;!")) is not None
+    if len(value) >= MAX_PLACEHOLDER_BYTES:
+        return False
+    value = value.strip().rstrip(b".,:;!")
+    if value.isalnum() and has_digit(value):
+        return value.lower() == b"oauth2"  # the common case first: no other placeholder looks like this
+    return _PLACEHOLDER.fullmatch(value) is not None
 
 
 def is_code(value: bytes) -> bool:
@@ -93,19 +119,27 @@ def is_code(value: bytes) -> bool:
 def is_prose(value: bytes, *, is_sentence: bool) -> bool:
     """Return True if the word after a name goes on with a sentence, or says how it went: `token: expired`."""
     word = value.rstrip(b".,:;!?)\"'").lower()
-    return word in _PROSE or (is_sentence and _PARTICIPLE.fullmatch(word) is not None)
+    if len(word) > _MAX_PROSE_BYTES:
+        return False
+    return word in _PROSE or (
+        is_sentence and word.endswith((b"ed", b"ing")) and _PARTICIPLE.fullmatch(word) is not None
+    )
 
 
 def has_digit(value: bytes) -> bool:
     """Return True if one of the bytes is a digit."""
-    return len(value.translate(None, b"0123456789")) < len(value)
+    return _has_one_of(_DIGITS, value)
 
 
 def is_mixed(value: bytes) -> bool:
     """Return True if a word has letters and digits, or signs that no word has: it is no word of a language."""
-    has_letter = any(chr(byte).isalpha() for byte in value)
-    has_sign = any(byte in b"!@#$%^&*+=?~" for byte in value.rstrip(b"!?"))
-    return len(value) >= 5 and ((has_letter and has_digit(value)) or has_sign)
+    if len(value) < 5:
+        return False
+    return (has_digit(value) and _has_one_of(_LETTERS, value)) or _has_one_of(_SIGNS, value.rstrip(b"!?"))
+
+
+def _has_one_of(signs: bytes, value: bytes) -> bool:
+    return len(value.translate(None, signs)) < len(value)
 
 
 def is_algorithm(value: bytes) -> bool:
@@ -115,11 +149,10 @@ def is_algorithm(value: bytes) -> bool:
 
 def is_message(value: bytes) -> bool:
     """Return True if a text is a sentence about a field: "This field is required."."""
-    return (
-        value.count(b" ") >= 2
-        and bool(_SAYS.search(value))
-        and not any(b"0" <= bytes([byte]) <= b"9" for byte in value)
-    )
+    if len(value) > MAX_KEPT_BYTES or value.count(b" ") < 2 or has_digit(value):
+        return False
+    folded = value.lower()
+    return b"can't" in folded or not _SAYS.isdisjoint(folded.translate(_BETWEEN_WORDS).split())
 
 
 def is_shaped(name: bytes, value: bytes) -> bool:

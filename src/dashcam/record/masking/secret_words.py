@@ -5,9 +5,9 @@ password is too short" is passed at the speed of the search. `_words.c` is the s
 """
 
 import re
-from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import Final, Protocol
+import string
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol, cast
 
 # The kinds of words; `_words.c` has the same numbers.
 NAME, WEAK_NAME, TOKEN, ADDRESS, SCHEME, ANYWHERE, INSERT = range(7)
@@ -46,22 +46,33 @@ MAX_NAME_BYTES = 48  # of the rest of a name, to either side of the word
 MAX_SKIPPED_SIGNS = 16  # quotes and blanks between a name and what assigns its value
 MAX_ADDRESS_BYTES = 512  # of a user and a password
 MAX_PROSE_BYTES = 64
-MAX_COLUMNS_SIGNS = 2_200  # of the table and the columns of an `INSERT`
-MAX_RUN_BYTES = 100
+MAX_COLUMNS_BYTES = 2_200  # of the table and the columns of an `INSERT`
+MAX_ROWS_BYTES = 4_200
+MAX_DIGITS = 64  # of an amount
+LONG_RUN_BYTES = 20
 MIN_RUN_BYTES = 6
 MIN_TOKEN_BYTES = 8
-_DIGITS = frozenset(b"0123456789")
-_LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz")
-_UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_LETTERS = _LOWER | _UPPER
-_ALPHANUMERIC = _LETTERS | _DIGITS
-_NAME_BYTES = _ALPHANUMERIC | frozenset(b"_-")
-_RUN = _NAME_BYTES | frozenset(b".~+/=%")
+_MAX_WORD_BYTES = 32
+_NAME_BYTES: Final = (string.ascii_letters + string.digits + "_-").encode()
 _BLANKS = frozenset(b" \t\r\n\v\f")
 _QUOTES = frozenset(b"\"'`")
 _SKIPPED = _BLANKS | _QUOTES | frozenset(b"\\)]*")
-_ENDS_VALUE = _BLANKS | frozenset(b",;&}])\"'\\")
-_LITERALS = (b"null", b"true", b"false", b"None", b"True", b"False", b'"***"')
+_TAIL = re.compile(rb"[\w-]{0,%d}" % MAX_NAME_BYTES)
+_RUN = re.compile(rb"[\w.~+/=%%-]{0,%d}" % LONG_RUN_BYTES)
+_USER_END = re.compile(rb"[@\s\"'<>]|%(?:25)?40")
+_BLANK_WIDTHS = {**dict.fromkeys(b" \t\r\n\v\f+", 1), ord("\\"): 2, ord("%"): 3}  # encoded ones, too
+_ODD_WORD = re.compile(rb"[0-9]|[a-z][A-Z]|.{%d}" % LONG_RUN_BYTES)
+_VALUES = re.compile(rb"values", re.IGNORECASE)
+_VALUES_IN_JSON = re.compile(rb"values|(?<!\\)\"", re.IGNORECASE)  # or the end of the string
+_QUOTED_TEXT = re.compile(rb"[\"']|%2")
+_IS_SAID = re.compile(rb"(?:is|was)?:? [\"'`\\]")  # `password is 'swordfish'`
+_BEFORE_VALUE = re.compile(rb"[=> \t]{0,%d}" % MAX_SKIPPED_SIGNS)
+_MASKED = re.compile(rb"(?:\\{0,32}[\"'`])?\*\*\*")
+_MASKED_FIELD = re.compile(rb"\"\*\*\*(?:[0-9a-f]{12})?\"")
+_LITERAL = re.compile(rb"null|true|false|None|True|False")
+_AMOUNT = re.compile(rb"[0-9][0-9.]{0,%d}" % (MAX_DIGITS - 1))
+_ENDS_VALUE = frozenset(b" \t\r\n\v\f,;&}])\"'\\")
+_DIGIT_IN_TWO_WORDS = re.compile(rb"[^\s\"0-9]*(?:\s[^\s\"0-9]*)?[0-9]")
 
 
 class WordSearch(Protocol):
@@ -74,270 +85,243 @@ class WordSearch(Protocol):
         """Return True if a JSON text, as orjson encodes it, has a word in one of its names or texts."""
 
 
-_Found = dict["_Words", tuple[int, tuple[int, int, int] | None]]  # where the search began, and what it found
-
-
 class PythonSearch:
-    """The search without a compiler: a word is looked for only if its stem, a few of its letters, is in the text."""
+    """The search without a compiler: one pattern of all words, and the same look at the neighbours of each."""
 
     def __init__(self, words: Sequence[tuple[str, int]]) -> None:
-        by_stem: dict[bytes, list[tuple[bytes, int]]] = {}
-        for word, kind in words:
-            folded = word.encode().lower()
-            stem = next((stem for stem in by_stem if stem in folded), folded[:4])
-            by_stem.setdefault(stem, []).append((word.encode() if kind == TOKEN else folded, kind))
-        self._stems = [(stem, _Words(known)) for stem, known in by_stem.items()]
-        self._last: tuple[bytes, _Found] | None = None
+        known = [(word.encode() if kind == TOKEN else word.encode().lower(), kind) for word, kind in words]
+        known.sort(key=lambda word: -len(word[0]))
+        folded = {word.lower() for word, _ in known}
+        self._pattern = re.compile(_pattern_of(folded))
+        # A match is the longest word that is there; each word that it begins with is there, too.
+        self._matched = {longest: [each for each in known if longest.startswith(each[0].lower())] for longest in folded}
 
     def find(self, text: bytes, start: int, /) -> tuple[int, int, int] | None:
         """Return begin, end and kind of the first word of UTF-8 at or after `start`; None if there is none."""
-        last = self._last
-        if last is None or last[0] is not text:
-            folded = text.lower()
-            last = self._last = text, {words: (0, (-1, 0, 0)) for stem, words in self._stems if stem in folded}
-        known, first = last[1], None
-        for words, (since, word) in list(known.items()):
-            # The text is asked for one word after another: what was found behind `start` is not looked for again.
-            if since > start or (word and word[0] < start):
-                word = words.first(text, max(0, start), is_json=False)  # noqa: PLW2901
-                known[words] = start, word
-            if word and (first is None or (word[0], -word[1]) < (first[0], -first[1])):
-                first = word
-        if first is None:
-            self._last = None
-        return first
+        searched, begin, size = _Text(text, is_json=False), max(0, start), _FIRST_PART_BYTES
+        while begin < len(text):  # in parts: the next word is often near
+            folded = text[begin : begin + size + _MAX_WORD_BYTES].lower()
+            if found := self._first(searched, begin, folded, size):
+                return found
+            begin, size = begin + size, size * 4
+        return None
 
     def in_json(self, body: bytes, /) -> bool:
         """Return True if a JSON text, as orjson encodes it, has a word in one of its names or texts."""
-        folded = body.lower()
-        return any(stem in folded and words.first(body, 0, is_json=True) for stem, words in self._stems)
+        return self._first(_Text(body, is_json=True), 0, body.lower(), len(body)) is not None
 
-
-class _Words:
-    """The words of one stem."""
-
-    def __init__(self, words: list[tuple[bytes, int]]) -> None:
-        self._longest = sorted(words, key=lambda word: -len(word[0]))
-        self._pattern = re.compile(b"(?i)(?=%b)" % b"|".join(re.escape(word) for word, _ in words))
-
-    def first(self, data: bytes, start: int, *, is_json: bool) -> tuple[int, int, int] | None:
-        for match in self._pattern.finditer(data, start):
-            begin = match.start()
-            for word, kind in self._longest:
+    def _first(self, text: "_Text", offset: int, folded: bytes, size: int) -> tuple[int, int, int] | None:
+        """Return the first word in a part of a text, given in lower case, that begins in the first `size` bytes."""
+        at = 0
+        while (match := self._pattern.search(folded, at)) and (at := match.start()) < size:
+            begin = offset + at
+            for word, kind in self._matched[match[0]]:
                 end = begin + len(word)
-                is_word = (data[begin:end] if kind == TOKEN else data[begin:end].lower()) == word
-                if is_word and _is_allowed(data, begin, end, kind, is_json=is_json):
+                if (kind != TOKEN or text.data.startswith(word, begin)) and _is_allowed(text, begin, end, kind):
                     return begin, end, kind
+            at += 1
         return None
 
 
-def _at(data: bytes, index: int) -> int:
-    return data[index] if 0 <= index < len(data) else 0
+_FIRST_PART_BYTES = 256
 
 
-def _is_allowed(data: bytes, begin: int, end: int, kind: int, *, is_json: bool) -> bool:
+def _pattern_of(words: Iterable[bytes]) -> bytes:
+    """Return a regular expression for the longest of some words, with their common beginnings only once."""
+    by_first: dict[bytes, list[bytes]] = {}
+    for word in words:
+        by_first.setdefault(word[:1], []).append(word[1:])
+    is_end = by_first.pop(b"", None) is not None
+    ways = [re.escape(first) + _pattern_of(rest) for first, rest in sorted(by_first.items())]
+    if is_end and not ways:
+        return b""
+    pattern = b"(?:%b)" % b"|".join(ways) if is_end or len(ways) > 1 else ways[0]
+    return pattern + b"?" if is_end else pattern
+
+
+class _Text:
+    """A text that is searched; what is looked for behind many words is looked for once."""
+
+    __slots__ = ("data", "is_json", "no_text", "values")
+
+    def __init__(self, data: bytes, *, is_json: bool) -> None:
+        self.data, self.is_json = data, is_json
+        self.values = self.no_text = (0, -1)  # from where on it was looked for, and where it is
+
+    def at(self, index: int) -> int:
+        return self.data[index] if 0 <= index < len(self.data) else 0
+
+    def is_end(self, index: int) -> bool:
+        """Return True for the end of a text, or of a string of JSON."""
+        is_quote = self.is_json and self.at(index) == ord('"') and self.at(index - 1) != ord("\\")
+        return is_quote or index >= len(self.data)
+
+
+def _is_allowed(text: _Text, begin: int, end: int, kind: int) -> bool:
     match kind:
         case 0:
-            return _is_assigned(data, begin, end, is_json=is_json)
+            return _is_assigned(text, begin, end)
         case 1:
-            is_part = begins_part(data, begin) and _at(data, end) not in _LETTERS
-            return is_part and _is_assigned(data, begin, end, is_json=is_json)
+            is_part = begins_part(text.data, begin) and not text.data[end : end + 1].isalpha()
+            return is_part and _is_assigned(text, begin, end)
         case 2:
-            return begins_part(data, begin) and _run(data, end) >= MIN_TOKEN_BYTES
+            return begins_part(text.data, begin) and len(_run(text.data, end)) >= MIN_TOKEN_BYTES
         case 3:
-            return _has_user(data, end)
+            return _has_user(text.data, end)
         case 4:
-            return _has_credentials(data, end)
+            return _has_credentials(text, end)
         case 6:
-            return _has_row(data, end, is_json=is_json)
+            return _has_row(text, end)
     return True
 
 
 def begins_part(data: bytes, begin: int) -> bool:
     """Return True if no part of a name or a token goes on into the word: an escape before it is none."""
-    before = _at(data, begin - 1)
+    before = data[max(0, begin - 6) : begin]
+    last = before[-1:]
     return (
-        before not in _ALPHANUMERIC
-        or _at(data, begin - 2) == ord("\\")
-        or _at(data, begin - 3) == ord("%")
-        or (_at(data, begin - 6) == ord("\\") and _at(data, begin - 5) == ord("u"))
-        or (before in _LOWER and _at(data, begin) in _UPPER)
+        not last.isalnum()
+        or before[-2:-1] == b"\\"
+        or before[-3:-2] == b"%"
+        or (len(before) == 6 and before.startswith(b"\\u"))
+        or (last.islower() and data[begin : begin + 1].isupper())
     )
 
 
-def _run(data: bytes, at: int) -> int:
-    end = at
-    while end < at + MAX_RUN_BYTES and _at(data, end) in _RUN:
-        end += 1
-    return end - at
+def _run(data: bytes, at: int) -> bytes:
+    return cast("re.Match[bytes]", _RUN.match(data, at))[0]
 
 
 def _has_user(data: bytes, at: int) -> bool:
-    for index in range(at, min(at + MAX_ADDRESS_BYTES, len(data))):
-        byte = data[index]
-        if byte == ord("@") or (byte == ord("%") and data[index + 1 : index + 3] == b"40"):
-            return True
-        if byte == ord("%") and data[index + 1 : index + 5] == b"2540":
-            return True
-        if byte in _BLANKS or byte in b"\"'<>":
-            return False
-    return False
+    end = _USER_END.search(data, at, at + MAX_ADDRESS_BYTES + 4)
+    return end is not None and end.start() < at + MAX_ADDRESS_BYTES and end[0][:1] in {b"@", b"%"}
 
 
-def _has_credentials(data: bytes, at: int) -> bool:
+def _has_credentials(text: _Text, at: int) -> bool:
     """Return True if a blank, or an encoded one, and a word that is none of prose follow."""
     begin = at
-    while begin < at + MAX_SKIPPED_SIGNS:
-        byte = _at(data, begin)
-        if byte in _BLANKS or byte == ord("+"):
-            begin += 1
-        elif byte == ord("\\"):
-            begin += 2
-        elif byte == ord("%"):
-            begin += 3
-        else:
-            break
-    length = _run(data, begin)
-    word = data[begin : begin + length]
-    is_odd = length >= 20 or any(byte in _DIGITS for byte in word)
-    is_odd = is_odd or any(a in _LOWER and b in _UPPER for a, b in pairwise(word))
-    return begin > at and length >= MIN_RUN_BYTES and is_odd
+    while begin < at + MAX_SKIPPED_SIGNS and (width := _BLANK_WIDTHS.get(text.at(begin))):
+        begin += width
+    word = _run(text.data, begin)
+    return begin > at and len(word) >= MIN_RUN_BYTES and _ODD_WORD.search(word) is not None
 
 
-def _has_row(data: bytes, end: int, *, is_json: bool) -> bool:
+def _has_row(text: _Text, end: int) -> bool:
     """Return True if rows of an `INSERT` follow, and in them or behind them a quoted text, or `%27`.
 
     Rows of placeholders and numbers have none: a statement is not looked at more closely each time that it is logged.
     """
-    at = end
-    for _ in range(MAX_COLUMNS_SIGNS):
-        if at >= len(data) or (is_json and data[at] == ord('"')):
-            return False
-        if data[at : at + 6].lower() == b"values":
-            break
-        is_escape = is_json and data[at] == ord("\\")
-        at += 6 if is_escape and _at(data, at + 1) == ord("u") else 1 + is_escape
-    else:
+    limit = len(text.data) if text.is_json else min(len(text.data), end + MAX_COLUMNS_BYTES)
+    at = _place_of(_VALUES_IN_JSON if text.is_json else _VALUES, text, text.values, end, limit)
+    text.values = end, at
+    if at >= limit or text.is_end(at):
         return False
-    quote = data.find(b'"', at + 6)
-    if quote >= 0 and (not is_json or data[quote - 1] == ord("\\")):
-        return True
-    rest = data[at + 6 : quote if quote >= 0 else len(data)]
-    return b"'" in rest or b"%2" in rest
+    begin = at + len("values")
+    limit = len(text.data) if text.is_json else min(len(text.data), begin + MAX_ROWS_BYTES)
+    at = _place_of(_QUOTED_TEXT, text, text.no_text, begin, limit)
+    text.no_text = begin, at
+    return at < limit and not text.is_end(at)
 
 
-def _name_around(data: bytes, begin: int, end: int, *, is_json: bool) -> tuple[int, int]:
+def _place_of(pattern: re.Pattern[bytes], text: _Text, known: tuple[int, int], begin: int, limit: int) -> int:
+    """Return where a pattern matches first at or behind a place; the limit, or more, if it does not before that."""
+    match = pattern.search(text.data, known[1] if known[0] <= begin <= known[1] else begin, limit + 5)
+    return match.start() if match else limit
+
+
+def _name_around(text: _Text, begin: int, end: int) -> tuple[int, int]:
     """Return where the name that a word is part of begins and ends; the letter of an escape is no part of it."""
-    tail_end = end
-    while tail_end < end + MAX_NAME_BYTES and _at(data, tail_end) in _NAME_BYTES:
-        tail_end += 1
-    head = begin
-    while head > max(0, begin - MAX_NAME_BYTES) and data[head - 1] in _NAME_BYTES:
-        head -= 1
-    if is_json and _at(data, head - 1) == ord("\\") and data[head] in b"nrtbfu":
-        letters = 5 if data[head] == ord("u") else 1
+    tail_end = cast("re.Match[bytes]", _TAIL.match(text.data, end)).end()
+    before = text.data[max(0, begin - MAX_NAME_BYTES) : begin]
+    head = begin - len(before) + len(before.rstrip(_NAME_BYTES))
+    if text.is_json and text.at(head - 1) == ord("\\") and text.at(head) in b"nrtbfu":
+        letters = 5 if text.at(head) == ord("u") else 1
         head += letters if head + letters <= begin else 0
     return head, tail_end
 
 
-def _is_assigned(data: bytes, begin: int, end: int, *, is_json: bool) -> bool:  # noqa: C901, PLR0912 — as in C
+def _is_assigned(text: _Text, begin: int, end: int) -> bool:  # noqa: C901 — as in C
     """Return True if what follows a name can be its value."""
-    head, tail_end = _name_around(data, begin, end, is_json=is_json)
-    before = _at(data, head - 1)
-    if data[head : head + 2] == b"--" or before == ord("<") or (before == ord(":") and _is_in_tag(data, head - 1)):
+    data = text.data
+    head, tail_end = _name_around(text, begin, end)
+    before = text.at(head - 1)
+    if data.startswith(b"--", head) or before == ord("<") or (before == ord(":") and _is_in_tag(data, head - 1)):
         return True
-    at, is_blank, is_quoted = tail_end, False, False
+    at, has_blank, has_quote = tail_end, False, False
     for _ in range(MAX_SKIPPED_SIGNS):
-        byte = _at(data, at)
+        byte = text.at(at)
         if byte not in _SKIPPED:
             break
         if byte == ord("\\"):
-            at = _escaped_at(data, at, is_json=is_json)
-            if _at(data, at) == ord("u"):
+            at = _escaped_at(text, at)
+            if text.at(at) == ord("u"):
                 return True
-            is_blank = is_blank or _at(data, at) in b"nrtbf"
-            is_quoted = is_quoted or _at(data, at) == ord('"')
-        elif is_json and byte == ord('"'):
-            if before == ord('"') and data[at + 1 : at + 2] == b",":
-                return _at(data, head - 2) == ord("[") or data[at + 2 : at + 9] == b'"value"'
+            has_blank = has_blank or text.at(at) in b"nrtbf"
+            has_quote = has_quote or text.at(at) == ord('"')
+        elif text.is_json and byte == ord('"'):  # the end of a name, or of a text
+            if before == ord('"') and text.at(at + 1) == ord(","):
+                return text.at(head - 2) == ord("[") or data.startswith(b'"value"', at + 2)
             at += 1
-            if _at(data, at) == ord(":"):
-                break
-            return False
+            if text.at(at) != ord(":"):
+                return False
+            break
         elif byte in _BLANKS:
-            is_blank = True
+            has_blank = True
         elif byte in _QUOTES:
-            if is_blank:
+            if has_blank:
                 return True
-            is_quoted = True
+            has_quote = True
         at += 1
-    byte = _at(data, at)
-    if data[at : at + 2] == b"</" or data[at : at + 5].lower() == b"value":
+    return _begins_value(text, at, data[end:tail_end], has_blank=has_blank, has_quote=has_quote)
+
+
+def _begins_value(text: _Text, at: int, tail: bytes, *, has_blank: bool, has_quote: bool) -> bool:
+    """Return True if a value begins, or a sign that assigns one, behind a name and what could be skipped."""
+    data, byte = text.data, text.at(at)
+    if data.startswith(b"</", at) or data[at : at + 5].lower() == b"value":
         return True
     if byte in b"=:":
-        return not _is_harmless_value(data, at, data[end:tail_end], is_json=is_json)
+        return not _is_harmless_value(text, at, tail)
     if byte == ord(","):
-        return is_quoted
+        return has_quote
     if byte == ord("("):
-        return _at(data, at + 1) in b"\"'\\" or _has_digit(data, at)
-    return byte in b">%" or data[at : at + 2] == b"->" or _is_said(data, at) or (is_blank and _has_digit(data, at))
+        return text.at(at + 1) in b"\"'\\" or _has_digit(data, at)
+    is_sign = byte in b">%" or data.startswith(b"->", at) or _IS_SAID.match(data, at) is not None
+    return is_sign or (has_blank and _has_digit(data, at))
 
 
-def _escaped_at(data: bytes, at: int, *, is_json: bool) -> int:
+def _escaped_at(text: _Text, at: int) -> int:
     """Return where the sign is that a backslash escapes; in JSON, two are one of the text, which escapes, too."""
     at += 1
-    if is_json and _at(data, at) == ord("\\") and _at(data, at + 1) != ord('"'):
-        at += 2 if _at(data, at + 1) == ord("\\") else 1
+    if text.is_json and text.at(at) == ord("\\") and text.at(at + 1) != ord('"'):
+        at += 2 if text.at(at + 1) == ord("\\") else 1
     return at
 
 
-def _is_said(data: bytes, at: int) -> bool:
-    """Return True if a quoted text follows a verb: `password is 'swordfish'`."""
-    at += 2 if data.startswith(b"is", at) else 3 if data.startswith(b"was", at) else 0
-    at += _at(data, at) == ord(":")
-    return _at(data, at) == ord(" ") and _at(data, at + 1) in b"\"'`\\"
-
-
-def _is_in_tag(data: bytes, at: int) -> bool:
+def _is_in_tag(data: bytes, colon: int) -> bool:
     """Return True if a name space of XML stands before a colon: `<ns:password`."""
-    begin = at
-    while begin > max(0, at - MAX_NAME_BYTES) and data[begin - 1] in _NAME_BYTES:
-        begin -= 1
-    return _at(data, begin - 1) == ord("<")
+    return data[max(0, colon - MAX_NAME_BYTES - 1) : colon].rstrip(_NAME_BYTES).endswith(b"<")
 
 
-def _is_harmless_value(data: bytes, at: int, tail: bytes, *, is_json: bool) -> bool:
+def _is_harmless_value(text: _Text, sign: int, tail: bytes) -> bool:
     """Return True if a number of many, a flag, nothing or a mask is assigned: `max_tokens=512`, `"password":null`."""
-    if data[at : at + 2] == b"::":
+    data = text.data
+    if data.startswith(b"::", sign):
         return True
-    at += 1
-    while _at(data, at) in b"=> \t":
-        at += 1
-    if literal := next((literal for literal in _LITERALS if data.startswith(literal, at)), b""):
-        return _ends_value(data, at + len(literal), is_json=is_json)
-    if not tail or tail.isdigit() or tail.lower().endswith(b"code") or _at(data, at) not in _DIGITS:
-        return False
-    while _at(data, at) in b"0123456789.":
-        at += 1
-    return _ends_value(data, at, is_json=is_json)
-
-
-def _ends_value(data: bytes, at: int, *, is_json: bool) -> bool:
-    """Return True if a value ends here: an escape that JSON has for a control character goes on with it."""
-    return at >= len(data) or (data[at] in _ENDS_VALUE and not (is_json and data.startswith(b"\\u", at)))
+    begin = cast("re.Match[bytes]", _BEFORE_VALUE.match(data, sign + 1)).end()
+    is_field = text.is_json and text.at(begin) == ord('"')
+    if (_MASKED_FIELD if is_field else _MASKED).match(data, begin):
+        return True
+    is_count = tail != b"" and not tail.isdigit() and not tail.lower().endswith(b"code")
+    value = _LITERAL.match(data, begin) or (_AMOUNT.match(data, begin) if is_count else None)
+    if value is None or (text.is_json and data.startswith(b"\\u", value.end())):
+        return False  # an escape that JSON has for a control character goes on with the value
+    return value.end() >= len(data) or data[value.end()] in _ENDS_VALUE
 
 
 def _has_digit(data: bytes, at: int) -> bool:
     """Return True if one of the next two words has a digit."""
-    words = 0
-    for byte in data[at : at + MAX_PROSE_BYTES]:
-        if byte in _DIGITS:
-            return True
-        if byte in _BLANKS:
-            words += 1
-        if words == 2 or byte == ord('"'):
-            return False
-    return False
+    return _DIGIT_IN_TWO_WORDS.match(data, at, at + MAX_PROSE_BYTES) is not None
 
 
 try:
