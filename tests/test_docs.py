@@ -7,7 +7,7 @@ import pytest
 
 import dashcam
 from dashcam.cli import COMMANDS
-from dashcam.cli.settings import page
+from dashcam.cli.commands.settings import page
 from dashcam.spool.segment import DROP_REASONS
 
 ROOT = Path(__file__).parents[1]
@@ -128,7 +128,7 @@ def test_the_readme_names_each_command(command):
 @pytest.mark.parametrize("reason", DROP_REASONS)
 def test_each_reason_for_a_drop_is_explained(reason):
     """`dashcam status` can say why an event was dropped."""
-    from dashcam.cli.status import REASONS
+    from dashcam.cli.commands.status import REASONS
 
     assert REASONS[reason]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashcam.cli.demo import check_installed
+from dashcam.cli.commands.demo import check_installed
 from dashcam.errors import DashcamError
 
 

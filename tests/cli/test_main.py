@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,15 @@ from dashcam.cli import COMMANDS, main
 from dashcam.version import __version__
 
 from ..processes import dashcam
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_each_command_has_a_file_of_its_name():
+    """`dashcam fake-loggly` is in cli/commands/fake_loggly.py, and no other file is in that folder."""
+    files = {path.stem for path in (ROOT / "src" / "dashcam" / "cli" / "commands").glob("*.py")}
+
+    assert files - {"__init__"} == {command.replace("-", "_") for command in COMMANDS}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

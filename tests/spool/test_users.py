@@ -54,7 +54,7 @@ def shared():
 AS_USER = """
 import os, sys
 from pathlib import Path
-import dashcam.cli.ship, dashcam.destinations.local.backend
+import dashcam.cli.commands.ship, dashcam.destinations.local.backend
 from dashcam.cli import main
 from dashcam.spool.writer import Writer
 from tests.spool.spools import log_line

@@ -1,4 +1,4 @@
-"""The command line: `dashcam COMMAND`, each command a module of `dashcam.cli`."""
+"""The command line: `dashcam COMMAND`, each command a module of `dashcam.cli.commands`."""
 
 import argparse
 import os
@@ -44,11 +44,6 @@ COMMANDS = {
     "setup": "prepare Elasticsearch or OpenSearch, and Kibana",
 }
 
-_MODULES = {
-    "trace": "story",
-    "copy": "copying",
-    "fake-loggly": "fake_loggly",
-}  # whose own name can be none of a module
 
 _WITH_QUERY = frozenset({"errors", "map", "overview", "search", "tail"})
 
@@ -97,7 +92,7 @@ def _run(given: list[str]) -> int:
     if not given or given[0] not in COMMANDS:
         return _explain(given)
     try:
-        command = import_module(f"dashcam.cli.{_MODULES.get(given[0], given[0])}")
+        command = import_module(f"dashcam.cli.commands.{given[0].replace('-', '_')}")
         # Paragraphs are as wide as a terminal, examples as they are.
         paragraphs = (command.__doc__ or "").strip().split("\n\n")
         text = "\n\n".join(one if "\n  " in one else fill(one, _WIDTH, break_on_hyphens=False) for one in paragraphs)

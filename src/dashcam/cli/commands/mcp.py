@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 
 from dashcam.cli import OK
-from dashcam.cli.doctor import findings
+from dashcam.cli.commands.doctor import findings
 from dashcam.cli.door import Door
 from dashcam.cli.period import moment
 from dashcam.cli.query import parse_words

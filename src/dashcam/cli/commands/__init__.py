@@ -1,0 +1,1 @@
+"""The commands of `dashcam`, each in the file of its name."""
