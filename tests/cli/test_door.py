@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
+from dashcam.cli import main
 from dashcam.cli.door import Door
 
 from ..processes import dashcam, dashcam_environment
+from ..show import events
 from .recorded import record
 
 DASHCAM = [sys.executable, "-m", "dashcam"]
@@ -91,3 +93,16 @@ def test_a_closed_output_is_a_sentence(tmp_path):
     )
 
     assert (done.returncode, done.stderr) == (1, "dashcam: standard output: it is closed\n")
+
+
+@pytest.mark.parametrize("command", ["overview", "errors", "map"])
+def test_what_strangers_wrote_cannot_act_on_a_terminal(put, capsys, command):
+    """Control and direction marks are spelled out."""
+    odd = events.Service("ca\x1b[2Jrs\u202e", [])
+    odd.server(0, 1, "GET /\x1b]0;x", 500, events.ROOT)
+    odd.line(0, "bro\x9bken\u200b", events.ROOT, level="error")
+    odd.query(0, 1, "SELECT 1", "1" * 16, parent=events.ROOT)
+    put(*odd.events)
+
+    assert main([command, "--since", "2026-11-24T01:30:00Z"]) == 0
+    assert all(character.isprintable() or character == "\n" for character in capsys.readouterr().out)

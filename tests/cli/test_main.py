@@ -12,13 +12,21 @@ from dashcam.version import __version__
 from ..processes import dashcam
 
 ROOT = Path(__file__).parents[2]
+FILES = {command.replace("-", "_") for command in COMMANDS}
 
 
 def test_each_command_has_a_file_of_its_name():
     """`dashcam fake-loggly` is in cli/commands/fake_loggly.py, and no other file is in that folder."""
     files = {path.stem for path in (ROOT / "src" / "dashcam" / "cli" / "commands").glob("*.py")}
 
-    assert files - {"__init__"} == {command.replace("-", "_") for command in COMMANDS}
+    assert files - {"__init__"} == FILES
+
+
+def test_each_command_has_a_test_of_its_name():
+    """Those of `dashcam fake-loggly` are in tests/cli/commands/test_fake_loggly.py."""
+    files = {path.stem for path in (ROOT / "tests" / "cli" / "commands").glob("test_*.py")}
+
+    assert files == {f"test_{file}" for file in FILES}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -32,7 +32,7 @@ from dashcam.event import EncodedEvent
 from dashcam.settings import Secret, load
 
 from ..balancer import balanced
-from ..cli.test_audit import assert_well, audit, service, ship
+from ..cli.commands.test_audit import assert_well, audit, service, ship
 from ..engines.streams import documents, set_up, settings_for
 from ..processes import until
 from .runner import SHARED_KEY, Fluentd

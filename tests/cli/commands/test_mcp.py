@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from ..cli.recorded import record
-from ..processes import run
+from ...processes import run
+from ..recorded import record
 
 DRAIN = "import sys; from dashcam.cli import main; sys.exit(main(['ship', '--drain']))"
 

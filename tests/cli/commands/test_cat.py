@@ -4,9 +4,9 @@ import json
 
 from dashcam.spool.reader import segment_files
 
-from ..processes import dashcam, run
-from ..spool.spools import ids_in
-from .recorded import numbers, record
+from ...processes import dashcam, run
+from ...spool.spools import ids_in
+from ..recorded import numbers, record
 
 
 def test_every_event(tmp_path):

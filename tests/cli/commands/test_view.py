@@ -14,8 +14,8 @@ from dashcam.destinations.local.options import Options
 from dashcam.event import EncodedEvent
 from dashcam.settings import load
 
-from .. import prepared
-from ..show import events
+from ... import prepared
+from ...show import events
 
 
 @pytest.fixture
@@ -79,22 +79,3 @@ def test_a_route_without_a_store_is_told_at_once(tmp_path):
     with viewer(os.environ | {"DASHCAM_DIR": str(tmp_path), "LOG_BACKEND": "stdout"}) as process:
         assert process.wait(10) == 2
         assert "cannot be searched" in process.stderr.read()
-
-
-def test_a_story_is_written_as_one_file(environment, tmp_path):
-    """`dashcam trace ID --html FILE`."""
-    file = tmp_path / "story.html"
-    done = prepared.run(["-m", "dashcam", "trace", events.REQUEST_ID, "--html", str(file)], environment, 100)
-
-    assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"dashcam: {file} has the story\n"
-    assert "parts could not be made" in file.read_text(encoding="utf-8")
-
-
-def test_a_file_that_cannot_be_written_is_told(environment):
-    """With its name and why."""
-    command = ["-m", "dashcam", "trace", events.REQUEST_ID, "--html", "/nowhere/story.html"]
-    done = prepared.run(command, environment, 100)
-
-    assert done.returncode == 1
-    assert done.stderr == "dashcam: /nowhere/story.html cannot be written: No such file or directory\n"

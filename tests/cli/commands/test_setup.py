@@ -1,12 +1,13 @@
-"""`dashcam setup elk`: what it prints, and its exit status."""
+"""`dashcam setup`: what it prints, and its exit status."""
 
 import json
 
 import pytest
 
-from dashcam.cli import main
+from dashcam.cli import OK, main
+from dashcam.destinations.elasticsearch.saved_objects import kibana_pack
 
-from ..scripted import scripted
+from ...scripted import scripted
 
 
 def cluster(asked):
@@ -68,3 +69,10 @@ def test_an_engine_that_is_not_there(monkeypatch, capsys):
     error = capsys.readouterr().err
     assert error.startswith("dashcam: http://127.0.0.1:9 cannot be reached")
     assert "secret" not in error
+
+
+def test_the_pack_is_printed(capsysbinary):
+    """Byte for byte, to be imported by hand."""
+    assert main(["setup", "kibana-pack"]) == OK
+
+    assert capsysbinary.readouterr().out == kibana_pack()

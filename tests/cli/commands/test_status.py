@@ -6,8 +6,8 @@ import re
 from dashcam.ship import checkpoint
 from dashcam.ship.checkpoint import Checkpoint, Trouble
 
-from ..processes import dashcam, running_dashcam, until
-from .recorded import record
+from ...processes import dashcam, running_dashcam, until
+from ..recorded import record
 
 
 def test_nothing_yet(tmp_path):

@@ -10,8 +10,8 @@ import pytest
 from dashcam.ship.heartbeat import read_heartbeat
 from dashcam.ship.stats import collect_stats
 
-from ..processes import dashcam, running_dashcam, until
-from .recorded import SERVICE, numbers
+from ...processes import dashcam, running_dashcam, until
+from ..recorded import SERVICE, numbers
 
 
 def test_what_the_command_recorded_is_delivered(tmp_path):

@@ -16,9 +16,9 @@ from dashcam.testing.backend_contract import line
 from dashcam.testing.fake_loggly import Behaviour, StandIn
 from dashcam.testing.sample import events, lines
 
-from .. import prepared
-from ..hosted.processes import numbers_in
-from ..processes import until
+from ... import prepared
+from ...hosted.processes import numbers_in
+from ...processes import until
 
 SINCE = "2026-11-23T00:00:00Z"
 EVENTS = events()

@@ -6,8 +6,8 @@ import pytest
 
 from dashcam.cli import main
 
-from ..processes import running, until
-from .recorded import record
+from ...processes import running, until
+from ..recorded import record
 
 RULES = """
 every = "10ms"

@@ -9,8 +9,8 @@ import pytest
 from dashcam.ship.heartbeat import read_heartbeat
 from dashcam.spool.reader import segment_files
 
-from ..processes import dashcam, running_dashcam, until
-from .recorded import numbers, record
+from ...processes import dashcam, running_dashcam, until
+from ..recorded import numbers, record
 
 LOCAL = {"LOG_BACKEND": "local"}
 

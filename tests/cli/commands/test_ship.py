@@ -8,8 +8,8 @@ import pytest
 from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
-from ..processes import dashcam, running_dashcam, until
-from .recorded import numbers, record
+from ...processes import dashcam, running_dashcam, until
+from ..recorded import numbers, record
 
 
 def test_a_drain(tmp_path):

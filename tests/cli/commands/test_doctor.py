@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from ..processes import dashcam, run, running
+from ...processes import dashcam, run, running
 
 SERVED = """
 import sys

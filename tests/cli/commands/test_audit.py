@@ -17,9 +17,9 @@ from dashcam.destinations.local.file import pack, unpack
 from dashcam.event import Event, parse_time
 from dashcam.testing.fake_loggly import StandIn
 
-from ..engines.streams import documents, set_up, settings_for
-from ..processes import dashcam, run
-from .recorded import record
+from ...engines.streams import documents, set_up, settings_for
+from ...processes import dashcam, run
+from ..recorded import record
 
 SERVICE = """
 import sys

@@ -10,7 +10,7 @@ from dashcam.ship.dead_letters import DeadLetter, DeadLetters, names_in
 from dashcam.testing.backend_contract import line
 from dashcam.testing.fake_loggly import StandIn
 
-from ..hosted.processes import Stage, numbers_in
+from ...hosted.processes import Stage, numbers_in
 
 
 @pytest.fixture
