@@ -532,10 +532,10 @@ prepare(PyObject *module)
 
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, prepare},
-#if PY_VERSION_HEX >= 0x030C0000
+#ifdef Py_mod_multiple_interpreters
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
-#if PY_VERSION_HEX >= 0x030D0000
+#ifdef Py_mod_gil
     {Py_mod_gil, Py_MOD_GIL_USED}, /* the lock makes a copy and the step of the end one */
 #endif
     {0, NULL},
