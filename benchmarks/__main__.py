@@ -12,6 +12,7 @@ from benchmarks.report import JUDGED, MISSED
 NAMES = (
     "log_call",
     "log_latency",
+    "hostile_text",
     "stdlib_call",
     "flask_request",
     "spans",

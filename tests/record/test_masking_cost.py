@@ -1,11 +1,13 @@
 """What masking costs: any text of 64 kB takes little time, and twice the text at most a little more than twice that."""
 
+import json
 import random
 import time
 from itertools import chain
 
 import pytest
 
+from dashcam.record.logs.line import encode_call, python_encode_call
 from dashcam.record.masking import mask
 from dashcam.record.masking.mask import mask_text
 from dashcam.record.masking.secret_words import PythonSearch
@@ -79,6 +81,18 @@ def test_twice_the_text(piece):
     once, twice = (piece * (4 * LENGTH))[:LENGTH], (piece * (4 * LENGTH))[: 2 * LENGTH]
 
     assert min(_cost_ms(twice) for _ in range(3)) < 3 * min(_cost_ms(once) for _ in range(3)) + 5
+
+
+@pytest.mark.parametrize("encode_one", [encode_call, python_encode_call], ids=["compiled", "python"])
+def test_a_text_with_more_secrets_than_are_looked_at(encode_one):
+    """The rest is masked as a whole, and the event says so; one with a few is as ever."""
+    many, few = ("password=hunter2x " * count for count in (3_000, 3))
+
+    line, short = (json.loads(encode_one(5, "info", text, {}, b"}")) for text in (many, few))
+
+    assert line["tags"] == ["masked-rest"]
+    assert "hunter" not in line["message"]
+    assert short == {"time_ns": 5, "log.level": "info", "message": "password=*** " * 3}
 
 
 def test_names_of_any_length():

@@ -138,13 +138,15 @@ head_of(State *state, PyObject *message, PyObject *labels)
     return head;
 }
 
-/* The bytes that a function in Python answered; NULL if it failed, or answered something else. */
+/* The bytes that a function in Python answered; NULL if it failed, or answered something else; of no bytes, without
+   an error. */
 static PyObject *
 bytes_of(PyObject *answer)
 {
     if (answer != NULL && !(PyBytes_CheckExact(answer) && PyBytes_GET_SIZE(answer) >= 2)) {
+        if (!PyBytes_CheckExact(answer) || PyBytes_GET_SIZE(answer) > 0)
+            PyErr_SetString(PyExc_TypeError, "JSON is bytes, in braces");
         Py_DECREF(answer);
-        PyErr_SetString(PyExc_TypeError, "JSON is bytes, in braces");
         return NULL;
     }
     return answer;
@@ -161,13 +163,13 @@ has_secret_word(State *state, PyObject *body)
     return result;
 }
 
-/* The JSON of a copy, its secrets masked; NULL without an error if orjson cannot write it, or it is too long. */
+/* The JSON of a copy, its secrets masked; NULL without an error if orjson cannot write it, or Python has to. */
 static PyObject *
 written(State *state, PyObject *message, PyObject *labels)
 {
     PyObject *head = head_of(state, message, labels);
     PyObject *body = head == NULL ? NULL : bytes_of(PyObject_CallOneArg(state->given[DUMPS], head));
-    if (body == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) /* a lone surrogate, or a number of over 64 bits */
+    if (body == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_TypeError)) /* a lone surrogate, or a number of over 64 bits */
         PyErr_Clear();
     if (body != NULL && PyBytes_GET_SIZE(body) - PyUnicode_GET_LENGTH(message) > MAX_PLAIN_BYTES)
         Py_CLEAR(body);

@@ -12,7 +12,7 @@ from dashcam.record.context import recorder
 from dashcam.record.context.correlation import ids_in
 from dashcam.record.context.current import get_current
 from dashcam.record.masking import mask
-from dashcam.record.masking.mask import mask_value, masked_by_name, secret_name
+from dashcam.record.masking.mask import Looks, mask_value, masked_by_name, secret_name
 from dashcam.record.values.interruption import is_interruption
 from dashcam.record.values.plain import MAX_PLAIN_BYTES, convert, copy_fields
 from dashcam.record.values.sanitizer import (
@@ -68,7 +68,7 @@ def _encode_labels(message: object, fields: dict[str, Any]) -> bytes:
     if not body or len(body) - len(cast("str", message)) > MAX_PLAIN_BYTES:
         return b""
     body = _mask(head) if mask.has_word(body) else body
-    return body[:-1] + _MENDED + b"}" if copy[1] else body
+    return body[:-1] + _MENDED + b"}" if copy[1] and body else body
 
 
 def _is_short_text(message: object) -> bool:
@@ -102,14 +102,18 @@ def _encode_any(message: object, fields: dict[str, Any]) -> bytes:
 
 
 def _mask(head: dict[str, Any]) -> bytes:
-    """Return the JSON of a call with its secrets masked; its values are a copy of exact built-in types."""
-    masked = head
+    """Return the JSON of a call with its secrets masked; its values are a copy of exact built-in types.
+
+    Nothing where a text has more words of secrets than masking looks at: the sanitizer marks the event then.
+    """
     if labels := head.get("labels"):  # most secrets are a text with a name of its own
         masked = {**head, "labels": {name: _masked_text(name, value) for name, value in labels.items()}}
         body = orjson.dumps(masked)
         if not mask.has_word(body):
             return body
-    return orjson.dumps(mask_value(head))
+    looks = Looks()
+    masked = mask_value(head, looks)
+    return b"" if looks.ran_out else orjson.dumps(masked)
 
 
 def _masked_text(name: str, value: object) -> object:

@@ -13,6 +13,7 @@ from dashcam.event import Event
 from dashcam.patterns import OwnSecrets
 from dashcam.record.masking import secret_rules
 from dashcam.record.masking import secret_values as values
+from dashcam.record.masking.lazy_pattern import lazy_pattern
 from dashcam.record.masking.personal_data import mask_personal_data
 from dashcam.record.masking.secret_tokens import PREFIXES, token_at
 from dashcam.record.masking.secret_words import (
@@ -40,6 +41,7 @@ MASK: Final = "***"
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _MAX_DEPTH = 10
 MAX_CACHED_CHARACTERS = 1_000
+_ENCODED = lazy_pattern(rb"%[0-9A-Fa-f]{2}")
 _ENCODINGS = 2  # of a URL within a URL within a URL
 
 MASKED_REST: Final = "masked-rest"  # the tag of an event with a text that is masked from some place on
@@ -141,7 +143,7 @@ def _mask_cached(text: str) -> tuple[str, bool]:
 def _masked_encodings(data: bytes, looks: Looks) -> bytes:
     looks.left = max(0, looks.left) + len(data) // _BYTES_PER_LOOK
     masked = plain = _masked(data, looks)
-    for _ in range(_ENCODINGS if b"%" in masked else 0):
+    for _ in range(_ENCODINGS if _ENCODED.search(masked) else 0):
         if (decoded := unquote_to_bytes(plain)) == plain:
             break
         plain = _masked(decoded, looks)

@@ -11,7 +11,15 @@ from uuid import UUID
 
 import orjson
 
-from dashcam.record.masking.mask import is_secret, mask_named_value, mask_pair, mask_text, replacement_of
+from dashcam.record.masking.mask import (
+    MASKED_REST,
+    Looks,
+    is_secret,
+    mask_named_value,
+    mask_pair,
+    mask_text,
+    replacement_of,
+)
 from dashcam.record.values.interruption import is_interruption
 
 MAX_LABEL_BYTES = 8_000  # Lucene accepts terms of at most 32,766 bytes, the key included
@@ -93,7 +101,7 @@ def values_of(sequence: Any) -> Iterator[Any]:
 
 
 class Sanitizer:
-    """A converter for the values of one event; `tags` collects what it did to them: `cut`, `mended`.
+    """A converter for the values of one event; `tags` collects what it did to them: `cut`, `mended`, `masked-rest`.
 
     It also masks secrets, by the name of a field and within every text.
     """
@@ -101,13 +109,16 @@ class Sanitizer:
     def __init__(self) -> None:
         self.tags: set[str] = set()
         self._room = MAX_VALUES_BYTES
+        self._looks = Looks()
 
     def text(self, value: object, limit_bytes: int = MAX_TEXT_BYTES) -> str:
         """Return a value as valid UTF-8 text of at most about `limit_bytes`."""
         whole = self._described(value)
         limit_bytes = max(0, min(limit_bytes, self._room))
         # A secret that begins before the cut is masked whole.
-        text = self._encodable(mask_text(whole[: limit_bytes + 4096]))
+        text = self._encodable(mask_text(whole[: limit_bytes + 4096], self._looks))
+        if self._looks.ran_out:
+            self.tags.add(MASKED_REST)
         kept = text.encode()[:limit_bytes].decode("utf-8", "ignore")
         written_bytes = len(orjson.dumps(kept))
         if written_bytes > min(2 * limit_bytes, self._room):
