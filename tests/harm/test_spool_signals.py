@@ -139,26 +139,3 @@ assert signal.sigtimedwait(BUS, 0) is None
 assert signal.SIGBUS in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 """
     assert _finish(f"{OPEN}\n{code}\nwriter.close()", tmp_path) == 0
-
-
-@pytest.mark.parametrize("fork", ["fork", "_Fork"])
-def test_a_child_that_python_does_not_know_of(tmp_path, fork):
-    """It keeps lines of its own, and touches none of its parent's."""
-    code = f"""
-writer = write_to(spool, segment_bytes=1 << 20)
-append(0, 1000)
-if not hasattr(libc, "{fork}"): sys.exit(9)
-if not (child := libc.{fork}()):
-    append(1000, 2000)
-    writer.close()
-    os._exit(0)
-append(2000, 3000)
-assert os.waitpid(child, 0)[1] == 0
-append(3000, 4000)
-writer.close()
-"""
-    if (status := _finish(code, tmp_path)) == 9:
-        pytest.skip(f"needs {fork} (glibc 2.34)")
-
-    assert status == 0
-    assert sorted(numbers_in(tmp_path)) == list(range(4000))

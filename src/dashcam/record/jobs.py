@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
+from dashcam import forks
 from dashcam.record.context import recorder
 from dashcam.record.context.correlation import JOB, REQUEST_ID, new_request_id, open_spans
 from dashcam.record.context.current import attach, detach, get_current
@@ -46,6 +47,7 @@ class Block:
         self._arguments = arguments
 
     def __enter__(self) -> Self:
+        forks.begin_child()  # its own IDs, also where it was forked in C
         self._span, context = self._start(*self._arguments)
         self._token = attach(context)
         self._pid = os.getpid()

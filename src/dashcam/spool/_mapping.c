@@ -215,6 +215,13 @@ forget_in_child(void)
     *is_begun = 1;
 }
 
+static void
+notice_fork(void)
+{
+    if (!*is_begun)
+        forget_in_child();
+}
+
 /* Once in a process. */
 static void
 begin(void)
@@ -322,6 +329,7 @@ Mapping_init(Mapping *self, PyObject *arguments, PyObject *keywords)
 static PyObject *
 Mapping_close(Mapping *self, PyObject *Py_UNUSED(none))
 {
+    notice_fork();
     Range *range = self->range;
     if (range != NULL) {
         char *begin = range->begin;
@@ -432,8 +440,7 @@ Mapping_append(Mapping *self, PyObject *line)
     if (!PyBytes_Check(line))
         return PyErr_Format(PyExc_TypeError, "a line is bytes, not %s", Py_TYPE(line)->tp_name);
     size_t count = (size_t)PyBytes_GET_SIZE(line);
-    if (!*is_begun)
-        forget_in_child();
+    notice_fork();
     if (range == NULL || range->end > range->limit || count > range->limit - range->end) {
         PyErr_SetString(PyExc_ValueError, "no room for the line");
         return NULL;
@@ -464,8 +471,7 @@ Mapping_put(Mapping *self, PyObject *const *arguments, Py_ssize_t count)
     size_t at = PyLong_AsSize_t(arguments[0]), bytes = (size_t)PyBytes_GET_SIZE(arguments[1]);
     if (at == (size_t)-1 && PyErr_Occurred())
         return NULL;
-    if (!*is_begun)
-        forget_in_child();
+    notice_fork();
     if (range == NULL || range->begin == NULL || at > range->end || bytes > range->end - at) {
         PyErr_SetString(PyExc_ValueError, "nothing stands there yet");
         return NULL;

@@ -26,6 +26,7 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.semconv.attributes.http_attributes import HTTP_ROUTE
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
+from dashcam import forks
 from dashcam.record.context.correlation import (
     PROPAGATORS,
     REQUEST_ID,
@@ -51,6 +52,7 @@ _warn = spool_call(logging.WARNING, "dashcam.requests")
 
 def accept_request_id(header: str | None, *, is_trusted: bool) -> str:
     """Return the caller's request ID, or a new one if it has none, an invalid one, or is not trusted."""
+    forks.begin_child()  # else two workers that were forked in C begin with the same IDs
     return header if header is not None and is_trusted and is_request_id(header) else new_request_id()
 
 
