@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import orjson
+from dashcam.codec import orjson
 
 ECS_VERSION = "8.17.0"
 

@@ -9,13 +9,13 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
-import orjson
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from dashcam import forks
+from dashcam.codec import orjson
 from dashcam.record.context import recorder
 from dashcam.record.context.correlation import JOB, REQUEST_ID, new_request_id, open_spans
 from dashcam.record.context.current import attach, detach, get_current

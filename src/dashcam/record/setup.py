@@ -197,13 +197,21 @@ def _record_spans(service: Service) -> None:
     if tracer.makes_spans(provider):
         _record_provider(provider)
     else:
-        ours = tracer.aside or Provider(resource=Resource.create({"service.name": service.name}))
+        ours = tracer.aside or Provider(resource=_resource(service))
         if ours.is_switched_off or not isinstance(provider, trace.ProxyTracerProvider):
             tracer.aside = ours
         else:
             _set_ours(ours)
         _record_provider(ours)
     instrument.start(init)
+
+
+def _resource(service: Service) -> Resource:
+    attributes = {"service.name": service.name}
+    try:
+        return Resource.create(attributes)
+    except RuntimeError:  # it starts a thread for each detector, and no more can be started, or none in an interpreter
+        return Resource(attributes)
 
 
 def _set_ours(ours: Provider) -> None:

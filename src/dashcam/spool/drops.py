@@ -17,9 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
-
 from dashcam import machine
+from dashcam.codec import orjson
 from dashcam.spool.limit import check_size
 from dashcam.spool.lock import lock
 from dashcam.spool.reader import SegmentReader

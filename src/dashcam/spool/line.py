@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
+from dashcam.codec import orjson
 from dashcam.event import NS_PER_S, EncodedEvent
 from dashcam.spool.segment import Header
 

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-
 from dashcam import machine
+from dashcam.codec import orjson
 from dashcam.event import format_time
 
 FORMAT = 3

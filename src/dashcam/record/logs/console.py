@@ -9,10 +9,10 @@ from contextlib import nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-import orjson
 from pythonjsonlogger.json import JsonFormatter
 
 from dashcam import forks
+from dashcam.codec import orjson
 from dashcam.event import NS_PER_S, format_time
 from dashcam.record.context.service import Service, common_fields
 from dashcam.record.logs.stdlib import encode_record

@@ -7,9 +7,9 @@ key of `DASHCAM_CLIP_KEY`, in hexadecimal digits. Any other value is ignored; th
 import hmac
 import time
 
-import orjson
 from opentelemetry.context import Context, get_current
 
+from dashcam.codec import orjson
 from dashcam.record.context import recorder
 from dashcam.record.context.correlation import REQUEST_ID, ids_in
 from dashcam.record.values.sanitizer import Sanitizer

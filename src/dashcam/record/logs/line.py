@@ -5,9 +5,9 @@ from collections.abc import Callable
 from logging import LogRecord
 from typing import Any, Final, cast
 
-import orjson
 from opentelemetry.context import Context, create_key
 
+from dashcam.codec import orjson
 from dashcam.record.context import recorder
 from dashcam.record.context.correlation import ids_in
 from dashcam.record.context.current import get_current

@@ -9,8 +9,7 @@ from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
-import orjson
-
+from dashcam.codec import orjson
 from dashcam.record.masking.mask import (
     MASKED_REST,
     Looks,
