@@ -1,5 +1,6 @@
 """The command line as a whole: help, exit statuses, mistakes."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +99,15 @@ def test_the_command_is_installed():
     command = sys.executable.rpartition("/")[0] + "/dashcam"
 
     assert subprocess.run([command, "--version"], capture_output=True, check=True).stdout.startswith(b"dashcam ")
+
+
+@pytest.mark.parametrize("words", [["ship", "--drain"], ["replay"]])
+def test_a_command_leaves_the_log_of_its_process_as_it_was(tmp_path, monkeypatch, words):
+    """A program that calls `main` gets no line of a later delivery on a standard error that may be closed by then."""
+    monkeypatch.setenv("DASHCAM_DIR", str(tmp_path))
+    log = logging.getLogger("dashcam.ship")
+    before = log.handlers[:], log.level, log.propagate
+
+    main(words)
+
+    assert (log.handlers, log.level, log.propagate) == before

@@ -1,6 +1,8 @@
 """The shipper's own log, on standard error; never through the recorder."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dashcam import machine
 
@@ -26,12 +28,20 @@ class RateLimitFilter(logging.Filter):
         return is_due
 
 
-def log_to_stderr(level: int = logging.INFO, formatter: logging.Formatter | None = None) -> None:
-    """Log what the shipper does, one line each."""
+@contextmanager
+def logged_to_stderr(level: int = logging.INFO, formatter: logging.Formatter | None = None) -> Iterator[None]:
+    """Log what the shipper does, one line each, for as long as the command runs."""
+    log = logging.getLogger("dashcam.ship")
+    level_before, propagates_before = log.level, log.propagate
     handler = logging.StreamHandler()
     handler.setFormatter(formatter or logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     handler.addFilter(RateLimitFilter())
-    log = logging.getLogger("dashcam.ship")
     log.addHandler(handler)
     log.setLevel(level)
     log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level_before)
+        log.propagate = propagates_before

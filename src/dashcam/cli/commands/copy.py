@@ -33,7 +33,7 @@ from dashcam.settings import Settings
 from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import Delivery, batches
 from dashcam.ship.journal import replace_file
-from dashcam.ship.own_log import log_to_stderr
+from dashcam.ship.own_log import logged_to_stderr
 from dashcam.ship.signals import set_by_signals
 
 
@@ -129,9 +129,9 @@ def missing(events: Iterable["Event"], present: Iterable["Event"]) -> Iterator["
 def _copy(
     events: Iterable["Event"], bookmark: Bookmark, query: "Query", arguments: argparse.Namespace, settings: Settings
 ) -> Count:
-    log_to_stderr()
     stopping = threading.Event()
     with ExitStack() as stack:
+        stack.enter_context(logged_to_stderr())
         stack.enter_context(set_by_signals(stopping))
         backend = stack.enter_context(closing(connect(arguments.to)))
         letters = DeadLetters(settings.dir / "dead-letters", f"copy-{arguments.to}")

@@ -17,7 +17,7 @@ from dashcam.errors import DashcamError, QueryError
 from dashcam.settings import Settings
 from dashcam.ship.dead_letters import DeadLetters, names_in
 from dashcam.ship.delivery import Delivery, batches
-from dashcam.ship.own_log import log_to_stderr
+from dashcam.ship.own_log import logged_to_stderr
 from dashcam.ship.signals import set_by_signals
 
 COPIED = "copy-"  # what a copy left, beside what the shipper left
@@ -32,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Replay; exit status 1 when some are left."""
     settings = load_settings()
-    log_to_stderr()
     folder = settings.dir / "dead-letters"
     present = names_in(folder)
     if unknown := [route for route in arguments.route if not {route, COPIED + route} & set(present)]:
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise DashcamError(f"there are no dead letters of {', '.join(unknown)}. {hint}")
     names = [name for name in present if not arguments.route or name.removeprefix(COPIED) in arguments.route]
     stopping = threading.Event()
-    with set_by_signals(stopping):
+    with logged_to_stderr(), set_by_signals(stopping):
         counts = {name: _replay(name, settings, stopping) for name in names}
     if arguments.json:
         pairs = {name: {"replayed": replayed, "left": left} for name, (replayed, left) in counts.items()}

@@ -16,7 +16,7 @@ from dashcam.destinations import registry
 from dashcam.destinations.registry import connect, load_settings, open_store
 from dashcam.ship.kept_events import ACTION
 from dashcam.ship.lookout import Search
-from dashcam.ship.own_log import log_to_stderr
+from dashcam.ship.own_log import logged_to_stderr
 from dashcam.ship.shipper import ship
 
 MIN_PAUSE_S = 3.0  # between two looks for verdicts of other hosts
@@ -38,9 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
         from dashcam import EcsFormatter  # late: only this needs the recorder's imports
 
         formatter = EcsFormatter(service="dashcam-ship")
-    log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO, formatter)
     audited = {name for name in settings.routes if registry.get(name).store}
-    ending = ship(settings, connect, is_drain=arguments.drain, search=_search, audited=audited)
+    with logged_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO, formatter):
+        ending = ship(settings, connect, is_drain=arguments.drain, search=_search, audited=audited)
     status = NOT_FOUND if ending.fault else OK
     if ending.is_hung:
         os._exit(status)  # a thread that waits for a backend's answer would be waited for

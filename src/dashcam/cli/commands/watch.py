@@ -31,7 +31,7 @@ from dashcam.cli.query import parse_words
 from dashcam.destinations.registry import load_settings, open_store
 from dashcam.errors import DashcamError
 from dashcam.event import NS_PER_S
-from dashcam.ship.own_log import log_to_stderr
+from dashcam.ship.own_log import logged_to_stderr
 from dashcam.ship.signals import pause, set_by_signals
 from dashcam.spool.lock import lock
 from dashcam.watch.rules import load_rules
@@ -59,9 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     name = hashlib.sha256(str(arguments.rules.resolve()).encode()).hexdigest()[:12]
     path = settings.dir / "watch" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    log_to_stderr()
     stopping = threading.Event()
-    with path.with_suffix(".lock").open("wb") as file, set_by_signals(stopping):
+    with logged_to_stderr(), path.with_suffix(".lock").open("wb") as file, set_by_signals(stopping):
         try:
             lock(file.fileno())
         except OSError:
