@@ -169,6 +169,39 @@ def test_any_value(attributes, expected):
     assert {name: found[name] for name in expected} == expected
 
 
+# Once masked, its rest is short enough to be searched again to its end.
+MANY = "password=" + "hunter2-" * 40 + " password=hunter2-x " * 2_000
+
+
+@pytest.mark.parametrize(
+    ("name", "description", "attributes", "served"),
+    [
+        (MANY, None, {}, None),
+        ("POST", MANY, {}, None),
+        *(("POST", None, {name: MANY}, None) for name in ("url.query", "http.url", "db.statement", "car")),
+        ("POST", None, {}, ServerRequest(path=MANY)),
+        ("POST", None, {}, ServerRequest(query=MANY)),
+        ("POST", None, {}, ServerRequest(labels={"car": MANY})),
+    ],
+)
+def test_a_text_with_more_secrets_than_are_looked_at(name, description, attributes, served):
+    """The rest is masked as a whole, and the span says so, wherever in it the text stands."""
+    status = StatusCode.ERROR if description else StatusCode.UNSET
+    span = span_of(name, SpanKind.SERVER, status, description)
+
+    line = ended(span, attributes, opened(served))
+
+    assert "masked-rest" in orjson.loads(line)["tags"]
+    assert b"hunter2" not in line
+
+
+def test_the_start_of_a_request_with_more_secrets_than_are_looked_at():
+    """It says so, too: it becomes the event of a request that is aborted."""
+    line = encode_start(span_of("GET", SpanKind.SERVER), {"url.query": MANY}, opened(ServerRequest()))
+
+    assert "masked-rest" in orjson.loads(line)["tags"]
+
+
 def test_a_name_with_a_secret():
     """It is masked wherever the line has it."""
     found = orjson.loads(ended(span_of("GET /?token=aB3456789012", SpanKind.SERVER), {}, opened(ServerRequest())))

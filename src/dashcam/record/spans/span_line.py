@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from dashcam.codec import orjson
 from dashcam.record.context.correlation import OpenSpan, ServerRequest
 from dashcam.record.logs.line import encode_plain
-from dashcam.record.masking.mask import mask_repeated, mask_text
+from dashcam.record.masking.mask import MASKED_REST, Looks, mask_repeated, mask_text
 from dashcam.record.values.sanitizer import Sanitizer
 from dashcam.spool.line import span_fields
 
@@ -50,7 +50,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "net.peer.port": ("server", "port"),
 }
 # A caller writes these freely, so they may hold a secret; what comes again and again is searched once.
-FREE_TEXT: Final[Mapping[str, Callable[[str], str]]] = {
+FREE_TEXT: Final[Mapping[str, Callable[[str, Looks], str]]] = {
     **dict.fromkeys(("url.path", "url.query", "url.full", "http.url"), mask_text),
     **dict.fromkeys(("user_agent.original", "http.user_agent", "db.query.text", "db.statement"), mask_repeated),
     "error.type": mask_repeated,
@@ -89,21 +89,22 @@ class RecordableSpan(Protocol):
 
 def encode_start(span: RecordableSpan, attributes: Mapping[str, Any], open_span: OpenSpan) -> bytes:
     """Return the line that marks a request as open."""
-    fields = _ids_of(span, open_span)
-    _add_attributes(fields, {name: attributes[name] for name in _MARKED if name in attributes})
-    return _encode(span_fields(open_span.start_ns, "start", fields, {}))
+    looks = Looks()
+    fields = _ids_of(span, open_span, looks)
+    _add_attributes(fields, {name: attributes[name] for name in _MARKED if name in attributes}, looks)
+    return _encode(span_fields(open_span.start_ns, "start", fields, {}), looks)
 
 
 def encode_end(span: RecordableSpan, attributes: Mapping[str, Any], open_span: OpenSpan, duration_ns: int) -> bytes:
     """Return the line of a span that has ended."""
-    started_ns = open_span.start_ns
+    started_ns, looks = open_span.start_ns, Looks()
     served = open_span.served if _is_root(open_span) else None
-    fields = _ids_of(span, open_span)
-    labels = _add_attributes(fields, attributes)
+    fields = _ids_of(span, open_span, looks)
+    labels = _add_attributes(fields, attributes, looks)
     if served:
         labels |= served.labels
         if span.kind is _SERVER:
-            _add_request(fields, served)
+            _add_request(fields, served, looks)
     if labels:
         fields["labels"] = labels
     status = served.status if served and served.status else _status_of(fields)
@@ -112,14 +113,15 @@ def encode_end(span: RecordableSpan, attributes: Mapping[str, Any], open_span: O
     is_failed = is_failed or interruption == "failure"
     if span.status.description and not (served and served.error):  # that one has a line of its own
         error = fields.setdefault("error", {})
-        error.setdefault("message", mask_text(span.status.description.removeprefix(f"{error.get('type')}: ")))
+        description = span.status.description.removeprefix(f"{error.get('type')}: ")
+        error.setdefault("message", mask_text(description, looks))
     is_transaction = open_span.transaction == open_span.span_id
     _add_span_fields(fields, span, duration_ns // 1000, f"HTTP {status // 100}xx" if is_transaction and status else "")
     fields = {"log.level": "error" if is_failed else "info", **fields, "timestamp": {"us": started_ns // 1000}}
     event = {"duration": duration_ns} | _outcome(fields, served, is_failed=is_failed)
     if interruption and not is_failed:
         event["outcome"] = interruption
-    return _encode(span_fields(started_ns, "transaction" if is_transaction else "span", fields, event))
+    return _encode(span_fields(started_ns, "transaction" if is_transaction else "span", fields, event), looks)
 
 
 def _interruption(open_span: OpenSpan) -> str:
@@ -143,9 +145,9 @@ def _outcome(fields: Mapping[str, Any], served: ServerRequest | None, *, is_fail
     return {"outcome": "unknown" if has_no_response or (served and served.is_incomplete) else "success"}
 
 
-def _ids_of(span: RecordableSpan, open_span: OpenSpan) -> dict[str, Any]:
+def _ids_of(span: RecordableSpan, open_span: OpenSpan, looks: Looks) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "message": mask_repeated(span.name),
+        "message": mask_repeated(span.name, looks),
         "span": {"id": open_span.span_id},
         "trace": {"id": open_span.trace_id},
         "transaction": {"id": open_span.transaction},
@@ -157,7 +159,7 @@ def _ids_of(span: RecordableSpan, open_span: OpenSpan) -> dict[str, Any]:
     return fields
 
 
-def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any], looks: Looks) -> dict[str, Any]:
     """Add fields for a span's attributes; returns the attributes that no field is for."""
     others = {}
     for name, value in attributes.items():
@@ -167,13 +169,13 @@ def _add_attributes(fields: dict[str, Any], attributes: Mapping[str, Any]) -> di
                 known = fields[first] = {}
             for key in between:
                 known = known.setdefault(key, {})
-            known[last] = mask(str(value)) if mask else value
+            known[last] = mask(str(value), looks) if mask else value
         elif name not in LEFT_OUT:
             others[name] = value
     return others
 
 
-def _add_request(fields: dict[str, Any], served: ServerRequest) -> None:
+def _add_request(fields: dict[str, Any], served: ServerRequest, looks: Looks) -> None:
     """Add what the WSGI layer and the handler know of a served request."""
     http, url = fields.setdefault("http", {}), fields.setdefault("url", {})
     if served.status:
@@ -186,9 +188,9 @@ def _add_request(fields: dict[str, Any], served: ServerRequest) -> None:
         http.setdefault("request", {})["body"] = {"bytes": served.request_bytes}
     # The attributes are without it where a server gives no URI, and have other letters than ASCII byte by byte.
     if served.path and not ("path" in url and served.path.isascii()):
-        url["path"] = mask_text(served.path)
+        url["path"] = mask_text(served.path, looks)
     if served.query and "query" not in url:
-        url["query"] = mask_text(served.query)
+        url["query"] = mask_text(served.query, looks)
 
 
 def _add_span_fields(fields: dict[str, Any], span: RecordableSpan, us: int, result: str) -> None:
@@ -219,11 +221,13 @@ def _span_type(fields: Mapping[str, Any]) -> dict[str, str]:
     return {"type": "app"}
 
 
-def _encode(event: dict[str, Any]) -> bytes:
+def _encode(event: dict[str, Any], looks: Looks) -> bytes:
     """Encode an event as a line, with whatever does not fit sanitized; the reader needs `event` last."""
-    if body := encode_plain(event):
+    if not looks.ran_out and (body := encode_plain(event)):
         return body + b"\n"
     sanitizer = Sanitizer()
+    if looks.ran_out:
+        sanitizer.tags.add(MASKED_REST)
     fit = {name: sanitizer.fields(event[name]) if name == "labels" else sanitizer.value(event[name]) for name in event}
     end = {"event": fit.pop("event")}
     return orjson.dumps(fit | {"tags": sorted(sanitizer.tags)} | end if sanitizer.tags else fit | end, None, _NEWLINE)
