@@ -178,6 +178,17 @@ def test_a_thread_with_a_run_of_its_own(cars):
     ]
 
 
+def test_what_was_done_to_the_values_of_a_span(cars):
+    """Its event has the tags that a log event with these values has."""
+    values = {"rows": ["password=hunter2x " * 3_000], "letter": ["\ud800"]}
+    with dashcam.span("parse", **values):
+        log.info("parsed", **values)
+
+    span, line = (event for event in cars.events() if event.get("message") in {"parse", "parsed"})
+    assert set(span.get("tags")) == set(line.get("tags")) == {"cut", "masked-rest", "mended"}
+    assert span.get("labels").keys() == {"rows", "letter"}
+
+
 @pytest.mark.parametrize(
     ("headers", "is_known"),
     [

@@ -23,6 +23,7 @@ from dashcam.record.context.headers import extract
 from dashcam.record.logs import unhandled
 from dashcam.record.logs.line import is_true
 from dashcam.record.setup import init
+from dashcam.record.spans.span_line import TAGS
 from dashcam.record.spans.tracer import get_tracer
 from dashcam.record.values.interruption import is_interruption
 from dashcam.record.values.sanitizer import MAX_NAME_BYTES, Sanitizer, class_name, exact_text
@@ -132,7 +133,10 @@ def _start_job(name: str, given: Mapping[str, str] | None, fields: dict[str, Any
 
 def _start_span(name: str, fields: dict[str, Any]) -> tuple[Span, Context]:
     attributes, others = _attributes(fields)
-    texts = {each: orjson.dumps(Sanitizer().value(value)).decode() for each, value in others.items()}
+    sanitizer = Sanitizer()
+    texts = {each: orjson.dumps(sanitizer.value(value)).decode() for each, value in others.items()}
+    if sanitizer.tags:
+        texts[TAGS] = ",".join(sanitizer.tags)
     span = get_tracer(_TRACER).start_span(name, attributes={**attributes, **texts})
     return span, trace.set_span_in_context(span)
 

@@ -62,6 +62,7 @@ LEFT_OUT: Final = frozenset(
     {"http.target", "http.host", "http.flavor", "net.host.name", "net.host.port", "network.protocol.version"}
     | {"network.peer.address", "network.peer.port", "http.server_name", "db.user", "net.sock.peer.addr", "client.port"}
 )
+TAGS: Final = "dashcam.tags"  # what was done to the values of `dashcam.span`, as one text: tags of the event
 _MARKED = ("http.request.method", "http.method", "http.route", "url.path", "url.query", "url.full", "http.url")
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
 _SERVER, _ERROR = SpanKind.SERVER, StatusCode.ERROR
@@ -92,7 +93,7 @@ def encode_start(span: RecordableSpan, attributes: Mapping[str, Any], open_span:
     looks = Looks()
     fields = _ids_of(span, open_span, looks)
     _add_attributes(fields, {name: attributes[name] for name in _MARKED if name in attributes}, looks)
-    return _encode(span_fields(open_span.start_ns, "start", fields, {}), looks)
+    return _encode(span_fields(open_span.start_ns, "start", fields, {}), looks, "")
 
 
 def encode_end(span: RecordableSpan, attributes: Mapping[str, Any], open_span: OpenSpan, duration_ns: int) -> bytes:
@@ -101,6 +102,7 @@ def encode_end(span: RecordableSpan, attributes: Mapping[str, Any], open_span: O
     served = open_span.served if _is_root(open_span) else None
     fields = _ids_of(span, open_span, looks)
     labels = _add_attributes(fields, attributes, looks)
+    tags = labels.pop(TAGS, "")
     if served:
         labels |= served.labels
         if span.kind is _SERVER:
@@ -121,7 +123,7 @@ def encode_end(span: RecordableSpan, attributes: Mapping[str, Any], open_span: O
     event = {"duration": duration_ns} | _outcome(fields, served, is_failed=is_failed)
     if interruption and not is_failed:
         event["outcome"] = interruption
-    return _encode(span_fields(started_ns, "transaction" if is_transaction else "span", fields, event), looks)
+    return _encode(span_fields(started_ns, "transaction" if is_transaction else "span", fields, event), looks, tags)
 
 
 def _interruption(open_span: OpenSpan) -> str:
@@ -221,11 +223,13 @@ def _span_type(fields: Mapping[str, Any]) -> dict[str, str]:
     return {"type": "app"}
 
 
-def _encode(event: dict[str, Any], looks: Looks) -> bytes:
+def _encode(event: dict[str, Any], looks: Looks, tags: object) -> bytes:
     """Encode an event as a line, with whatever does not fit sanitized; the reader needs `event` last."""
-    if not looks.ran_out and (body := encode_plain(event)):
+    if not (looks.ran_out or tags) and (body := encode_plain(event)):
         return body + b"\n"
     sanitizer = Sanitizer()
+    if type(tags) is str and tags:
+        sanitizer.tags.update(tags.split(","))
     if looks.ran_out:
         sanitizer.tags.add(MASKED_REST)
     fit = {name: sanitizer.fields(event[name]) if name == "labels" else sanitizer.value(event[name]) for name in event}
