@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.report import interleave, judge, middle, print_machine, print_table, ratio, verdict
 
-from dashcam.ship.checkpoint import Checkpoint, CheckpointFile, SegmentOffset
+from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile, SegmentOffset
 
 FEW, MANY = 10, 10_000
 

@@ -32,7 +32,7 @@ from benchmarks.report import interleave, judge, middle, print_machine, print_ta
 from benchmarks.sink import Sink
 
 import dashcam
-from dashcam.ship import checkpoint
+from dashcam.ship.state import checkpoint
 from dashcam.testing.fake_loggly import StandIn
 
 MOST_US = {"elasticsearch": 2, "loggly": 2, "elk": 3, "local": 15}

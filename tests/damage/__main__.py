@@ -16,8 +16,8 @@ from pathlib import Path
 
 import dashcam.machine
 from dashcam.ship.batch import Limits
-from dashcam.ship.checkpoint import Checkpoint, CheckpointFile
 from dashcam.ship.route import Route
+from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile
 from dashcam.spool.reader import segment_files
 from dashcam.spool.segment import decode_header
 

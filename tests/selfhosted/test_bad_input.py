@@ -20,8 +20,8 @@ from dashcam.cli import main
 from dashcam.destinations.fluentd.backend import Fluentd
 from dashcam.destinations.fluentd.connection import Timeouts
 from dashcam.destinations.registry import connect
-from dashcam.ship import checkpoint
 from dashcam.ship.route import Route
+from dashcam.ship.state import checkpoint
 
 from ..destinations.fluentd.server import (
     Guarded,

@@ -4,10 +4,10 @@ import threading
 from contextlib import contextmanager
 
 from dashcam.settings import Settings, load
-from dashcam.ship import checkpoint
-from dashcam.ship.checkpoint import Checkpoint, CheckpointFile
 from dashcam.ship.clips import Clips
 from dashcam.ship.route import Route
+from dashcam.ship.state import checkpoint
+from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile
 
 from ..spool.spools import START_NS
 

@@ -11,12 +11,12 @@ import pytest
 
 from dashcam import machine
 from dashcam.errors import BackendUnavailable
-from dashcam.ship import checkpoint
 from dashcam.ship.batch import Limits
-from dashcam.ship.checkpoint import Checkpoint, CheckpointFile
 from dashcam.ship.clip_journal import ask, load_clips
 from dashcam.ship.holding import PART_BYTES
 from dashcam.ship.housekeeping import Housekeeping
+from dashcam.ship.state import checkpoint
+from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile
 from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 

@@ -8,8 +8,8 @@ import pytest
 from dashcam import machine
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.ship.batch import Limits, PartialResult
-from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import MAX_PAUSE_S, Backoff, Delivery, Outcome, batches
+from dashcam.ship.state.dead_letters import DeadLetters
 
 from .played import Accepting, Played, events
 

@@ -9,9 +9,9 @@ import pytest
 from dashcam.errors import BackendUnavailable, DashcamError
 from dashcam.settings import Settings, load
 from dashcam.ship.batch import Limits
-from dashcam.ship.heartbeat import exclusive
 from dashcam.ship.own_log import RateLimitFilter
 from dashcam.ship.shipper import ship
+from dashcam.ship.state.heartbeat import exclusive
 from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 

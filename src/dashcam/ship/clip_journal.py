@@ -13,7 +13,7 @@ import orjson
 
 from dashcam import machine
 from dashcam.event import format_time
-from dashcam.ship.journal import Journal, read_journal, replace_file
+from dashcam.ship.state.journal import Journal, read_journal, replace_file
 
 FOLDER = "clips"
 MAX_CLIPS = 5_000  # that are remembered

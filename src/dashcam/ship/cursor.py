@@ -12,12 +12,12 @@ from typing import NamedTuple
 from dashcam import machine
 from dashcam.event import EncodedEvent
 from dashcam.ship.batch import EventBatch, Limits
-from dashcam.ship.checkpoint import START, SegmentOffset
 from dashcam.ship.clips import Clips, KeptEvent
 from dashcam.ship.ended import EndedSegments
 from dashcam.ship.listing import SpoolListing, is_of_another_version, open_segment
-from dashcam.ship.quarantine import quarantine
 from dashcam.ship.selection import synthesized_events
+from dashcam.ship.state.checkpoint import START, SegmentOffset
+from dashcam.ship.state.quarantine import quarantine
 from dashcam.ship.statements import Statements
 from dashcam.ship.verdicts import TELLING
 from dashcam.spool.block import BlockResult, EventBlock, read_block

@@ -11,7 +11,7 @@ from dashcam import machine
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend, Batch, Limits, PartialResult
-from dashcam.ship.dead_letters import DeadLetter, DeadLetters
+from dashcam.ship.state.dead_letters import DeadLetter, DeadLetters
 from dashcam.statement import is_statement
 
 FIRST_PAUSE_S = 0.1

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from dashcam import machine
 from dashcam.event import NS_PER_S
-from dashcam.ship import checkpoint
-from dashcam.ship.heartbeat import LOCK
+from dashcam.ship.state import checkpoint
+from dashcam.ship.state.heartbeat import LOCK
 
 MAX_SILENCE_S = 20.0  # the loops turn twenty times a second; a machine that is busy may need seconds for one turn
 

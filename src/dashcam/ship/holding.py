@@ -15,8 +15,8 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
-from dashcam.ship.checkpoint import CheckpointFile
 from dashcam.ship.listing import open_segment
+from dashcam.ship.state.checkpoint import CheckpointFile
 from dashcam.spool.held import is_below, leave_all, level_of, parse_above, request_of
 from dashcam.spool.line import is_line, time_of
 from dashcam.spool.reader import Held, Parse, Position, ReadResult, SegmentReader

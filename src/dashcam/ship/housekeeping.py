@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dashcam import machine
 from dashcam.event import NS_PER_S
-from dashcam.ship.checkpoint import CheckpointFile
 from dashcam.ship.ended import has_grown
 from dashcam.ship.listing import SpoolListing, read_header
-from dashcam.ship.pruned import Victim, load_pruned, remove, settle
+from dashcam.ship.state.checkpoint import CheckpointFile
+from dashcam.ship.state.removal_account import Victim, load_pruned, remove, settle
 from dashcam.ship.syncing import MAX_OPEN, SegmentSync
 from dashcam.spool.drops import sync_counts
 from dashcam.spool.reader import orphaned_files

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dashcam import machine
-from dashcam.ship import checkpoint
-from dashcam.ship.checkpoint import Checkpoint
-from dashcam.ship.dead_letters import LETTERS, decode_letter
-from dashcam.ship.heartbeat import exclusive
-from dashcam.ship.journal import Journal, read_journal, replace_file
 from dashcam.ship.listing import SpoolListing, is_of_another_version, open_segment
-from dashcam.ship.pruned import NAME as PRUNED
-from dashcam.ship.pruned import load_pruned, rewrite
-from dashcam.ship.quarantine import quarantine, set_aside
+from dashcam.ship.state import checkpoint
+from dashcam.ship.state.checkpoint import Checkpoint
+from dashcam.ship.state.dead_letters import LETTERS, decode_letter
+from dashcam.ship.state.heartbeat import exclusive
+from dashcam.ship.state.journal import Journal, read_journal, replace_file
+from dashcam.ship.state.quarantine import quarantine, set_aside
+from dashcam.ship.state.removal_account import NAME as PRUNED
+from dashcam.ship.state.removal_account import load_pruned, rewrite
 from dashcam.spool.drops import NAME as DROPS
 from dashcam.spool.drops import is_readable
 

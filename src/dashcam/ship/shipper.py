@@ -11,16 +11,16 @@ from typing import NamedTuple
 from dashcam import machine
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
-from dashcam.ship import pruned
 from dashcam.ship.batch import Backend
-from dashcam.ship.checkpoint import START, CheckpointFile, hand_over, load
 from dashcam.ship.clips import Clips
 from dashcam.ship.delivery import Backoff
-from dashcam.ship.heartbeat import Pulse, exclusive
 from dashcam.ship.housekeeping import Housekeeping
 from dashcam.ship.lookout import Search, look_out
 from dashcam.ship.route import MAX_DISK_PAUSE_S, Route
 from dashcam.ship.signals import pause, set_by_signals
+from dashcam.ship.state import removal_account
+from dashcam.ship.state.checkpoint import START, CheckpointFile, hand_over, load
+from dashcam.ship.state.heartbeat import Pulse, exclusive
 from dashcam.ship.stats import count_before
 from dashcam.spool.held import LEVELS
 
@@ -88,7 +88,7 @@ def _start(settings: Settings, stack: ExitStack, stopping: machine.Event) -> _Be
         known = [CheckpointFile(positions, name, each) for name, each in load(positions).items()]
         _housekeeping(settings, known).make_room()
         try:
-            pruned.begin(settings.dir)
+            removal_account.begin(settings.dir)
         except OSError:
             if not known:  # a shipper with checkpoints ships on a full disk, too, and makes the file later
                 raise

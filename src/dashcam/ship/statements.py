@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from dashcam.event import EncodedEvent
-from dashcam.ship.checkpoint import START, CheckpointFile, SegmentOffset
 from dashcam.ship.selection import derived_event, has_stopped, is_shipped
+from dashcam.ship.state.checkpoint import START, CheckpointFile, SegmentOffset
 from dashcam.spool.held import is_below, level_of
 from dashcam.spool.line import LineExpander
 from dashcam.spool.reader import SegmentReader

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from dashcam import machine
 from dashcam.event import format_time
-from dashcam.ship import checkpoint
-from dashcam.ship.checkpoint import START, Checkpoint, SegmentOffset, Trouble
-from dashcam.ship.dead_letters import DeadLetters, count_replayed, names_in
-from dashcam.ship.heartbeat import Heartbeat, read_heartbeat
 from dashcam.ship.listing import SpoolListing, open_segment, read_header
-from dashcam.ship.pruned import Pruned, load_pruned
-from dashcam.ship.quarantine import quarantined
 from dashcam.ship.selection import is_shipped, synthesized_events
+from dashcam.ship.state import checkpoint
+from dashcam.ship.state.checkpoint import START, Checkpoint, SegmentOffset, Trouble
+from dashcam.ship.state.dead_letters import DeadLetters, count_replayed, names_in
+from dashcam.ship.state.heartbeat import Heartbeat, read_heartbeat
+from dashcam.ship.state.quarantine import quarantined
+from dashcam.ship.state.removal_account import Pruned, load_pruned
 from dashcam.spool.drops import read_drops
 from dashcam.spool.reader import Position
 from dashcam.spool.segment import began_ns

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import log2
 from pathlib import Path
 
-from dashcam.ship.journal import encode_record, read_journal, replace_file
+from dashcam.ship.state.journal import encode_record, read_journal, replace_file
 
 MIN_REQUESTS = 100  # of a route, before some of them count as slow
 MAX_REQUESTS = 10_000  # then each counts half, so that a route may become faster or slower

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from dashcam.event import Event
 from dashcam.settings import Settings, load
 from dashcam.ship.batch import Batch, Limits
-from dashcam.ship.checkpoint import Checkpoint, CheckpointFile
 from dashcam.ship.clips import Clips
 from dashcam.ship.route import Route
+from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile
 
 _ROUTE = "memory"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from dashcam.errors import StoreUnreachable
 from dashcam.event import Event
 from dashcam.find.query import Query, Store
-from dashcam.ship import checkpoint
-from dashcam.ship.checkpoint import START, Checkpoint
 from dashcam.ship.listing import SpoolListing, open_segment
 from dashcam.ship.selection import shipped_events
+from dashcam.ship.state import checkpoint
+from dashcam.ship.state.checkpoint import START, Checkpoint
 from dashcam.spool.line import time_of
 from dashcam.spool.reader import Position
 

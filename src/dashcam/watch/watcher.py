@@ -18,7 +18,7 @@ import orjson
 from dashcam.event import NS_PER_S
 from dashcam.find.related import find_related_events
 from dashcam.record.masking.mask import mask_event
-from dashcam.ship.journal import replace_file
+from dashcam.ship.state.journal import replace_file
 from dashcam.show.ansi import Style
 from dashcam.show.recent import story_id
 from dashcam.show.story import build_story

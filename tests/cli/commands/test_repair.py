@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from dashcam.ship.heartbeat import read_heartbeat
+from dashcam.ship.state.heartbeat import read_heartbeat
 from dashcam.spool.reader import segment_files
 
 from ...processes import dashcam, running_dashcam, until

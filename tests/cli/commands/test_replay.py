@@ -6,7 +6,7 @@ import pytest
 
 from dashcam.cli import main
 from dashcam.event import format_time
-from dashcam.ship.dead_letters import DeadLetter, DeadLetters, names_in
+from dashcam.ship.state.dead_letters import DeadLetter, DeadLetters, names_in
 from dashcam.testing.backend_contract import line
 from dashcam.testing.fake_loggly import StandIn
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from dashcam.ship.heartbeat import read_heartbeat
+from dashcam.ship.state.heartbeat import read_heartbeat
 from dashcam.ship.stats import collect_stats
 
 from ...processes import dashcam, running_dashcam, until

@@ -3,8 +3,8 @@
 import json
 import re
 
-from dashcam.ship import checkpoint
-from dashcam.ship.checkpoint import Checkpoint, Trouble
+from dashcam.ship.state import checkpoint
+from dashcam.ship.state.checkpoint import Checkpoint, Trouble
 
 from ...processes import dashcam, running_dashcam, until
 from ..recorded import record

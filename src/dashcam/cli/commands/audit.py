@@ -29,8 +29,8 @@ from dashcam.destinations.registry import load_settings, open_store
 from dashcam.event import format_time
 from dashcam.find.audit import audit
 from dashcam.find.query import Query
-from dashcam.ship import checkpoint
-from dashcam.ship.dead_letters import DeadLetters
+from dashcam.ship.state import checkpoint
+from dashcam.ship.state.dead_letters import DeadLetters
 
 if TYPE_CHECKING:
     from dashcam.find.audit import Findings

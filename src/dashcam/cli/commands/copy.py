@@ -30,11 +30,11 @@ from dashcam.errors import SettingsError
 from dashcam.event import NS_PER_S, EncodedEvent, Event
 from dashcam.find.query import Query
 from dashcam.settings import Settings
-from dashcam.ship.dead_letters import DeadLetters
 from dashcam.ship.delivery import Delivery, batches
-from dashcam.ship.journal import replace_file
 from dashcam.ship.own_log import logged_to_stderr
 from dashcam.ship.signals import set_by_signals
+from dashcam.ship.state.dead_letters import DeadLetters
+from dashcam.ship.state.journal import replace_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

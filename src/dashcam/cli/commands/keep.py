@@ -24,9 +24,9 @@ from dashcam.errors import DashcamError, QueryError, SettingsError, StoreUnreach
 from dashcam.find.query import Store
 from dashcam.find.related import find_related_events, find_stories
 from dashcam.settings import RecordSettings, Settings, load, read_duration
-from dashcam.ship import checkpoint
 from dashcam.ship.clip_journal import ask, load_clips
-from dashcam.ship.heartbeat import read_heartbeat
+from dashcam.ship.state import checkpoint
+from dashcam.ship.state.heartbeat import read_heartbeat
 
 WAIT_S = 10.0  # for the shipper to take the request
 SETTLE_S = 2.0  # until what came with the clip is counted

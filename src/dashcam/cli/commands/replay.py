@@ -15,10 +15,10 @@ from dashcam.cli import NOT_FOUND, OK
 from dashcam.destinations.registry import connect, known, load_settings
 from dashcam.errors import DashcamError, QueryError
 from dashcam.settings import Settings
-from dashcam.ship.dead_letters import DeadLetters, names_in
 from dashcam.ship.delivery import Delivery, batches
 from dashcam.ship.own_log import logged_to_stderr
 from dashcam.ship.signals import set_by_signals
+from dashcam.ship.state.dead_letters import DeadLetters, names_in
 
 COPIED = "copy-"  # what a copy left, beside what the shipper left
 

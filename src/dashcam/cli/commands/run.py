@@ -14,8 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from dashcam.destinations.registry import load_settings
-from dashcam.ship.heartbeat import LOCK, is_locked
 from dashcam.ship.signals import handling
+from dashcam.ship.state.heartbeat import LOCK, is_locked
 
 DRAIN_S = 15
 FIRST_PAUSE_S = 0.5  # before a shipper that died is started again; doubled each time

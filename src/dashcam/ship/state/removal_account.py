@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from dashcam.ship.journal import FULL, encode_record, read_journal, replace_file, sync_folder
 from dashcam.ship.listing import HEADER_BYTES
+from dashcam.ship.state.journal import FULL, encode_record, read_journal, replace_file, sync_folder
 from dashcam.spool.segment import SUFFIX
 
 NAME = "pruned"

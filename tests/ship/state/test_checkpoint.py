@@ -5,9 +5,9 @@ from contextlib import closing
 
 import pytest
 
-from dashcam.ship import checkpoint
-from dashcam.ship.checkpoint import Checkpoint, CheckpointFile, SegmentOffset, Trouble
-from dashcam.ship.journal import Journal, encode_record, read_journal
+from dashcam.ship.state import checkpoint
+from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile, SegmentOffset, Trouble
+from dashcam.ship.state.journal import Journal, encode_record, read_journal
 
 SOME = Checkpoint(
     marks={"a": SegmentOffset(100, 2, events=2), "b": SegmentOffset(300, 5, is_done=True, synthesized=2, events=6)},

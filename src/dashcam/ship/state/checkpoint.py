@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dashcam import machine
-from dashcam.ship.journal import FULL, Journal, read_journal, replace_file
+from dashcam.ship.state.journal import FULL, Journal, read_journal, replace_file
 from dashcam.spool.held import LEVELS
 from dashcam.statement import Link
 

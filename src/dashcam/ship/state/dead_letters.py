@@ -12,7 +12,7 @@ import orjson
 from dashcam import machine
 from dashcam.errors import DashcamError
 from dashcam.event import EncodedEvent
-from dashcam.ship.journal import Journal, read_journal, write_all
+from dashcam.ship.state.journal import Journal, read_journal, write_all
 
 LETTERS = ".jsonl"
 REPLAYING = ".replaying"

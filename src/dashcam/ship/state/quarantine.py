@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dashcam import machine
 from dashcam.event import format_time
-from dashcam.ship.journal import replace_file, write_all
+from dashcam.ship.state.journal import replace_file, write_all
 
 FOLDER = "quarantine"
 

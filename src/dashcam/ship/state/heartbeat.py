@@ -13,7 +13,7 @@ import orjson
 from dashcam import machine
 from dashcam.errors import DashcamError
 from dashcam.event import format_time
-from dashcam.ship.journal import replace_file
+from dashcam.ship.state.journal import replace_file
 
 LOCK = "shipper.lock"
 NAME = "shipper.json"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dashcam.event import EncodedEvent
-from dashcam.ship.dead_letters import DeadLetter, DeadLetters, count_replayed, names_in
+from dashcam.ship.state.dead_letters import DeadLetter, DeadLetters, count_replayed, names_in
 
-from ..processes import run, until
+from ...processes import run, until
 
 LETTER = DeadLetter(
     "2026-11-24T01:35:46.123456Z", "too odd", EncodedEvent("seg-00000001", is_span=True, data='{"é":"🚗"}'.encode())
@@ -135,7 +135,7 @@ def test_a_replay_that_is_killed_counts_once(tmp_path):
 import os, sys
 from pathlib import Path
 from dashcam.event import EncodedEvent
-from dashcam.ship.dead_letters import DeadLetter, DeadLetters
+from dashcam.ship.state.dead_letters import DeadLetter, DeadLetters
 letters = DeadLetters(Path(sys.argv[1]), "loggly")
 letters.add(DeadLetter("t", "r", EncodedEvent(f"seg-{n}", False, b"{}")) for n in range(5))
 with letters.replay() as replay:
