@@ -84,32 +84,22 @@ INNER_FLOORS = {
             "syncing": {"listing"},
         },
         {
-            "clip_journal": {"state"},
+            "clips": {"listing", "state"},
             "delivery": {"batch", "state"},
             "health": {"state"},
-            "holding": {"listing", "state"},
             "housekeeping": {"ended", "listing", "state", "syncing"},
             "repair": {"listing", "state"},
             "statements": {"selection", "state"},
             "stats": {"listing", "selection", "state"},
-            "usual": {"state"},
         },
         {
-            "kept_events": {"clip_journal"},
-            "verdicts": {"usual"},
-        },
-        {
-            "clips": {"clip_journal", "holding", "kept_events", "listing", "state", "usual", "verdicts"},
-        },
-        {
-            "cursor": {"batch", "clips", "ended", "listing", "selection", "state", "statements", "verdicts"},
-            "lookout": {"clips"},
+            "cursor": {"batch", "clips", "ended", "listing", "selection", "state", "statements"},
         },
         {
             "route": {"batch", "clips", "cursor", "delivery", "state", "statements"},
         },
         {
-            "shipper": {"batch", "clips", "delivery", "housekeeping", "lookout", "route", "signals", "state", "stats"},
+            "shipper": {"batch", "clips", "delivery", "housekeeping", "route", "signals", "state", "stats"},
         },
     ],
 }

@@ -19,7 +19,7 @@ from pathlib import Path
 from dashcam.destinations.registry import open_store
 from dashcam.find.query import Query, Term
 from tests import prepared
-from tests.ship.clip_lines import call_line, served_line
+from tests.ship.clips.clip_lines import call_line, served_line
 from tests.spool.spools import SHARED, start_line
 
 FAILS_EVERY = 100

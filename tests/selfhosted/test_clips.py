@@ -11,7 +11,7 @@ from dashcam.ship.stats import collect_stats
 
 from ..engines.streams import set_up, settings_for
 from ..processes import running_dashcam, until
-from ..ship.clip_lines import START_NS, call_line, served_line
+from ..ship.clips.clip_lines import START_NS, call_line, served_line
 from ..spool.spools import write_to
 
 MOST_S = 10  # from the end of the failed request to the other host's lines, on a machine that is not busy

@@ -12,14 +12,14 @@ from typing import NamedTuple
 from dashcam import machine
 from dashcam.event import EncodedEvent
 from dashcam.ship.batch import EventBatch, Limits
-from dashcam.ship.clips import Clips, KeptEvent
+from dashcam.ship.clips.collector import Clips, KeptEvent
+from dashcam.ship.clips.verdicts import TELLING
 from dashcam.ship.ended import EndedSegments
 from dashcam.ship.listing import SpoolListing, is_of_another_version, open_segment
 from dashcam.ship.selection import synthesized_events
 from dashcam.ship.state.checkpoint import START, SegmentOffset
 from dashcam.ship.state.quarantine import quarantine
 from dashcam.ship.statements import Statements
-from dashcam.ship.verdicts import TELLING
 from dashcam.spool.block import BlockResult, EventBlock, read_block
 from dashcam.spool.line import LineExpander
 from dashcam.spool.reader import Held, Position, SegmentReader

@@ -12,7 +12,7 @@ from pathlib import Path
 from dashcam import machine
 from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend, Batch
-from dashcam.ship.clips import Clips
+from dashcam.ship.clips.collector import Clips
 from dashcam.ship.cursor import FINAL_CHECK_S, MAX_OPEN, PendingBatch, SpoolCursor
 from dashcam.ship.delivery import Backoff, Delivery, Outcome, batches
 from dashcam.ship.state.checkpoint import Ahead, CheckpointFile, SegmentOffset, Trouble

@@ -12,10 +12,10 @@ from dashcam import machine
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
 from dashcam.ship.batch import Backend
-from dashcam.ship.clips import Clips
+from dashcam.ship.clips.collector import Clips
+from dashcam.ship.clips.other_hosts import Search, look_out
 from dashcam.ship.delivery import Backoff
 from dashcam.ship.housekeeping import Housekeeping
-from dashcam.ship.lookout import Search, look_out
 from dashcam.ship.route import MAX_DISK_PAUSE_S, Route
 from dashcam.ship.signals import pause, set_by_signals
 from dashcam.ship.state import removal_account

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from dashcam.event import Event
 from dashcam.settings import Settings, load
 from dashcam.ship.batch import Batch, Limits
-from dashcam.ship.clips import Clips
+from dashcam.ship.clips.collector import Clips
 from dashcam.ship.route import Route
 from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile
 

@@ -15,7 +15,7 @@ import orjson
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.quantities import count
 from dashcam.destinations.registry import load_settings
-from dashcam.ship.clip_journal import Clips, load_clips
+from dashcam.ship.clips.clip_journal import Clips, load_clips
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -24,7 +24,7 @@ from dashcam.errors import DashcamError, QueryError, SettingsError, StoreUnreach
 from dashcam.find.query import Store
 from dashcam.find.related import find_related_events, find_stories
 from dashcam.settings import RecordSettings, Settings, load, read_duration
-from dashcam.ship.clip_journal import ask, load_clips
+from dashcam.ship.clips.clip_journal import ask, load_clips
 from dashcam.ship.state import checkpoint
 from dashcam.ship.state.heartbeat import read_heartbeat
 

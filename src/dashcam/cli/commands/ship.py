@@ -14,8 +14,8 @@ from contextlib import closing
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.destinations import registry
 from dashcam.destinations.registry import connect, load_settings, open_store
-from dashcam.ship.kept_events import ACTION
-from dashcam.ship.lookout import Search
+from dashcam.ship.clips.events import ACTION
+from dashcam.ship.clips.other_hosts import Search
 from dashcam.ship.own_log import logged_to_stderr
 from dashcam.ship.shipper import ship
 

@@ -22,7 +22,7 @@ from dashcam.cli.ownership import who_may_write
 from dashcam.destinations.registry import load_settings
 from dashcam.event import parse_time
 from dashcam.ship import health
-from dashcam.ship.kept_events import history
+from dashcam.ship.clips.events import history
 from dashcam.ship.stats import MAX_S, collect_stats
 
 if TYPE_CHECKING:

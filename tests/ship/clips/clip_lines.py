@@ -4,12 +4,12 @@ import threading
 from contextlib import contextmanager
 
 from dashcam.settings import Settings, load
-from dashcam.ship.clips import Clips
+from dashcam.ship.clips.collector import Clips
 from dashcam.ship.route import Route
 from dashcam.ship.state import checkpoint
 from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile
 
-from ..spool.spools import START_NS
+from ...spool.spools import START_NS
 
 _IDS = ',"http":{"request":{"id":"%s"}},"trace":{"id":"ab"},"span":{"id":"cd"},"transaction":{"id":"cd"}'
 

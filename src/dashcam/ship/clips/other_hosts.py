@@ -7,7 +7,7 @@ from typing import NamedTuple
 from dashcam import machine
 from dashcam.errors import DashcamError
 from dashcam.event import NS_PER_S
-from dashcam.ship.clips import Clips
+from dashcam.ship.clips.collector import Clips
 
 OVERLAP_NS = 60 * NS_PER_S  # looked at again: stores take a while, and clocks of hosts differ
 

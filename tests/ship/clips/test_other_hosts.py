@@ -3,13 +3,13 @@
 import threading
 
 from dashcam.errors import StoreUnreachable
-from dashcam.ship.lookout import Search, look_out
+from dashcam.ship.clips.other_hosts import Search, look_out
 from dashcam.ship.stats import collect_stats
 
-from ..processes import until
-from ..spool.spools import write_to
+from ...processes import until
+from ...spool.spools import write_to
 from .clip_lines import call_line, holding_route, served_line
-from .test_clips import Kept
+from .test_collector import Kept
 
 
 def _reports(*backends):

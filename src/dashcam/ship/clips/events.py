@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from dashcam.event import NS_PER_S, EncodedEvent
-from dashcam.ship.clip_journal import Clip
+from dashcam.ship.clips.clip_journal import Clip
 from dashcam.spool.line import LineExpander
 from dashcam.spool.segment import Header
 

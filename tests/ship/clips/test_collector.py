@@ -12,18 +12,18 @@ import pytest
 from dashcam import machine
 from dashcam.errors import BackendUnavailable
 from dashcam.ship.batch import Limits
-from dashcam.ship.clip_journal import ask, load_clips
-from dashcam.ship.holding import PART_BYTES
+from dashcam.ship.clips.clip_journal import ask, load_clips
+from dashcam.ship.clips.held_index import PART_BYTES
 from dashcam.ship.housekeeping import Housekeeping
 from dashcam.ship.state import checkpoint
 from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile
 from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
-from ..processes import until
-from ..spool.spools import run_writer, write_to
+from ...processes import until
+from ...spool.spools import run_writer, write_to
+from ..played import Played
 from .clip_lines import call_line, drain, holding_route, served_line
-from .played import Played
 
 LIMITS = Limits(events=10, bytes=100_000)
 
@@ -515,7 +515,7 @@ def test_a_share_is_kept_by_chance(tmp_path):
 def test_an_aborted_request_is_kept(tmp_path):
     """With what its process had recorded, though it never ended."""
     run_writer(
-        "from tests.ship.clip_lines import call_line\n"
+        "from tests.ship.clips.clip_lines import call_line\n"
         "writer.append(start_line(1, 'a'))\n"
         "writer.append(call_line(2, 'debug', 'golf-a', 'last words'))\n"
         "if os.fork() == 0:\n"

@@ -13,7 +13,7 @@ import orjson
 from dashcam import machine
 from dashcam.event import EncodedEvent
 from dashcam.settings import Settings, Slower
-from dashcam.ship.usual import Durations, Usual
+from dashcam.ship.clips.durations import Durations, Usual
 from dashcam.spool.held import request_of
 from dashcam.spool.line import KEEP_HEAD, level_at
 

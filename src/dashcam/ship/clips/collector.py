@@ -15,13 +15,13 @@ from typing import NamedTuple
 from dashcam import machine
 from dashcam.event import NS_PER_S, EncodedEvent
 from dashcam.settings import Settings
-from dashcam.ship.clip_journal import FOLDER, Clip, ClipJournal
-from dashcam.ship.holding import HeldLine, Holding, Place
-from dashcam.ship.kept_events import announce, history, with_reason
+from dashcam.ship.clips.clip_journal import FOLDER, Clip, ClipJournal
+from dashcam.ship.clips.durations import load_usual, save_usual
+from dashcam.ship.clips.events import announce, history, with_reason
+from dashcam.ship.clips.held_index import HeldLine, Holding, Place
+from dashcam.ship.clips.verdicts import Rules, Verdict, Verdicts
 from dashcam.ship.listing import open_segment
 from dashcam.ship.state.checkpoint import CheckpointFile, SegmentOffset
-from dashcam.ship.usual import load_usual, save_usual
-from dashcam.ship.verdicts import Rules, Verdict, Verdicts
 from dashcam.spool.held import heads_below
 from dashcam.spool.line import LineExpander, time_of
 from dashcam.spool.reader import Held, Lines

@@ -1,0 +1,1 @@
+"""Decides which requests are kept, and finds the held lines of these."""
