@@ -81,16 +81,15 @@ INNER_FLOORS = {
             "coverage": {"listing"},
             "ended": {"listing"},
             "state": {"listing"},
-            "syncing": {"listing"},
         },
         {
             "clips": {"listing", "state"},
             "delivery": {"batch", "state"},
             "health": {"state"},
-            "housekeeping": {"ended", "listing", "state", "syncing"},
             "repair": {"listing", "state"},
             "statements": {"selection", "state"},
             "stats": {"listing", "selection", "state"},
+            "upkeep": {"ended", "listing", "state"},
         },
         {
             "cursor": {"batch", "clips", "ended", "listing", "selection", "state", "statements"},
@@ -99,7 +98,7 @@ INNER_FLOORS = {
             "route": {"batch", "clips", "cursor", "delivery", "state", "statements"},
         },
         {
-            "shipper": {"batch", "clips", "delivery", "housekeeping", "route", "signals", "state", "stats"},
+            "shipper": {"batch", "clips", "delivery", "route", "signals", "state", "stats", "upkeep"},
         },
     ],
 }

@@ -31,10 +31,10 @@ import dashcam
 from dashcam.destinations.registry import connect, load_settings, open_store
 from dashcam.find.query import Query
 from dashcam.record.context import recorder
-from dashcam.ship import housekeeping
 from dashcam.ship.batch import Limits
 from dashcam.ship.shipper import ship
 from dashcam.ship.stats import collect_stats
+from dashcam.ship.upkeep import housekeeping
 
 from ..chaos.disk import SIZES_MB, why_not
 from ..kills.__main__ import forked

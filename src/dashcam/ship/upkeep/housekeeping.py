@@ -12,7 +12,7 @@ from dashcam.ship.ended import has_grown
 from dashcam.ship.listing import SpoolListing, read_header
 from dashcam.ship.state.checkpoint import CheckpointFile
 from dashcam.ship.state.removal_account import Victim, load_pruned, remove, settle
-from dashcam.ship.syncing import MAX_OPEN, SegmentSync
+from dashcam.ship.upkeep.syncing import MAX_OPEN, SegmentSync
 from dashcam.spool.drops import sync_counts
 from dashcam.spool.reader import orphaned_files
 from dashcam.spool.segment import SEGMENT_BYTES

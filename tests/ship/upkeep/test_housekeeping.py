@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from dashcam.ship.housekeeping import MIN_FREE_WANTED_BYTES, Housekeeping
 from dashcam.ship.listing import key_of
 from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile, SegmentOffset
 from dashcam.ship.state.removal_account import load_pruned
 from dashcam.ship.stats import collect_stats, count_before, count_segment
+from dashcam.ship.upkeep.housekeeping import MIN_FREE_WANTED_BYTES, Housekeeping
 from dashcam.spool.drops import DropCounts
 from dashcam.spool.reader import segment_files
 from dashcam.spool.segment import OPEN, SEALED_AT
 
-from ..spool.spools import SMALL, log_line, running_writer, write_to
+from ...spool.spools import SMALL, log_line, running_writer, write_to
 
 PLENTY = (1 << 50, 1 << 50)
 

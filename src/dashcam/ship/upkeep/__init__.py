@@ -1,0 +1,1 @@
+"""Syncs the spool to the disk, and removes delivered segments before it is full."""
