@@ -27,8 +27,8 @@ from dashcam.destinations.registry import open_store
 from dashcam.find.query import Query, Term
 from dashcam.settings import Settings, load
 from dashcam.ship.batch import Limits
+from dashcam.ship.inspection.stats import collect_stats
 from dashcam.ship.shipper import ship
-from dashcam.ship.stats import collect_stats
 from dashcam.spool.segment import service_folder
 from dashcam.spool.writer import Writer
 

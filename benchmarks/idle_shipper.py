@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.report import judge, middle, print_machine, print_table, verdict
 
-from dashcam.ship.stats import collect_stats
+from dashcam.ship.inspection.stats import collect_stats
 from dashcam.spool.file import SegmentOptions
 from dashcam.spool.segment import service_folder
 from dashcam.spool.writer import Writer

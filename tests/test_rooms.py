@@ -78,17 +78,14 @@ INNER_FLOORS = {
             "signals": set(),
         },
         {
-            "coverage": {"listing"},
             "ended": {"listing"},
             "state": {"listing"},
         },
         {
             "clips": {"listing", "state"},
             "delivery": {"batch", "state"},
-            "health": {"state"},
-            "repair": {"listing", "state"},
+            "inspection": {"listing", "selection", "state"},
             "statements": {"selection", "state"},
-            "stats": {"listing", "selection", "state"},
             "upkeep": {"ended", "listing", "state"},
         },
         {
@@ -98,7 +95,7 @@ INNER_FLOORS = {
             "route": {"batch", "clips", "cursor", "delivery", "state", "statements"},
         },
         {
-            "shipper": {"batch", "clips", "delivery", "route", "signals", "state", "stats", "upkeep"},
+            "shipper": {"batch", "clips", "delivery", "inspection", "route", "signals", "state", "upkeep"},
         },
     ],
 }

@@ -32,8 +32,8 @@ from dashcam.destinations.registry import connect, load_settings, open_store
 from dashcam.find.query import Query
 from dashcam.record.context import recorder
 from dashcam.ship.batch import Limits
+from dashcam.ship.inspection.stats import collect_stats
 from dashcam.ship.shipper import ship
-from dashcam.ship.stats import collect_stats
 from dashcam.ship.upkeep import housekeeping
 
 from ..chaos.disk import SIZES_MB, why_not

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from dashcam.ship import health
+from dashcam.ship.inspection import health
 
 from ..processes import dashcam_environment, until
 from ..spool.spools import log_line, write_to

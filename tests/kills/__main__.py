@@ -24,8 +24,8 @@ from dashcam.destinations.registry import connect, load_settings, open_store
 from dashcam.find.audit import audit
 from dashcam.find.query import Query
 from dashcam.record.context import recorder
+from dashcam.ship.inspection.stats import collect_stats
 from dashcam.ship.shipper import ship
-from dashcam.ship.stats import collect_stats
 from dashcam.spool import file
 
 from ..long_runs import command_line, machine, publish

@@ -7,7 +7,7 @@ import pytest
 
 from dashcam.destinations.elasticsearch.store import open_store
 from dashcam.find.query import Query, Term
-from dashcam.ship.stats import collect_stats
+from dashcam.ship.inspection.stats import collect_stats
 
 from ..engines.streams import set_up, settings_for
 from ..processes import running_dashcam, until

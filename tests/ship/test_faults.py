@@ -10,9 +10,9 @@ from contextlib import closing, suppress
 
 import pytest
 
+from dashcam.ship.inspection.stats import collect_stats, count_before
 from dashcam.ship.state.checkpoint import CheckpointFile, load
 from dashcam.ship.state.heartbeat import read_heartbeat
-from dashcam.ship.stats import collect_stats, count_before
 from dashcam.ship.upkeep.housekeeping import Housekeeping
 from dashcam.spool.drops import read_drops
 from dashcam.spool.reader import segment_files

@@ -8,11 +8,11 @@ import pytest
 
 from dashcam.errors import BackendUnavailable, BatchRejected
 from dashcam.ship.batch import Limits, PartialResult
+from dashcam.ship.inspection.stats import collect_stats
 from dashcam.ship.route import Route
 from dashcam.ship.state import checkpoint
 from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile
 from dashcam.ship.state.dead_letters import DeadLetters
-from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
 from ..processes import until

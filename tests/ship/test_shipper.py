@@ -9,10 +9,10 @@ import pytest
 from dashcam.errors import BackendUnavailable, DashcamError
 from dashcam.settings import Settings, load
 from dashcam.ship.batch import Limits
+from dashcam.ship.inspection.stats import collect_stats
 from dashcam.ship.own_log import RateLimitFilter
 from dashcam.ship.shipper import ship
 from dashcam.ship.state.heartbeat import exclusive
-from dashcam.ship.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
 from ..spool.spools import log_line, write_to

@@ -14,8 +14,8 @@ import orjson
 
 from dashcam.destinations.local.store import LocalStore
 from dashcam.find.query import Query
+from dashcam.ship.inspection.stats import collect_stats
 from dashcam.ship.state.dead_letters import REPLAYING, DeadLetters, _read, names_in
-from dashcam.ship.stats import collect_stats
 from dashcam.spool.line import is_line, is_start
 
 NEVER = -1

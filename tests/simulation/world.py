@@ -13,9 +13,9 @@ from dashcam.destinations.local.backend import DAY_NS, Bounds, Local
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
 from dashcam.ship.delivery import Delivery, batches
+from dashcam.ship.inspection.stats import collect_stats
 from dashcam.ship.shipper import ship
 from dashcam.ship.state.dead_letters import DeadLetters
-from dashcam.ship.stats import collect_stats
 from dashcam.spool.file import SegmentOptions
 from dashcam.spool.segment import boot_id, service_folder
 from dashcam.spool.writer import Writer

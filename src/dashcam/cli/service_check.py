@@ -5,7 +5,7 @@ from functools import partial
 
 from dashcam.destinations.checks import Check, Note
 from dashcam.settings import Settings
-from dashcam.ship.coverage import Coverage, collect_coverage
+from dashcam.ship.inspection.coverage import Coverage, collect_coverage
 
 
 def service_checks(settings: Settings) -> Iterator[Check]:

@@ -8,7 +8,7 @@ from functools import partial
 from dashcam.cli.ownership import who_may_write
 from dashcam.destinations.checks import Broken, Check, Note
 from dashcam.settings import Settings
-from dashcam.ship.stats import MAX_S, collect_stats
+from dashcam.ship.inspection.stats import MAX_S, collect_stats
 from dashcam.spool.drops import read_drops
 from dashcam.spool.held import LEVELS
 

@@ -11,7 +11,7 @@ from dashcam.ship.batch import Backend
 if TYPE_CHECKING:
     from dashcam.destinations.checks import Check
     from dashcam.find.query import Store
-    from dashcam.ship.repair import Repair
+    from dashcam.ship.inspection.spool_repair import Repair
 
 
 class StoryReference(Protocol):

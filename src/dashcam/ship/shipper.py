@@ -15,12 +15,12 @@ from dashcam.ship.batch import Backend
 from dashcam.ship.clips.collector import Clips
 from dashcam.ship.clips.other_hosts import Search, look_out
 from dashcam.ship.delivery import Backoff
+from dashcam.ship.inspection.stats import count_before
 from dashcam.ship.route import MAX_DISK_PAUSE_S, Route
 from dashcam.ship.signals import pause, set_by_signals
 from dashcam.ship.state import removal_account
 from dashcam.ship.state.checkpoint import START, CheckpointFile, hand_over, load
 from dashcam.ship.state.heartbeat import Pulse, exclusive
-from dashcam.ship.stats import count_before
 from dashcam.ship.upkeep.housekeeping import Housekeeping
 from dashcam.spool.held import LEVELS
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from dashcam.ship.inspection.stats import collect_stats
 from dashcam.ship.state.heartbeat import read_heartbeat
-from dashcam.ship.stats import collect_stats
 
 from ...processes import dashcam, running_dashcam, until
 from ..recorded import SERVICE, numbers

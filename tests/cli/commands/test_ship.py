@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from dashcam.ship.stats import collect_stats
+from dashcam.ship.inspection.stats import collect_stats
 from dashcam.spool.reader import segment_files
 
 from ...processes import dashcam, running_dashcam, until

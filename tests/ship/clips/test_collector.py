@@ -14,9 +14,9 @@ from dashcam.errors import BackendUnavailable
 from dashcam.ship.batch import Limits
 from dashcam.ship.clips.clip_journal import ask, load_clips
 from dashcam.ship.clips.held_index import PART_BYTES
+from dashcam.ship.inspection.stats import collect_stats
 from dashcam.ship.state import checkpoint
 from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile
-from dashcam.ship.stats import collect_stats
 from dashcam.ship.upkeep.housekeeping import Housekeeping
 from dashcam.spool.reader import segment_files
 

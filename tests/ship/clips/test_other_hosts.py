@@ -4,7 +4,7 @@ import threading
 
 from dashcam.errors import StoreUnreachable
 from dashcam.ship.clips.other_hosts import Search, look_out
-from dashcam.ship.stats import collect_stats
+from dashcam.ship.inspection.stats import collect_stats
 
 from ...processes import until
 from ...spool.spools import write_to

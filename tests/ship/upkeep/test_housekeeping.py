@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dashcam.ship.inspection.stats import collect_stats, count_before, count_segment
 from dashcam.ship.listing import key_of
 from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile, SegmentOffset
 from dashcam.ship.state.removal_account import load_pruned
-from dashcam.ship.stats import collect_stats, count_before, count_segment
 from dashcam.ship.upkeep.housekeeping import MIN_FREE_WANTED_BYTES, Housekeeping
 from dashcam.spool.drops import DropCounts
 from dashcam.spool.reader import segment_files

@@ -10,7 +10,7 @@ import argparse
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.destinations import registry
 from dashcam.destinations.registry import load_settings
-from dashcam.ship.repair import Repair, repair, send_again
+from dashcam.ship.inspection.spool_repair import Repair, repair, send_again
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

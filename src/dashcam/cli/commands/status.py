@@ -21,12 +21,12 @@ from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.ownership import who_may_write
 from dashcam.destinations.registry import load_settings
 from dashcam.event import parse_time
-from dashcam.ship import health
 from dashcam.ship.clips.events import history
-from dashcam.ship.stats import MAX_S, collect_stats
+from dashcam.ship.inspection import health
+from dashcam.ship.inspection.stats import MAX_S, collect_stats
 
 if TYPE_CHECKING:
-    from dashcam.ship.stats import RouteAccount, SpoolStats
+    from dashcam.ship.inspection.stats import RouteAccount, SpoolStats
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

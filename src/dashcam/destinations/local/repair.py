@@ -12,7 +12,7 @@ from dashcam.destinations.local.file import Block
 from dashcam.destinations.local.options import Options
 from dashcam.event import EncodedEvent, Event
 from dashcam.ship.delivery import batches
-from dashcam.ship.repair import Repair
+from dashcam.ship.inspection.spool_repair import Repair
 from dashcam.ship.state.quarantine import FOLDER
 
 _FILES = ("", "-wal", "-shm")  # of a database

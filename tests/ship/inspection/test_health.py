@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-from dashcam.ship import health
+from dashcam.ship.inspection import health
 
-from .. import prepared
-from ..processes import until
-from ..spool.spools import log_line, write_to
+from ... import prepared
+from ...processes import until
+from ...spool.spools import log_line, write_to
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from dashcam.ship.cursor import SegmentOffset
+from dashcam.ship.inspection.stats import RouteAccount, SpoolStats, collect_stats, count_before, count_segment
 from dashcam.ship.listing import key_of
 from dashcam.ship.state import checkpoint
 from dashcam.ship.state.checkpoint import Checkpoint
 from dashcam.ship.state.removal_account import NAME, RECORD_BYTES, RECORDS, Pruned, Victim, begin, load_pruned, remove
-from dashcam.ship.stats import RouteAccount, SpoolStats, collect_stats, count_before, count_segment
 from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import DROP_REASONS, SUFFIX
 
-from ..spool.spools import log_line, run_writer, span_line, start_line, write_to
+from ...spool.spools import log_line, run_writer, span_line, start_line, write_to
 
 
 @pytest.fixture
