@@ -14,7 +14,7 @@ PARTS = {
     "_checksums": "test_checksums.py",
     "destinations/elasticsearch/_actions": "destinations/elasticsearch/test_actions.py",
     "destinations/fluentd/_msgpack": "destinations/fluentd/test_msgpack.py",
-    "destinations/local/_terms": "destinations/local/test_terms.py",
+    "destinations/local/_terms": "destinations/local/index/test_terms.py",
     "destinations/loggly/_dated": "destinations/loggly/test_dated.py",
     "record/_speedups": "record/test_speedups.py",
     "record/_words": "record/test_speedups.py",

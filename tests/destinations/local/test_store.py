@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from dashcam.destinations.local.backend import Bounds, Local, connect
 from dashcam.destinations.local.glance import glance_for, is_plain, lines_with
+from dashcam.destinations.local.index.terms import pair_term, value_term
 from dashcam.destinations.local.options import Options
 from dashcam.destinations.local.store import LocalStore, narrow, open_store
-from dashcam.destinations.local.terms import pair_term, value_term
 from dashcam.errors import StoreUnreachable
 from dashcam.event import EncodedEvent, Event, format_time
 from dashcam.find import query as ask

@@ -2,7 +2,7 @@
    their lines.
 
    The module is optional: without a compiler, terms.py does the same, more slowly. What is not read here, as an escape
-   \u0041 or anything that is not JSON, is left to it line by line. tests/destinations/local/test_terms.py compares the
+   \u0041 or anything that is not JSON, is left to it line by line. tests/destinations/local/index/test_terms.py compares the
    two; names and rules are the same in both. */
 
 #include "../_json.h"

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dashcam.destinations.deflate import LEVEL, zlib
-from dashcam.destinations.local.counts import SCHEMA as COUNTS
+from dashcam.destinations.local.index.request_counts import SCHEMA as COUNTS
+from dashcam.destinations.local.index.tallies import SCHEMA as TALLIES
 from dashcam.destinations.local.options import Options
-from dashcam.destinations.local.tallies import SCHEMA as TALLIES
 
 APPLICATION_ID = 0x44617368  # "Dash"
 VERSION = 4

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from dashcam.destinations.local import counts, runs, tallies
 from dashcam.destinations.local import file as local_file
+from dashcam.destinations.local import runs
 from dashcam.destinations.local.file import MAX_BLOCK_BYTES, MAX_BLOCK_EVENTS, MAX_SPAN_US, pack, partition_name
+from dashcam.destinations.local.index import request_counts, tallies
+from dashcam.destinations.local.index.terms import terms_of
 from dashcam.destinations.local.retention import Age
-from dashcam.destinations.local.terms import terms_of
 from dashcam.event import Event, parse_time
 from dashcam.ship.batch import Batch
 
@@ -55,15 +56,15 @@ def keep(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], par
     db.execute("UPDATE meta SET longest_span = ? WHERE longest_span < ?", (span, span))
     rows = sorted(zip(rowids, (block.terms for block in blocks), strict=True))
     db.executemany(f"INSERT INTO {partition_name(partition)} (rowid, terms) VALUES (?, ?)", rows)  # noqa: S608 - a number
-    counts.note(db, map(_counted_of, rowids, blocks))
+    request_counts.note(db, map(_counted_of, rowids, blocks))
     tallies.note(db, [(rowid, block.times_us[0], block.keys) for rowid, block in zip(rowids, blocks, strict=True)])
     grown = "UPDATE partitions SET events = events + ?, newest = max(newest, ?) WHERE number = ?"
     db.execute(grown, (sum(len(block.lines) for block in blocks), newest, partition))
     return refused
 
 
-def _counted_of(rowid: int, block: _Block) -> counts.Block:
-    return counts.Block(rowid, block.times_us[0], block.lines, block.keys, block.durations)
+def _counted_of(rowid: int, block: _Block) -> request_counts.Block:
+    return request_counts.Block(rowid, block.times_us[0], block.lines, block.keys, block.durations)
 
 
 def _timed(batch: Batch, indexes: Sequence[int], refused: dict[int, str]) -> Iterator[_Timed]:

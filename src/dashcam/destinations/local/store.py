@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from dashcam.destinations.local import counts, retention, tallies
 from dashcam.destinations.local import file as local_file
-from dashcam.destinations.local import terms as by
+from dashcam.destinations.local import retention
 from dashcam.destinations.local.file import FIRST_ROWID, LAST_ROWID, Block
 from dashcam.destinations.local.glance import glance_for, is_plain, lines_with
+from dashcam.destinations.local.index import request_counts, tallies
+from dashcam.destinations.local.index import terms as by
+from dashcam.destinations.local.index.terms import INDEXED, MEASURED, is_label
 from dashcam.destinations.local.options import Options
-from dashcam.destinations.local.terms import INDEXED, MEASURED, is_label
 from dashcam.errors import StoreEmpty, StoreUnreachable
 from dashcam.event import Event
 from dashcam.find.aggregation import Group, Grouping, Groups, group_events
@@ -138,8 +139,8 @@ class LocalStore:
 def _counted(db: sqlite3.Connection, query: Query, groupings: Sequence[Grouping]) -> list[Groups | None]:
     found: dict[Grouping, Groups] = {}
     for grouping in groupings:
-        if counts.can_count(query, grouping):
-            groups, unread = counts.count(db, query, grouping, _Look(query).bounds)
+        if request_counts.can_count(query, grouping):
+            groups, unread = request_counts.count(db, query, grouping, _Look(query).bounds)
             found[grouping] = _with_read(db, query, {grouping: groups}, unread)[grouping]
     others = [one for one in groupings if one not in found and tallies.can_count(query, one)]
     if others:

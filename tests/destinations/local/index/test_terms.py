@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashcam.destinations.local import terms
-from dashcam.destinations.local.terms import (
+from dashcam.destinations.local.index import terms
+from dashcam.destinations.local.index.terms import (
     COLUMNS,
     INDEXED,
     MEASURED,
@@ -23,7 +23,7 @@ from dashcam.event import Event
 from dashcam.find.values import SEARCHED, SHOWN, values_of
 from dashcam.testing.sample import lines
 
-from ..odd_json import almost_json, cut_or_changed
+from ...odd_json import almost_json, cut_or_changed
 
 
 def test_what_an_event_is_found_by():

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from dashcam.destinations.local import backend as local_backend
-from dashcam.destinations.local import counts
+from dashcam.destinations.local.index import request_counts
 from dashcam.destinations.local.options import Options
 from dashcam.destinations.local.store import open_store
 from dashcam.event import EncodedEvent, Event, format_time
@@ -148,7 +148,7 @@ def test_what_is_not_in_a_key_is_read(kept, expression, grouping):
 
 def test_too_many_routes_are_read(kept, monkeypatch):
     """An address for a route would give each request a key; the file does not grow by that."""
-    monkeypatch.setattr(counts, "MAX_KEYS", 50)
+    monkeypatch.setattr(request_counts, "MAX_KEYS", 50)
     lines = [served(number, START_NS + number, {"http": {"route": f"/{number}"}}) for number in range(200)]
     store = kept(lines)
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from dashcam.destinations.local.terms import COLUMNS, event_of
+from dashcam.destinations.local.index.terms import COLUMNS, event_of
 from dashcam.find.aggregation import Group, Grouping, Groups, Key, keys_of
 from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from dashcam.destinations.local.tallies import is_of
-from dashcam.destinations.local.terms import event_of
+from dashcam.destinations.local.index.tallies import is_of
+from dashcam.destinations.local.index.terms import event_of
 from dashcam.event import Event
 from dashcam.find.aggregation import DURATION, EDGES_NS, Durations, Group, Grouping, Groups, bucket_of, keys_of
 from dashcam.find.query import And, Expression, Query

@@ -8,7 +8,7 @@ import pytest
 
 from dashcam.destinations.local import backend as local_backend
 from dashcam.destinations.local import store as local_store
-from dashcam.destinations.local import tallies
+from dashcam.destinations.local.index import tallies
 from dashcam.destinations.local.options import Options
 from dashcam.destinations.local.store import open_store
 from dashcam.event import EncodedEvent, Event, format_time
