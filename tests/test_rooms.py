@@ -103,24 +103,19 @@ INNER_FLOORS = {
             "_terms": set(),
             "glance": set(),
             "options": set(),
-            "retention": set(),
-            "runs": set(),
         },
         {
             "index": {"_terms"},
         },
         {
-            "file": {"index", "options"},
+            "blocks": {"index", "options"},
         },
         {
-            "keep": {"file", "index", "retention", "runs"},
-            "store": {"file", "glance", "index", "options", "retention"},
+            "backend": {"blocks", "options"},
+            "store": {"blocks", "glance", "index", "options"},
         },
         {
-            "backend": {"file", "keep", "options", "retention", "runs"},
-        },
-        {
-            "repair": {"backend", "file", "options"},
+            "repair": {"backend", "blocks", "options"},
         },
     ],
 }

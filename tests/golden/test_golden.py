@@ -16,8 +16,8 @@ import pytest
 from dashcam import machine
 from dashcam.cli import main
 from dashcam.destinations import registry
-from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local.backend import Bounds, Local
+from dashcam.destinations.local.blocks import file as local_file
 from dashcam.destinations.registry import load_settings, options
 from dashcam.event import parse_time
 from dashcam.ship.batch import PartialResult

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from dashcam.destinations.local.backend import Bounds, Local
-from dashcam.destinations.local.file import pack, unpack
+from dashcam.destinations.local.blocks.file import pack, unpack
 from dashcam.event import Event, parse_time
 from dashcam.testing.fake_loggly import StandIn
 

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from dashcam.destinations.local.backend import DAY_NS, Bounds, Local, connect
-from dashcam.destinations.local.file import MAX_BLOCK_EVENTS, MAX_SPAN_US
+from dashcam.destinations.local.blocks.file import MAX_BLOCK_EVENTS, MAX_SPAN_US
 from dashcam.destinations.local.options import Options
 from dashcam.destinations.local.store import LocalStore
 from dashcam.errors import BackendUnavailable, SettingsError

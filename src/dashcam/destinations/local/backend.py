@@ -16,10 +16,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dashcam.destinations.local import file as local_file
-from dashcam.destinations.local import retention, runs
-from dashcam.destinations.local.file import LAST_ROWID, partition_name
-from dashcam.destinations.local.keep import keep
+from dashcam.destinations.local.blocks import clock, runs
+from dashcam.destinations.local.blocks import file as local_file
+from dashcam.destinations.local.blocks.file import LAST_ROWID, partition_name
+from dashcam.destinations.local.blocks.insertion import insert
 from dashcam.destinations.local.options import Options
 from dashcam.errors import BackendUnavailable
 from dashcam.event import NS_PER_S
@@ -84,9 +84,9 @@ class Local:
         with self._excused():
             db = self.open()
             with _transaction(db):
-                now_us = retention.trusted_time(db, self._clock() // 1000)
-                refused = keep(
-                    db, list(batch), lambda time_us: retention.age_of(time_us, now_us), self._bounds.partition_events
+                now_us = clock.trusted_time(db, self._clock() // 1000)
+                refused = insert(
+                    db, list(batch), lambda time_us: clock.age_of(time_us, now_us), self._bounds.partition_events
                 )
                 _forget(db, now_us, self._bounds)
             _give_back_room(db)
@@ -193,7 +193,7 @@ def _delete(db: sqlite3.Connection, condition: str, now_us: int) -> bool:
     gone = db.execute(f"DELETE FROM blocks WHERE rowid IN ({oldest}) RETURNING rowid, since").fetchall()  # noqa: S608
     # What counted from its arrival, or claimed to come from the future, says nothing of the others.
     if in_turn := [rowid for rowid, since_us in gone if since_us <= rowid <= now_us]:
-        retention.note_let_go(db, max(in_turn))
+        clock.note_let_go(db, max(in_turn))
     return bool(gone)
 
 

@@ -6,9 +6,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from dashcam.destinations.local import file as local_file
 from dashcam.destinations.local.backend import Bounds, Local
-from dashcam.destinations.local.file import Block
+from dashcam.destinations.local.blocks import file as local_file
+from dashcam.destinations.local.blocks.file import Block
 from dashcam.destinations.local.options import Options
 from dashcam.event import EncodedEvent, Event
 from dashcam.ship.delivery import batches

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from dashcam.destinations.local import file as local_file
-from dashcam.destinations.local import retention
-from dashcam.destinations.local.file import FIRST_ROWID, LAST_ROWID, Block
+from dashcam.destinations.local.blocks import clock
+from dashcam.destinations.local.blocks import file as local_file
+from dashcam.destinations.local.blocks.file import FIRST_ROWID, LAST_ROWID, Block
 from dashcam.destinations.local.glance import glance_for, is_plain, lines_with
 from dashcam.destinations.local.index import request_counts, tallies
 from dashcam.destinations.local.index import terms as by
@@ -78,7 +78,7 @@ class LocalStore:
     def let_go_ns(self) -> int:
         """The time up to which events may have gone, because they were too old or too many."""
         with self._reading() as db:
-            return retention.let_go_until(db) * 1000
+            return clock.let_go_until(db) * 1000
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

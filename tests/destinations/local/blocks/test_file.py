@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dashcam.destinations.local.file import MAX_SPAN_US, ZLIB_DICTIONARY, pack, reason_of, unpack
+from dashcam.destinations.local.blocks.file import MAX_SPAN_US, ZLIB_DICTIONARY, pack, reason_of, unpack
 
-from ...processes import run
+from ....processes import run
 
 LINES = st.lists(st.binary().map(lambda data: data.replace(b"\n", b" ")), min_size=1)
 
@@ -61,7 +61,7 @@ def test_each_way_to_compress_reads_the_other(tmp_path):
 from pathlib import Path
 sys.modules["isal"] = None
 from dashcam.destinations.deflate import zlib
-from dashcam.destinations.local.file import pack, unpack
+from dashcam.destinations.local.blocks.file import pack, unpack
 folder = Path(sys.argv[1])
 print(zlib.__name__, unpack(7, 1, 2, (folder / "ours").read_bytes()).text.decode())
 (folder / "theirs").write_bytes(pack([1, 2], [b"three", b"four"]))

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from dashcam.destinations.local import file as local_file
-from dashcam.destinations.local import runs
-from dashcam.destinations.local.file import MAX_BLOCK_BYTES, MAX_BLOCK_EVENTS, MAX_SPAN_US, pack, partition_name
+from dashcam.destinations.local.blocks import file as local_file
+from dashcam.destinations.local.blocks import runs
+from dashcam.destinations.local.blocks.clock import Age
+from dashcam.destinations.local.blocks.file import MAX_BLOCK_BYTES, MAX_BLOCK_EVENTS, MAX_SPAN_US, pack, partition_name
 from dashcam.destinations.local.index import request_counts, tallies
 from dashcam.destinations.local.index.terms import terms_of
-from dashcam.destinations.local.retention import Age
 from dashcam.event import Event, parse_time
 from dashcam.ship.batch import Batch
 
@@ -37,7 +37,7 @@ class _Block(NamedTuple):
         return self.times_us[-1]
 
 
-def keep(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], partition_events: int) -> dict[int, str]:
+def insert(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], partition_events: int) -> dict[int, str]:
     """Put events in that are not there yet; return the reasons why some cannot be, by their index in the batch.
 
     `age_of` gives the age of an event that claims a time, and a partition takes about `partition_events`.
