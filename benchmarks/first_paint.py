@@ -22,9 +22,9 @@ from benchmarks.viewer import TIMES
 from playwright.sync_api import sync_playwright
 from tests.show.shelf import viewing
 
-from dashcam.destinations.local import store as local
 from dashcam.destinations.local.backend import connect
 from dashcam.destinations.local.options import Options
+from dashcam.destinations.local.search import store as local
 from dashcam.find.language import parse
 from dashcam.find.related import find_related_events
 from dashcam.show.web.app import create_app

@@ -23,7 +23,7 @@ from benchmarks.traffic import EVENTS_A_REQUEST, Request, requests
 
 from dashcam.destinations.local.backend import connect
 from dashcam.destinations.local.options import Options
-from dashcam.destinations.local.store import open_store
+from dashcam.destinations.local.search.store import open_store
 from dashcam.event import NS_PER_S
 from dashcam.find.language import parse
 from dashcam.find.query import Query

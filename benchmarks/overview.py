@@ -23,9 +23,9 @@ from dashcam.destinations.elasticsearch import streams
 from dashcam.destinations.elasticsearch.backend import connect as connect_elasticsearch
 from dashcam.destinations.elasticsearch.client import Client
 from dashcam.destinations.elasticsearch.options import Options as ElasticsearchOptions
-from dashcam.destinations.local import store as local
 from dashcam.destinations.local.backend import connect as connect_local
 from dashcam.destinations.local.options import Options as LocalOptions
+from dashcam.destinations.local.search import store as local
 from dashcam.event import EncodedEvent, format_time
 from dashcam.find.query import OWN, Not
 from dashcam.settings import load

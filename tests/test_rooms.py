@@ -101,7 +101,6 @@ INNER_FLOORS = {
     "destinations/local": [
         {
             "_terms": set(),
-            "glance": set(),
             "options": set(),
         },
         {
@@ -112,7 +111,7 @@ INNER_FLOORS = {
         },
         {
             "backend": {"blocks", "options"},
-            "store": {"blocks", "glance", "index", "options"},
+            "search": {"blocks", "index", "options"},
         },
         {
             "repair": {"backend", "blocks", "options"},

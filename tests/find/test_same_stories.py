@@ -7,8 +7,8 @@ import pytest
 from dashcam.destinations.elasticsearch import store as elasticsearch
 from dashcam.destinations.elasticsearch.backend import connect
 from dashcam.destinations.local import backend as local_backend
-from dashcam.destinations.local import store as local
 from dashcam.destinations.local.options import Options as LocalOptions
+from dashcam.destinations.local.search import store as local
 from dashcam.destinations.loggly import backend as loggly_backend
 from dashcam.destinations.loggly import store as loggly
 from dashcam.destinations.loggly.options import Options as LogglyOptions

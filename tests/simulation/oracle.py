@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import orjson
 
-from dashcam.destinations.local.store import LocalStore
+from dashcam.destinations.local.search.store import LocalStore
 from dashcam.find.query import Query
 from dashcam.ship.inspection.stats import collect_stats
 from dashcam.ship.state.dead_letters import REPLAYING, DeadLetters, _read, names_in

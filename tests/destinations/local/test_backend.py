@@ -14,7 +14,7 @@ import pytest
 from dashcam.destinations.local.backend import DAY_NS, Bounds, Local, connect
 from dashcam.destinations.local.blocks.file import MAX_BLOCK_EVENTS, MAX_SPAN_US
 from dashcam.destinations.local.options import Options
-from dashcam.destinations.local.store import LocalStore
+from dashcam.destinations.local.search.store import LocalStore
 from dashcam.errors import BackendUnavailable, SettingsError
 from dashcam.event import EncodedEvent, format_time, parse_time
 from dashcam.find.query import Phrase, Query

@@ -7,6 +7,6 @@ DESTINATION = Destination(
     "local",
     Options,
     backend=late("dashcam.destinations.local.backend:connect"),
-    store=late("dashcam.destinations.local.store:open_store"),
+    store=late("dashcam.destinations.local.search.store:open_store"),
     repair=late("dashcam.destinations.local.repair:repair"),
 )

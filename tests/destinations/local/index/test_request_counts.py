@@ -10,7 +10,7 @@ import pytest
 from dashcam.destinations.local import backend as local_backend
 from dashcam.destinations.local.index import request_counts
 from dashcam.destinations.local.options import Options
-from dashcam.destinations.local.store import open_store
+from dashcam.destinations.local.search.store import open_store
 from dashcam.event import EncodedEvent, Event, format_time
 from dashcam.find.aggregation import Grouping, Key, group_events
 from dashcam.find.language import parse

@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from dashcam.destinations.local import backend as local_backend
-from dashcam.destinations.local import store as local_store
 from dashcam.destinations.local.index import tallies
 from dashcam.destinations.local.options import Options
-from dashcam.destinations.local.store import open_store
+from dashcam.destinations.local.search import store as local_store
+from dashcam.destinations.local.search.store import open_store
 from dashcam.event import EncodedEvent, Event, format_time
 from dashcam.find.aggregation import Grouping, group_events
 from dashcam.find.language import parse

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashcam.destinations.local.backend import Bounds, Local, connect
-from dashcam.destinations.local.glance import glance_for, is_plain, lines_with
 from dashcam.destinations.local.index.terms import pair_term, value_term
 from dashcam.destinations.local.options import Options
-from dashcam.destinations.local.store import LocalStore, narrow, open_store
+from dashcam.destinations.local.search.prefilter import is_plain, lines_with, prefilter_for
+from dashcam.destinations.local.search.store import LocalStore, narrow, open_store
 from dashcam.errors import StoreUnreachable
 from dashcam.event import EncodedEvent, Event, format_time
 from dashcam.find import query as ask
@@ -126,22 +126,22 @@ LINES = [line.data for line in lines()] + [
 
 
 @given(st.sampled_from(LINES), EXPRESSIONS | st.sampled_from(SEARCHES))
-def test_a_glance_is_not_mistaken(line, expression):
+def test_a_prefilter_is_not_mistaken(line, expression):
     """Where the bytes of a line decide, they decide as the event does."""
-    glance, is_found = glance_for(expression), expression.matches(Event.from_json(line))
+    prefilter, is_found = prefilter_for(expression), expression.matches(Event.from_json(line))
 
     if is_plain(line):
-        assert glance.decide(line) in (None, is_found)
-        assert not is_found or glance.needle in line.lower()
+        assert prefilter.decide(line) in (None, is_found)
+        assert not is_found or prefilter.needle in line.lower()
 
 
 @given(st.lists(st.sampled_from(LINES), min_size=1, max_size=4), EXPRESSIONS | st.sampled_from(SEARCHES))
-def test_a_glance_at_several_lines_is_not_mistaken(some, expression):
+def test_a_prefilter_at_several_lines_is_not_mistaken(some, expression):
     """Where it decides, it decides so for each of them."""
     text = b"\n".join(some)
     found = {expression.matches(Event.from_json(line)) for line in some}
 
-    if is_plain(text) and (decided := glance_for(expression).decide(text)) is not None:
+    if is_plain(text) and (decided := prefilter_for(expression).decide(text)) is not None:
         assert found == {decided}
 
 
@@ -159,20 +159,20 @@ def test_what_is_written_in_another_way_is_read(line, text):
     expression = parse(text)
     assert expression.matches(Event.from_json(line))
 
-    assert not is_plain(line) or glance_for(expression).decide(line) is None
+    assert not is_plain(line) or prefilter_for(expression).decide(line) is None
 
 
-def test_a_glance_spares_most_lines():
+def test_a_prefilter_spares_most_lines():
     """It would be of no use if it decided nothing."""
     trace_id = Event.from_json(LINES[0]).get("trace.id")
-    glance = glance_for(parse(f"trace:{trace_id} -level:debug"))
+    prefilter = prefilter_for(parse(f"trace:{trace_id} -level:debug"))
 
-    decided = [glance.decide(line) for line in LINES if is_plain(line)]
+    decided = [prefilter.decide(line) for line in LINES if is_plain(line)]
 
     assert decided.count(False) > 0.8 * len(LINES)
-    assert glance_for(parse("-trace:nosuch")).decide(b"\n".join(filter(is_plain, LINES))) is True
+    assert prefilter_for(parse("-trace:nosuch")).decide(b"\n".join(filter(is_plain, LINES))) is True
     assert None in decided
-    assert glance.needle == trace_id.encode()
+    assert prefilter.needle == trace_id.encode()
 
 
 @given(st.lists(st.text("aAb", max_size=4).map(str.encode), min_size=1), st.sampled_from([b"a", b"ab"]))

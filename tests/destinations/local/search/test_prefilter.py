@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dashcam.destinations.local.glance import glance_for, is_plain, lines_with
+from dashcam.destinations.local.search.prefilter import is_plain, lines_with, prefilter_for
 from dashcam.event import Event
 from dashcam.find.query import Phrase
 
@@ -52,16 +52,16 @@ def test_no_event_is_overlooked(parts, words, prefix):
     """What a phrase finds has its words at the first look, however they are parted and written."""
     event = Event({"message": "".join(word + between for word, between in parts)})
     line, phrase = event.to_json(), Phrase(" ".join(words), prefix=prefix)
-    glance = glance_for(phrase)
+    prefilter = prefilter_for(phrase)
 
     if phrase.matches(event) and is_plain(line):
-        assert glance.decide(line) is None
-        assert list(lines_with(line, glance.needle or b"{")) == [(0, line)]
+        assert prefilter.decide(line) is None
+        assert list(lines_with(line, prefilter.needle or b"{")) == [(0, line)]
 
 
 def test_words_apart_are_not_read():
     """A line that has the words of a phrase in other places is not read to know it."""
-    glance = glance_for(Phrase("car created"))
+    prefilter = prefilter_for(Phrase("car created"))
 
-    assert glance.decide(b'{"message":"CAR \\n created"}') is None
-    assert glance.decide(b'{"message":"wheels created","log":{"logger":"cars.api"}}') is False
+    assert prefilter.decide(b'{"message":"CAR \\n created"}') is None
+    assert prefilter.decide(b'{"message":"wheels created","log":{"logger":"cars.api"}}') is False

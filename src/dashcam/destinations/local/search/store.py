@@ -20,11 +20,11 @@ from urllib.parse import quote
 from dashcam.destinations.local.blocks import clock
 from dashcam.destinations.local.blocks import file as local_file
 from dashcam.destinations.local.blocks.file import FIRST_ROWID, LAST_ROWID, Block
-from dashcam.destinations.local.glance import glance_for, is_plain, lines_with
 from dashcam.destinations.local.index import request_counts, tallies
 from dashcam.destinations.local.index import terms as by
 from dashcam.destinations.local.index.terms import INDEXED, MEASURED, is_label
 from dashcam.destinations.local.options import Options
+from dashcam.destinations.local.search.prefilter import is_plain, lines_with, prefilter_for
 from dashcam.errors import StoreEmpty, StoreUnreachable
 from dashcam.event import Event
 from dashcam.find.aggregation import Group, Grouping, Groups, group_events
@@ -245,7 +245,7 @@ class _Look:
 
     def __init__(self, query: Query) -> None:
         self._matches = query.expression.matches
-        self._glance = glance_for(query.expression)
+        self._prefilter = prefilter_for(query.expression)
         low = FIRST_ROWID if query.since_ns is None else -(-query.since_ns // 1000)
         high = LAST_ROWID if query.until_ns is None else -(-query.until_ns // 1000) - 1
         self.bounds = low, high
@@ -253,10 +253,10 @@ class _Look:
     def through(self, block: Block, *, newest_first: bool = False) -> Iterator[_Found]:
         """Yield the hits of a block."""
         is_plain_block, of_all = is_plain(block.text), None
-        if is_plain_block and self._glance.needle:
-            lines = lines_with(block.text, self._glance.needle)
+        if is_plain_block and self._prefilter.needle:
+            lines = lines_with(block.text, self._prefilter.needle)
         else:
-            of_all = self._glance.decide(block.text) if is_plain_block else None
+            of_all = self._prefilter.decide(block.text) if is_plain_block else None
             lines = iter(()) if of_all is False else enumerate(block.text.split(b"\n"))
         for number, line in reversed([*lines]) if newest_first else lines:
             time_us = block.first_us + block.since[number]
@@ -264,7 +264,7 @@ class _Look:
                 continue
             seen = of_all
             if seen is None and (is_plain_block or is_plain(line)):
-                seen = self._glance.decide(line)
+                seen = self._prefilter.decide(line)
             if seen is False:
                 continue
             event = Event.from_line(line)

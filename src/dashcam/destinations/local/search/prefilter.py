@@ -1,6 +1,6 @@
-"""A glance at the bytes of a line: whether a search can find it at all, before it is read.
+"""Decides from the bytes of a line whether a search can match it, before the line is parsed.
 
-Only plain lines are glanced at. No ASCII in them can be written in two ways, but for numbers with a fraction.
+Works on plain lines only. No ASCII in them can be written in two ways, but for numbers with a fraction.
 """
 
 import re
@@ -21,7 +21,7 @@ _BETWEEN_WORDS = rb"(?:\\[bfnrt]|[^0-9a-z])+"  # in a JSON text, in small letter
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
 
-class Glance(NamedTuple):
+class Prefilter(NamedTuple):
     """A first look at a line's bytes: whether a search can match it at all.
 
     `decide` gives whether it finds the line, or `None` where the line has to be read; of several lines, whether all of
@@ -32,9 +32,9 @@ class Glance(NamedTuple):
     needle: bytes
 
 
-def glance_for(expression: Expression) -> Glance:
-    """Return the glance for a search."""
-    return Glance(_decision(expression), max(_needles(expression), key=len, default=b""))
+def prefilter_for(expression: Expression) -> Prefilter:
+    """Return the prefilter of a search."""
+    return Prefilter(_decision(expression), max(_needles(expression), key=len, default=b""))
 
 
 def is_plain(text: bytes) -> bool:

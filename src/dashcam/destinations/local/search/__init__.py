@@ -1,0 +1,1 @@
+"""Searches over the file of the local store."""
