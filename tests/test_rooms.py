@@ -114,7 +114,7 @@ INNER_FLOORS = {
             "search": {"blocks", "index", "options"},
         },
         {
-            "repair": {"backend", "blocks", "options"},
+            "store_repair": {"backend", "blocks", "options"},
         },
     ],
 }

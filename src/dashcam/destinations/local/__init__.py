@@ -8,5 +8,5 @@ DESTINATION = Destination(
     Options,
     backend=late("dashcam.destinations.local.backend:connect"),
     store=late("dashcam.destinations.local.search.store:open_store"),
-    repair=late("dashcam.destinations.local.repair:repair"),
+    repair=late("dashcam.destinations.local.store_repair:repair"),
 )
