@@ -78,21 +78,19 @@ INNER_FLOORS = {
             "signals": set(),
         },
         {
-            "ended": {"listing"},
             "state": {"listing"},
         },
         {
             "clips": {"listing", "state"},
             "delivery": {"batch", "state"},
             "inspection": {"listing", "selection", "state"},
-            "statements": {"selection", "state"},
-            "upkeep": {"ended", "listing", "state"},
+            "upkeep": {"listing", "state"},
         },
         {
-            "cursor": {"batch", "clips", "ended", "listing", "selection", "state", "statements"},
+            "reading": {"batch", "clips", "listing", "selection", "state"},
         },
         {
-            "route": {"batch", "clips", "cursor", "delivery", "state", "statements"},
+            "route": {"batch", "clips", "delivery", "reading", "state"},
         },
         {
             "shipper": {"batch", "clips", "delivery", "inspection", "route", "signals", "state", "upkeep"},

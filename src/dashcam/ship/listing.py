@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dashcam import machine
-from dashcam.spool.reader import SegmentReader
+from dashcam.spool.reader import NO_DATA, SegmentReader
 from dashcam.spool.segment import FORMAT, SUFFIX, Header, decode_header
 
 COARSE_NS = 100_000_000  # a folder's time stamp may be that much older than its last change
@@ -137,6 +137,15 @@ def read_header(path: Path) -> HeaderFields:
     try:
         start = os.pread(file, HEADER_BYTES, 0)
         return HeaderFields(decode_header(start[: start.find(b"\n") + 1]), os.fstat(file).st_size)
+    finally:
+        os.close(file)
+
+
+def has_grown(path: Path, offset: int) -> bool:
+    """Return whether something was written behind an offset. Raises `OSError`."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        return os.pread(file, 1, offset) not in NO_DATA
     finally:
         os.close(file)
 

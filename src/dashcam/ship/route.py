@@ -13,11 +13,11 @@ from dashcam import machine
 from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend, Batch
 from dashcam.ship.clips.collector import Clips
-from dashcam.ship.cursor import FINAL_CHECK_S, MAX_OPEN, PendingBatch, SpoolCursor
 from dashcam.ship.delivery import Backoff, Delivery, Outcome, batches
+from dashcam.ship.reading.cursor import FINAL_CHECK_S, MAX_OPEN, PendingBatch, SpoolCursor
+from dashcam.ship.reading.statements import Statements
 from dashcam.ship.state.checkpoint import Ahead, CheckpointFile, SegmentOffset, Trouble
 from dashcam.ship.state.dead_letters import DeadLetters
-from dashcam.ship.statements import Statements
 from dashcam.statement import is_statement
 
 POLL_S = 0.05  # between two looks at a spool that had something new a moment ago

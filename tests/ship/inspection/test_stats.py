@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dashcam.ship.cursor import SegmentOffset
 from dashcam.ship.inspection.stats import RouteAccount, SpoolStats, collect_stats, count_before, count_segment
 from dashcam.ship.listing import key_of
+from dashcam.ship.reading.cursor import SegmentOffset
 from dashcam.ship.state import checkpoint
 from dashcam.ship.state.checkpoint import Checkpoint
 from dashcam.ship.state.removal_account import NAME, RECORD_BYTES, RECORDS, Pruned, Victim, begin, load_pruned, remove

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from dashcam import machine
 from dashcam.event import NS_PER_S
-from dashcam.ship.ended import has_grown
-from dashcam.ship.listing import SpoolListing, read_header
+from dashcam.ship.listing import SpoolListing, has_grown, read_header
 from dashcam.ship.state.checkpoint import CheckpointFile
 from dashcam.ship.state.removal_account import Victim, load_pruned, remove, settle
 from dashcam.ship.upkeep.syncing import MAX_OPEN, SegmentSync

@@ -14,12 +14,12 @@ from dashcam.event import EncodedEvent
 from dashcam.ship.batch import EventBatch, Limits
 from dashcam.ship.clips.collector import Clips, KeptEvent
 from dashcam.ship.clips.verdicts import TELLING
-from dashcam.ship.ended import EndedSegments
 from dashcam.ship.listing import SpoolListing, is_of_another_version, open_segment
+from dashcam.ship.reading.statements import Statements
+from dashcam.ship.reading.unsealed import UnsealedSegments
 from dashcam.ship.selection import synthesized_events
 from dashcam.ship.state.checkpoint import START, SegmentOffset
 from dashcam.ship.state.quarantine import quarantine
-from dashcam.ship.statements import Statements
 from dashcam.spool.block import BlockResult, EventBlock, read_block
 from dashcam.spool.line import LineExpander
 from dashcam.spool.reader import Held, Position, SegmentReader
@@ -185,7 +185,7 @@ class SpoolCursor:
         self._marks = dict(marks)
         self._segments: dict[str, _Segment] = {}
         self._readers = _Readers(max_open)
-        self._ended = EndedSegments()
+        self._unsealed = UnsealedSegments()
         self._statements = statements
         self._final_check_s = final_check_s
         self._clips = clips
@@ -266,7 +266,7 @@ class SpoolCursor:
             self._set_aside = 0
             if self._listing.refresh():
                 self._take_listing()
-        for key, path in self._ended.grown():
+        for key, path in self._unsealed.grown():
             _log.warning("%s: its process seemed to have ended, but more lines came; they are read", path)
             self._marks[key] = self._marks[key]._replace(is_done=False)
             self._segments[key] = self._begun(key, path)
@@ -294,7 +294,7 @@ class SpoolCursor:
                 self._segments[key] = known.get(key) or self._begun(key, path)
             elif key not in self._done:
                 self._done.add(key)
-                self._ended.watch(key, path, mark.offset)
+                self._unsealed.watch(key, path, mark.offset)
         self._done &= self._listing.paths.keys()
         if self._clips:
             self._clips.forget(self._listing.paths)
@@ -367,7 +367,7 @@ class SpoolCursor:
             self._wait_one(segment.key, event, 0, segment.mark)
         self._end(segment)
         if not reader.header.is_sealed:
-            self._ended.watch(segment.key, segment.path, segment.mark.offset)
+            self._unsealed.watch(segment.key, segment.path, segment.mark.offset)
         return False
 
     def _add(self, segment: _Segment, expander: LineExpander, result: BlockResult) -> None:

@@ -11,14 +11,14 @@ import pytest
 
 from dashcam import machine
 from dashcam.ship.batch import Limits
-from dashcam.ship.cursor import SpoolCursor
 from dashcam.ship.inspection.stats import count_segment
 from dashcam.ship.listing import key_of
+from dashcam.ship.reading.cursor import SpoolCursor
 from dashcam.ship.state.checkpoint import SegmentOffset
 from dashcam.spool.reader import segment_files
 from dashcam.spool.segment import encode_header, new_segment_id, service_folder
 
-from ..spool.spools import (
+from ...spool.spools import (
     SHARED,
     SMALL,
     close_writers,

@@ -1,0 +1,1 @@
+"""Reads the spool from the offsets of a route on."""
