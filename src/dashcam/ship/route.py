@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend, Batch
 from dashcam.ship.clips.collector import Clips
 from dashcam.ship.delivery import Backoff, Delivery, Outcome, batches
-from dashcam.ship.reading.cursor import FINAL_CHECK_S, MAX_OPEN, PendingBatch, SpoolCursor
+from dashcam.ship.reading.batch_queue import PendingBatch
+from dashcam.ship.reading.cursor import FINAL_CHECK_S, MAX_OPEN, SpoolCursor
 from dashcam.ship.reading.statements import Statements
 from dashcam.ship.state.checkpoint import Ahead, CheckpointFile, SegmentOffset, Trouble
 from dashcam.ship.state.dead_letters import DeadLetters
@@ -27,15 +27,6 @@ SETTLE_S = 12.0  # a shipper that is to stop has 15 s in all
 MAX_DISK_PAUSE_S = 5.0  # between two tries where a file of ours is in the way
 
 _log = logging.getLogger("dashcam.ship")
-
-
-@dataclass(slots=True, eq=False)
-class _UnderWay:
-    """A batch that is being delivered, and how many of its events are not dealt with yet."""
-
-    batch: PendingBatch
-    left: int
-    future: Future[Outcome] = field(default_factory=Future)
 
 
 class Route:
@@ -68,7 +59,7 @@ class Route:
         self._clips = clips
         self._delivery = Delivery(name, backend, DeadLetters(folder / "dead-letters", name), stopping, self._report)
         self._dealt_with = file.checkpoint.ahead
-        self._under_way: deque[_UnderWay] = deque()
+        self._under_way: deque[PendingBatch] = deque()
         self._settling = machine.Lock()
         self._fault: BaseException | None = None
         self._is_disk_in_trouble = False
@@ -89,7 +80,8 @@ class Route:
             try:
                 self._work(cursor, pool, is_drain=is_drain)
                 # Answers under way are waited for, but not a backend that hangs: those batches are sent again.
-                self.is_hung = bool(machine.wait([entry.future for entry in list(self._under_way)], SETTLE_S).not_done)
+                deliveries = [batch.delivery for batch in list(self._under_way)]
+                self.is_hung = bool(machine.wait(deliveries, SETTLE_S).not_done)
                 if self.is_hung:
                     _log.warning("%s: no answer within %.0f s; nothing is lost, it is sent again", self.name, SETTLE_S)
                 self._try_to_save()
@@ -132,7 +124,7 @@ class Route:
             if batch:
                 quiet_s = 0.0
                 self._send(batch, pool)
-            elif futures := [entry.future for entry in list(self._under_way) if not entry.future.done()]:
+            elif futures := [batch.delivery for batch in list(self._under_way) if not batch.delivery.done()]:
                 machine.wait(futures, POLL_S, "FIRST_COMPLETED")
             elif not is_asked or (self._clips and self._clips.is_busy):
                 continue  # the answer came just now, or clips are looked for
@@ -143,14 +135,14 @@ class Route:
                 self._stopping.wait(min(max(POLL_S, quiet_s / 10), MAX_POLL_S))
 
     def _send(self, batch: PendingBatch, pool: machine.ThreadPoolExecutor) -> None:
-        """Have a batch delivered, but for the events that were dealt with before a restart."""
+        """Have a batch delivered, except for events that were delivered or dead-lettered before a restart."""
         waiting: Batch = batch.events
-        if any(segment in self._dealt_with for segment, _ in batch.places):
+        if any(run.segment in self._dealt_with for run in batch.runs):
             pairs = zip(batch.events, batch.keys(), strict=True)
             waiting = [event for event, (key, number) in pairs if number not in self._dealt_with.get(key, ())]
-        entry = _UnderWay(batch, len(waiting))
+        batch.left = len(waiting)
         with self._settling:
-            self._under_way.append(entry)
+            self._under_way.append(batch)
             if not waiting:
                 self._pass_finished(0, 0, {})
                 return
@@ -161,8 +153,8 @@ class Route:
                 self.file.sync()
             except OSError as fault:
                 _log.warning("%s: %s; after a power cut, dashcam audit may miss a statement", self.name, fault)
-        entry.future = pool.submit(self._delivery.deliver, waiting, partial(self._settle, entry))
-        entry.future.add_done_callback(self._keep_fault)
+        batch.delivery = pool.submit(self._delivery.deliver, waiting, partial(self._settle, batch))
+        batch.delivery.add_done_callback(self._keep_fault)
 
     def _tell(self, clips: Clips, pool: machine.ThreadPoolExecutor) -> None:
         """Have the events delivered that say which requests were kept: nobody recorded them, so nobody counts them."""
@@ -178,16 +170,15 @@ class Route:
     def _keep_fault(self, future: Future[Outcome]) -> None:
         self._fault = self._fault or future.exception()
 
-    def _settle(self, entry: _UnderWay, events: Sequence[EncodedEvent], delivered: int, dead: int) -> None:
-        """Take events into the account that were dealt with just now; on the disk before this returns, if it can be."""
-        batch = entry.batch
+    def _settle(self, batch: PendingBatch, events: Sequence[EncodedEvent], delivered: int, dead: int) -> None:
+        """Count events that are delivered or dead-lettered; save that before returning, if the disk allows it."""
         if batch.statements:
             is_whole = len(events) == len(batch.events)
             delivered -= batch.statements if is_whole else sum(is_statement(event.id) for event in events)
-        own = set(batch.kept)
+        own = batch.kept
         with self._settling:
-            entry.left -= len(events)
-            is_first = entry.left == 0 and self._under_way[0] is entry
+            batch.left -= len(events)
+            is_first = batch.left == 0 and self._under_way[0] is batch
             ahead, kept = batch.numbers_of(events) if own or not is_first else {}, dict[str, list[int]]()
             if own:
                 kept = {key: [number for number in ahead[key] if (key, number) in own] for key in ahead}
@@ -203,7 +194,7 @@ class Route:
         marks: dict[str, SegmentOffset] = {}
         damaged = 0
         while self._under_way and self._under_way[0].left == 0:
-            batch = self._under_way.popleft().batch
+            batch = self._under_way.popleft()
             marks |= batch.marks
             damaged += batch.damaged
         if damaged:

@@ -454,7 +454,7 @@ def test_a_quiet_segment_costs_one_look(tmp_path, monkeypatch):
             writer.close()
         now_s[0] += 0.6
         _batches(cursor)
-        assert sum(mark.is_done for mark in cursor._marks.values()) == 20
+        assert sum(mark.is_done for mark in cursor._segments._marks.values()) == 20
 
 
 @pytest.mark.parametrize("is_mapped", [True, False], ids=["mapped", "appended"])
