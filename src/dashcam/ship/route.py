@@ -11,7 +11,7 @@ from pathlib import Path
 from dashcam import machine
 from dashcam.event import EncodedEvent, format_time
 from dashcam.ship.batch import Backend, Batch
-from dashcam.ship.clips.collector import Clips
+from dashcam.ship.clips.collector import ClipCollector
 from dashcam.ship.delivery import Backoff, Delivery, Outcome, batches
 from dashcam.ship.reading.batch_queue import PendingBatch
 from dashcam.ship.reading.cursor import FINAL_CHECK_S, MAX_OPEN, SpoolCursor
@@ -44,7 +44,7 @@ class Route:
         file: CheckpointFile,
         stopping: machine.Event,
         *,
-        clips: Clips | None = None,
+        clips: ClipCollector | None = None,
     ) -> None:
         self.name = name
         self.file = file
@@ -120,7 +120,7 @@ class Route:
                 self._report(None)
             self._note_obstacles(cursor.obstacles)
             if self._clips:
-                self._tell(self._clips, pool)
+                self._announce(self._clips, pool)
             if batch:
                 quiet_s = 0.0
                 self._send(batch, pool)
@@ -156,15 +156,15 @@ class Route:
         batch.delivery = pool.submit(self._delivery.deliver, waiting, partial(self._settle, batch))
         batch.delivery.add_done_callback(self._keep_fault)
 
-    def _tell(self, clips: Clips, pool: machine.ThreadPoolExecutor) -> None:
+    def _announce(self, clips: ClipCollector, pool: machine.ThreadPoolExecutor) -> None:
         """Have the events delivered that say which requests were kept: nobody recorded them, so nobody counts them."""
-        news = {event.id: (clip_id, event) for clip_id, event in clips.news()}
+        announced = {event.id: (clip_id, event) for clip_id, event in clips.announcements()}
 
         def settle(events: Sequence[EncodedEvent], *_: int) -> None:
             for event in events:
-                clips.told(news[event.id][0])
+                clips.mark_announced(announced[event.id][0])
 
-        for batch in batches([event for _, event in news.values()], self._backend.limits):
+        for batch in batches([event for _, event in announced.values()], self._backend.limits):
             pool.submit(self._delivery.deliver, batch, settle).add_done_callback(self._keep_fault)
 
     def _keep_fault(self, future: Future[Outcome]) -> None:

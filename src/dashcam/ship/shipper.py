@@ -12,8 +12,8 @@ from dashcam import machine
 from dashcam.errors import DashcamError
 from dashcam.settings import Settings
 from dashcam.ship.batch import Backend
-from dashcam.ship.clips.collector import Clips
-from dashcam.ship.clips.other_hosts import Search, look_out
+from dashcam.ship.clips.collector import ClipCollector
+from dashcam.ship.clips.other_hosts import Search, follow_verdicts
 from dashcam.ship.delivery import Backoff
 from dashcam.ship.inspection.stats import count_before
 from dashcam.ship.route import MAX_DISK_PAUSE_S, Route
@@ -29,7 +29,7 @@ MAX_DESCRIPTORS = 4096  # more would not make it faster
 SPARE_DESCRIPTORS = 96  # for the state, a store, connections
 JOIN_S = 1.0  # between two looks whether a signal came that another thread took; the end of a route ends the wait
 
-_Begun = tuple[Pulse, Mapping[str, CheckpointFile], Mapping[str, Clips]]
+_Begun = tuple[Pulse, Mapping[str, CheckpointFile], Mapping[str, ClipCollector]]
 
 _log = logging.getLogger("dashcam.ship")
 
@@ -75,7 +75,7 @@ def ship(
             route.is_audited = route.name in audited
         _log.info("ships to %s from %s", ", ".join(settings.routes), settings.dir)
         work = _Work(settings, routes, pulse, stopping)
-        work.lookouts = [(way, clips[name]) for name in clips if (way := search(name)) and not is_drain]
+        work.searches = [(way, clips[name]) for name in clips if (way := search(name)) and not is_drain]
         return work.run(is_drain=is_drain)
 
 
@@ -102,10 +102,10 @@ def _start(settings: Settings, stack: ExitStack, stopping: machine.Event) -> _Be
     return pulse, files, clips
 
 
-def _clips(settings: Settings, files: Mapping[str, CheckpointFile]) -> Mapping[str, Clips]:
+def _clips(settings: Settings, files: Mapping[str, CheckpointFile]) -> Mapping[str, ClipCollector]:
     """Return the clips of each route, where some lines are held; else what was held before stays held."""
     if LEVELS.index(settings.ship_level.lower() or LEVELS[0]):
-        clips = {name: Clips(settings, file) for name, file in files.items()}
+        clips = {name: ClipCollector(settings, file) for name, file in files.items()}
         for each in clips.values():
             each.open()
         return clips
@@ -154,7 +154,7 @@ class _Work:
         self._pulse = pulse
         self._stopping = stopping
         self._housekeeping = _housekeeping(settings, [route.file for route in routes])
-        self.lookouts: list[tuple[Search, Clips]] = []
+        self.searches: list[tuple[Search, ClipCollector]] = []
         self._hold_s = settings.hold_s
         self._is_over = machine.Event()
         self._faults: list[str] = []
@@ -162,20 +162,20 @@ class _Work:
     def run(self, *, is_drain: bool) -> Ending:
         targets = [(route.name, partial(route.run, is_drain=is_drain)) for route in self._routes]
         threads = [machine.Thread(target=self._guarded, args=target, name=target[0]) for target in targets]
-        keeper = machine.Thread(target=self._guarded, args=("housekeeping", self._keep), name="housekeeping")
+        housekeeper = machine.Thread(target=self._guarded, args=("housekeeping", self._keep_house), name="housekeeping")
         # A store that gives no answer is not waited for.
-        lookouts = [
-            machine.Thread(target=look_out, args=(*each, self._hold_s, self._is_over), daemon=True)
-            for each in self.lookouts
+        searches = [
+            machine.Thread(target=follow_verdicts, args=(*each, self._hold_s, self._is_over), daemon=True)
+            for each in self.searches
         ]
-        for thread in [keeper, *threads, *lookouts]:
+        for thread in [housekeeper, *threads, *searches]:
             thread.start()
         for thread in threads:
             # Not a wait without end: the handler of a signal that another thread took runs between two of them.
             while thread.is_alive():
                 thread.join(JOIN_S)
         self._is_over.set()
-        keeper.join()
+        housekeeper.join()
         _log.info("stops")
         return Ending(any(route.is_hung for route in self._routes), "; ".join(self._faults))
 
@@ -191,7 +191,7 @@ class _Work:
             self._faults.append(f"{name}: {type(fault).__name__}: {fault}")
             self._stopping.set()
 
-    def _keep(self) -> None:
+    def _keep_house(self) -> None:
         """Do a round each interval, and one in the end: everything is on the disk then."""
         is_last = False
         with closing(self._housekeeping):

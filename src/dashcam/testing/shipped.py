@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from dashcam.event import Event
 from dashcam.settings import Settings, load
 from dashcam.ship.batch import Batch, Limits
-from dashcam.ship.clips.collector import Clips
+from dashcam.ship.clips.collector import ClipCollector
 from dashcam.ship.route import Route
 from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile
 
@@ -41,7 +41,7 @@ def ship_copy(spool: Path, environment: Mapping[str, str]) -> list[Event]:
         settings = load(Settings, {**environment, "DASHCAM_DIR": folder, "LOG_BACKEND": _ROUTE})
         file = CheckpointFile(settings.dir / "positions", _ROUTE, Checkpoint())
         file.rewrite()
-        clips = Clips(settings, file)
+        clips = ClipCollector(settings, file)
         clips.open()
         try:
             Route(_ROUTE, backend, settings.dir, file, threading.Event(), clips=clips).run(is_drain=True)

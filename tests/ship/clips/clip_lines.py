@@ -4,7 +4,7 @@ import threading
 from contextlib import contextmanager
 
 from dashcam.settings import Settings, load
-from dashcam.ship.clips.collector import Clips
+from dashcam.ship.clips.collector import ClipCollector
 from dashcam.ship.route import Route
 from dashcam.ship.state import checkpoint
 from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile
@@ -45,7 +45,7 @@ def holding_route(folder, backend, stopping=None, **changes):
     known = checkpoint.load(folder / "positions").get("played", Checkpoint())
     file = CheckpointFile(folder / "positions", "played", known)
     file.rewrite()
-    clips = Clips(settings, file)
+    clips = ClipCollector(settings, file)
     clips.open()
     stopping = stopping or threading.Event()
     try:

@@ -273,8 +273,8 @@ def test_what_was_held_before_a_restart_counts_by_its_lines(tmp_path):
     with holding_route(tmp_path, Kept()) as route:
         route.run(is_drain=True)
         Housekeeping(tmp_path, 0, [route.file], disk_bytes=lambda _: (0, 1 << 40)).make_room()
-        route._clips.forget({})
-        expired = route._clips._holding.expired(b"golf-3")
+        route._clips.forget_removed({})
+        expired = route._clips._held_index.expired(b"golf-3")
 
     assert expired == _account(tmp_path)["expired"] == 10
 
@@ -287,7 +287,7 @@ def test_the_index_is_small_whatever_stands_between_held_lines(tmp_path):
     with holding_route(tmp_path, Kept()) as route:
         route.run(is_drain=True)
 
-        parts = route._clips._holding._parts
+        parts = route._clips._held_index._parts
 
     assert _account(tmp_path)["held"] == 2000
     assert all(path.stat().st_size < PART_BYTES for path in segment_files(tmp_path / "spool"))

@@ -3,7 +3,7 @@
 import threading
 
 from dashcam.errors import StoreUnreachable
-from dashcam.ship.clips.other_hosts import Search, look_out
+from dashcam.ship.clips.other_hosts import Search, follow_verdicts
 from dashcam.ship.inspection.stats import collect_stats
 
 from ...processes import until
@@ -40,7 +40,7 @@ def test_a_verdict_goes_to_the_other_host(tmp_path):
 
     with holding_route(tmp_path / "a", first) as here, holding_route(tmp_path / "b", second) as there:
         threads = [threading.Thread(target=route.run) for route in (here, there)]
-        threads.append(threading.Thread(target=look_out, args=(Search(kept, 0.05), there._clips, 600, is_over)))
+        threads.append(threading.Thread(target=follow_verdicts, args=(Search(kept, 0.05), there._clips, 600, is_over)))
         for thread in threads:
             thread.start()
         until(lambda: collect_stats(tmp_path / "b").routes["played"].held == 3, "held lines")

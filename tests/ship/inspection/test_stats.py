@@ -12,7 +12,16 @@ from dashcam.ship.listing import key_of
 from dashcam.ship.reading.cursor import SegmentOffset
 from dashcam.ship.state import checkpoint
 from dashcam.ship.state.checkpoint import Checkpoint
-from dashcam.ship.state.removal_account import NAME, RECORD_BYTES, RECORDS, Pruned, Victim, begin, load_pruned, remove
+from dashcam.ship.state.removal_account import (
+    NAME,
+    RECORD_BYTES,
+    RECORDS,
+    RemovalAccount,
+    Victim,
+    begin,
+    load_account,
+    remove,
+)
 from dashcam.spool.reader import SegmentReader, segment_files
 from dashcam.spool.segment import DROP_REASONS, SUFFIX
 
@@ -229,15 +238,15 @@ def test_a_power_cut_while_the_account_is_written(tmp_path, spool):
     paths = segment_files(spool)
     for path in paths[:3]:
         remove(tmp_path, [_victim(spool, path)])
-    before = (tmp_path / NAME).read_bytes(), load_pruned(tmp_path)
+    before = (tmp_path / NAME).read_bytes(), load_account(tmp_path)
     remove(tmp_path, [_victim(spool, paths[3])])
-    after = (tmp_path / NAME).read_bytes(), load_pruned(tmp_path)
+    after = (tmp_path / NAME).read_bytes(), load_account(tmp_path)
     pages = [[data[at : at + 4096] for at in range(0, len(data), 4096)] for data, _ in (before, after)]
 
     found = []
     for mixed in itertools.product(*(set(page) for page in zip(*pages, strict=True))):
         (tmp_path / NAME).write_bytes(b"".join(mixed))
-        found.append(load_pruned(tmp_path))
+        found.append(load_account(tmp_path))
 
     assert len(found) >= 4
     assert {account.recorded for account in found} == {before[1].recorded, after[1].recorded}
@@ -269,7 +278,7 @@ def test_more_segments_than_a_record_names(tmp_path, spool):
 
     remove(tmp_path, victims)
 
-    account = load_pruned(tmp_path)
+    account = load_account(tmp_path)
     assert (account.recorded, account.dropped) == (sum(range(500)), {"limit": 500})
     assert account.last[-1] == victims[-1].key
     assert (tmp_path / NAME).stat().st_size == RECORDS * RECORD_BYTES
@@ -283,7 +292,7 @@ def test_an_account_that_is_too_long_for_its_place(tmp_path, spool):
     for number in range(2):
         remove(tmp_path, [Victim(f"{number}", spool / f"{number}{SUFFIX}", 1, {}, held)])
 
-    account = load_pruned(tmp_path)
+    account = load_account(tmp_path)
     assert (account.recorded, account.expired["route-999"], len(account.expired)) == (2, 1_998, 1_000)
 
 
@@ -302,7 +311,7 @@ def test_a_segment_that_cannot_be_removed_counts_once(tmp_path, spool, monkeypat
     monkeypatch.setattr(os, "unlink", unlink)
     remove(tmp_path, [victim])
 
-    assert load_pruned(tmp_path).recorded == 10
+    assert load_account(tmp_path).recorded == 10
 
 
 def test_there_is_an_answer_in_time(tmp_path, spool):
@@ -364,7 +373,7 @@ def test_the_account_of_removed_segments_adds_up(tmp_path):
     for number in (1, 2):
         remove(tmp_path, [Victim(f"{number}", tmp_path / f"{number}", 10 * number, {"limit": 2, "disk": number})])
 
-    assert load_pruned(tmp_path) == Pruned(30, {"limit": 4, "disk": 3}, ("2",), {}, number=2)
+    assert load_account(tmp_path) == RemovalAccount(30, {"limit": 4, "disk": 3}, ("2",), {}, number=2)
 
 
 def test_what_was_dropped_outlives_its_segment(tmp_path, spool):

@@ -11,7 +11,7 @@ import pytest
 from dashcam.ship.inspection.stats import collect_stats, count_before, count_segment
 from dashcam.ship.listing import key_of
 from dashcam.ship.state.checkpoint import Checkpoint, CheckpointFile, SegmentOffset
-from dashcam.ship.state.removal_account import load_pruned
+from dashcam.ship.state.removal_account import load_account
 from dashcam.ship.upkeep.housekeeping import MIN_FREE_WANTED_BYTES, Housekeeping
 from dashcam.spool.drops import DropCounts
 from dashcam.spool.reader import segment_files
@@ -307,7 +307,7 @@ def test_a_disk_that_does_not_take_the_account(tmp_path, spool, monkeypatch):
 
     assert keeper.troubles == {}
     assert segment_files(spool) == []
-    assert load_pruned(tmp_path).recorded == 500
+    assert load_account(tmp_path).recorded == 500
 
 
 def test_a_folder_that_cannot_be_listed_for_a_moment(tmp_path, spool, monkeypatch):

@@ -15,7 +15,7 @@ import orjson
 from dashcam.cli import NOT_FOUND, OK
 from dashcam.cli.quantities import count
 from dashcam.destinations.registry import load_settings
-from dashcam.ship.clips.clip_journal import Clips, load_clips
+from dashcam.ship.clips.clip_journal import RouteClips, load_clips
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     return OK if has_any else NOT_FOUND
 
 
-def _lines(route: str, known: Clips, limit: int) -> Iterator[str]:
+def _lines(route: str, known: RouteClips, limit: int) -> Iterator[str]:
     for clip in list(known.clips.values())[-limit:]:
         lost = f", incomplete: {clip.expired:,} expired" if clip.expired else ""
         yield f"{clip.time[:19].replace('T', ' ')}  {clip.reason:8}  {_size(clip.lines, clip.bytes)}  {clip.id}{lost}"

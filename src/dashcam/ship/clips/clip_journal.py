@@ -60,7 +60,7 @@ class Totals:
 
 
 @dataclass(slots=True)
-class Clips:
+class RouteClips:
     """The clips of a route by their IDs, the oldest first, and its sums."""
 
     clips: dict[str, Clip] = field(default_factory=dict)
@@ -111,9 +111,9 @@ class ClipJournal:
         self._journal.close()
 
 
-def load_clips(folder: Path, route: str) -> Clips:
+def load_clips(folder: Path, route: str) -> RouteClips:
     """Return what is known of a route's clips below a `DASHCAM_DIR`. Raises `OSError` when that cannot be read."""
-    found = Clips()
+    found = RouteClips()
     for record in read_journal(folder / FOLDER / f"{route}{_SUFFIX}").records:
         if "id" not in record:
             found.totals = Totals(**_known(record, Totals))

@@ -1,4 +1,4 @@
-"""Clips at work: what is held is remembered, and shipped when a verdict says so. One for each route.
+"""ClipCollector at work: what is held is remembered, and shipped when a verdict says so. One for each route.
 
 The cursor hands over what it reads. A verdict is written to the journal before anything that follows from it is sent,
 so that a shipper that is killed in between goes on with it; which held lines were sent is in the route's checkpoint.
@@ -16,9 +16,9 @@ from dashcam import machine
 from dashcam.event import NS_PER_S, EncodedEvent
 from dashcam.settings import Settings
 from dashcam.ship.clips.clip_journal import FOLDER, Clip, ClipJournal
-from dashcam.ship.clips.durations import load_usual, save_usual
+from dashcam.ship.clips.durations import load_durations, save_durations
 from dashcam.ship.clips.events import announce, history, with_reason
-from dashcam.ship.clips.held_index import HeldLine, Holding, Place
+from dashcam.ship.clips.held_index import HeldIndex, HeldLine, Place
 from dashcam.ship.clips.verdicts import Rules, Verdict, Verdicts
 from dashcam.ship.listing import open_segment
 from dashcam.ship.state.checkpoint import CheckpointFile, SegmentOffset
@@ -29,7 +29,7 @@ from dashcam.spool.segment import Header
 
 ASKED_S = 0.5  # between two looks for what somebody asked for by hand
 NOTE_S = 1.0  # between two notes of what came with clips, and of what is held
-NOTE_USUAL_S = 60.0  # between two notes of what requests usually take: a kill costs no more than that
+NOTE_DURATIONS_S = 60.0  # between two notes of what requests usually take: a kill costs no more than that
 TURN_S = 0.02  # of looking for held lines at once, before the shipping goes on
 
 _log = logging.getLogger("dashcam.ship")
@@ -43,32 +43,32 @@ class KeptEvent(NamedTuple):
     number: int
 
 
-class Clips:
+class ClipCollector:
     """The clips of one route. For the thread of the route alone, but for `hear` and `told`."""
 
     def __init__(self, settings: Settings, file: CheckpointFile) -> None:
         self._level = settings.ship_level.lower()
-        self.held = heads_below(self._level)
+        self.held_heads = heads_below(self._level)
         self._before_ns = int(settings.clip_before_s * NS_PER_S)
         self._limit_bytes = settings.spool_limit_bytes
         self._file = file
         folder = settings.dir / FOLDER
-        self._holding = Holding(file)
-        self._usual = folder / f"{file.route}.usual"
-        self._verdicts = Verdicts(Rules.of(settings), settings.hold_s, load_usual(self._usual))
+        self._held_index = HeldIndex(file)
+        self._durations_path = folder / f"{file.route}.durations"
+        self._verdicts = Verdicts(Rules.of(settings), settings.hold_s, load_durations(self._durations_path))
         self._journal = ClipJournal(settings.dir, file.route)
         self._totals = replace(self._journal.state.totals)
         self._before = replace(self._totals)
         self._paths: Mapping[str, Path] = {}
         self._headers: dict[str, Header] = {}
         self._opening: list[Clip] = []
-        self._work: deque[Iterator[KeptEvent | None]] = deque([self._index_former()])
+        self._work: deque[Iterator[KeptEvent | None]] = deque([self._index_earlier()])
         self._changed: dict[str, Clip] = {}
-        self._heard: deque[tuple[str, str]] = deque()
-        self._told: deque[str] = deque()
-        self._news: list[tuple[str, EncodedEvent]] = []
+        self._remote_verdicts: deque[tuple[str, str]] = deque()
+        self._announced: deque[str] = deque()
+        self._announcements: list[tuple[str, EncodedEvent]] = []
         self._asked_at_s = self._noted_at_s = 0.0
-        self._noted_usual_at_s = machine.monotonic()
+        self._noted_durations_at_s = machine.monotonic()
         # What the shipper before this one had begun goes on.
         for clip in self._journal.state.clips.values():
             if clip.request and machine.time_ns() - clip.time_ns < settings.hold_s * NS_PER_S:
@@ -89,7 +89,7 @@ class Clips:
         """Note the sums and what is usual, and close the journal."""
         try:
             self._note()
-            self._note_usual()
+            self._note_durations()
         except OSError as fault:
             _log.warning("%s: %s", fault.filename, fault.strerror)
         self._journal.close()
@@ -98,10 +98,10 @@ class Clips:
         """Take notice of a segment that is read from an offset on."""
         if segment not in self._headers:
             self._headers[segment] = header
-            self._holding.pids[segment] = header.pid
+            self._held_index.pids[segment] = header.pid
             self._file.set_level(segment, mark.offset, self._level)
 
-    def look(self, segment: str, lines: Lines) -> None:
+    def judge_lines(self, segment: str, lines: Lines) -> None:
         """Look for verdicts at the `TELLING` lines among those that are shipped."""
         service, judge = segment.rpartition("/")[0], self._verdicts.judge
         for line, after in lines:
@@ -109,7 +109,7 @@ class Clips:
                 since_ns = 0 if verdict.request else time_of(line) - self._before_ns
                 self._begin_clip(verdict, segment, after.offset, since_ns)
 
-    def look_at_end(self, segment: str, events: Iterable[EncodedEvent]) -> None:
+    def judge_end(self, segment: str, events: Iterable[EncodedEvent]) -> None:
         """Look for verdicts at the events of a segment's end."""
         for event in events:
             if verdict := self._verdicts.judge_end(event):
@@ -126,12 +126,12 @@ class Clips:
         """Hold lines; yield those of requests that are kept already."""
         self._totals.held_lines += held.lines
         self._totals.held_bytes += held.bytes
-        self._holding.add(segment, held)
+        self._held_index.add(segment, held)
         yield from self._keep_in(segment, expander, held)
 
     def _keep_in(self, segment: str, expander: LineExpander, held: Held) -> Iterator[KeptEvent]:
         for request in self._verdicts.kept.keys() & held.requests.keys():
-            for line in self._holding.claim_in(segment, held, request):
+            for line in self._held_index.claim_in(segment, held, request):
                 yield self._keep(segment, expander, line, request.decode())
 
     def _keep(self, segment: str, expander: LineExpander, line: HeldLine, clip_id: str) -> KeptEvent:
@@ -145,13 +145,13 @@ class Clips:
             self._changed[clip_id] = clip
         return KeptEvent(event, segment, line.number)
 
-    def hear(self, request: str, reason: str) -> None:
+    def add_remote_verdict(self, request: str, reason: str) -> None:
         """Take notice of a verdict of another host; from any thread."""
-        self._heard.append((request, reason))
+        self._remote_verdicts.append((request, reason))
 
-    def told(self, clip_id: str) -> None:
+    def mark_announced(self, clip_id: str) -> None:
         """Take notice that the event of a clip was delivered; from any thread."""
-        self._told.append(clip_id)
+        self._announced.append(clip_id)
 
     def save(self) -> None:
         """Write to the journal what is not in it yet. Raises `OSError`: then nothing may be sent."""
@@ -162,8 +162,8 @@ class Clips:
                 self._verdicts.keep(request.encode(), "by hand")
                 self._write([Clip(request, request, "by hand", machine.time_ns())])
                 path.unlink(missing_ok=True)
-        while self._heard:
-            request, reason = self._heard.popleft()
+        while self._remote_verdicts:
+            request, reason = self._remote_verdicts.popleft()
             if self._verdicts.keep(request.encode(), reason):
                 self._opening.append(Clip(request, request, reason, machine.time_ns(), is_told=True))
         self._write(self._opening)
@@ -178,8 +178,8 @@ class Clips:
 
     def _note(self) -> None:
         self._noted_at_s = machine.monotonic()
-        while self._told:
-            if clip := self._journal.state.clips.get(self._told.popleft()):
+        while self._announced:
+            if clip := self._journal.state.clips.get(self._announced.popleft()):
                 clip.is_told = True
                 self._changed[clip.id] = clip
         self._totals.refused = self._before.refused + self._verdicts.refused
@@ -195,14 +195,14 @@ class Clips:
         if self._changed or self._totals != self._journal.state.totals:
             self._journal.append([*self._changed.values(), replace(self._totals)])
             self._changed.clear()
-        if self._noted_at_s > self._noted_usual_at_s + NOTE_USUAL_S:
-            self._note_usual()
+        if self._noted_at_s > self._noted_durations_at_s + NOTE_DURATIONS_S:
+            self._note_durations()
 
-    def _note_usual(self) -> None:
-        self._noted_usual_at_s = machine.monotonic()
+    def _note_durations(self) -> None:
+        self._noted_durations_at_s = machine.monotonic()
         try:
-            if self._verdicts.usual:
-                save_usual(self._usual, self._verdicts.usual)
+            if self._verdicts.durations:
+                save_durations(self._durations_path, self._verdicts.durations)
         except OSError as fault:  # it is no reason to send nothing
             _log.warning("%s: %s", fault.filename, fault.strerror)
 
@@ -220,19 +220,19 @@ class Clips:
                 found += [event] if event else []
         return found
 
-    def forget(self, paths: Mapping[str, Path]) -> None:
+    def forget_removed(self, paths: Mapping[str, Path]) -> None:
         """Take notice of the segments that are gone."""
-        self._holding.forget(paths)
+        self._held_index.forget_removed(paths)
         for segment in self._headers.keys() - paths.keys():
             del self._headers[segment]
 
-    def news(self) -> list[tuple[str, EncodedEvent]]:
+    def announcements(self) -> list[tuple[str, EncodedEvent]]:
         """Return the events that say which requests were kept, each once, with the ID of its clip."""
-        news, self._news = self._news, []
-        return news
+        announcements, self._announcements = self._announcements, []
+        return announcements
 
-    def _index_former(self) -> Iterator[KeptEvent | None]:
-        for place, held in self._holding.index_former(self._paths):
+    def _index_earlier(self) -> Iterator[KeptEvent | None]:
+        for place, held in self._held_index.index_earlier(self._paths):
             for request in self._verdicts.kept.keys() & held.requests.keys():
                 yield from self._claim(place, request, request.decode())
             yield None
@@ -241,35 +241,37 @@ class Clips:
         """Yield the held lines of a clip, and `None` after each part that was looked at."""
         request = clip.request.encode()
         if request:
-            places = self._holding.places_of(request)
+            places = self._held_index.places_of(request)
         else:
-            places = self._holding.places_before(clip.segment, clip.offset, clip.since_ns)
+            places = self._held_index.places_before(clip.segment, clip.offset, clip.since_ns)
         for place in places:
             yield from self._claim(place, request, clip.id, clip.since_ns)
             yield None
-        clip.expired = self._holding.expired(request) if request else 0
+        clip.expired = self._held_index.expired(request) if request else 0
         self._changed[clip.id] = clip
         if clip.expired:
             _log.warning("%s: clip of %s: %s", self._file.route, clip.id, self._incomplete(clip))
         if not clip.is_told or clip.expired:
             segment = clip.segment or next(
-                (place.segment for place in self._holding.places_of(clip.request.encode())), ""
+                (place.segment for place in self._held_index.places_of(clip.request.encode())), ""
             )
             if header := self._headers.get(segment):
-                self._news.append((clip.id, announce(header, clip, self._incomplete(clip) if clip.expired else "")))
+                self._announcements.append(
+                    (clip.id, announce(header, clip, self._incomplete(clip) if clip.expired else ""))
+                )
             else:  # nothing of it is here: who asked for it knows
-                self.told(clip.id)
+                self.mark_announced(clip.id)
 
     def _claim(self, place: Place, request: bytes, clip_id: str, since_ns: int = 0) -> Iterator[KeptEvent]:
         # It may be gone since it was listed.
         with suppress(OSError, ValueError, KeyError), open_segment(self._paths[place.segment]) as reader:
             self._headers.setdefault(place.segment, reader.header)
             expander = LineExpander(reader.header)
-            for line in self._holding.claim(reader, place, request, since_ns):
+            for line in self._held_index.claim(reader, place, request, since_ns):
                 yield self._keep(place.segment, expander, line, clip_id)
 
     def _incomplete(self, clip: Clip) -> str:
-        since_ns = self._holding.since_ns()
+        since_ns = self._held_index.since_ns()
         return (
             f"clip incomplete: {clip.expired:,} lines expired, DASHCAM_SPOOL_LIMIT is {self._limit_bytes // 10**6} MB, "
             f"that was {history(since_ns, machine.time_ns())} of history"

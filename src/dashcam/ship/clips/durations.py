@@ -1,4 +1,4 @@
-"""What the requests of each route usually take, in bounded memory and in a file of a route, `clips/ROUTE.usual`."""
+"""What the requests of each route usually take, in bounded memory and in a file of a route, `clips/ROUTE.durations`."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -45,19 +45,21 @@ class Durations:
         return {str(step): count for step, count in enumerate(self._counts) if count}
 
 
-Usual = OrderedDict[str, Durations]
+RouteDurations = OrderedDict[str, Durations]
 """The durations by service and route, those that were used last at the end."""
 
 
-def save_usual(path: Path, usual: Usual) -> None:
+def save_durations(path: Path, durations: RouteDurations) -> None:
     """Write down what is usual. Raises `OSError`."""
-    replace_file(path, b"".join(encode_record({"route": route, **known.counts()}) for route, known in usual.items()))
+    replace_file(
+        path, b"".join(encode_record({"route": route, **known.counts()}) for route, known in durations.items())
+    )
 
 
-def load_usual(path: Path) -> Usual:
+def load_durations(path: Path) -> RouteDurations:
     """Return what was written down; a damaged part of it is learned anew."""
-    usual: Usual = OrderedDict()
+    durations: RouteDurations = OrderedDict()
     for record in read_journal(path).records:
         counts = {int(step): count for step, count in record.items() if step.isdecimal() and isinstance(count, int)}
-        usual[str(record.get("route"))] = Durations(counts)
-    return usual
+        durations[str(record.get("route"))] = Durations(counts)
+    return durations

@@ -96,7 +96,7 @@ class Place(NamedTuple):
     end: int
 
 
-class Holding:
+class HeldIndex:
     """The held lines of one route, and the processes that wrote them, by segment. Not for use by several threads."""
 
     def __init__(self, file: CheckpointFile) -> None:
@@ -112,7 +112,7 @@ class Holding:
         """Take held lines of a segment into the index: those that follow what it has of it."""
         _index(self._parts.setdefault(segment, []), held)
 
-    def index_former(self, paths: Mapping[str, Path]) -> Iterator[tuple[Place, Held]]:
+    def index_earlier(self, paths: Mapping[str, Path]) -> Iterator[tuple[Place, Held]]:
         """Index what a shipper before this one had read, newest segment first; yield what is held text by text."""
         for segment in sorted(self._unread, key=lambda key: key.rpartition("/")[2], reverse=True):
             end = self._unread.pop(segment)
@@ -171,7 +171,7 @@ class Holding:
         """Return when the oldest line was recorded that is held; 0 without any."""
         return min((part.since_ns for parts in self._parts.values() for part in parts[:1]), default=0)
 
-    def forget(self, paths: Mapping[str, Path]) -> None:
+    def forget_removed(self, paths: Mapping[str, Path]) -> None:
         """Forget the segments that were removed, but for a while not how many lines each request had in them."""
         for segment in [each for each in self._parts if each not in paths]:
             self.pids.pop(segment, None)

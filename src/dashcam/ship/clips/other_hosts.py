@@ -7,7 +7,7 @@ from typing import NamedTuple
 from dashcam import machine
 from dashcam.errors import DashcamError
 from dashcam.event import NS_PER_S
-from dashcam.ship.clips.collector import Clips
+from dashcam.ship.clips.collector import ClipCollector
 
 OVERLAP_NS = 60 * NS_PER_S  # looked at again: stores take a while, and clocks of hosts differ
 
@@ -21,14 +21,14 @@ class Search(NamedTuple):
     pause_s: float = 3.0
 
 
-def look_out(search: Search, clips: Clips, hold_s: float, is_over: machine.Event) -> None:
+def follow_verdicts(search: Search, clips: ClipCollector, hold_s: float, is_over: machine.Event) -> None:
     """Tell a route's clips what other hosts keep, until it is over; a store that gives no answer is asked again."""
     since_ns = machine.time_ns() - int(hold_s * NS_PER_S)
     while not is_over.is_set():
         began_ns = machine.time_ns()
         try:
             for request, reason in search.kept(since_ns):
-                clips.hear(request, reason)
+                clips.add_remote_verdict(request, reason)
             since_ns = began_ns - OVERLAP_NS
         except DashcamError as fault:
             _log.warning("verdicts of other hosts: %s; it tries again", fault)

@@ -13,7 +13,7 @@ import orjson
 from dashcam import machine
 from dashcam.event import EncodedEvent
 from dashcam.settings import Settings, Slower
-from dashcam.ship.clips.durations import Durations, Usual
+from dashcam.ship.clips.durations import Durations, RouteDurations
 from dashcam.spool.held import request_of
 from dashcam.spool.line import KEEP_HEAD, level_at
 
@@ -60,18 +60,18 @@ class Rules:
 class Verdicts:
     """The engine: `judge` lines; `kept` are the requests kept lately.
 
-    `left_out` counts those beyond the budget, `refused` the headers without a valid signature. `usual` is what the
+    `left_out` counts those beyond the budget, `refused` the headers without a valid signature. `durations` are what the
     requests of each route take.
     """
 
-    def __init__(self, rules: Rules, hold_s: float, usual: Usual | None = None) -> None:
+    def __init__(self, rules: Rules, hold_s: float, durations: RouteDurations | None = None) -> None:
         self.left_out = self.refused = 0
         self.kept: OrderedDict[bytes, Kept] = OrderedDict()
         self._rules = rules
         self._hold_s = hold_s
         self._budget = float(rules.clips_per_minute)
         self._counted_at_s = machine.monotonic()
-        self.usual: Usual = usual if usual and rules.slower.times else OrderedDict()
+        self.durations: RouteDurations = durations if durations and rules.slower.times else OrderedDict()
         self._looks_at_all = bool(rules.baseline or rules.slower.seconds or rules.slower.times)
 
     def judge(self, service: str, line: bytes) -> Verdict | None:
@@ -136,10 +136,10 @@ class Verdicts:
         slower = self._rules.slower
         if not slower.times:
             return bool(slower.seconds) and duration_ns > slower.seconds * 1e9
-        known = self.usual.setdefault(route, Durations())
-        self.usual.move_to_end(route)
-        if len(self.usual) > MAX_ROUTES:
-            self.usual.popitem(last=False)
+        known = self.durations.setdefault(route, Durations())
+        self.durations.move_to_end(route)
+        if len(self.durations) > MAX_ROUTES:
+            self.durations.popitem(last=False)
         p99_ns = known.p99_ns()
         known.add(duration_ns)
         return 0 < p99_ns * slower.times < duration_ns

@@ -16,8 +16,8 @@ from dashcam.ship.state.dead_letters import LETTERS, decode_letter
 from dashcam.ship.state.heartbeat import exclusive
 from dashcam.ship.state.journal import Journal, read_journal, replace_file
 from dashcam.ship.state.quarantine import quarantine, set_aside
-from dashcam.ship.state.removal_account import NAME as PRUNED
-from dashcam.ship.state.removal_account import load_pruned, rewrite
+from dashcam.ship.state.removal_account import NAME as ACCOUNT
+from dashcam.ship.state.removal_account import load_account, rewrite
 from dashcam.spool.drops import NAME as DROPS
 from dashcam.spool.drops import is_readable
 
@@ -39,14 +39,14 @@ def repair(folder: Path) -> Iterator[Repair]:
         yield from _segments(folder)
         yield from _drops(folder)
         yield from _checkpoints(folder)
-        yield from _pruned(folder)
+        yield from _account(folder)
         yield from _letters(folder)
         yield from _journals(folder)
 
 
 def send_again(folder: Path, route: str) -> None:
     """Have a route begin anew with what the spool holds: its store was rebuilt, and takes each event once."""
-    checkpoint.save(folder / "positions", route, Checkpoint(earlier=load_pruned(folder).recorded))
+    checkpoint.save(folder / "positions", route, Checkpoint(earlier=load_account(folder).recorded))
 
 
 def _segments(folder: Path) -> Iterator[Repair]:
@@ -84,7 +84,7 @@ def _checkpoints(folder: Path) -> Iterator[Repair]:
             continue
         copy = set_aside(folder, path)
         if found == Checkpoint():
-            found = Checkpoint(earlier=load_pruned(folder).recorded)
+            found = Checkpoint(earlier=load_account(folder).recorded)
             lost = "the offsets of the route: the events in the spool are sent again, with the same IDs"
         else:
             lost = f"{damaged} of its records: acknowledged events may be sent again, with the same IDs"
@@ -92,12 +92,12 @@ def _checkpoints(folder: Path) -> Iterator[Repair]:
         yield Repair(path, f"rebuilt from the readable parts; a copy is {copy}", lost)
 
 
-def _pruned(folder: Path) -> Iterator[Repair]:
-    path = folder / PRUNED
+def _account(folder: Path) -> Iterator[Repair]:
+    path = folder / ACCOUNT
     records, damaged = read_journal(path)
     if damaged:
         copy = set_aside(folder, path)
-        rewrite(folder, load_pruned(folder))
+        rewrite(folder, load_account(folder))
         lost = "" if records else "the counts of removed segments: counting begins again"
         yield Repair(path, f"rebuilt from the readable parts; a copy is {copy}", lost)
 

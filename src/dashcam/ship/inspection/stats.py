@@ -18,7 +18,7 @@ from dashcam.ship.state.checkpoint import START, Checkpoint, SegmentOffset, Trou
 from dashcam.ship.state.dead_letters import DeadLetters, count_replayed, names_in
 from dashcam.ship.state.heartbeat import Heartbeat, read_heartbeat
 from dashcam.ship.state.quarantine import quarantined
-from dashcam.ship.state.removal_account import Pruned, load_pruned
+from dashcam.ship.state.removal_account import RemovalAccount, load_account
 from dashcam.spool.drops import read_drops
 from dashcam.spool.reader import Position
 from dashcam.spool.segment import began_ns
@@ -101,11 +101,11 @@ def collect_stats(
     until_s = clock_s() + max_s
     known: dict[str, SegmentCount] = {}
     while True:
-        pruned = load_pruned(folder)
+        removed = load_account(folder)
         counts = _Counter(folder, known, until_s, clock_s)
-        stats = counts.collect(pruned)
+        stats = counts.collect(removed)
         # Else a segment went from one side of the account to the other meanwhile.
-        if load_pruned(folder) == pruned or clock_s() > until_s:
+        if load_account(folder) == removed or clock_s() > until_s:
             return stats
 
 
@@ -120,22 +120,22 @@ class _Counter:
         self._until_s = until_s
         self._clock_s = clock_s
 
-    def collect(self, pruned: Pruned) -> SpoolStats:
+    def collect(self, removed: RemovalAccount) -> SpoolStats:
         checkpoints = checkpoint.load(self._folder / "positions")
-        counts, unreadable = self._count_segments(checkpoints, pruned)
-        dropped, services = Counter(pruned.dropped), Counter[str]()
+        counts, unreadable = self._count_segments(checkpoints, removed)
+        dropped, services = Counter(removed.dropped), Counter[str]()
         for count in counts.values():
             dropped.update(count.dropped)
             services[count.service] += count.logged
         dropped.update(read_drops(self._folder / "spool"))
         letters = self._folder / "dead-letters"
         shares = {
-            name: _share(each, counts, count_replayed(letters, name), pruned.expired.get(name, 0))
+            name: _share(each, counts, count_replayed(letters, name), removed.expired.get(name, 0))
             for name, each in checkpoints.items()
         }
         # A route may know more than the spool: a power cut can take segments that it has delivered.
         known = [share.known + share.missing for share in shares.values()]
-        recorded = max([pruned.recorded + sum(count.recorded for count in counts.values()), *known])
+        recorded = max([removed.recorded + sum(count.recorded for count in counts.values()), *known])
         if is_complete := self._clock_s() <= self._until_s:
             # What only another route has had, also of segments that were removed.
             shares = {name: replace(share, missing=recorded - share.known) for name, share in shares.items()}
@@ -157,7 +157,7 @@ class _Counter:
         )
 
     def _count_segments(
-        self, checkpoints: dict[str, checkpoint.Checkpoint], pruned: Pruned
+        self, checkpoints: dict[str, checkpoint.Checkpoint], removed: RemovalAccount
     ) -> tuple[dict[str, SegmentCount], dict[str, str]]:
         """Return the counts of all segments that can be read in time, and why others cannot, by path."""
         listing = SpoolListing(self._folder / "spool")
@@ -165,7 +165,7 @@ class _Counter:
         counts: dict[str, SegmentCount] = {}
         unreadable = {str(path): reason for path, reason in listing.unreadable.items()}
         for key, path in listing.paths.items():
-            if key not in pruned.last and self._clock_s() <= self._until_s:
+            if key not in removed.last and self._clock_s() <= self._until_s:
                 try:
                     counts[key] = self._count(key, path, [each.marks.get(key, START) for each in checkpoints.values()])
                 except (FileNotFoundError, ValueError):
@@ -209,11 +209,13 @@ def count_segment(path: Path, mark: SegmentOffset = START) -> SegmentCount:
 
 def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
     """Return how many of the events below a `DASHCAM_DIR` lie before the offsets of a route; those that are gone do."""
-    pruned = load_pruned(folder)
+    removed = load_account(folder)
     listing = SpoolListing(folder / "spool")
     listing.refresh()
-    present = listing.paths.keys() - set(pruned.last)
-    return pruned.recorded + sum(mark.events for key, mark in marks.items() if key in present or listing.is_hidden(key))
+    present = listing.paths.keys() - set(removed.last)
+    return removed.recorded + sum(
+        mark.events for key, mark in marks.items() if key in present or listing.is_hidden(key)
+    )
 
 
 def _share(route: Checkpoint, counts: Mapping[str, SegmentCount], replayed: int, expired: int) -> RouteAccount:

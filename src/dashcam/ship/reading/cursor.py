@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dashcam import machine
 from dashcam.ship.batch import Limits
-from dashcam.ship.clips.collector import Clips, KeptEvent
+from dashcam.ship.clips.collector import ClipCollector, KeptEvent
 from dashcam.ship.clips.verdicts import TELLING
 from dashcam.ship.reading.batch_queue import BatchQueue, PendingBatch, Run
 from dashcam.ship.reading.malformed import MalformedFiles
@@ -37,7 +37,7 @@ class SpoolCursor:
         *,
         max_open: int = MAX_OPEN,
         final_check_s: float = 0.0,
-        clips: Clips | None = None,
+        clips: ClipCollector | None = None,
         statements: Statements | None = None,
     ) -> None:
         self._segments = Segments(spool, marks, max_open, statements.begin if statements else lambda *_: None)
@@ -67,7 +67,7 @@ class SpoolCursor:
 
     def _read(self, limits: Limits) -> None:
         if self._malformed.begin_listing() and self._segments.refresh(self._malformed.keys) and self._clips:
-            self._clips.forget(self._segments.listing.paths)
+            self._clips.forget_removed(self._segments.listing.paths)
         self._segments.resume_grown()
         self.obstacles = dict(self._segments.listing.unreadable)
         now_s = machine.monotonic()
@@ -91,7 +91,7 @@ class SpoolCursor:
             if not segment.is_final and not reader.has_more(segment.mark.offset):
                 return self._has_ended(segment, reader)
             position = Position(segment.mark.offset, segment.mark.sequence)
-            asked = {"held": self._clips.held, "telling": TELLING} if self._clips else {}
+            asked = {"held": self._clips.held_heads, "telling": TELLING} if self._clips else {}
             result = read_block(reader, expander, position, is_final=segment.is_final, **asked)
             if not (result.lines or result.damaged or result.held):
                 return self._has_ended(segment, reader)
@@ -128,7 +128,7 @@ class SpoolCursor:
         statements = list(made)
         self._damaged += derived.damaged
         if self._clips:
-            self._clips.look_at_end(segment.key, derived.events)
+            self._clips.judge_end(segment.key, derived.events)
         for number, event in enumerate(derived.events, 1):
             if number > segment.mark.synthesized:
                 segment.mark = segment.mark._replace(synthesized=number, events=segment.mark.events + 1)
@@ -141,7 +141,7 @@ class SpoolCursor:
     def _add(self, segment: Segment, expander: LineExpander, result: BlockResult) -> None:
         self._damaged += result.damaged
         if self._clips:
-            self._clips.look(segment.key, result.told)
+            self._clips.judge_lines(segment.key, result.told)
         events, held = result.events, result.held
         lines = held.lines if held else 0
         segment.mark = segment.mark.moved(*result.after, len(events) + lines, lines)

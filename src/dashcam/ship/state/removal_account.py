@@ -23,7 +23,7 @@ RECORDS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
+class RemovalAccount:
     """The events that removed segments had. The last ones that were removed may still be there after a kill.
 
     `expired` were held when their segment went, by route. `number` is that of the account, from 0.
@@ -47,33 +47,33 @@ class Victim:
     held: Mapping[str, int] = field(default_factory=dict)
 
 
-def load_pruned(folder: Path) -> Pruned:
+def load_account(folder: Path) -> RemovalAccount:
     """Return the account below a `DASHCAM_DIR`; an empty one when nothing was removed, or the file is damaged."""
     records = reversed(read_journal(folder / NAME).records)
     for fields in sorted(records, key=lambda fields: fields.get("number", 0), reverse=True):
         try:
             counts = fields["recorded"], fields["dropped"], tuple(fields["last"]), fields["expired"]
-            return Pruned(*counts, fields["number"])
+            return RemovalAccount(*counts, fields["number"])
         except (KeyError, TypeError):
             continue
-    return Pruned()
+    return RemovalAccount()
 
 
 def begin(folder: Path) -> None:
     """Make the file, while there is room for it, unless it is there. Raises `OSError`."""
     if not _takes_accounts(folder / NAME):
-        rewrite(folder, load_pruned(folder))
+        rewrite(folder, load_account(folder))
 
 
-def rewrite(folder: Path, account: Pruned) -> None:
-    """Write the file anew, with one account of any length. Raises `OSError`; the former content is kept then."""
+def rewrite(folder: Path, account: RemovalAccount) -> None:
+    """Write the file anew, with one account of any length. Raises `OSError`; the before content is kept then."""
     replace_file(folder / NAME, _encode(account) * RECORDS)
 
 
 def settle(folder: Path) -> None:
-    """Bring the account that `load_pruned` returns to the disk, also after a sync that failed. Raises `OSError`."""
+    """Bring the account that `load_account` returns to the disk, also after a sync that failed. Raises `OSError`."""
     if _takes_accounts(folder / NAME):
-        _overwrite(folder / NAME, load_pruned(folder))
+        _overwrite(folder / NAME, load_account(folder))
     sync_folder(folder)
 
 
@@ -84,8 +84,8 @@ def remove(folder: Path, victims: Iterable[Victim]) -> None:
     writes nothing in place, their lines go before, one segment after the other: the account needs the room.
     """
     victims = list(victims)
-    former = load_pruned(folder)
-    account = _account(folder, former, victims)
+    before = load_account(folder)
+    account = _account_with(folder, before, victims)
     if len(victims) > 1 and len(_encode(account)) > RECORD_BYTES:
         middle = len(victims) // 2
         remove(folder, victims[:middle])
@@ -94,7 +94,7 @@ def remove(folder: Path, victims: Iterable[Victim]) -> None:
     left = iter(victims)
     while True:
         try:
-            _keep(folder, former, account)
+            _write(folder, before, account)
             break
         except OSError as fault:
             victim = next(left, None)
@@ -105,27 +105,27 @@ def remove(folder: Path, victims: Iterable[Victim]) -> None:
         victim.path.unlink(missing_ok=True)
 
 
-def _account(folder: Path, former: Pruned, victims: Iterable[Victim]) -> Pruned:
-    dropped, expired = Counter(former.dropped), Counter(former.expired)
-    fresh = [victim for victim in victims if victim.key not in former.last]  # others could not be removed before
+def _account_with(folder: Path, before: RemovalAccount, victims: Iterable[Victim]) -> RemovalAccount:
+    dropped, expired = Counter(before.dropped), Counter(before.expired)
+    fresh = [victim for victim in victims if victim.key not in before.last]  # others could not be removed before
     for victim in fresh:
         dropped.update(victim.dropped)
         expired.update(victim.held)
-    recorded = former.recorded + sum(victim.recorded for victim in fresh)
+    recorded = before.recorded + sum(victim.recorded for victim in fresh)
     # Earlier victims whose files are still there, because a sync or a removal failed, are counted already.
-    left = [key for key in former.last if (folder / "spool" / f"{key}{SUFFIX}").exists()]
+    left = [key for key in before.last if (folder / "spool" / f"{key}{SUFFIX}").exists()]
     last = dict.fromkeys([*left, *(victim.key for victim in victims)])
-    return Pruned(recorded, dict(dropped), tuple(last), dict(expired), former.number + 1)
+    return RemovalAccount(recorded, dict(dropped), tuple(last), dict(expired), before.number + 1)
 
 
-def _keep(folder: Path, former: Pruned, account: Pruned) -> None:
-    # The new account forgets the segments of the former one: their removals have to be on the disk.
-    for parent in {(folder / "spool" / key).parent for key in former.last}:
+def _write(folder: Path, before: RemovalAccount, account: RemovalAccount) -> None:
+    # The new account forgets the segments of the before one: their removals have to be on the disk.
+    for parent in {(folder / "spool" / key).parent for key in before.last}:
         with suppress(FileNotFoundError):
             sync_folder(parent)
     if _takes_accounts(folder / NAME) and len(_encode(account)) <= RECORD_BYTES:
-        # The former one has to be on the disk while the place of the one before is written.
-        for each in (former, account):
+        # The before one has to be on the disk while the place of the one before is written.
+        for each in (before, account):
             _overwrite(folder / NAME, each)
     else:
         rewrite(folder, account)
@@ -138,11 +138,11 @@ def _takes_accounts(path: Path) -> bool:
         return False
 
 
-def _encode(account: Pruned) -> bytes:
+def _encode(account: RemovalAccount) -> bytes:
     return encode_record(asdict(account), RECORD_BYTES)
 
 
-def _overwrite(path: Path, account: Pruned) -> None:
+def _overwrite(path: Path, account: RemovalAccount) -> None:
     record = _encode(account)
     file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:

@@ -10,7 +10,7 @@ from dashcam import machine
 from dashcam.event import NS_PER_S
 from dashcam.ship.listing import SpoolListing, has_grown, read_header
 from dashcam.ship.state.checkpoint import CheckpointFile
-from dashcam.ship.state.removal_account import Victim, load_pruned, remove, settle
+from dashcam.ship.state.removal_account import Victim, load_account, remove, settle
 from dashcam.ship.upkeep.syncing import MAX_OPEN, SegmentSync
 from dashcam.spool.drops import sync_counts
 from dashcam.spool.reader import orphaned_files
@@ -143,7 +143,7 @@ class Housekeeping:
     def _finish_removal(self) -> None:
         """Remove what a shipper that was killed had taken into the account, and not removed."""
         if not self._has_finished:
-            left = [key for key in load_pruned(self._folder).last if key in self._listing.paths]
+            left = [key for key in load_account(self._folder).last if key in self._listing.paths]
             if left:
                 settle(self._folder)  # else a power cut could bring back the account before
             for key in left:
