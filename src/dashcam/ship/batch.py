@@ -15,9 +15,9 @@ Batch = Sequence[EncodedEvent]
 
 
 class EventBatch(Sequence[EncodedEvent]):
-    """A batch as the shipper makes it: blocks of events, each of which becomes an object when it is asked for.
+    """A batch as blocks of events; an event becomes an object when it is accessed, a new one each time.
 
-    The objects are new ones every time. A slice is a batch, too, of the same blocks where its events follow each other.
+    A slice is a batch, too, and shares the blocks where its events are consecutive.
     """
 
     __slots__ = ("_ends", "blocks")
@@ -60,7 +60,7 @@ class EventBatch(Sequence[EncodedEvent]):
 
 
 def blocks_of(batch: Batch) -> Sequence[EventBlock]:
-    """Return a batch as blocks, whoever made it: for a backend that works on many events at once."""
+    """Return any batch as blocks, for a backend that works on many events at once."""
     return batch.blocks if isinstance(batch, EventBatch) else [EventBlock.of(batch)]
 
 

@@ -98,8 +98,8 @@ class Delivery:
                 raise
             return PartialResult(rejected=self._dead_letter(part, {0: str(rejection)}))
         except Exception as fault:
-            # Whatever a backend trips over, the events are still in the spool, and the next try may be luckier; but not
-            # with an event that damage in the spool has made unreadable.
+            # The events are still in the spool, and the next try may succeed, unless damage in the spool made one of
+            # them unreadable.
             _log.exception("%s: unexpected", self._name)
             if not all(map(_is_object, part)):
                 damaged = {
@@ -123,7 +123,7 @@ class Delivery:
             return PartialResult(sorted({*answer.retry, *answer.rejected}))
 
     def _dead_letter(self, part: Batch, rejected: Mapping[int, str]) -> Mapping[int, str]:
-        """Keep the letters, and return them; a statement is no event of the account, and never a letter."""
+        """Keep rejected events as letters, and return them. Statements are only logged: the account leaves them out."""
         for index in [index for index in rejected if is_statement(part[index].id)]:
             _log.error(
                 "%s: %s: dashcam audit will miss this statement: %s", self._name, part[index].id, rejected[index]
@@ -179,6 +179,6 @@ class Backoff:
         self._randomly = randomly or machine.uniform
 
     def next_s(self, retry_after_s: float | None = None) -> float:
-        """Return seconds to wait: what the destination asked for, or between half and all of a bound that doubles."""
+        """Return seconds to wait: the destination's own number, or between half and all of a bound that doubles."""
         bound_s, self._bound_s = self._bound_s, min(self._max_s, self._bound_s * 2)
         return min(self._max_s, retry_after_s) if retry_after_s else self._randomly(bound_s / 2, bound_s)

@@ -157,7 +157,7 @@ class Route:
         batch.delivery.add_done_callback(self._keep_fault)
 
     def _announce(self, clips: ClipCollector, pool: machine.ThreadPoolExecutor) -> None:
-        """Have the events delivered that say which requests were kept: nobody recorded them, so nobody counts them."""
+        """Deliver the events that announce kept requests. They were not recorded, so the account leaves them out."""
         announced = {event.id: (clip_id, event) for clip_id, event in clips.announcements()}
 
         def settle(events: Sequence[EncodedEvent], *_: int) -> None:
@@ -221,7 +221,7 @@ class Route:
             self._try_to_save()
 
     def _try_to_save(self) -> None:
-        """Save; what cannot be saved now is in memory, and is tried again before the next batch."""
+        """Save; unsaved changes stay in memory, and the next batch tries again."""
         try:
             self.file.save()
         except OSError as fault:

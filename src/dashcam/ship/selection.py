@@ -1,6 +1,6 @@
-"""Selects what is shipped: all events but the marks of open requests, and at a segment's end what these report.
+"""Selects the events that are shipped: all lines except the marks of open requests, then events about a segment's end.
 
-The one place to choose by: a line is looked at before it is completed, sent, or counted.
+All choices are made here, on the line, before it is completed, sent, or counted.
 """
 
 import logging
@@ -32,10 +32,10 @@ def shipped_events(
     synthesized: int = 0,
     is_wanted: Callable[[bytes], bool] = lambda _: True,
 ) -> Iterator[Event]:
-    """Yield the events of a segment that are shipped, from a position on; a damaged one is left out.
+    """Yield the shipped events of a segment from a position on, without damaged ones.
 
-    Those that its end gives rise to come last, without the first `synthesized` of them. `is_wanted` chooses by the
-    line: what it does not want is not completed.
+    Events derived from its end come last, without the first `synthesized` of them. A line that `is_wanted` refuses is
+    not completed.
     """
     expander, is_final = LineExpander(reader.header), reader.is_final()
     for passage in reader.passages(start, is_final=is_final):
@@ -48,19 +48,18 @@ def shipped_events(
 
 
 class SynthesizedEvents(NamedTuple):
-    """Events that a segment's end gives rise to, and how many could not be made of damaged lines."""
+    """Events derived from the end of a segment, and the number of damaged lines that gave none."""
 
     events: list[EncodedEvent]
     damaged: int = 0
 
 
 def synthesized_events(reader: SegmentReader) -> SynthesizedEvents:
-    """Return the events that a final segment's end gives rise to; the same, with the same IDs, at every reading.
+    """Return the events derived from the end of a finished segment. Each call returns the same events and IDs.
 
-    A request that was open when its process died is reported as aborted, with the last sign of life that the process
-    gave: how much longer it was open is unknown. Where a part of the segment is damaged, or the machine stopped before
-    everything was on the disk, that may hide the end of the request, so what became of it is reported as unknown.
-    Events that were dropped are reported by count.
+    A request that was open when its process died is reported as aborted, with the time of the last line of the process.
+    If a part of the segment is damaged, or the machine stopped before everything was on the disk, the end of the
+    request may be lost, so its outcome is reported as unknown. Dropped events are reported by count.
     """
     header = reader.refresh()
     events, damaged = [], 0
@@ -154,9 +153,9 @@ def _dropped(header: Header) -> EncodedEvent:
 def derived_event(
     header: Header, event: Mapping[str, Any], suffix: str, number: int, *, dataset: str = ""
 ) -> EncodedEvent:
-    """Return an event that is no line of the segment; its sequence is that of what it is about.
+    """Return an event that was never logged. It has the sequence number of the line that it describes.
 
-    `suffix` is the rest of its ID, and `dataset` says what it is one of, if not of the service's own events.
+    `suffix` is the end of its ID. `dataset` is set if it is not one of the service's own events.
     """
     line = LineExpander(header).expand(orjson.dumps(event), number)
     fields = orjson.loads(line.data)

@@ -119,7 +119,7 @@ def _clips(settings: Settings, files: Mapping[str, CheckpointFile]) -> Mapping[s
 def _max_open(routes: int) -> tuple[int, int]:
     """Return how many segments each route may keep open, and the housekeeping.
 
-    The routes have half of the descriptors that the process may have, the housekeeping the rest but for some to spare.
+    The routes have half of the descriptors of the process; the housekeeping has the rest, except for a reserve.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     half = min(soft, MAX_DESCRIPTORS) // 2
@@ -127,7 +127,7 @@ def _max_open(routes: int) -> tuple[int, int]:
 
 
 def _retried(step: Callable[[], _Begun], folder: Path, stopping: machine.Event) -> _Begun | None:
-    """Do something until the disk lets it, or the shipper is to stop."""
+    """Repeat a step until the disk allows it; return `None` if the shipper has to stop."""
     backoff = Backoff(MAX_DISK_PAUSE_S)
     while not stopping.is_set():
         try:
@@ -183,7 +183,7 @@ class _Work:
         try:
             work()
         except Exception as fault:  # noqa: BLE001 — the others have to stop too
-            # Nothing is lost by ending: whoever supervises the shipper starts it again, and it goes on where it was.
+            # Nothing is lost: a supervisor starts the shipper again, and it continues from its checkpoints.
             if isinstance(fault, DashcamError):
                 _log.error("%s: %s", name, fault)
             else:

@@ -17,17 +17,18 @@ from dashcam.ship.state.journal import Journal, read_journal, replace_file
 
 FOLDER = "clips"
 MAX_CLIPS = 5_000  # that are remembered
-MAX_BYTES = 4 << 20  # of the journal, before it is written anew
+MAX_BYTES = 4 << 20  # of the journal, before it is rewritten
 
 _SUFFIX, _ASKED = ".journal", ".asked"
 
 
 @dataclass(slots=True)
 class Clip:
-    """One clip: the request, the rule that kept it, when, and what came with it so far.
+    """One clip: the request, the rule that kept it, the time, and the number of lines and bytes sent so far.
 
-    Without a request, it is what a process did from a time on until `offset` of a segment. `segment` is the one that
-    gave rise to it, empty if that was on another host or by hand. `expired` lines were gone before.
+    A clip without a request has the lines of a process from `since_ns` to `offset` of a segment. `segment` is the one
+    with the line that caused the verdict, empty for a verdict of another host or by hand. `expired` lines were removed
+    before they could be sent.
     """
 
     id: str
@@ -85,7 +86,7 @@ class ClipJournal:
         self._journal.rewrite([_encoded(self.state.totals), *map(_encoded, clips.values())])
 
     def append(self, records: Iterable[Clip | Totals]) -> None:
-        """Keep clips, and sums, as they are now. Raises `OSError`."""
+        """Write the current state of clips and sums. Raises `OSError`."""
         for record in records:
             if isinstance(record, Clip):
                 self.state.clips[record.id] = record
@@ -99,7 +100,7 @@ class ClipJournal:
             self._synced_at_s = machine.monotonic()
 
     def take_asked(self) -> Iterator[tuple[str, Path]]:
-        """Yield the requests that somebody asked to keep, each with the file to remove when it is done."""
+        """Yield the requests named by `dashcam keep`, each with the file to remove when the clip is written."""
         for path in sorted(self._asked.glob("*.json")):
             try:
                 yield str(orjson.loads(path.read_bytes())["request"]), path
@@ -112,7 +113,7 @@ class ClipJournal:
 
 
 def load_clips(folder: Path, route: str) -> RouteClips:
-    """Return what is known of a route's clips below a `DASHCAM_DIR`. Raises `OSError` when that cannot be read."""
+    """Return the clips of a route below a `DASHCAM_DIR`. Raises `OSError` when the journal cannot be read."""
     found = RouteClips()
     for record in read_journal(folder / FOLDER / f"{route}{_SUFFIX}").records:
         if "id" not in record:
@@ -139,7 +140,7 @@ def _known(record: Mapping[str, Any], kind: type[Clip | Totals]) -> dict[str, An
 
 
 def ask(folder: Path, route: str, request: str) -> Path:
-    """Ask the shipper of a route to keep a request; returns the file that is gone once it has. Raises `OSError`."""
+    """Ask the shipper of a route to keep a request; return the file that the shipper removes then. Raises `OSError`."""
     path = folder / FOLDER / f"{route}{_ASKED}" / f"{machine.time_ns()}-{machine.token_hex(4)}.json"
     replace_file(path, orjson.dumps({"request": request}))
     return path

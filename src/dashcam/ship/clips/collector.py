@@ -1,7 +1,7 @@
-"""ClipCollector at work: what is held is remembered, and shipped when a verdict says so. One for each route.
+"""Collects the held lines of a request once a verdict keeps it. One collector per route.
 
-The cursor hands over what it reads. A verdict is written to the journal before anything that follows from it is sent,
-so that a shipper that is killed in between goes on with it; which held lines were sent is in the route's checkpoint.
+The cursor passes the lines that it reads. A verdict is written to the journal before any held line is sent, so a
+shipper that was killed in between continues with it; the route's checkpoint says which held lines were sent.
 """
 
 import logging
@@ -27,16 +27,16 @@ from dashcam.spool.line import LineExpander, time_of
 from dashcam.spool.reader import Held, Lines
 from dashcam.spool.segment import Header
 
-ASKED_S = 0.5  # between two looks for what somebody asked for by hand
-NOTE_S = 1.0  # between two notes of what came with clips, and of what is held
-NOTE_DURATIONS_S = 60.0  # between two notes of what requests usually take: a kill costs no more than that
+ASKED_S = 0.5  # between two looks for requests of `dashcam keep`
+NOTE_S = 1.0  # between two records of changed clips and sums
+NOTE_DURATIONS_S = 60.0  # between two writes of the durations: a kill loses no more than that
 TURN_S = 0.02  # of looking for held lines at once, before the shipping goes on
 
 _log = logging.getLogger("dashcam.ship")
 
 
 class KeptEvent(NamedTuple):
-    """A held event that is to be shipped: its segment, and its number there."""
+    """A held event to ship, with its segment and its number there."""
 
     event: EncodedEvent
     segment: str
@@ -44,7 +44,7 @@ class KeptEvent(NamedTuple):
 
 
 class ClipCollector:
-    """The clips of one route. For the thread of the route alone, but for `hear` and `told`."""
+    """The clips of one route. Only `add_remote_verdict` and `mark_announced` are thread-safe."""
 
     def __init__(self, settings: Settings, file: CheckpointFile) -> None:
         self._level = settings.ship_level.lower()
@@ -69,7 +69,7 @@ class ClipCollector:
         self._announcements: list[tuple[str, EncodedEvent]] = []
         self._asked_at_s = self._noted_at_s = 0.0
         self._noted_durations_at_s = machine.monotonic()
-        # What the shipper before this one had begun goes on.
+        # Continue the clips that an earlier shipper began.
         for clip in self._journal.state.clips.values():
             if clip.request and machine.time_ns() - clip.time_ns < settings.hold_s * NS_PER_S:
                 self._verdicts.keep(clip.request.encode(), clip.reason)
@@ -82,11 +82,11 @@ class ClipCollector:
         return bool(self._work or self._opening)
 
     def open(self) -> None:
-        """Write the journal anew. Raises `OSError`."""
+        """Rewrite the journal. Raises `OSError`."""
         self._journal.rewrite()
 
     def close(self) -> None:
-        """Note the sums and what is usual, and close the journal."""
+        """Write the sums and the durations, and close the journal."""
         try:
             self._note()
             self._note_durations()
@@ -95,14 +95,14 @@ class ClipCollector:
         self._journal.close()
 
     def begin(self, segment: str, header: Header, mark: SegmentOffset) -> None:
-        """Take notice of a segment that is read from an offset on."""
+        """Register a segment, which is read from an offset on."""
         if segment not in self._headers:
             self._headers[segment] = header
             self._held_index.pids[segment] = header.pid
             self._file.set_level(segment, mark.offset, self._level)
 
     def judge_lines(self, segment: str, lines: Lines) -> None:
-        """Look for verdicts at the `TELLING` lines among those that are shipped."""
+        """Derive verdicts from the `TELLING` lines among the shipped ones."""
         service, judge = segment.rpartition("/")[0], self._verdicts.judge
         for line, after in lines:
             if verdict := judge(service, line):
@@ -110,7 +110,7 @@ class ClipCollector:
                 self._begin_clip(verdict, segment, after.offset, since_ns)
 
     def judge_end(self, segment: str, events: Iterable[EncodedEvent]) -> None:
-        """Look for verdicts at the events of a segment's end."""
+        """Derive verdicts from the events at the end of a segment."""
         for event in events:
             if verdict := self._verdicts.judge_end(event):
                 self._begin_clip(verdict, segment)
@@ -123,7 +123,7 @@ class ClipCollector:
         self._opening.append(clip)
 
     def hold(self, segment: str, expander: LineExpander, held: Held) -> Iterator[KeptEvent]:
-        """Hold lines; yield those of requests that are kept already."""
+        """Index held lines, and yield the ones whose requests are kept already."""
         self._totals.held_lines += held.lines
         self._totals.held_bytes += held.bytes
         self._held_index.add(segment, held)
@@ -146,15 +146,15 @@ class ClipCollector:
         return KeptEvent(event, segment, line.number)
 
     def add_remote_verdict(self, request: str, reason: str) -> None:
-        """Take notice of a verdict of another host; from any thread."""
+        """Record a verdict from another host. Thread-safe."""
         self._remote_verdicts.append((request, reason))
 
     def mark_announced(self, clip_id: str) -> None:
-        """Take notice that the event of a clip was delivered; from any thread."""
+        """Record that the announcement of a clip was delivered. Thread-safe."""
         self._announced.append(clip_id)
 
     def save(self) -> None:
-        """Write to the journal what is not in it yet. Raises `OSError`: then nothing may be sent."""
+        """Write new clips and changes to the journal. Raises `OSError`; then nothing may be sent."""
         now_s = machine.monotonic()
         if now_s > self._asked_at_s + ASKED_S:
             self._asked_at_s = now_s
@@ -203,7 +203,7 @@ class ClipCollector:
         try:
             if self._verdicts.durations:
                 save_durations(self._durations_path, self._verdicts.durations)
-        except OSError as fault:  # it is no reason to send nothing
+        except OSError as fault:  # shipping goes on without the file
             _log.warning("%s: %s", fault.filename, fault.strerror)
 
     def take(self, paths: Mapping[str, Path], most: int) -> list[KeptEvent]:
@@ -221,13 +221,13 @@ class ClipCollector:
         return found
 
     def forget_removed(self, paths: Mapping[str, Path]) -> None:
-        """Take notice of the segments that are gone."""
+        """Forget the segments that were removed."""
         self._held_index.forget_removed(paths)
         for segment in self._headers.keys() - paths.keys():
             del self._headers[segment]
 
     def announcements(self) -> list[tuple[str, EncodedEvent]]:
-        """Return the events that say which requests were kept, each once, with the ID of its clip."""
+        """Return the new events that announce kept requests, each with the ID of its clip."""
         announcements, self._announcements = self._announcements, []
         return announcements
 
@@ -259,11 +259,11 @@ class ClipCollector:
                 self._announcements.append(
                     (clip.id, announce(header, clip, self._incomplete(clip) if clip.expired else ""))
                 )
-            else:  # nothing of it is here: who asked for it knows
+            else:  # this host has no line of the request: the host or the person that keeps it knows already
                 self.mark_announced(clip.id)
 
     def _claim(self, place: Place, request: bytes, clip_id: str, since_ns: int = 0) -> Iterator[KeptEvent]:
-        # It may be gone since it was listed.
+        # The segment may have been removed since it was listed.
         with suppress(OSError, ValueError, KeyError), open_segment(self._paths[place.segment]) as reader:
             self._headers.setdefault(place.segment, reader.header)
             expander = LineExpander(reader.header)

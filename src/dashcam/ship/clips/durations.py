@@ -1,4 +1,4 @@
-"""What the requests of each route usually take, in bounded memory and in a file of a route, `clips/ROUTE.durations`."""
+"""The usual durations of requests by HTTP route, in bounded memory and in the file `clips/ROUTE.durations`."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -46,18 +46,18 @@ class Durations:
 
 
 RouteDurations = OrderedDict[str, Durations]
-"""The durations by service and route, those that were used last at the end."""
+"""The durations by service and route, the most recently used last."""
 
 
 def save_durations(path: Path, durations: RouteDurations) -> None:
-    """Write down what is usual. Raises `OSError`."""
+    """Write the durations to a file. Raises `OSError`."""
     replace_file(
         path, b"".join(encode_record({"route": route, **known.counts()}) for route, known in durations.items())
     )
 
 
 def load_durations(path: Path) -> RouteDurations:
-    """Return what was written down; a damaged part of it is learned anew."""
+    """Return the durations in a file, without damaged records."""
     durations: RouteDurations = OrderedDict()
     for record in read_journal(path).records:
         counts = {int(step): count for step, count in record.items() if step.isdecimal() and isinstance(count, int)}

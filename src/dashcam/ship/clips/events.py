@@ -43,6 +43,6 @@ def announce(header: Header, clip: Clip, incomplete: str) -> EncodedEvent:
 
 
 def history(since_ns: int, until_ns: int) -> str:
-    """Return a period as people say it."""
+    """Return a period as text."""
     seconds = max(0, until_ns - since_ns) // NS_PER_S if since_ns else 0
     return f"{seconds // 60} min" if seconds >= 120 else f"{seconds} s"

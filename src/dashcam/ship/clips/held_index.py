@@ -1,8 +1,8 @@
-"""Finds the held lines of a request again: an index of which request has lines in which part of which segment.
+"""An index of the parts of segments where a request has held lines.
 
-A part is a quarter of a megabyte, and for each request in it the index has ten bytes: the held lines themselves stay in
-their segments. What is read is checked line by line, so the index may name a part too many, and never one too few. When
-a segment is removed, its records stay for a while, so that a clip can say how many lines it lacks.
+A part is a quarter of a megabyte, and the index has ten bytes for each request in it; the held lines stay in their
+segments. Each line is checked when it is read, so the index may name a part without a line of the request, but never
+misses one. The records of a removed segment stay for a while, so that a clip can report how many lines it lacks.
 """
 
 from collections import Counter, deque
@@ -105,15 +105,15 @@ class HeldIndex:
         self._expired_bytes = 0
         self._parts: dict[str, list[_Part]] = {}
         self.pids: dict[str, int] = {}
-        # What a shipper before this one had read: it is indexed little by little.
+        # Read by an earlier shipper, and indexed little by little.
         self._unread = {key: mark.offset for key, mark in file.checkpoint.marks.items() if mark.held}
 
     def add(self, segment: str, held: Held) -> None:
-        """Take held lines of a segment into the index: those that follow what it has of it."""
+        """Add held lines of a segment, which follow the ones that the index has."""
         _index(self._parts.setdefault(segment, []), held)
 
     def index_earlier(self, paths: Mapping[str, Path]) -> Iterator[tuple[Place, Held]]:
-        """Index what a shipper before this one had read, newest segment first; yield what is held text by text."""
+        """Index the lines that an earlier shipper had read, newest segment first; yield the held ones text by text."""
         for segment in sorted(self._unread, key=lambda key: key.rpartition("/")[2], reverse=True):
             end = self._unread.pop(segment)
             parts: list[_Part] = []
@@ -149,7 +149,7 @@ class HeldIndex:
                         return
 
     def claim(self, reader: SegmentReader, place: Place, request: bytes, since_ns: int = 0) -> Iterator[HeldLine]:
-        """Claim and yield the lines of a request in a part; for an empty one, those outside of any since some time."""
+        """Claim and yield the lines of a request in a part; for an empty request, lines outside of requests."""
         for text in held_between(reader, place.begin, place.end, leave_all):
             yield from self.claim_in(place.segment, text, request, since_ns)
 
@@ -172,7 +172,7 @@ class HeldIndex:
         return min((part.since_ns for parts in self._parts.values() for part in parts[:1]), default=0)
 
     def forget_removed(self, paths: Mapping[str, Path]) -> None:
-        """Forget the segments that were removed, but for a while not how many lines each request had in them."""
+        """Forget removed segments, but keep the number of lines of each request for a while."""
         for segment in [each for each in self._parts if each not in paths]:
             self.pids.pop(segment, None)
             records = b"".join(part.freeze() for part in self._parts.pop(segment))
@@ -201,7 +201,7 @@ def _index(parts: list[_Part], held: Held) -> None:
 
 
 def held_between(reader: SegmentReader, begin: int, end: int, parse: Parse) -> Iterator[Held]:
-    """Yield what is held between two offsets of a segment, text by text."""
+    """Yield the held lines between two offsets of a segment, text by text."""
 
     def parse_until_end(text: bytes, offset: int, sequence: int) -> ReadResult:
         return parse(text[: max(0, end - offset)], offset, sequence)

@@ -1,6 +1,6 @@
-"""Decides which requests are kept: by what the lines say that are shipped at once. The one place with rules.
+"""Decides from the shipped lines which requests are kept. All rules are here.
 
-What is remembered is bounded: the requests that were kept lately, a histogram for each route, a budget a minute.
+Memory is bounded: the recently kept requests, a histogram for each route, a budget per minute.
 """
 
 import zlib
@@ -18,7 +18,7 @@ from dashcam.spool.held import request_of
 from dashcam.spool.line import KEEP_HEAD, level_at
 
 MAX_KEPT = 20_000  # requests whose further lines are shipped at once
-MAX_ROUTES = 1_000  # of which the durations are remembered
+MAX_ROUTES = 1_000  # with a histogram
 
 _ERRORS = (b',"log.level":"error"', b',"log.level":"critical"')
 _SERVED = b',"processor":{"event":"transaction"}'
@@ -45,7 +45,7 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The requests that are kept beside those that failed."""
+    """The rules that keep requests in addition to failed ones."""
 
     slower: Slower = Slower()
     baseline: float = 0.0
@@ -60,8 +60,8 @@ class Rules:
 class Verdicts:
     """The engine: `judge` lines; `kept` are the requests kept lately.
 
-    `left_out` counts those beyond the budget, `refused` the headers without a valid signature. `durations` are what the
-    requests of each route take.
+    `left_out` counts requests beyond the budget, `refused` headers without a valid signature. `durations` are the usual
+    ones of each route.
     """
 
     def __init__(self, rules: Rules, hold_s: float, durations: RouteDurations | None = None) -> None:
@@ -75,9 +75,9 @@ class Verdicts:
         self._looks_at_all = bool(rules.baseline or rules.slower.seconds or rules.slower.times)
 
     def judge(self, service: str, line: bytes) -> Verdict | None:
-        """Return the verdict that one of the `TELLING` lines of a service gives rise to; `None` if it is kept already.
+        """Return the verdict that follows from a `TELLING` line; `None` without one, or if the request is kept already.
 
-        Most lines say that a request went well.
+        Most lines are of successful requests.
         """
         at = level_at(line)
         if line.startswith(_SERVED, at):
@@ -98,7 +98,7 @@ class Verdicts:
         return verdict and verdict._replace(trace=trace)
 
     def judge_end(self, event: EncodedEvent) -> Verdict | None:
-        """Return the verdict that an event of a segment's end gives rise to: a request that was aborted is kept."""
+        """Return the verdict that follows from an event at a segment's end: an aborted request is kept."""
         fields = orjson.loads(event.data)
         if fields["event"].get("action") != "request-aborted":
             return None

@@ -1,4 +1,4 @@
-"""The coverage of a spool: what the services that record into it do not record, seen before somebody misses it."""
+"""The coverage of a spool: requests, calls and logs that the services there do not record yet."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
@@ -15,9 +15,9 @@ from dashcam.ship.listing import SpoolListing, open_segment
 from dashcam.spool.line import MAX_TIME_NS
 
 MAX_SEGMENTS = 256  # of a service, the newest ones, that are searched for warnings: of a start, maybe long ago
-MAX_COUNTED = 4  # of these, the newest, of which every line counts
+MAX_COUNTED = 4  # of these, the newest, whose lines are all counted
 OWN_LOGGERS = {f"dashcam.{name}" for name in ("instrument", "logging", "requests", "settings")}
-SERVERS = {"celery", "daphne", "gunicorn", "hypercorn", "uvicorn", "werkzeug"}  # what they log is of no request
+SERVERS = {"celery", "daphne", "gunicorn", "hypercorn", "uvicorn", "werkzeug"}  # their log lines belong to no request
 _OF_OUR_OWN = b'"log":{"logger":"dashcam.'
 
 Fields = dict[str, Any]
@@ -27,10 +27,10 @@ Fields = dict[str, Any]
 class Coverage:
     """The newest lines of one service: of the processes that run, or of the last one that ran.
 
-    `requests` counts served requests and jobs; `logs` log lines, without those of servers; `bare_logs` those without a
-    request ID, of which `bare_meanwhile` were recorded while the same process served one. `answered` are the HTTP calls
-    that a recorded service took up, `unanswered` all others by address, and `parted` those that arrived in a trace of
-    their own, by the service that they arrived at. `warnings` has the fix for each warning of the recorder.
+    `requests` counts served requests and jobs, `logs` log lines except the ones of servers. `bare_logs` have no request
+    ID, and `bare_meanwhile` of them were recorded while the same process served a request. `answered` counts HTTP calls
+    that became a server span of a recorded service. `unanswered` calls, by address, did not; `parted` calls, by
+    service, did in a trace of their own. `warnings` has the fix for each warning of the recorder.
     """
 
     service: str

@@ -1,6 +1,6 @@
-"""Puts a folder of spool and state in order after damage: what cannot be read goes to `quarantine/`, the rest goes on.
+"""Repairs the spool and the shipper's state after damage: unreadable files are moved to `quarantine/`.
 
-Only while no shipper works there: it holds the lock. What was repaired is in order, so a second run does nothing.
+Repair holds the lock of the shipper. A second run finds nothing left to do.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from dashcam.spool.drops import is_readable
 
 
 class Repair(NamedTuple):
-    """One thing that was found: where, what was done about it, and what could not be saved, if anything."""
+    """A damaged file: its path, what was done, and what is lost, if anything."""
 
     path: Path
     done: str
@@ -45,7 +45,7 @@ def repair(folder: Path) -> Iterator[Repair]:
 
 
 def send_again(folder: Path, route: str) -> None:
-    """Have a route begin anew with what the spool holds: its store was rebuilt, and takes each event once."""
+    """Have a route send the whole spool again: its store was rebuilt, and keeps each event once."""
     checkpoint.save(folder / "positions", route, Checkpoint(earlier=load_account(folder).recorded))
 
 
@@ -114,7 +114,7 @@ def _letters(folder: Path) -> Iterator[Repair]:
 
 
 def _journals(folder: Path) -> Iterator[Repair]:
-    """Look at the other journals: those of clips, and of replays."""
+    """Repair the journals of clips and of replays."""
     for path in sorted([*folder.glob("clips/**/*.journal"), *folder.glob("dead-letters/*.replayed")]):
         records, damaged = read_journal(path)
         if damaged:

@@ -1,6 +1,6 @@
 """The statistics of a spool, and the account of each route.
 
-recorded = earlier + delivered + held + expired + waiting + dead-lettered; what was dropped was not recorded.
+recorded = earlier + delivered + held + expired + waiting + dead-lettered. Dropped events were not recorded.
 """
 
 import math
@@ -81,7 +81,7 @@ class SpoolStats:
 
 @dataclass(frozen=True, slots=True)
 class SegmentCount:
-    """The events of one segment: those before the furthest offset and behind it, and what was dropped."""
+    """The events of one segment, before and behind the furthest offset, and the dropped ones."""
 
     recorded: int
     logged: int
@@ -208,7 +208,7 @@ def count_segment(path: Path, mark: SegmentOffset = START) -> SegmentCount:
 
 
 def count_before(folder: Path, marks: Mapping[str, SegmentOffset]) -> int:
-    """Return how many of the events below a `DASHCAM_DIR` lie before the offsets of a route; those that are gone do."""
+    """Return how many events below a `DASHCAM_DIR` lie before the offsets of a route, removed ones included."""
     removed = load_account(folder)
     listing = SpoolListing(folder / "spool")
     listing.refresh()

@@ -85,7 +85,7 @@ class PendingBatch:
         return [(run.segment, number) for run in self.runs for number in run.events.offsets]
 
     def numbers_of(self, events: Collection[EncodedEvent]) -> dict[str, list[int]]:
-        """Return the numbers of some of the events by segment, without those of statements, which may be sent twice."""
+        """Return the numbers of some of the events by segment, except statements, which may be sent twice."""
         found: dict[str, list[int]] = {}
         if len(events) == len(self.events):
             for run in self.runs:

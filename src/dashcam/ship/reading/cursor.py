@@ -154,7 +154,7 @@ class SpoolCursor:
             segment.tally.add(events.sequences, events.text, events.ends)
 
     def _hold(self, segment: Segment, expander: LineExpander, held: Held) -> None:
-        """Pass held lines, and send those of requests that are kept already."""
+        """Pass held lines, and send the ones whose requests are kept already."""
         if segment.tally:
             for begin, end, _ in held.ranges:
                 segment.tally.hold(begin, end)

@@ -1,1 +1,1 @@
-"""Keeps on disk what the shipper knows: its progress, the rejected events, what was removed, and its lock."""
+"""The state of the shipper on disk: its progress, rejected events, the account of removed segments, and its lock."""

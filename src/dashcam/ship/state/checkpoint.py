@@ -1,8 +1,8 @@
 """The progress of each route, kept in one journal a route, so that a killed shipper goes on where it was.
 
 The journal `positions/ROUTE.journal` begins with the whole checkpoint, twice, so that one damaged byte costs nothing.
-Each further record has what has changed: counts as they are then, the offsets of two changes, the events that are
-done ahead of their turn, and the held ones that were sent. Saving takes the same time however many segments there are.
+Each further record has the changes: the current counts, the offsets of two changes, events that are done ahead of their
+turn, and held events that were sent. Saving takes the same time however many segments there are.
 """
 
 import contextlib
@@ -28,9 +28,9 @@ _log = logging.getLogger("dashcam.ship")
 class SegmentOffset(NamedTuple):
     """The progress of a route in a segment.
 
-    `offset` is that of the next byte, `sequence` that of the line before it. `synthesized` of the events at the end of
-    the segment are done, and `is_done` says that nothing is left. `events` counts the events up to here, `held` those
-    of them that were left where they are because of their level.
+    `offset` is the one of the next byte, `sequence` belongs to the line before it. `synthesized` of the events at the
+    end of the segment are done, and `is_done` says that nothing is left. `events` counts the events up to here, and
+    `held` of them stay in the segment because of their level.
     """
 
     offset: int = 0
@@ -72,10 +72,10 @@ class Checkpoint:
     `earlier` counts the events that were dealt with before the route began. `ahead` are events behind the offsets that
     are dealt with all the same, by segment: batches under way together are answered in any order. Each is the offset
     after its line, or minus its number among the events at the segment's end. `start` and `skipped` are the offsets and
-    the events ahead that the route began with: what lies before is in another destination. `kept` are held events that
+    the events ahead that the route began with: earlier events are in another destination. `kept` are held events that
     were sent with a clip, by segment, each the offset after its line. `levels` are those from which on events of a
     segment were shipped at once, each with the offset where that began. `head` is the statement that the route made
-    last, and `before` the one before that of each segment whose statement may not be delivered yet.
+    last, and `before` its predecessor for each segment whose statement may not be delivered yet.
     """
 
     marks: Mapping[str, SegmentOffset] = field(default_factory=dict)
@@ -142,7 +142,7 @@ class CheckpointFile:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The checkpoint as it is now."""
+        """The current checkpoint."""
         with self._changing:
             kept, levels = _frozen(self._kept), dict(self._levels)
             counts = replace(self._counts, before=dict(self._before))
@@ -159,7 +159,7 @@ class CheckpointFile:
         return self._unsaved is None
 
     def done_segments(self) -> set[str]:
-        """Return the segments of which nothing is left."""
+        """Return the segments that are done."""
         with self._changing:
             return set(self._done)
 
@@ -244,7 +244,7 @@ class CheckpointFile:
             self._retired.discard(segment)
 
     def statement_before(self, segment: str) -> Link | None:
-        """Return the statement that stands before that of a segment: the same one after a restart."""
+        """Return the statement before the one of a segment; a restart does not change it."""
         return self._before.get(segment, self._counts.head)
 
     def set_head(self, segment: str, head: Link) -> None:
@@ -299,7 +299,7 @@ class CheckpointFile:
             self._previous_marks, self._unsaved = {}, None
 
     def sync(self, present: AbstractSet[str] | None = None) -> None:
-        """Bring the file from the kernel's memory to the disk, made anew if somebody removed it. Raises `OSError`.
+        """Sync the file to the disk; write it again if it was removed. Raises `OSError`.
 
         With `present`, offsets of other segments are left out of the next whole writing.
         """
@@ -342,9 +342,9 @@ def hand_over(
 ) -> dict[str, Checkpoint]:
     """Return the checkpoints that a shipper for these routes begins with, and make them the only ones.
 
-    A route that was at work goes on from its own. One that was not begins where those left that are at work no more
-    (the furthest of them, segment by segment), so that an event is in one of them; or beside those that stay. What
-    lies before is not its doing: `count_before` says how many events that are.
+    A known route continues from its own. A new one begins at the furthest offsets of the routes that are no longer
+    configured, segment by segment, so that each event is in one of them; without such routes, at the furthest of the
+    others. `count_before` counts the events before its offsets, which it does not ship.
 
     Raises `OSError` when they cannot be kept.
     """
@@ -402,7 +402,7 @@ def _furthest(checkpoints: list[Checkpoint], count_before: Callable[[Mapping[str
 
 
 def _merge(into: dict[str, set[int]], marks: Mapping[str, SegmentOffset], ahead: Ahead) -> None:
-    """Add events that are ahead to others; leave out those that offsets have passed."""
+    """Add events that are ahead to others, and remove the ones that offsets have passed."""
     for segment, events in ahead.items():
         into.setdefault(segment, set()).update(events)
     for segment in into.keys() & marks.keys():

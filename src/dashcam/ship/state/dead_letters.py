@@ -68,12 +68,12 @@ class DeadLetters:
                     return
 
     def read(self) -> Iterator[DeadLetter]:
-        """Yield the letters, oldest first, an event that was rejected twice only once; none when there is no file."""
+        """Yield the letters, oldest first; an event that was rejected twice comes once."""
         return iter(_read(self.path).values())
 
     @contextmanager
     def replay(self) -> Iterator["Replay"]:
-        """Take the letters out of the file; those that are left in the end are put back.
+        """Take the letters out of the file, and put the remaining ones back in the end.
 
         Raises `DashcamError` when another replay is at work on them.
         """

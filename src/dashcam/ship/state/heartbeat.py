@@ -1,4 +1,4 @@
-"""The sign that a shipper works in a folder: its lock, held while it lives, and what it says of itself."""
+"""The lock of a shipper on its folder, held while it lives, and the status that it writes."""
 
 import fcntl
 import os
@@ -22,7 +22,7 @@ TURN_S = 20.0  # to wait for the shipper before this one: it has 15 s to settle 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The shipper of a folder: whether one works there, when one last did, its process, and what is in its way."""
+    """The shipper of a folder: whether it is at work, when it last was, its process, and its troubles."""
 
     is_at_work: bool = False
     last_seen: str | None = None
@@ -68,7 +68,7 @@ class Pulse:
         self._written: bytes = b""
 
     def beat(self, troubles: Mapping[str, str], *, is_alive: bool = True) -> None:
-        """Give a sign of life. Raises `DashcamError` when the folder's lock is no longer this one, and `OSError`."""
+        """Update the status. Raises `DashcamError` when the folder was removed or replaced, and `OSError`."""
         try:
             is_ours = os.path.samestat(os.fstat(self._lock.fileno()), (self._folder / LOCK).stat())
         except FileNotFoundError:
@@ -87,7 +87,7 @@ class Pulse:
 def exclusive(folder: Path, stopping: machine.Event, turn_s: float = TURN_S) -> Iterator[Pulse]:
     """Hold the folder's lock: two shippers would send everything twice.
 
-    Raises `DashcamError` when another one still works there after `turn_s` seconds, and `OSError`.
+    Raises `DashcamError` when another shipper still works there after `turn_s` seconds, and `OSError`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a") as lock:

@@ -61,10 +61,10 @@ def encode_record(record: Mapping[str, Any], length: int = 0) -> bytes:
 
 
 def decode_record(line: bytes) -> dict[str, Any]:
-    """Return the record of a line; raises `ValueError` when its checksum is not that of its text."""
+    """Return the record of a line. Raises `ValueError` when the checksum is wrong."""
     checksum, text = line[:CHECKSUM_DIGITS], line[CHECKSUM_DIGITS + 1 :].removesuffix(b"\n")
     if checksum != b"%08x" % zlib.crc32(text):
-        raise ValueError("the checksum is not that of the record")
+        raise ValueError("the checksum of the record is wrong")
     record = orjson.loads(text)
     if not isinstance(record, dict):
         raise ValueError("the record is not an object")
@@ -74,8 +74,8 @@ def decode_record(line: bytes) -> dict[str, Any]:
 class JournalContent(NamedTuple):
     """The records of a journal, oldest first, and how many of its lines are damaged.
 
-    An unfinished last line is not damage: a kill cuts off a record that nobody has relied on yet. A power cut can leave
-    zeros in place of what was not synced, and later records behind them: these say nothing without those before.
+    An unfinished last line is not damage: a kill cut off a record that nothing relies on yet. A power cut can leave
+    zeros in place of unsynced records, and later records behind them, which mean nothing without the lost ones.
     """
 
     records: list[dict[str, Any]]

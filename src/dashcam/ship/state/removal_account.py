@@ -1,8 +1,7 @@
 """The account of segments that were removed.
 
-`pruned` is a journal of four records of one length: of the newest account and the one before, in turn, and all of that
-twice. An account is written over the one before the newest, in place. So a full disk takes it, too, and whatever part
-of it a power cut leaves, the newest one is whole.
+The file `pruned` has four records of one length: the newest account and the one before, in turn, each twice. A new
+account overwrites the older one in place, which works on a full disk, and a power cut leaves one of them whole.
 """
 
 import errno
@@ -24,9 +23,9 @@ RECORDS = 4
 
 @dataclass(frozen=True, slots=True)
 class RemovalAccount:
-    """The events that removed segments had. The last ones that were removed may still be there after a kill.
+    """The counts of events in removed segments. The files of the `last` removals may still exist after a kill.
 
-    `expired` were held when their segment went, by route. `number` is that of the account, from 0.
+    `expired` counts events that were still held, by route. Accounts are numbered from 0.
     """
 
     recorded: int = 0
@@ -38,7 +37,7 @@ class RemovalAccount:
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """A segment that is to be removed, and what it counts for."""
+    """A segment to remove, with the counts for the account."""
 
     key: str
     path: Path
@@ -66,7 +65,7 @@ def begin(folder: Path) -> None:
 
 
 def rewrite(folder: Path, account: RemovalAccount) -> None:
-    """Write the file anew, with one account of any length. Raises `OSError`; the before content is kept then."""
+    """Replace the file by one account of any length. Raises `OSError`, and then leaves the file unchanged."""
     replace_file(folder / NAME, _encode(account) * RECORDS)
 
 
@@ -78,10 +77,10 @@ def settle(folder: Path) -> None:
 
 
 def remove(folder: Path, victims: Iterable[Victim]) -> None:
-    """Take segments into the account, then remove them; whoever is killed between the two counts them once.
+    """Add segments to the account, then remove them; a kill between the two counts them once.
 
-    Raises `OSError`; those that are still there are in the account at most once then. On a full disk whose file system
-    writes nothing in place, their lines go before, one segment after the other: the account needs the room.
+    Raises `OSError`; the account then has the remaining segments at most once. A full disk that cannot write in place
+    has no room for the account: then segments are first cut to their headers, one after the other.
     """
     victims = list(victims)
     before = load_account(folder)

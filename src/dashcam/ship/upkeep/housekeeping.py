@@ -17,7 +17,7 @@ from dashcam.spool.reader import orphaned_files
 from dashcam.spool.segment import SEGMENT_BYTES
 
 MIN_FREE_SHARE = 0.05  # of the disk
-MAX_HELD_SHARE = 1.5  # of what is kept of delivered segments: a service's held lines fill 3/4 of its spool at most
+MAX_HELD_SHARE = 1.5  # of the limit for delivered segments: the held lines of a service fill at most 3/4 of its spool
 MAX_FREE_WANTED_BYTES = 256 << 20
 MIN_FREE_WANTED_BYTES = 4 * SEGMENT_BYTES  # a few processes that open a segment in the same second
 ORPHANS_S = 60.0  # between two looks for files that never became segments
@@ -31,10 +31,10 @@ def _free_and_total_bytes(folder: Path) -> tuple[int, int]:
 
 
 class Housekeeping:
-    """Looks after a spool, round by round. `troubles` has what a round could not do, with the reason.
+    """Looks after a spool, round by round. `troubles` has the steps that failed, with the reason.
 
-    Segments with lines that were held for less than `hold_s` seconds stay as long as there is room. `max_open` segments
-    are kept open.
+    Segments whose lines were held for less than `hold_s` seconds stay as long as there is room. `max_open` segments are
+    kept open.
     """
 
     def __init__(  # noqa: PLR0913 — what it works with
@@ -88,7 +88,7 @@ class Housekeeping:
         self.troubles |= self._segments.round()
 
     def _sync_files(self) -> None:
-        # What cannot be listed now may be back in a moment, and no route begins it anew then.
+        # Keep the offsets in folders that cannot be listed now: they may return, and must not be shipped twice.
         is_known = bool(self._listing.paths) and not self._listing.unreadable
         for file in self._files:
             file.sync(self._listing.paths.keys() if is_known else None)
@@ -129,9 +129,9 @@ class Housekeeping:
         return victims
 
     def _young(self, done: AbstractSet[str]) -> set[str]:
-        """Return the segments that are done but for what they hold, and have not held it for long.
+        """Return delivered segments whose held lines are younger than `hold_s`.
 
-        By the clock that never jumps: a shipper that was started anew holds them anew.
+        Age counts by the monotonic clock, from the start of this shipper on.
         """
         now_s = machine.monotonic()
         holding = {key for key in done - self._done if any(file.left_held(key) for file in self._files)}
@@ -141,7 +141,7 @@ class Housekeeping:
         return {key for key, since_s in self._done_since_s.items() if now_s - since_s < self._hold_s}
 
     def _finish_removal(self) -> None:
-        """Remove what a shipper that was killed had taken into the account, and not removed."""
+        """Remove segments that a killed shipper had added to the account, but not removed."""
         if not self._has_finished:
             left = [key for key in load_account(self._folder).last if key in self._listing.paths]
             if left:
@@ -152,10 +152,7 @@ class Housekeeping:
             self._has_finished = True
 
     def _victim(self, key: str, path: Path) -> Victim | None:
-        """Return a segment as one to remove.
-
-        `None` when this version cannot read it: then it is not ours to remove; or when lines came after it was done.
-        """
+        """Return a segment with its counts; `None` if it must stay: it is unreadable, has grown, or a clip needs it."""
         marks = [file.offset_in(key) for file in self._files]
         try:
             header = read_header(path).header

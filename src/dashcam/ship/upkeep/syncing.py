@@ -1,4 +1,4 @@
-"""Brings what was recorded to the disk: each segment that has grown since the last round, and no other."""
+"""Syncs the segments that have grown since the last round to the disk."""
 
 import os
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class _Growing:
 
 
 class SegmentSync:
-    """The segments of a spool as they were synced last. Not for use by several threads."""
+    """The segments of a spool, and how far each is synced. Not for use by several threads."""
 
     def __init__(self, max_open: int = MAX_OPEN) -> None:
         self._max_open = max_open
@@ -44,7 +44,7 @@ class SegmentSync:
             self._close(segment)
 
     def take(self, paths: Mapping[str, Path]) -> None:
-        """Take notice of the segments that there are."""
+        """Update the list of segments."""
         for key in self._growing.keys() - paths.keys():
             self._close(self._growing.pop(key))
         for key in self._final.keys() - paths.keys():
@@ -53,7 +53,7 @@ class SegmentSync:
             self._growing[key] = _Growing(paths[key])
 
     def sizes(self) -> dict[str, int]:
-        """Return the bytes of each segment, as they were in the last round."""
+        """Return the size of each segment at the last round, in bytes."""
         return self._final | {key: each.size_bytes or _size_bytes(each.path) for key, each in self._growing.items()}
 
     def round(self) -> dict[str, str]:
@@ -130,7 +130,7 @@ def _size_bytes(path: Path) -> int:
 
 def _end_of_data(file: int, low: int, high: int) -> int:
     """Return where the zeros of a segment begin: data fills it from the front, and holds none."""
-    block = os.pread(file, LOOK_BYTES, low)  # as a rule, what a second brought ends here
+    block = os.pread(file, LOOK_BYTES, low)  # the lines of one round usually end here
     if (zero := block.find(0)) >= 0 or len(block) < LOOK_BYTES:
         return low + (zero if zero >= 0 else len(block))
     low += LOOK_BYTES
