@@ -89,7 +89,7 @@ def send_canary(connect: Callable[[], Backend], canary: EncodedEvent, fix: str =
 
 
 def canary_checks(destination: Destination, options: Any, wait_s: float) -> Iterator[Check]:
-    """Yield what can be checked of any destination: it accepts an event, and the event is found."""
+    """Yield the checks that any destination has: it accepts an event, and the event is found."""
     canary, sent_s = make_canary(), time.monotonic()
     yield Check("sending", "canary", partial(send_canary, partial(destination.backend, options), canary))
     if destination.store is None:

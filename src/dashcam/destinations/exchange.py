@@ -147,7 +147,7 @@ class _Connection(HTTPConnection):
 
 
 class _SecureConnection(_Connection, HTTPSConnection):
-    """The same over TLS: by the order of its bases, what it connects is an `HTTPSConnection`."""
+    """The same over TLS: by the order of its bases, it connects an `HTTPSConnection`."""
 
 
 class _Pool(HTTPConnectionPool):

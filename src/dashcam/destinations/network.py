@@ -93,7 +93,7 @@ def secure(host: str, port: int, named: str, context: ssl.SSLContext) -> str:
 
 
 def agree(theirs_s: float, whose: str) -> str:
-    """Check that this machine's clock agrees with another one's, in seconds since the epoch."""
+    """Check that this machine's clock agrees with another host's, in seconds since the epoch."""
     ahead_s = time.time() - theirs_s
     if abs(ahead_s) > MAX_DRIFT_S:
         raise Broken(

@@ -48,7 +48,7 @@ def get(route: str) -> Destination:
     if point := _offered().get(route):
         try:
             offered = point.load()
-        except Exception as fault:  # the module is somebody else's, and may raise anything
+        except Exception as fault:  # the module comes from another package, and may raise anything
             raise SettingsError(f"The destination {route!r} cannot be used: {point.value}: {fault!r}") from fault
         if not isinstance(offered, Destination):
             kind = type(offered).__name__

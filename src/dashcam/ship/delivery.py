@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 class Delivery:
     """The way of batches to one backend; `deliver` may run in several threads at once.
 
-    `report` is called with what is in the way, before each pause, and with `None` after each success.
+    `report` is called with the reason before each pause, and with `None` after each success.
     """
 
     def __init__(

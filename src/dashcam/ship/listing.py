@@ -86,7 +86,7 @@ class SpoolListing:
         return bool(self.unreadable) and not self.unreadable.keys().isdisjoint((self._spool / key).parents)
 
     def _list(self, path: Path, former: dict[Path, _Folder]) -> _Folder:
-        """Return what a folder has, without names that begin with a dot; the same object while nothing changes."""
+        """Return the content of a folder, without hidden names; the same object while it is unchanged."""
         known = former.get(path, _NOTHING)
         try:
             changed_ns = path.stat().st_mtime_ns

@@ -30,7 +30,7 @@ class RateLimitFilter(logging.Filter):
 
 @contextmanager
 def logged_to_stderr(level: int = logging.INFO, formatter: logging.Formatter | None = None) -> Iterator[None]:
-    """Log what the shipper does, one line each, for as long as the command runs."""
+    """Send the shipper's log to standard error while the command runs."""
     log = logging.getLogger("dashcam.ship")
     level_before, propagates_before = log.level, log.propagate
     handler = logging.StreamHandler()

@@ -36,7 +36,7 @@ class Route:
     `is_audited` sends a statement of each segment, too.
     """
 
-    def __init__(  # noqa: PLR0913 — what it works with
+    def __init__(  # noqa: PLR0913 — its parts
         self,
         name: str,
         backend: Backend,
@@ -65,7 +65,7 @@ class Route:
         self._is_disk_in_trouble = False
 
     def run(self, *, is_drain: bool = False) -> None:
-        """Ship what comes; with `is_drain`, what there is, and return."""
+        """Ship until stopped; with `is_drain`, until nothing is left."""
         limits = self._backend.limits
         pool = machine.ThreadPoolExecutor(limits.in_flight, f"ship-{self.name}")
         cursor = SpoolCursor(
@@ -86,7 +86,7 @@ class Route:
                     _log.warning("%s: no answer within %.0f s; nothing is lost, it is sent again", self.name, SETTLE_S)
                 self._try_to_save()
             except BaseException:
-                self._stopping.set()  # ends what is under way; a backend that hangs is not waited for
+                self._stopping.set()  # ends deliveries under way; a backend that hangs is not waited for
                 pool.shutdown(wait=False)
                 raise
             pool.shutdown(wait=not self.is_hung)
@@ -107,7 +107,7 @@ class Route:
                 is_asked = len(self._under_way) < limits.in_flight
                 batch = cursor.next_batch(limits) if is_asked else None
             except OSError as fault:
-                # Nothing more is sent until what was answered for can be kept.
+                # Send nothing more until the answers so far can be saved.
                 pause_s = disk.next_s()
                 reason = f"{fault.filename or self._folder}: {fault.strerror or fault}"
                 _log.warning("%s: %s; nothing is lost, next try in %.1f s", self.name, reason, pause_s)

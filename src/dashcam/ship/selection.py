@@ -75,7 +75,7 @@ def synthesized_events(reader: SegmentReader) -> SynthesizedEvents:
 
 
 def _open_requests(reader: SegmentReader) -> Iterator[tuple[dict[str, Any], int, int, str]]:
-    """Yield the starts without an end: the mark, its number, the last sign of life, and what may hide the end."""
+    """Yield the starts without an end: the mark, its number, the time of the last line, and a doubt about the end."""
     starts: dict[str, tuple[dict[str, Any], int]] = {}
     last_ns = 0
     passages = list(reader.passages(is_final=True))

@@ -49,13 +49,13 @@ def ship(
     search: Callable[[str], Search | None] = lambda _: None,
     audited: Collection[str] = (),
 ) -> Ending:
-    """Ship what is recorded until SIGTERM or SIGINT; with `is_drain`, what there is, and return.
+    """Ship recorded events until SIGTERM or SIGINT; with `is_drain`, until nothing is left.
 
-    `search` gives the way to search what a route has shipped, where verdicts of other hosts are found. The routes that
-    are `audited` get a statement of each segment, too; others keep nothing that could be audited.
+    `search` returns a way to search the store of a route, where verdicts of other hosts are found. Routes that are
+    `audited` get a statement of each segment, too.
 
     Raises `DashcamError` when another shipper works in the same folder, or a backend's settings cannot be used; with
-    `is_drain` also `OSError` when the state cannot be kept. Else that is tried again until it can.
+    `is_drain` also `OSError` when the state cannot be written, which is otherwise tried again.
     """
     stopping = machine.Event()
     with ExitStack() as stack:
@@ -84,7 +84,7 @@ def _start(settings: Settings, stack: ExitStack, stopping: machine.Event) -> _Be
     positions = settings.dir / "positions"
     with ExitStack() as attempt:
         pulse = attempt.enter_context(exclusive(settings.dir, stopping))
-        # What is delivered goes first where the disk is full: without room no checkpoint can be kept.
+        # On a full disk, remove delivered segments first: without room no checkpoint can be written.
         known = [CheckpointFile(positions, name, each) for name, each in load(positions).items()]
         _housekeeping(settings, known).make_room()
         try:
@@ -103,7 +103,7 @@ def _start(settings: Settings, stack: ExitStack, stopping: machine.Event) -> _Be
 
 
 def _clips(settings: Settings, files: Mapping[str, CheckpointFile]) -> Mapping[str, ClipCollector]:
-    """Return the clips of each route, where some lines are held; else what was held before stays held."""
+    """Return the clips of each route, if some lines are held; otherwise lines that were held before stay held."""
     if LEVELS.index(settings.ship_level.lower() or LEVELS[0]):
         clips = {name: ClipCollector(settings, file) for name, file in files.items()}
         for each in clips.values():

@@ -45,7 +45,7 @@ class Span:
 
 
 def exact_search(query: Query, kinds: Kinds) -> Dsl | None:
-    """Return the search for the events of a query and for none but these; `None` when there is no such search."""
+    """Return an exact search for a query, or `None` if Elasticsearch cannot express one."""
     found = _exactly(query.expression, kinds)
     return None if found is None else all_of([found, _between(query)])
 

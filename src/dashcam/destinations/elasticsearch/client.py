@@ -43,7 +43,7 @@ def spans_stream(namespace: str) -> str:
 
 
 def dead_letters_stream(namespace: str) -> str:
-    """The data stream where fluentd notes what it could not deliver."""
+    """The data stream where fluentd reports undelivered events."""
     return f"{logs_stream(namespace)}.dead"
 
 
@@ -262,7 +262,7 @@ class Client:
 
 
 def _auth(key: Secret, user: str | None, password: str | None) -> Callable[[requests.PreparedRequest], Any]:
-    """Return what signs a request; without it requests would look into ~/.netrc."""
+    """Return the credentials of a request; without them requests would look into ~/.netrc."""
     if not key.isascii() or not key.isprintable() or " " in key:
         raise SettingsError("ELASTICSEARCH_API_KEY='***' cannot be used: expected the encoded form of a key.")
     pair = f"{unquote(user or '')}:{unquote(password or '')}".encode()
@@ -287,7 +287,7 @@ def _product(body: Any) -> Product | None:
 
 
 def _root(fault: BaseException) -> str:
-    """The first cause of an error: the operating system's own words, not those of the layers above."""
+    """The first cause of an error: the message of the operating system, not of the layers above."""
     while inner := fault.__cause__ or fault.__context__:
         fault = inner
     return str(fault)

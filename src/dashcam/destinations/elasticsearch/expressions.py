@@ -1,4 +1,4 @@
-"""Expressions as searches of Elasticsearch and OpenSearch, exact ones and those that find at least what is wanted."""
+"""Expressions as searches of Elasticsearch and OpenSearch: exact ones, and ones that also find other events."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -71,17 +71,17 @@ Leaf = Term | Wildcard | Phrase | Range | Exists
 
 
 def all_of(searches: list[Dsl]) -> Dsl:
-    """Return the search for what every search finds."""
+    """Return a search for the events that all of some searches find."""
     return {"bool": {"filter": searches}}
 
 
 def any_of(searches: list[Dsl]) -> Dsl:
-    """Return the search for what one of some searches finds."""
+    """Return a search for the events that one of some searches finds."""
     return {"bool": {"should": searches, "minimum_should_match": 1}} if searches else NONE
 
 
 def none_of(searches: list[Dsl]) -> Dsl:
-    """Return the search for what none of some searches finds."""
+    """Return a search for the events that none of some searches finds."""
     return {"bool": {"must_not": searches}}
 
 
@@ -174,7 +174,7 @@ def _text(leaf: Leaf) -> tuple[Dsl, bool]:
 
 
 def _long(leaf: Leaf) -> tuple[Dsl, bool]:
-    """A whole number; a broken one is held without what follows its point, and so it is asked for."""
+    """A whole number; fractions are stored truncated, so the search truncates them, too."""
     match leaf:
         case Term(field, value) if (number := _number(value)) is not None:
             return {"term": {field: _clamped(number)}}, False

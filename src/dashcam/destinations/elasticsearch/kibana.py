@@ -46,7 +46,7 @@ def _faults(client: Client, result: dict[str, Any]) -> str:
 
 
 def add_log_source(client: Client, namespace: str) -> Step:
-    """Have Kibana look for log lines in our stream, too, where somebody has chosen others; the rest stays as it is."""
+    """Add our stream to Kibana's log sources if they were changed from the default; keep the other sources."""
     stream, sources = logs_stream(namespace), _log_sources(client)
     if sources is None or _covers(sources, stream):
         return Step("Kibana log sources", "need no setting" if sources is None else f"have {stream}")

@@ -15,7 +15,7 @@ EVENTS_VIEW = "dashcam-events"
 STORY_DASHBOARD = "dashcam-request-story"
 COLUMNS = ("service.name", "log.level", "message", "span.name", "event.duration")
 
-_MARGIN_NS = 5 * NS_PER_S  # what came a little earlier or later may belong to it
+_MARGIN_NS = 5 * NS_PER_S  # events a little earlier or later may belong to it
 _MAX_IDS = 20  # an address of more than 2,000 characters is cut by some programs
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./~-]*")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-# The oldest shapes that hold what we write: every Kibana from 8.8 on takes them, and brings them to its own.
+# The oldest versions that have our fields: every Kibana from 8.8 on imports them, and migrates them to its own.
 SHAPES = {"index-pattern": "8.0.0", "search": "8.0.0", "visualization": "8.5.0", "dashboard": "8.9.0"}
 ENVELOPE = "8.8.0"
 

@@ -48,7 +48,7 @@ def set_up(client: Client, namespace: str, retention_days: int) -> Iterator[Step
 
 
 def _fitted(component: dict[str, Any], product: Product) -> dict[str, Any]:
-    """A component template without what a product does not know."""
+    """A component template without the settings that a product does not know."""
     template = component["template"]
     if "mappings" in template and product.is_opensearch:
         template["mappings"]["properties"]["labels"] = {"type": "flat_object"}

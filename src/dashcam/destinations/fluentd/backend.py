@@ -38,7 +38,7 @@ def connect(options: Options) -> "Fluentd":
 
 
 class Fluentd:
-    """Connections to the servers, of which the first that answers takes a batch; safe for several threads."""
+    """Connections to the servers; a batch goes to the first one that answers. Thread-safe."""
 
     # Just one longest line; larger writes were seen to leave torn ones in the buffer of a killed fluentd.
     limits = Limits(events=1000, bytes=256 * 1024 + 1, in_flight=4)
@@ -69,7 +69,7 @@ class Fluentd:
         return PartialResult(rejected=refused) if refused else None
 
     def close(self) -> None:
-        """Close the connections, none of which is in use any more."""
+        """Close the connections, which must not be in use."""
         for connections in self._idle.values():
             while connections:
                 connections.pop().close()

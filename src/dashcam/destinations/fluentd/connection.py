@@ -50,11 +50,11 @@ class Connection:
         self.keeps_alive = True
         self._sock = sock
         self._timeouts = timeouts
-        # What is no UTF-8 must still be shown in an error.
+        # Bytes that are not UTF-8 must still be shown in an error.
         self._answers = msgpack.Unpacker(max_buffer_size=ANSWER_BYTES, unicode_errors="surrogateescape")
 
     def close(self) -> None:
-        """End it, whatever is under way."""
+        """Close the connection at once."""
         self._sock.close()
 
     def is_usable(self) -> bool:
@@ -140,7 +140,7 @@ class Connection:
         except TimeoutError:
             raise Silent(f"{self.peer} accepts no more data: {WHY_SILENT}") from None
         except ConnectionError:
-            return  # the read that follows says so, after what the server had to say before it closed
+            return  # the next read reports it, after the last message of the server
         except OSError as fault:
             raise Reset(f"{self.peer} broke off: {_reason(fault)}. {WHY_RESET}") from None
 

@@ -1,4 +1,4 @@
-"""The options of the route `elk`: those of fluentd, and of the engine that its events are found in."""
+"""The options of the route `elk`: for fluentd, and for the engine where its events are searched."""
 
 from dataclasses import dataclass
 from pathlib import Path

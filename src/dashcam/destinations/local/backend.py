@@ -1,8 +1,8 @@
 """A file on this machine: SQLite, with an index for look-ups and full text; `file.py` has the format.
 
 A batch is one transaction, on disk before `ship` returns (write-ahead log, synchronous=EXTRA): neither a killed process
-nor a power cut takes what was answered for. Readers go on meanwhile. Events that are too old or too many go in small
-steps, in the same transactions.
+nor a power cut loses acknowledged events. Readers are not blocked. Events that are too old or too many are deleted in
+small steps, in the same transactions.
 """
 
 import fcntl
@@ -27,10 +27,10 @@ from dashcam.ship.batch import Batch, Limits, PartialResult
 
 BUSY_S = 5.0  # another writer, such as a second shipper, is waited for
 PARTITIONS = 4  # in a full file: each costs a look-up 0.1 ms, and the oldest is an index of events that are gone
-EVENT_BYTES = 130  # about what an event takes, to size the partitions by
+EVENT_BYTES = 130  # about the size of an event in the file, to size the partitions by
 MAX_LOG_BYTES = 16_000_000  # of the write-ahead log, after the merges of an index
 FORGOTTEN_AT_ONCE = 16  # blocks
-MAX_STEPS = 10  # a batch: more goes than comes, and a limit that was lowered is reached in the end
+MAX_STEPS = 10  # a batch: deletes more than it adds, so that a lowered limit is reached in the end
 FREED_AT_ONCE = 500  # pages
 
 DAY_NS = 86_400 * NS_PER_S
@@ -117,7 +117,7 @@ class Local:
 
     @contextmanager
     def _excused(self) -> Iterator[None]:
-        """Whatever the file's trouble is, the batch comes again, and the file is opened anew for it."""
+        """Turn a fault of the file into `BackendUnavailable`: the file is opened again for the next try."""
         try:
             yield
         except sqlite3.Error as fault:
@@ -128,9 +128,9 @@ class Local:
 
 
 def _make_shared_memory(path: Path) -> None:
-    """Make the file that SQLite's connections share in memory, written in place on a disk that copies what is written.
+    """Make the file that SQLite's connections map into memory, on btrfs with the attribute that turns off copies.
 
-    On a full btrfs there is no room for the copy of a page, and whoever writes to one in memory would end by SIGBUS.
+    A full btrfs has no room for the copy of a changed page, and writing to the mapped page would raise SIGBUS.
     """
     with suppress(OSError):  # it is there, or the disk is full, or of another kind
         if os.statvfs(path.parent).f_files == 0:  # as on btrfs
@@ -166,16 +166,16 @@ def _prepare(db: sqlite3.Connection) -> None:
             for statement in local_file.SCHEMA:
                 db.execute(statement)
     db.execute("PRAGMA synchronous = EXTRA")  # if there is no log, each batch syncs the folder
-    db.execute("PRAGMA secure_delete = FAST")  # no writing of zeros over what goes
+    db.execute("PRAGMA secure_delete = FAST")  # do not overwrite deleted rows with zeros
     db.execute(f"PRAGMA journal_size_limit = {MAX_LOG_BYTES}")
     db.execute("PRAGMA cache_size = -16000")  # kibibytes: the inner pages of every index
 
 
 def _forget(db: sqlite3.Connection, now_us: int, bounds: Bounds) -> None:
-    """Let go of blocks that are too old and, while they take too much room, of the oldest."""
+    """Delete blocks that are too old and, while the file is too large, the oldest."""
     oldest_us = now_us - bounds.age_ns // 1000
     room_bytes = max(bounds.bytes // 2, bounds.bytes - MAX_LOG_BYTES)
-    future_us = now_us + DAY_NS // 1000  # not what only looks so to a clock that is hours behind
+    future_us = now_us + DAY_NS // 1000  # a clock that is hours behind must not delete recent events
     # Each of the two is found by an index; joined by OR they would be looked for in every block. The plus keeps SQLite
     # to the index of arrivals, where little is left that came so long ago.
     old = [f"since < {oldest_us} ORDER BY since", f"arrived < {oldest_us} AND +since > {future_us} ORDER BY arrived"]
@@ -191,14 +191,14 @@ def _delete(db: sqlite3.Connection, condition: str, now_us: int) -> bool:
     """Delete some blocks, the first in an order; return whether there were any."""
     oldest = f"SELECT rowid FROM blocks WHERE {condition} LIMIT {FORGOTTEN_AT_ONCE}"  # noqa: S608
     gone = db.execute(f"DELETE FROM blocks WHERE rowid IN ({oldest}) RETURNING rowid, since").fetchall()  # noqa: S608
-    # What counted from its arrival, or claimed to come from the future, says nothing of the others.
+    # Blocks whose age counted from their arrival, or with times in the future, say nothing about other blocks.
     if in_turn := [rowid for rowid, since_us in gone if since_us <= rowid <= now_us]:
         clock.note_let_go(db, max(in_turn))
     return bool(gone)
 
 
 def _clear(db: sqlite3.Connection) -> None:
-    """Let go of the partitions and runs of which no event is left; the partition that is filled now stays."""
+    """Delete partitions and runs without any event; the current partition stays."""
     (oldest,) = db.execute("SELECT coalesce(min(arrived), ?) FROM blocks", (LAST_ROWID,)).fetchone()
     runs.forget(db, oldest)
     empty = "DELETE FROM partitions WHERE newest < ? AND number < (SELECT max(number) FROM partitions) RETURNING number"
@@ -207,7 +207,7 @@ def _clear(db: sqlite3.Connection) -> None:
 
 
 def _give_back_room(db: sqlite3.Connection) -> None:
-    """Make the file smaller when much of it is unused; a little is for the events to come."""
+    """Shrink the file when much of it is unused."""
     if _pragma(db, "freelist_count") > _pragma(db, "page_count") // 4:
         # As a script, because `execute` stops at the first page: a step of this statement gives no row.
         db.executescript(f"PRAGMA incremental_vacuum({FREED_AT_ONCE})")

@@ -1,4 +1,4 @@
-"""Saves what can be read of a damaged file of the local store into a new one."""
+"""Saves the readable events of a damaged local store into a new file."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _FILES = ("", "-wal", "-shm")  # of a database
 
 
 def repair(options: Options) -> Iterator[Repair]:
-    """Rebuild the file of the options if it is damaged; yield what was done. Raises `OSError`."""
+    """Rebuild the file of the options if it is damaged, and yield the repair. Raises `OSError`."""
     path = local_file.path_of(options)
     if not path.exists() or not (fault := _fault(path)):
         return
@@ -38,7 +38,7 @@ def repair(options: Options) -> Iterator[Repair]:
         with suppress(FileNotFoundError):
             Path(f"{path}{end}").rename(f"{aside}{end}")
     with closing(sqlite3.connect(new)) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what is in the log goes into the file, which then stands alone
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # write the log into the file, which is then complete
     new.rename(path)
     yield Repair(
         path,

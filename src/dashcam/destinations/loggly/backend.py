@@ -207,7 +207,7 @@ def _reason_of(error: Exception) -> str:
 
 
 class _Hider(logging.Filter):
-    """Keeps a token out of what urllib3 logs: its debug lines hold the path of every request."""
+    """Keeps a token out of the log of urllib3, whose debug lines have the path of every request."""
 
     LOGGERS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.poolmanager", "urllib3.util.retry")
 

@@ -303,7 +303,7 @@ def _time_ms(hit: dict[str, Any]) -> int:
 
 
 def _event(hit: dict[str, Any]) -> Event | None:
-    """The event as it was shipped; `None` for what others sent to the account."""
+    """The event as it was shipped; `None` for an event that another program sent to the account."""
     for text in _texts(hit):
         try:
             event = restored(Event.from_store(text))
@@ -322,7 +322,7 @@ def _texts(hit: dict[str, Any]) -> Iterator[bytes | str]:
 
 
 def restored(event: Event) -> Event:
-    """An event without what sending to Loggly changed."""
+    """An event without the changes for Loggly."""
     if not isinstance(event.fields.get("timestamp"), str):
         return event
     kept = [(name, value) for name, value in event.fields.items() if name != "timestamp"]

@@ -27,7 +27,7 @@ class Stdout:
         self._is_torn = False
 
     def ship(self, batch: Batch) -> None:
-        """Write the lines; raises `BackendUnavailable` when nobody reads them any more, or a disk behind it is full."""
+        """Write the lines. Raises `BackendUnavailable` when the reader is gone, or a disk behind it is full."""
         rest = memoryview(b"".join([b"\n" * self._is_torn, *(line.data + b"\n" for line in batch)]))
         try:
             while rest:

@@ -79,7 +79,7 @@ class ClipJournal:
         self.state = load_clips(folder, route)
 
     def rewrite(self) -> None:
-        """Write what is remembered. Raises `OSError`."""
+        """Write the newest `MAX_CLIPS` clips. Raises `OSError`."""
         clips = self.state.clips
         for id_ in list(clips)[: max(0, len(clips) - MAX_CLIPS)]:
             del clips[id_]

@@ -29,8 +29,8 @@ from dashcam.spool.segment import Header
 
 ASKED_S = 0.5  # between two looks for requests of `dashcam keep`
 NOTE_S = 1.0  # between two records of changed clips and sums
-NOTE_DURATIONS_S = 60.0  # between two writes of the durations: a kill loses no more than that
-TURN_S = 0.02  # of looking for held lines at once, before the shipping goes on
+NOTE_DURATIONS_S = 60.0  # between two writes of the durations: a kill loses a minute of them
+TURN_S = 0.02  # to look for held lines, before shipping goes on
 
 _log = logging.getLogger("dashcam.ship")
 

@@ -30,7 +30,7 @@ class Durations:
             self._total = sum(self._counts)
 
     def p99_ns(self) -> float:
-        """Return what 99 of 100 requests take at most; 0 while there are too few."""
+        """Return the 99th percentile; 0 while there are too few requests."""
         above = self._total // 100
         if self._total < MIN_REQUESTS:
             return 0.0

@@ -19,9 +19,9 @@ def with_reason(line: bytes, reason: str) -> bytes:
 
 
 def announce(header: Header, clip: Clip, incomplete: str) -> EncodedEvent:
-    """Return the event that says that a request was kept, by which rule, and what its clip lacks.
+    """Return the event that announces a kept request: the rule, and the reason if its clip is `incomplete`.
 
-    The same clip of the same host gives the same ID. Other hosts look for it, and ship what they hold of the request.
+    The same clip of the same host gives the same ID. Other hosts look for it, and ship their lines of the request.
     """
     subject = "request" if clip.request else "lines before an error outside of any request"
     event: dict[str, Any] = {

@@ -22,7 +22,7 @@ class Search(NamedTuple):
 
 
 def follow_verdicts(search: Search, clips: ClipCollector, hold_s: float, is_over: machine.Event) -> None:
-    """Tell a route's clips what other hosts keep, until it is over; a store that gives no answer is asked again."""
+    """Pass verdicts of other hosts to a route's clips until `is_over`; a store that does not answer is asked again."""
     since_ns = machine.time_ns() - int(hold_s * NS_PER_S)
     while not is_over.is_set():
         began_ns = machine.time_ns()

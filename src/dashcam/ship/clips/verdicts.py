@@ -109,7 +109,7 @@ class Verdicts:
         return self._decide(request, "aborted") if request else None
 
     def keep(self, request: bytes, reason: str) -> bool:
-        """Keep a request whatever the budget is; false if it is kept already."""
+        """Keep a request regardless of the budget; return false if it is kept already."""
         is_new = request not in self.kept
         now_s = machine.monotonic()
         self.kept[request] = Kept(reason, now_s)

@@ -13,7 +13,7 @@ MAX_SILENCE_S = 20.0  # the loops turn twenty times a second; a machine that is 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Is the shipper at work, and what each of its routes does: one line each."""
+    """Whether the shipper is at work, and the state of each route in one line."""
 
     is_well: bool
     lines: tuple[str, ...]

@@ -23,7 +23,7 @@ from dashcam.spool.drops import is_readable
 
 
 class Repair(NamedTuple):
-    """A damaged file: its path, what was done, and what is lost, if anything."""
+    """A damaged file: its path, the repair, and the loss, if any."""
 
     path: Path
     done: str
@@ -31,7 +31,7 @@ class Repair(NamedTuple):
 
 
 def repair(folder: Path) -> Iterator[Repair]:
-    """Repair what is below a `DASHCAM_DIR`, thing by thing.
+    """Repair the files below a `DASHCAM_DIR`, one by one.
 
     Raises `DashcamError` while a shipper works there, and `OSError` when something cannot be written.
     """
@@ -53,7 +53,7 @@ def _segments(folder: Path) -> Iterator[Repair]:
     listing = SpoolListing(folder / "spool")
     listing.refresh()
     for path, reason in listing.unreadable.items():
-        yield Repair(path, f"left as it is: {reason}", "what is in it, until its owner and rights are set")
+        yield Repair(path, f"left as it is: {reason}", "its content, until its owner and permissions are set")
     for path in listing.paths.values():
         try:
             open_segment(path).close()

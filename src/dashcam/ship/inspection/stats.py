@@ -56,8 +56,8 @@ class RouteAccount:
 class SpoolStats:
     """The events that a spool holds and held: recorded, dropped by reason, size on disk, and each route's share.
 
-    `is_complete` is false when there was no time to count everything: recorded and waiting are at least that many.
-    `letters` has the dead letters of routes that are at work no more.
+    `is_complete` is false when counting took too long: `recorded` and `waiting` are then lower bounds. `letters` has
+    the dead letters of routes that are no longer configured.
     """
 
     recorded: int
@@ -137,7 +137,7 @@ class _Counter:
         known = [share.known + share.missing for share in shares.values()]
         recorded = max([removed.recorded + sum(count.recorded for count in counts.values()), *known])
         if is_complete := self._clock_s() <= self._until_s:
-            # What only another route has had, also of segments that were removed.
+            # Events that only another route has had, including ones in removed segments.
             shares = {name: replace(share, missing=recorded - share.known) for name, share in shares.items()}
         return SpoolStats(
             recorded,

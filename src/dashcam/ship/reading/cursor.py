@@ -30,7 +30,7 @@ class SpoolCursor:
     read now, each with the reason.
     """
 
-    def __init__(  # noqa: PLR0913 — what it works with
+    def __init__(  # noqa: PLR0913 — its parts
         self,
         spool: Path,
         marks: Mapping[str, SegmentOffset],

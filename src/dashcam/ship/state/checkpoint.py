@@ -231,7 +231,7 @@ class CheckpointFile:
             return held and Checkpoint(self._marks, kept=self._kept).left_held(segment)
 
     def retire(self, segment: str) -> int | None:
-        """Let a segment go, with what it holds, which is how many events; `None` while some of them are under way."""
+        """Let a segment go; return the number of events it still holds, `None` while some of them are under way."""
         with self._changing:
             if self._claimed.get(segment):
                 return None
@@ -255,7 +255,7 @@ class CheckpointFile:
             self._note({}, {})
 
     def set_trouble(self, trouble: Trouble | None) -> None:
-        """Say what is in the route's way now."""
+        """Set the current trouble of the route."""
         with self._changing:
             self._counts = replace(self._counts, trouble=trouble)
             self._note({}, {})
@@ -324,7 +324,7 @@ class CheckpointFile:
         self._journal.close()
 
     def _note(self, marks: Mapping[str, SegmentOffset], ahead: Ahead, kept: Ahead | None = None) -> None:
-        """Remember what the file lacks; several changes are saved as one record."""
+        """Remember unsaved changes; several of them are saved as one record."""
         unsaved = self._unsaved = self._unsaved or {"marks": {}, "ahead": {}}
         unsaved["marks"].update(marks)
         for name, changed in (("ahead", ahead), ("kept", kept or {})):

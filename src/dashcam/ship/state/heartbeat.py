@@ -17,7 +17,7 @@ from dashcam.ship.state.journal import replace_file
 
 LOCK = "shipper.lock"
 NAME = "shipper.json"
-TURN_S = 20.0  # to wait for the shipper before this one: it has 15 s to settle what is under way
+TURN_S = 20.0  # to wait for an earlier shipper: it has 15 s to settle its deliveries
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ class Journal:
         self._is_synced = False
 
     def sync(self) -> None:
-        """Bring what was appended to the disk. Raises `OSError`."""
+        """Sync appended records to the disk. Raises `OSError`."""
         if self._file is not None and not self._is_synced:
             os.fsync(self._file)
             self._is_synced = True

@@ -11,7 +11,7 @@ FOLDER = "quarantine"
 
 
 def quarantine(spool: Path, path: Path, reason: str) -> str:
-    """Move a file of the spool aside, with the reason beside it; return what was done.
+    """Move a file of the spool aside, with the reason beside it; return a description.
 
     A file that cannot be moved stays where it is. Raises `FileNotFoundError` when it is gone.
     """

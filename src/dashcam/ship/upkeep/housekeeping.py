@@ -37,7 +37,7 @@ class Housekeeping:
     kept open.
     """
 
-    def __init__(  # noqa: PLR0913 — what it works with
+    def __init__(  # noqa: PLR0913 — its parts
         self,
         folder: Path,
         limit_bytes: int,
@@ -65,7 +65,7 @@ class Housekeeping:
         self._segments.close()
 
     def round(self) -> None:
-        """Do all of it once. What fails is reported, kept in `troubles`, and tried again in the next round."""
+        """Do every step once. A step that fails is reported in `troubles`, and repeated in the next round."""
         self._refresh()
         self.troubles = {str(path): reason for path, reason in self._listing.unreadable.items()}
         steps = {"sync": self._sync, "checkpoints": self._sync_files, "room": self.make_room}

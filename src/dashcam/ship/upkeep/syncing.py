@@ -57,7 +57,7 @@ class SegmentSync:
         return self._final | {key: each.size_bytes or _size_bytes(each.path) for key, each in self._growing.items()}
 
     def round(self) -> dict[str, str]:
-        """Sync what has grown; return what cannot be synced, with the reason."""
+        """Sync the segments that have grown; return the failures by path."""
         troubles = {}
         for key, segment in list(self._growing.items()):
             try:

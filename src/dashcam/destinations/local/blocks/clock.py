@@ -1,13 +1,13 @@
-"""The age of events in the local store: by the time that they claim, and by the time that they arrived.
+"""The age of events in the local store, by their own time and by the time of their arrival.
 
-Events whose claim is far from their arrival, because a service's clock is wrong or because they are history, are old
-by their arrival: those of the past at once, those of the future as long as it is. And a clock that jumps, ahead or
-back, is reported and not obeyed, until it has stayed so for an hour: `clock` has the time that is trusted. What came
-within an hour before a jump, or since, may have come while the clock was wrong: its age begins anew then.
+An event counts from its arrival if its own time is far from it, because a service's clock is wrong or because it is
+history: from the past at once, from the future as long as it lies there. A clock that jumps is reported, and trusted
+only when it has stayed there for an hour: `clock` has the trusted time. Events that arrived from an hour before the
+jump on may have come while the clock was wrong, so their age begins at the end of that hour.
 
-Time does not go back, so a clock that does was wrong before, or is wrong now. `set_back` has by how much it went back,
-and to what time: if it jumps ahead by as much, it was wrong in between, however long that was, and the age of all that
-came meanwhile begins anew.
+If the clock goes back, one of the two readings was wrong. `set_back` stores the size of the jump and its target: if the
+clock later jumps ahead by as much, it was wrong in between, and the age of the events that arrived then begins at that
+jump.
 """
 
 import logging
@@ -45,7 +45,7 @@ def trusted_time(db: sqlite3.Connection, now_us: int) -> int:
 
 
 def _begin_anew(db: sqlite3.Connection, from_us: int, to_us: int, now_us: int) -> None:
-    """Let the age of what came between two trusted times begin now, where it is more than an hour from now.
+    """Let the age of events that arrived between two trusted times begin now, if it is more than an hour from now.
 
     So does an age that began between them because the clock had jumped before, too.
     """
@@ -67,7 +67,7 @@ def _begin_anew_if_set_right(db: sqlite3.Connection, trusted_us: int, now_us: in
     """Let the age of all that came since the clock was set back begin now, if it jumps ahead by about as much."""
     if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'set_back'").fetchone():
         return
-    by_us = now_us - trusted_us  # within a day, because somebody may have set it by some hours, too
+    by_us = now_us - trusted_us  # within a day, because it may have been set by hand by some hours, too
     undone = "DELETE FROM set_back WHERE by_us BETWEEN ? AND ? RETURNING lowest"
     for (lowest_us,) in db.execute(undone, (by_us - DAY_US, by_us + DAY_US)).fetchall():
         _begin_anew(db, lowest_us - HOUR_US, trusted_us, now_us)

@@ -2,7 +2,7 @@
 
 `blocks` holds the events, some dozens in each, in the order of time. The number of a block, its `rowid`, is the time of
 its last event in microseconds or, where that is taken, a free one soon after: at most `meta.longest_span` after the
-time of its `first` event. `since` is the time that its age counts from, `arrived` that of its arrival. `body` is
+time of its `first` event. `since` is the time that its age counts from, `arrived` the time of its arrival. `body` is
 compressed in zlib's format (RFC 1950) against `ZLIB_DICTIONARY`: the microseconds of each event since `first`, 4 bytes
 each, then the lines, with a newline between two.
 
@@ -10,11 +10,11 @@ each, then the lines, with a newline between two.
 one batch. Other `event.id`s are segments of their own.
 
 `requests` and `request_keys` count the served requests of each block, `tallies` and `event_keys` all of its events:
-`counts.py` and `tallies.py` have their form.
+`request_counts.py` and `tallies.py` describe them.
 
-`terms_N` are full-text indexes (FTS5) without a copy of their text, by the number of a block: `terms.py` has what is in
-them. Each is a partition that is filled for some time and dropped as a whole, because taking single blocks out of an
-index costs as much as putting them in. An index may know blocks that are gone, and only narrows a search.
+`terms_N` are full-text indexes (FTS5) without a copy of their text, by the number of a block; `terms.py` has the terms.
+Each is a partition that is filled for some time and dropped as a whole, because taking single blocks out of an index
+costs as much as putting them in. An index may name deleted blocks, and only narrows a search.
 """
 
 import sqlite3
@@ -130,11 +130,11 @@ def version_of(db: sqlite3.Connection) -> int:
 
 
 def reason_of(path: Path, fault: sqlite3.Error) -> str:
-    """Return the fault of the file, and what to do about it."""
-    # An extended name such as SQLITE_BUSY_SNAPSHOT begins with that of its kind; a fault of our own finding has none.
+    """Return the fault of the file, and a remedy."""
+    # An extended name such as SQLITE_BUSY_SNAPSHOT begins with the name of its kind; our own faults have none.
     match getattr(fault, "sqlite_errorname", "SQLITE_NOTADB").split("_")[1]:
         case "NOTADB" | "CORRUPT":
-            return f"{path} cannot be used: {fault}. Stop the shipper; dashcam repair saves what can be read."
+            return f"{path} cannot be used: {fault}. Stop the shipper; dashcam repair saves the readable events."
         case "FULL":
             return f"{path} cannot grow: the disk is full."
         case "BUSY":

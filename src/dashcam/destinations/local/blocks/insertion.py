@@ -1,4 +1,4 @@
-"""Puts events into the local store's file: sorted into blocks, indexed, and none twice."""
+"""Inserts events into the local store's file: sorted into blocks, indexed, and each only once."""
 
 import sqlite3
 import zlib
@@ -23,7 +23,7 @@ _Timed = tuple[int, str, bytes, int]
 
 
 class _Block(NamedTuple):
-    """The times and the lines of events that are kept together, what they are found by, their keys and durations."""
+    """Events that are stored together: their times, lines, search terms, keys and durations."""
 
     times_us: Sequence[int]
     lines: Sequence[bytes]
@@ -38,7 +38,7 @@ class _Block(NamedTuple):
 
 
 def insert(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], partition_events: int) -> dict[int, str]:
-    """Put events in that are not there yet; return the reasons why some cannot be, by their index in the batch.
+    """Insert new events; return the reasons why some are refused, by their index in the batch.
 
     `age_of` gives the age of an event that claims a time, and a partition takes about `partition_events`.
     """

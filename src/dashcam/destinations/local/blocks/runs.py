@@ -1,4 +1,4 @@
-"""The account of which events the local store's file has: by segment, the offsets that came in one batch."""
+"""The events that the local store's file has: by segment, the offsets that came in one batch."""
 
 import sqlite3
 import struct

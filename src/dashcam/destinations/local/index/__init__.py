@@ -1,1 +1,1 @@
-"""What the events of a block are found and counted by."""
+"""The indexes by which events of a block are found and counted."""

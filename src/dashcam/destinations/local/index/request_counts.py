@@ -1,8 +1,8 @@
 """The served requests of each block, so that an overview of a million of them reads none.
 
 `requests` has a row for a block with such requests: 12 bytes for each, the number of its key and the nanoseconds that
-it took. A key, in `request_keys`, is what its `COLUMNS` hold. A block whose `records` are null has to be read: also one
-with a request that has an `event.action`, so that searches which leave Dashcam's own events out by it can be counted.
+it took. A key, in `request_keys`, has the values of its `COLUMNS`. A block whose `records` are null has to be read. So
+has one where a request has an `event.action`: searches without Dashcam's own events can then be counted.
 """
 
 import sqlite3
@@ -46,7 +46,7 @@ COLUMNS = (
 NAME = "transaction.name"
 """The field that those which are `WITHOUT_ROUTE` are counted by as well."""
 
-ABSENT = "event.action"  # what a counted request has not
+ABSENT = "event.action"  # a counted request does not have it
 
 MAX_KEYS = 20_000  # a route that is an address would give each request a key of its own
 

@@ -1,4 +1,4 @@
-"""The events of each block by what they are counted by, so that a histogram of millions of them reads none.
+"""The keys of the events of each block, so that a histogram of millions of events reads none of them.
 
 `tallies` has a row for each block: 4 bytes for each event, the number of its key (`terms.key_of`). `event_keys` has the
 keys. A block whose `keys` are null has to be read: there are too many keys.

@@ -1,13 +1,12 @@
 """The terms that the local store finds events by.
 
-A block of events is indexed by what is in any of them: the words of what a line shows, each two words that follow each
-other, and, hashed, what the fields hold. That says which blocks may have an event; the event itself is then held
-against the search.
+A block is indexed by the words of the shown fields of its events, each pair of consecutive words, and hashes of the
+field values. The index finds blocks that may have an event; each event is then compared with the search.
 
-A line's key is what it is counted by (`tallies.py`): the JSON of each value of its `COLUMNS`.
+The key of a line, by which it is counted (`tallies.py`), is the JSON of each value of its `COLUMNS`.
 
-`_terms.c` collects the same terms from the bytes of a line, at a tenth of the time. It is optional, and leaves to the
-Python here what it does not read.
+`_terms.c` collects the same terms from the bytes of a line in a tenth of the time. It is optional, and leaves lines
+that it cannot read to the Python code here.
 """
 
 import zlib
@@ -73,7 +72,7 @@ COLUMNS = (
 """The fields that events are counted by; in a key, each has the letter of its place: `a` is the first."""
 
 MEASURED = frozenset({"event.duration", "http.response.status_code"})
-"""The fields whose numbers, beside those of labels, are found by their size."""
+"""The fields whose numbers, like the numbers of labels, are found by their size."""
 
 MAX_WORD = 64  # characters of a word that are indexed
 MAX_KEY_BYTES = 500

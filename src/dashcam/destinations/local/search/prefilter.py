@@ -17,7 +17,7 @@ _SMALL_IN_ASCII = (
     "\u0130".encode(),
     "\u212a".encode(),
 )  # I with a dot, the sign of kelvin: their small letters are ASCII
-_BETWEEN_WORDS = rb"(?:\\[bfnrt]|[^0-9a-z])+"  # in a JSON text, in small letters: at least what parts two words
+_BETWEEN_WORDS = rb"(?:\\[bfnrt]|[^0-9a-z])+"  # in a JSON text, in small letters: includes every separator of words
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
 

@@ -40,7 +40,7 @@ MAX_NARROWING = 8  # FTS5's parser takes about 30 brackets within each other
 
 _log = logging.getLogger("dashcam")
 
-_NOTHING = '"="'  # what no event is found by
+_NOTHING = '"="'  # a term that no event has
 
 _Value = TypeVar("_Value")
 
@@ -72,22 +72,22 @@ class LocalStore:
                 return _counted(db, query, groupings)
 
     def find_copies(self, query: Query) -> Iterator[Event]:
-        """The events of a query: no line is left out for another one."""
+        """The events of a query; each event is stored once, so there are no other copies."""
         return self.find(query)
 
     def let_go_ns(self) -> int:
-        """The time up to which events may have gone, because they were too old or too many."""
+        """The time before which events may have been deleted."""
         with self._reading() as db:
             return clock.let_go_until(db) * 1000
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection; what goes wrong with the file is reported by its name."""
+        """Lend a connection; errors name the file."""
         try:
             file, db = self._connection()
             try:
                 yield db
-            except BaseException:  # also where nobody reads on
+            except BaseException:  # also when the caller stops reading
                 db.close()
                 raise
             self._idle.append((file, db))
@@ -129,7 +129,7 @@ class LocalStore:
         address = f"file:{quote(str(self._path))}?mode={mode}"
         db = sqlite3.connect(address, timeout=BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
         try:
-            local_file.version_of(db)  # the first statement looks for what a power cut left
+            local_file.version_of(db)  # the first statement recovers from a power cut
         except BaseException:
             db.close()
             raise
@@ -196,11 +196,11 @@ def _newest(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
         for found in look.through(block, newest_first=True):
             if len(kept) < query.limit:
                 heapq.heappush(kept, found)
-            elif found[0] < kept[0][0]:  # what follows in the block is older
+            elif found[0] < kept[0][0]:  # the rest of the block is older
                 break
             else:
                 heapq.heappushpop(kept, found)
-        # What follows has lower numbers, and an event's time is not after its block's number.
+        # Further blocks have lower numbers, and no event is later than the number of its block.
         if len(kept) == query.limit and block.rowid <= kept[0][0]:
             break
     yield from (by_id.event for _, by_id in sorted(kept))
@@ -220,7 +220,7 @@ def _all(db: sqlite3.Connection, query: Query) -> Iterator[Event]:
 
 
 class _ById:
-    """A hit's place among those of the same microsecond, which few have: the line of another need not be read."""
+    """The order of hits in the same microsecond. Few share one, so the ID of a hit is rarely read."""
 
     __slots__ = ("event",)
 
@@ -369,7 +369,7 @@ def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _bounds(db: sqlite3.Connection, query: Query) -> tuple[int, int]:
-    """Return the numbers between which those of the blocks lie that may have hits."""
+    """Return the lowest and the highest number of blocks that may have hits."""
     low = FIRST_ROWID if query.since_ns is None else query.since_ns // 1000
     high = LAST_ROWID if query.until_ns is None else query.until_ns // 1000 + _longest_span(db)
     return min(max(low, FIRST_ROWID), LAST_ROWID), min(max(high, FIRST_ROWID), LAST_ROWID)
