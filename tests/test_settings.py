@@ -51,7 +51,6 @@ VALID = [
     (RecordSettings, "DASHCAM_TRUST_REQUEST_ID", "never", "trust_request_id", False),
     (ELASTICSEARCH, "DASHCAM_NAMESPACE", "my_place.1", "namespace", "my_place.1"),
     (LOGGLY, "LOGGLY_TAGS", "a, b.c ,,", "tags", ("a", "b.c")),
-    (LOGGLY, "LOGGLY_GZIP", "ON", "gzip", True),
     (LOGGLY, "LOGGLY_URL", "https://logs.example.org/", "url", "https://logs.example.org"),
     (
         ELK,
@@ -89,7 +88,6 @@ INVALID = [
     (ELASTICSEARCH, "DASHCAM_NAMESPACE", "Mine-1", "lowercase letters"),
     (LOCAL, "DASHCAM_LOCAL_LIMIT", "1MB", "at least 32MB"),
     (LOGGLY, "LOGGLY_TAGS", "-a", "tags of letters"),
-    (LOGGLY, "LOGGLY_GZIP", "yes", "on or off"),
     (LOGGLY, "LOGGLY_URL", "logs.example.org", "http://host:port or https://host:port"),
     (LOGGLY, "LOGGLY_URL", "https://host:99999", "http://host:port"),
     (ELK, "FLUENTD_URL", "http://a:1", "forward://host:port"),

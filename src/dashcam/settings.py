@@ -156,13 +156,6 @@ def read_address(value: str, schemes: tuple[str, ...] = ("http", "https")) -> Ad
     return Address(value.rstrip("/"))
 
 
-def read_switch(value: str) -> bool:
-    """Read `on` or `off`."""
-    if value.lower() not in {"on", "off"}:
-        raise ValueError("on or off")
-    return value.lower() == "on"
-
-
 def read_choice(*allowed: str) -> Callable[[str], str]:
     """Return a function that accepts one of some words."""
 
@@ -319,12 +312,6 @@ class Settings:
     )
     clip_baseline: float = setting(
         "DASHCAM_CLIP_BASELINE", "0%", _read_share, "The share of all requests that is kept at random, such as 0.1%."
-    )
-    clip_before_s: float = setting(
-        "DASHCAM_CLIP_BEFORE",
-        "10s",
-        read_duration,
-        "How far back held lines of a process are kept before an error outside of any request.",
     )
     clips_per_minute: int = setting(
         "DASHCAM_CLIP_LIMIT", "600", _read_count, "Maximum number of clips per minute; further ones are counted."

@@ -62,7 +62,6 @@ FAULTS = {
     "DASHCAM_HOLD": "ten minutes",
     "DASHCAM_CLIP_SLOWER": "0.5x",
     "DASHCAM_CLIP_BASELINE": "101%",
-    "DASHCAM_CLIP_BEFORE": "0s",
     "DASHCAM_CLIP_LIMIT": "-1",
     "LOG_LEVELS": "cars",
 }

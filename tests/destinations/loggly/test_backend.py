@@ -282,18 +282,6 @@ def test_the_token_is_never_seen(stand_in, caplog, fault):
     backend.close()
 
 
-@pytest.mark.parametrize(("is_read", "compress"), [(True, True), (True, False), (False, False)])
-def test_bodies_may_be_compressed(is_read, compress):
-    """Where Loggly reads them; not unless it is asked for."""
-    with StandIn(Behaviour(gzip=is_read)) as stand_in:
-        backend = Loggly(stand_in.url, Secret(stand_in.behaviour.token), compress=compress)
-
-        backend.ship([line(LOG)])
-        backend.close()
-
-        assert stand_in.lines() == [dated(LOG)]
-
-
 def test_settings_lead_to_the_endpoint(stand_in):
     """What the stand-in says of itself is enough to send to it."""
     backend = connect(load(Options, stand_in.environment()))

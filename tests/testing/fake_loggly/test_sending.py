@@ -1,7 +1,5 @@
 """What Loggly documents of sending, held against the stand-in."""
 
-import gzip
-
 import pytest
 import requests
 
@@ -64,16 +62,6 @@ def test_an_event_over_the_limit_is_too_large(start):
 def test_an_empty_line_is_malformed(client):
     """Nobody documents it, so no client should send one."""
     assert client.send(b"a", b"", b"b").status_code == 400
-
-
-@pytest.mark.parametrize(("gzip_is_read", "status"), [(True, 200), (False, 400)])
-def test_compressed_bodies_are_a_habit(start, gzip_is_read, status):
-    """Nobody documents them."""
-    client = start(gzip=gzip_is_read)
-
-    answer = client.send(gzip.compress(b"packed"), headers={"Content-Encoding": "gzip"})
-
-    assert answer.status_code == status
 
 
 def test_a_form_becomes_json(client):

@@ -19,7 +19,6 @@ import orjson
 import requests
 from urllib3.exceptions import HTTPError
 
-from dashcam.destinations.deflate import gzip
 from dashcam.destinations.exchange import new_session, read_answer, release, retry_after_s
 from dashcam.destinations.loggly.options import Options
 from dashcam.errors import BackendUnavailable, BatchRejected, SettingsError
@@ -61,7 +60,7 @@ def connect(options: Options) -> "Loggly":
         raise SettingsError(
             f"LOGGLY_TOKEN {seen}: LOG_BACKEND=loggly needs the customer token (Source Setup → Tokens)."
         )
-    return Loggly(options.url, options.token, options.tags, compress=options.gzip)
+    return Loggly(options.url, options.token, options.tags)
 
 
 class Loggly:
@@ -75,19 +74,15 @@ class Loggly:
         token: Secret,
         tags: Sequence[str] = (),
         *,
-        compress: bool = False,
         timeout_s: float = _TIMEOUT_S,
     ) -> None:
         self._host = urlsplit(address).netloc.rpartition("@")[2]
         self._url = Secret(f"{address}/bulk/{token}/tag/{','.join(dict.fromkeys((TAG, *tags)))}/")
-        self._compress = compress
         self._timeout_s = timeout_s
         self._hider = _Hider(token)
         self._hider.attach()
         self._session = new_session(_IN_FLIGHT)
         self._session.headers["Content-Type"] = "text/plain"
-        if compress:
-            self._session.headers["Content-Encoding"] = "gzip"
 
     def ship(self, batch: Batch) -> PartialResult | None:
         """Send a batch; Loggly answers for a whole body, so only what cannot be sent is named."""
@@ -117,7 +112,7 @@ class Loggly:
         try:
             response = self._session.post(
                 self._url,
-                gzip(body) if self._compress else body,
+                body,
                 timeout=self._timeout_s,
                 allow_redirects=False,
                 stream=True,

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dashcam.settings import Address, Secret, read_address, read_choice, read_switch, read_text, setting
+from dashcam.settings import Address, Secret, read_address, read_choice, read_text, setting
 
 
 def _read_tags(value: str) -> tuple[str, ...]:
@@ -32,7 +32,4 @@ class Options:
         "complete",
         read_choice("complete", "quick"),
         "complete: fetch more events and filter them; quick: use Loggly's index for words, patterns and existence.",
-    )
-    gzip: bool = setting(
-        "LOGGLY_GZIP", "off", read_switch, "Whether to compress events; Loggly does not document that it reads them."
     )

@@ -27,6 +27,7 @@ from dashcam.spool.line import LineExpander, time_of
 from dashcam.spool.reader import Held, Lines
 from dashcam.spool.segment import Header
 
+BEFORE_ERROR_NS = 10 * NS_PER_S  # of lines that are kept before an error outside of any request
 ASKED_S = 0.5  # between two looks for requests of `dashcam keep`
 NOTE_S = 1.0  # between two records of changed clips and sums
 NOTE_DURATIONS_S = 60.0  # between two writes of the durations: a kill loses a minute of them
@@ -49,7 +50,6 @@ class ClipCollector:
     def __init__(self, settings: Settings, file: CheckpointFile) -> None:
         self._level = settings.ship_level.lower()
         self.held_heads = heads_below(self._level)
-        self._before_ns = int(settings.clip_before_s * NS_PER_S)
         self._limit_bytes = settings.spool_limit_bytes
         self._file = file
         folder = settings.dir / FOLDER
@@ -106,7 +106,7 @@ class ClipCollector:
         service, judge = segment.rpartition("/")[0], self._verdicts.judge
         for line, after in lines:
             if verdict := judge(service, line):
-                since_ns = 0 if verdict.request else time_of(line) - self._before_ns
+                since_ns = 0 if verdict.request else time_of(line) - BEFORE_ERROR_NS
                 self._begin_clip(verdict, segment, after.offset, since_ns)
 
     def judge_end(self, segment: str, events: Iterable[EncodedEvent]) -> None:

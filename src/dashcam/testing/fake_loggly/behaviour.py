@@ -40,9 +40,6 @@ class Behaviour:
     lucene: bool = False
     """True: a query may hold the Lucene forms that no client was seen to use; else they get status 400."""
 
-    gzip: bool = False
-    """True: a compressed body is understood; else it gets status 400."""
-
     queries_per_s: float | None = None
     """Searches a second beyond which the answer is 503; `None` has no limit."""
 

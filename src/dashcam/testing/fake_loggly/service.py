@@ -1,6 +1,5 @@
 """The endpoints of Loggly that its clients send to and page through, over one archive."""
 
-import gzip
 import re
 import threading
 import time
@@ -110,10 +109,6 @@ class Service:
             raise Answer(413, "Request Entity Too Large")
         if request.headers.get("content-type") == "application/x-www-form-urlencoded":
             return orjson.dumps(dict(parse_qsl(request.body.decode(errors="replace"))))
-        if request.headers.get("content-encoding") == "gzip":
-            if not self.behaviour.gzip:
-                raise Answer(400, "unreadable body")
-            return gzip.decompress(request.body)
         return request.body
 
     def _take(self, request: Request, lines: Sequence[bytes]) -> Response:
