@@ -1,9 +1,9 @@
-"""Counts of events that were dropped while there was no segment whose header could count them.
+"""Counts of events that were dropped without a segment whose header could count them.
 
-They stand in a small file in the folder of the service, `drops`, which is made while there is room, so that it can be
-changed in place on a full disk. Where it cannot be written, they stand in the folder for temporary files. The next
-segment of the service takes them over into its header, which names the batch that they were: a kill or a power cut that
-leaves both the file and the header as they were in between counts them once.
+They are in a small file in the folder of the service, `drops`, which is created early, so that it can be changed in
+place on a full disk. If it cannot be written, they are in the folder for temporary files. The next segment of the
+service moves them into its header, which names their batch: after a kill or a power cut between the two writes, counts
+that both the file and the header have are counted once.
 """
 
 import errno
@@ -35,7 +35,7 @@ _MAX_BYTES = 64 << 10
 
 
 class _Counts(NamedTuple):
-    """The content of a file: counts by reason, and the name of the batch; where none is given, it gets a new one."""
+    """The content of a file: counts by reason, and the name of the batch; an empty name is replaced by a new one."""
 
     dropped: Mapping[str, int]
     batch: str = ""
@@ -46,7 +46,7 @@ _Change = Callable[[_Counts], _Counts]
 
 
 class DropCounts:
-    """The counts of one service; never raises. What cannot be written anywhere is kept until it can."""
+    """The counts of one service; never raises. Counts that cannot be written stay in memory until they can."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._path = folder, folder / NAME
@@ -66,11 +66,11 @@ class DropCounts:
             self._flush_at_s = machine.monotonic() + MAX_SLOWDOWN * took_s
 
     def keep(self, reason: str, count: int) -> None:
-        """Keep a count that a header did not take, to be written later."""
+        """Remember a count that a header did not take, to write it later."""
         self._pending[reason] += count
 
     def flush(self) -> None:
-        """Write what was counted."""
+        """Write the pending counts."""
         if not self._pending:
             return
         pending: Counter[str] = Counter()
@@ -79,7 +79,7 @@ class DropCounts:
             nonlocal pending
             pending, self._pending = pending + self._pending, Counter()
             if found.batch != self._batch and _is_taken(self._folder, found):
-                found = _Counts({})  # a kill or a power cut left what a header has
+                found = _Counts({})  # a header has them: a kill or a power cut left them in the file
             self._batch = found.batch or machine.token_hex(BATCH_BYTES)
             return found._replace(dropped=Counter(found.dropped) + pending, batch=self._batch)
 
@@ -97,16 +97,16 @@ class DropCounts:
         Makes the file, too, while there is room.
         """
         found: list[_Counts | None] = []
-        with suppress(OSError):  # there is no room: what is dropped is counted elsewhere
+        with suppress(OSError):  # without room, drops are counted elsewhere
             found.append(_change(self._path, self._folder, lambda known: known))
         found.append(_read(_path_elsewhere(self._folder)))
         return next((each.batch for each in found if each and any(each.dropped.values())), "")
 
     def take(self, batch: str, give: Callable[[Mapping[str, int]], None]) -> bool:
-        """Give the counts of a batch, and those of no file, to the header that names it; begin anew.
+        """Move the counts of a batch, and the pending ones, into the header that names the batch; reset them.
 
-        Return false where the file could not be written: then nothing may be counted in that header, because what
-        stands there says that the batch is taken.
+        Return false if the file could not be written. Then that header must not count anything, because its counts
+        would say that the batch was moved.
         """
         is_taken = not batch
         for path in (self._path, _path_elsewhere(self._folder)) if batch else ():
@@ -131,7 +131,7 @@ class DropCounts:
 def _is_taken(folder: Path, counts: _Counts) -> bool:
     """Return whether a header has taken a batch over, and has its counts.
 
-    Raises `OSError` when the disk fails, so that nobody knows; what may not be read is not of this service.
+    Raises `OSError` when the disk fails, so that this is unknown. A file without read permission is another service's.
     """
     paths: list[Path] = []
     with suppress(FileNotFoundError, PermissionError):
@@ -150,7 +150,7 @@ def read_drops(spool: Path) -> Mapping[str, int]:
     """Return the events dropped by the services below a spool that no header counts, by reason."""
     total: Counter[str] = Counter()
     paths = list(_paths_elsewhere(spool))
-    with suppress(OSError):  # it cannot be read now: some counts stand elsewhere
+    with suppress(OSError):  # it cannot be read now: some counts are elsewhere
         paths += spool.glob(f"*/*/{NAME}")
     for path in paths:
         if not (found := _read(path)):
@@ -158,7 +158,7 @@ def read_drops(spool: Path) -> Mapping[str, int]:
         # A shared disk may be mounted elsewhere in the container of the service.
         folder = path.parent if path.name == NAME else Path(os.fsdecode(found.folder.encode("latin-1")))
         is_taken = False
-        with suppress(OSError):  # while no header can be read, rather twice than not at all
+        with suppress(OSError):  # without a readable header, rather count twice than not at all
             is_taken = _is_taken(folder, found)
         if not is_taken:
             total.update(found.dropped)
@@ -166,10 +166,9 @@ def read_drops(spool: Path) -> Mapping[str, int]:
 
 
 def sync_counts(folder: Path, took: Collection[str]) -> None:
-    """Put on the disk that counts were taken over, before the header that names their batches goes.
+    """Sync the removal of counts before the header that names their batches is removed.
 
-    A power cut that has brought them back, or still could, would let them count twice. Raises `OSError` when the disk
-    fails.
+    A power cut could bring them back, and count them twice. Raises `OSError` when the disk fails.
     """
     for path in (folder / NAME, _path_elsewhere(folder)):
         with suppress(FileNotFoundError, PermissionError):
@@ -203,7 +202,7 @@ def is_readable(path: Path) -> bool:
 
 
 def _change(path: Path, folder: Path, change: _Change) -> _Counts:
-    """Change the counts in a file as one step, for all processes of the service; return what they were."""
+    """Change the counts in a file atomically for all processes of the service; return the previous ones."""
     file = os.open(path, _FLAGS | os.O_CREAT, MODE)
     try:
         _lock(file)
@@ -223,7 +222,7 @@ def _change(path: Path, folder: Path, change: _Change) -> _Counts:
             if os.pwrite(file, text, 0) < len(text):
                 os.ftruncate(file, 0)
                 raise OSError("the disk is full")
-            if len(data) > len(text):  # what a damaged file had
+            if len(data) > len(text):  # the rest of a damaged file
                 os.ftruncate(file, len(text))
         return before
     finally:

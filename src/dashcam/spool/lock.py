@@ -2,8 +2,8 @@
 
 An open file description lock (Linux, `fcntl_locking(2)`) belongs to the opened file and not to the process: closing
 another descriptor of the file does not drop it, and it conflicts with one of the same process. Where there is none, a
-POSIX lock has to do. Only a write lock counts, and that needs the right to write: a stranger who may read a segment
-cannot make it look alive.
+POSIX lock is used. Only a write lock counts, which needs write permission: a user who may only read a segment cannot
+make it look alive.
 """
 
 import errno
@@ -17,7 +17,7 @@ _QUESTION = _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)  # asked of many se
 
 
 def lock(file: int) -> None:
-    """Lock an open file for writing; raises `OSError` if somebody else holds a lock."""
+    """Lock an open file for writing. Raises `OSError` if it is locked already."""
     if _SET:
         try:
             fcntl.fcntl(file, _SET, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))

@@ -1,13 +1,13 @@
 """The format of a segment: a header, then lines, then zero bytes.
 
-A segment is a file that one process fills front to back; what is not filled yet is zero bytes. Its first line is the
-header, one JSON object that starts with numbers of fixed width, so that they can be changed in place. Each further line
-is one event without what all events of the segment share, which the header has once (`spool/line.py`). The id of an
-event is its place: the id of the segment and the offset of the line, in bytes, so damage moves no other id.
+A segment is a file that one process fills front to back; the rest is zero bytes. Its first line is the header, one JSON
+object that starts with numbers of fixed width, so that they can be changed in place. Each further line is one event,
+without the fields that all events of the segment share, which the header has once (`spool/line.py`). The id of an event
+is its place: the id of the segment and the offset of the line, in bytes, so damage does not change other ids.
 
     {"spool":3,"sealed":0,"lines":         0,"dropped":{"limit":         0,…},"check":"0193a1b2","segment":"…",…}
 
-`sealed` is 1 when the writer finished the segment, and 2 when it gave the segment up because somebody changed the file.
+`sealed` is 1 when the writer finished the segment, and 2 when it gave the segment up because the file was changed.
 `lines` is the number of lines at that moment, and `check` the CRC-32 of all that follows it.
 """
 
@@ -25,7 +25,7 @@ from dashcam.codec import orjson
 from dashcam.event import format_time
 
 FORMAT = 3
-SEGMENT_BYTES = 2 << 20  # a new file every few thousand events; what is touched of it counts as the service's memory
+SEGMENT_BYTES = 2 << 20  # a new file every few thousand events; its touched pages count as the service's memory
 MAX_SEGMENT_BYTES = 64 << 20  # of one with very many open requests: an offset has 8 digits
 LINE_BYTES = 256 << 10  # the most one line takes, newline included: any destination takes that much in one event
 SUFFIX = ".segment"
@@ -51,10 +51,9 @@ _SEGMENT_ID = re.compile(r"[0-9a-f]{24}")
 class Header:
     """The header of a segment.
 
-    `shared` is what every event of it has besides its own fields, the name of its `service` among that. A segment that
-    neither `is_sealed` nor has a living writer is where a process died or ended; `lines` is 0 until it is sealed.
-    `boot` identifies the run of the machine, and is empty where it is unknown. `took` names the batches of counts that
-    were to be taken over into `dropped` (`spool/drops.py`).
+    `shared` has the fields of all its events, with the name of the `service`. If a segment is not sealed and has no
+    living writer, its process died or ended. `lines` is 0 until it is sealed. `boot` identifies the run of the machine,
+    and is empty if unknown. `took` names the batches of counts to add to `dropped` (`spool/drops.py`).
     """
 
     segment: str
@@ -141,7 +140,7 @@ def count_at(reason: str) -> int:
 
 @cache
 def boot_id() -> str:
-    """Return what identifies the run of this machine since it was started; empty where there is no such thing."""
+    """Return the ID of the machine's run since its start; empty on a system without one."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the threads of a program share, and none waits for in vain: the thread that has it may be stuck, or gone."""
+"""A lock that no thread waits for endlessly: the thread that holds it may be stuck, or stopped."""
 
 import os
 import sys
@@ -10,17 +10,17 @@ WAITS, WAIT_S = 10, 0.1
 
 
 class Turn:
-    """A re-entrant lock; `end` it after each `begin` that returned true.
+    """A re-entrant lock; call `end` after each `begin` that returned true.
 
-    An interpreter that ends stops its other threads wherever they are, also while they hold a lock. From then on one
-    thread is left, and it takes the lock of a stopped one over.
+    An interpreter that ends stops its other threads anywhere, also while they hold a lock. Then the remaining thread takes
+    the lock over.
     """
 
     __slots__ = ("_is_stuck", "_lock")
 
     def __init__(self) -> None:
         self._lock = machine.RLock()
-        self._is_stuck = False  # one thread has waited in vain: no other waits until the lock is free
+        self._is_stuck = False  # one thread has waited too long: no other waits until the lock is free
 
     def begin(self) -> bool:
         """Take the lock; return false if another thread keeps it for a second."""

@@ -47,8 +47,8 @@ class Writer:
 
     `append` may be called from any thread, from signal handlers and finalizers, in the middle of another `append`, and
     in a forked child, which goes on in a segment of its own. It takes no lock: a line is copied and the end moved on in
-    one step under the interpreter lock. It never raises; what cannot be kept is counted, by reason, in the header of
-    the segment or, where there is none, beside it, and reported on standard error. `carry_over` gives the lines that
+    one step under the interpreter lock. It never raises: lines that cannot be kept are reported on standard error, and
+    counted by reason in the header of the segment or, without a segment, beside it. `carry_over` returns the lines that
     each new segment starts with.
     """
 
@@ -83,7 +83,7 @@ class Writer:
         self._is_reported = self._is_error_reported = False
         self._dropped = dict.fromkeys(DROP_REASONS, 0)
         self._dropped_since_report = 0
-        self._uncounted: deque[str] = deque()  # reasons of drops; whoever has the turn counts them
+        self._uncounted: deque[str] = deque()  # reasons of drops; the thread with the turn counts them
         self._is_counting = True  # in the header
         self._drops = DropCounts(self.folder)
 
@@ -95,7 +95,7 @@ class Writer:
             self._append_slowly(line)
 
     def close(self) -> None:
-        """Seal the segment; a later `append` opens another one."""
+        """Seal the segment; a later `append` opens a new one."""
         forks.begin_child()
         if self._turn.begin():
             try:
@@ -135,12 +135,12 @@ class Writer:
             self._drops.add(reason)
 
     def _append_slowly(self, line: bytes) -> None:
-        """Grow the segment or rotate to another one until the line is kept, or count it as dropped."""
+        """Grow the segment or rotate to a new one until the line is kept, or count it as dropped."""
         forks.begin_child()
         if len(line) > min(LINE_BYTES, self._options.capacity_bytes // 2):
             self.drop("error")
             return
-        is_event = not is_start(line)  # the mark of a request is none
+        is_event = not is_start(line)  # the mark of a request is not an event
         if not self._turn.begin():
             if is_event:
                 self.drop("system")
@@ -190,7 +190,7 @@ class Writer:
         try:
             _check_disk(self.folder, segment.growth_bytes)
             segment.grow()
-        except OSError:  # a new segment needs less room; what is in its way will be reported
+        except OSError:  # a new segment needs less room, and reports its own fault
             return False
         return True
 
@@ -217,7 +217,7 @@ class Writer:
         try:
             _check_disk(self.folder, first_bytes)
             return SegmentFile(self.folder, self._shared(), replace(options, first_bytes=first_bytes), took)
-        except OSError:  # a small segment needs less room; what is in its way will be reported
+        except OSError:  # a small segment needs less room, and reports its own fault
             return None
 
     def _small(self, options: SegmentOptions, took: list[str]) -> SegmentFile | None:
@@ -271,14 +271,14 @@ class Writer:
         try:
             with os.scandir(self.folder) as entries:
                 segments = [entry for entry in entries if entry.name.endswith(SUFFIX)]
-        except FileNotFoundError:  # somebody removed the folder, and it will be made again
+        except FileNotFoundError:  # the folder was removed, and will be created again
             return True
         if (len(segments) + 1) * self._options.capacity_bytes <= self._limit_bytes:
-            return True  # as a rule none is larger, and nobody has to ask how large each is
+            return True  # usually no segment is larger, so their sizes need not be read
         return sum(map(_disk_bytes, segments)) + more_bytes <= self._limit_bytes
 
     def _due_report(self, reason: str) -> str:
-        """Return what to report now: that events are dropped, that they are no longer, or nothing."""
+        """Return the report that is due: that events are dropped, or no longer dropped; empty for none."""
         service, now_s = self.folder.name, machine.monotonic()
         if not reason and self._is_reported:
             self._is_reported, dropped, self._dropped_since_report = False, self._dropped_since_report, 0
@@ -292,16 +292,16 @@ class Writer:
 
 def _disk_bytes(entry: "os.DirEntry[str]") -> int:
     try:
-        # What it takes of the disk: a file with a hole takes less than it is long.
+        # Blocks, because a file with a hole takes less of the disk than its length.
         return entry.stat(follow_symlinks=False).st_blocks * 512
     except FileNotFoundError:  # the shipper removed it meanwhile
         return 0
 
 
 def _check_disk(folder: Path, more_bytes: int) -> None:
-    """Raise `OSError` when the disk has no room for more bytes beside what is left to the shipper.
+    """Raise `OSError` when the disk has no room for more bytes beside the reserve of the shipper.
 
-    Not on a disk without a count of inodes, such as btrfs: it counts what was freed as free only after its next commit.
+    Not on a disk without a count of inodes, such as btrfs: freed blocks count as free only after its next commit.
     """
     disk = os.statvfs(folder)
     left_bytes = min(int(disk.f_blocks * disk.f_frsize * LEFT_SHARE), MAX_LEFT_BYTES)
@@ -337,7 +337,7 @@ def _forget_segments() -> None:
 
 @atexit.register
 def _seal_segments() -> None:
-    """At the end of a process, cut each segment to its lines; finalizers that still log open another one."""
+    """At the end of a process, cut each segment to its lines; finalizers that log later open a new one."""
     for writer in list(_writers):
         # A request that is still open is aborted, and only a segment without a seal says so.
         if not any(True for _ in writer._carry_over()):  # noqa: SLF001
