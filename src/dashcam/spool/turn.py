@@ -12,8 +12,8 @@ WAITS, WAIT_S = 10, 0.1
 class Turn:
     """A re-entrant lock; call `end` after each `begin` that returned true.
 
-    An interpreter that ends stops its other threads anywhere, also while they hold a lock. Then the remaining thread takes
-    the lock over.
+    An interpreter that ends stops its other threads anywhere, also while they hold a lock. Then the remaining thread
+    takes the lock over.
     """
 
     __slots__ = ("_is_stuck", "_lock")

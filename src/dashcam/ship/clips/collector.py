@@ -19,7 +19,7 @@ from dashcam.ship.clips.clip_journal import FOLDER, Clip, ClipJournal
 from dashcam.ship.clips.durations import load_durations, save_durations
 from dashcam.ship.clips.events import announce, history, with_reason
 from dashcam.ship.clips.held_index import HeldIndex, HeldLine, Place
-from dashcam.ship.clips.verdicts import Rules, Verdict, Verdicts
+from dashcam.ship.clips.verdicts import Verdict, Verdicts
 from dashcam.ship.listing import open_segment
 from dashcam.ship.state.checkpoint import CheckpointFile, SegmentOffset
 from dashcam.spool.held import heads_below
@@ -55,7 +55,7 @@ class ClipCollector:
         folder = settings.dir / FOLDER
         self._held_index = HeldIndex(file)
         self._durations_path = folder / f"{file.route}.durations"
-        self._verdicts = Verdicts(Rules.of(settings), settings.hold_s, load_durations(self._durations_path))
+        self._verdicts = Verdicts(settings, load_durations(self._durations_path))
         self._journal = ClipJournal(settings.dir, file.route)
         self._totals = replace(self._journal.state.totals)
         self._before = replace(self._totals)
@@ -127,9 +127,6 @@ class ClipCollector:
         self._totals.held_lines += held.lines
         self._totals.held_bytes += held.bytes
         self._held_index.add(segment, held)
-        yield from self._keep_in(segment, expander, held)
-
-    def _keep_in(self, segment: str, expander: LineExpander, held: Held) -> Iterator[KeptEvent]:
         for request in self._verdicts.kept.keys() & held.requests.keys():
             for line in self._held_index.claim_in(segment, held, request):
                 yield self._keep(segment, expander, line, request.decode())

@@ -5,14 +5,13 @@ Memory is bounded: the recently kept requests, a histogram for each route, a bud
 
 import zlib
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
 
 from dashcam import machine
 from dashcam.event import EncodedEvent
-from dashcam.settings import Settings, Slower
+from dashcam.settings import Settings
 from dashcam.ship.clips.durations import Durations, RouteDurations
 from dashcam.spool.held import request_of
 from dashcam.spool.line import KEEP_HEAD, level_at
@@ -43,20 +42,6 @@ class Kept(NamedTuple):
     since_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The rules that keep requests in addition to failed ones."""
-
-    slower: Slower = Slower()
-    baseline: float = 0.0
-    clips_per_minute: int = 600
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Rules":
-        """Return the rules that the settings have."""
-        return cls(settings.clip_slower, settings.clip_baseline, settings.clips_per_minute)
-
-
 class Verdicts:
     """The engine: `judge` lines; `kept` are the requests kept lately.
 
@@ -64,15 +49,15 @@ class Verdicts:
     ones of each route.
     """
 
-    def __init__(self, rules: Rules, hold_s: float, durations: RouteDurations | None = None) -> None:
+    def __init__(self, settings: Settings, durations: RouteDurations) -> None:
         self.left_out = self.refused = 0
         self.kept: OrderedDict[bytes, Kept] = OrderedDict()
-        self._rules = rules
-        self._hold_s = hold_s
-        self._budget = float(rules.clips_per_minute)
+        self._settings = settings
+        self._budget = float(settings.clips_per_minute)
         self._counted_at_s = machine.monotonic()
-        self.durations: RouteDurations = durations if durations and rules.slower.times else OrderedDict()
-        self._looks_at_all = bool(rules.baseline or rules.slower.seconds or rules.slower.times)
+        slower = settings.clip_slower
+        self.durations: RouteDurations = durations if slower.times else OrderedDict()
+        self._looks_at_all = bool(settings.clip_baseline or slower.seconds or slower.times)
 
     def judge(self, service: str, line: bytes) -> Verdict | None:
         """Return the verdict that follows from a `TELLING` line; `None` without one, or if the request is kept already.
@@ -114,7 +99,7 @@ class Verdicts:
         now_s = machine.monotonic()
         self.kept[request] = Kept(reason, now_s)
         self.kept.move_to_end(request)
-        while len(self.kept) > MAX_KEPT or now_s - next(iter(self.kept.values())).since_s > self._hold_s:
+        while len(self.kept) > MAX_KEPT or now_s - next(iter(self.kept.values())).since_s > self._settings.hold_s:
             self.kept.popitem(last=False)
         return is_new
 
@@ -129,11 +114,11 @@ class Verdicts:
             return self._decide(request, "5xx" if status >= 500 else "failed")
         if is_slow:
             return self._decide(request, "slow")
-        is_chosen = zlib.crc32(request) < self._rules.baseline * (1 << 32)  # the same on every host
+        is_chosen = zlib.crc32(request) < self._settings.clip_baseline * (1 << 32)  # the same on every host
         return self._decide(request, "baseline") if is_chosen else None
 
     def _is_slow(self, route: str, duration_ns: int) -> bool:
-        slower = self._rules.slower
+        slower = self._settings.clip_slower
         if not slower.times:
             return bool(slower.seconds) and duration_ns > slower.seconds * 1e9
         known = self.durations.setdefault(route, Durations())
@@ -148,7 +133,7 @@ class Verdicts:
         if request in self.kept:
             return None
         now_s = machine.monotonic()
-        most = self._rules.clips_per_minute
+        most = self._settings.clips_per_minute
         self._budget = min(float(most), self._budget + (now_s - self._counted_at_s) * most / 60)
         self._counted_at_s = now_s
         if self._budget < 1:

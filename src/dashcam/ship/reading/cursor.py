@@ -16,7 +16,7 @@ from dashcam.ship.selection import synthesized_events
 from dashcam.ship.state.checkpoint import SegmentOffset
 from dashcam.spool.block import BlockResult, read_block
 from dashcam.spool.line import LineExpander
-from dashcam.spool.reader import Held, Position, SegmentReader
+from dashcam.spool.reader import Position, SegmentReader
 
 MAX_OPEN = 256  # segments; others are opened for each look at them
 FINAL_CHECK_S = 0.5  # between two questions whether the writer of a quiet segment is gone
@@ -148,17 +148,12 @@ class SpoolCursor:
         segment.pause_s = self._final_check_s
         if events or held:
             self._queue.put(Run(segment.key, events, segment.mark, held.ranges if held else ()))
-        if held:
-            self._hold(segment, expander, held)
-        if events and segment.tally:
-            segment.tally.add(events.sequences, events.text, events.ends)
-
-    def _hold(self, segment: Segment, expander: LineExpander, held: Held) -> None:
-        """Pass held lines, and send the ones whose requests are kept already."""
         if segment.tally:
-            for begin, end, _ in held.ranges:
+            for begin, end, _ in held.ranges if held else ():
                 segment.tally.hold(begin, end)
-        if self._clips:
+            if events:
+                segment.tally.add(events.sequences, events.text, events.ends)
+        if held and self._clips:
             self._add_kept(self._clips.hold(segment.key, expander, held))
 
     def _add_kept(self, events: Iterable[KeptEvent]) -> None:

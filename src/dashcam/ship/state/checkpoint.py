@@ -363,14 +363,14 @@ def hand_over(
 
 def load_checked(folder: Path) -> dict[str, Checkpoint]:
     """Return every checkpoint as `load` does; a journal with damage is kept beside, and reported."""
-    checkpoints = load(folder)
+    checkpoints = {}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
-        if damaged := read(path)[1]:
+        checkpoint, damaged = read(path)
+        if damaged:
             aside = path.with_suffix(f"{SUFFIX}.damaged")
             replace_file(aside, path.read_bytes())
             _log.error("%s: %d damaged records are left out; a copy is %s (dashcam repair)", path, damaged, aside)
-            checkpoint = checkpoints[path.stem]
-            checkpoints[path.stem] = replace(checkpoint, damaged=checkpoint.damaged + damaged)
+        checkpoints[path.stem] = replace(checkpoint, damaged=checkpoint.damaged + damaged)
     return checkpoints
 
 

@@ -4,14 +4,13 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 from dashcam.destinations.local.blocks import file as local_file
 from dashcam.destinations.local.blocks import runs
 from dashcam.destinations.local.blocks.clock import Age
 from dashcam.destinations.local.blocks.file import MAX_BLOCK_BYTES, MAX_BLOCK_EVENTS, MAX_SPAN_US, pack, partition_name
 from dashcam.destinations.local.index import request_counts, tallies
-from dashcam.destinations.local.index.terms import terms_of
+from dashcam.destinations.local.index.terms import IndexedBlock, terms_of
 from dashcam.event import Event, parse_time
 from dashcam.ship.batch import Batch
 
@@ -20,21 +19,6 @@ _SECOND = slice(15, 34)
 
 _Timed = tuple[int, str, bytes, int]
 """An event: its time in microseconds and its ID, by which they are sorted, its line, and its number in the batch."""
-
-
-class _Block(NamedTuple):
-    """Events that are stored together: their times, lines, search terms, keys and durations."""
-
-    times_us: Sequence[int]
-    lines: Sequence[bytes]
-    terms: str
-    keys: Sequence[bytes | None]
-    durations: Sequence[int | None]
-
-    @property
-    def last_us(self) -> int:
-        """The time of the last event."""
-        return self.times_us[-1]
 
 
 def insert(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], partition_events: int) -> dict[int, str]:
@@ -48,23 +32,19 @@ def insert(db: sqlite3.Connection, batch: Batch, age_of: Callable[[int], Age], p
     blocks = list(_blocks(sorted(_timed(batch, new, refused)), refused))
     if not blocks:
         return refused
-    newest = max(age_of(block.last_us).arrived_us for block in blocks)
+    newest = max(age_of(block.times_us[-1]).arrived_us for block in blocks)
     runs.note(db, runs.without(segments, refused) if refused else segments, newest)
     partition = _partition(db, partition_events)
-    rowids = [_insert(db, block, age_of(block.last_us)) for block in blocks]
-    span = max(rowid - block.times_us[0] for rowid, block in zip(rowids, blocks, strict=True))
+    numbered = [(_insert(db, block, age_of(block.times_us[-1])), block) for block in blocks]
+    span = max(rowid - block.times_us[0] for rowid, block in numbered)
     db.execute("UPDATE meta SET longest_span = ? WHERE longest_span < ?", (span, span))
-    rows = sorted(zip(rowids, (block.terms for block in blocks), strict=True))
+    rows = sorted((rowid, block.terms) for rowid, block in numbered)
     db.executemany(f"INSERT INTO {partition_name(partition)} (rowid, terms) VALUES (?, ?)", rows)  # noqa: S608 - a number
-    request_counts.note(db, map(_counted_of, rowids, blocks))
-    tallies.note(db, [(rowid, block.times_us[0], block.keys) for rowid, block in zip(rowids, blocks, strict=True)])
+    request_counts.note(db, numbered)
+    tallies.note(db, numbered)
     grown = "UPDATE partitions SET events = events + ?, newest = max(newest, ?) WHERE number = ?"
     db.execute(grown, (sum(len(block.lines) for block in blocks), newest, partition))
     return refused
-
-
-def _counted_of(rowid: int, block: _Block) -> request_counts.Block:
-    return request_counts.Block(rowid, block.times_us[0], block.lines, block.keys, block.durations)
 
 
 def _timed(batch: Batch, indexes: Sequence[int], refused: dict[int, str]) -> Iterator[_Timed]:
@@ -94,18 +74,18 @@ def _second_us(head: bytes) -> int | None:
     return parse_time(head[_SECOND].decode()) // 1000 if is_time else None
 
 
-def _blocks(events: Sequence[_Timed], refused: dict[int, str]) -> Iterator[_Block]:
+def _blocks(events: Sequence[_Timed], refused: dict[int, str]) -> Iterator[IndexedBlock]:
     """Yield events in blocks; the reasons why some cannot be read are put in `refused`."""
     for some in _cut(events):
         times_us, lines, numbers = [one[0] for one in some], [one[2] for one in some], [one[3] for one in some]
         terms = terms_of(lines)
         refused |= {numbers[at]: reason for at, reason in terms.faults.items()}
         if not terms.faults:
-            yield _Block(times_us, lines, terms.text, terms.keys, terms.durations)
+            yield IndexedBlock(times_us, lines, terms.text, terms.keys, terms.durations)
         elif whole := [at for at in range(len(some)) if at not in terms.faults]:
             of_whole = [(times_us[at], lines[at], terms.keys[at], terms.durations[at]) for at in whole]
             times, kept, keys, durations = zip(*of_whole, strict=True)
-            yield _Block(times, kept, terms.text, keys, durations)
+            yield IndexedBlock(times, kept, terms.text, keys, durations)
 
 
 def _cut(events: Sequence[_Timed]) -> Iterator[Sequence[_Timed]]:
@@ -121,13 +101,13 @@ def _cut(events: Sequence[_Timed]) -> Iterator[Sequence[_Timed]]:
         yield events[begin:]
 
 
-def _insert(db: sqlite3.Connection, block: _Block, age: Age) -> int:
+def _insert(db: sqlite3.Connection, block: IndexedBlock, age: Age) -> int:
     """Insert a block; return its number."""
     body = pack(block.times_us, [line.replace(b"\n", b" ") for line in block.lines])
     stretch = 1
     while True:
         # A stretch that doubles finds room soon, however many blocks end at the same time.
-        rowid = block.last_us + zlib.crc32(body) % stretch
+        rowid = block.times_us[-1] + zlib.crc32(body) % stretch
         values = (rowid, block.times_us[0], *age, len(block.lines), body)
         if db.execute("INSERT OR IGNORE INTO blocks VALUES (?, ?, ?, ?, ?, ?)", values).rowcount:
             return rowid

@@ -8,14 +8,14 @@ has one where a request has an `event.action`: searches without Dashcam's own ev
 import sqlite3
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from dashcam.destinations.local.index.tallies import is_of
-from dashcam.destinations.local.index.terms import event_of
+from dashcam.destinations.local.index.terms import IndexedBlock, event_of
 from dashcam.event import Event
 from dashcam.find.aggregation import DURATION, EDGES_NS, Durations, Group, Grouping, Groups, bucket_of, keys_of
 from dashcam.find.query import And, Expression, Query
@@ -58,24 +58,11 @@ _NAMED = b"+"  # for the key of one whose name is in its line alone
 _ROUTE = frozenset(WITHOUT_ROUTE.parts)
 
 
-class Block(NamedTuple):
-    """A block's number, its first time, and of each event its line, its key in `tallies`, and how long it took.
-
-    The duration is `None` where it has to be looked for in the line.
-    """
-
-    rowid: int
-    first_us: int
-    lines: Sequence[bytes]
-    keys: Sequence[bytes | None]
-    durations: Sequence[int | None]
-
-
-def note(db: sqlite3.Connection, blocks: Iterable[Block]) -> None:
-    """Note the requests of some blocks."""
+def note(db: sqlite3.Connection, blocks: Iterable[tuple[int, IndexedBlock]]) -> None:
+    """Note the requests of some blocks, each with its number."""
     numbers: dict[bytes, int] = {}
     rows = []
-    for block in blocks:
+    for rowid, block in blocks:
         counted: list[tuple[bytes, Any]] = []
         for line, key, duration in zip(block.lines, block.keys, block.durations, strict=True):
             if key is None:
@@ -85,7 +72,7 @@ def note(db: sqlite3.Connection, blocks: Iterable[Block]) -> None:
             elif request:  # most lines need not be read
                 counted.append((request, _duration(line) if duration is None else duration))
         if counted:
-            rows.append((block.rowid, block.first_us, _records(db, counted, numbers)))
+            rows.append((rowid, block.times_us[0], _records(db, counted, numbers)))
     db.executemany("INSERT INTO requests VALUES (?, ?, ?)", rows)
 
 

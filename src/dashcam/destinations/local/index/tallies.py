@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from dashcam.destinations.local.index.terms import COLUMNS, event_of
+from dashcam.destinations.local.index.terms import COLUMNS, IndexedBlock, event_of
 from dashcam.find.aggregation import Group, Grouping, Groups, Key, keys_of
 from dashcam.find.query import And, Exists, Expression, MatchAll, Not, Or, Phrase, Query, Range, Term, Wildcard
 
@@ -30,10 +30,10 @@ class Tally(NamedTuple):
     unread: list[int]
 
 
-def note(db: sqlite3.Connection, blocks: Iterable[tuple[int, int, Sequence[bytes | None]]]) -> None:
-    """Note the events of some blocks, each with its number, its first time and the keys of its events."""
+def note(db: sqlite3.Connection, blocks: Iterable[tuple[int, IndexedBlock]]) -> None:
+    """Note the keys of some blocks, each with its number."""
     numbers: dict[bytes, int | None] = {}
-    rows = [(rowid, first_us, _numbered(db, keys, numbers)) for rowid, first_us, keys in blocks]
+    rows = [(rowid, block.times_us[0], _numbered(db, block.keys, numbers)) for rowid, block in blocks]
     db.executemany("INSERT INTO tallies VALUES (?, ?, ?)", rows)
 
 

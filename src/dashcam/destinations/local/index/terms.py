@@ -80,6 +80,19 @@ _MAX_SIZE = 64  # greater numbers are one size
 _MAX_ID = 28  # characters of an `event.id`: its segment, and its offset in steps of 100,000 bytes
 
 
+class IndexedBlock(NamedTuple):
+    """Events that are stored together: their times, lines, search terms, keys and durations.
+
+    A duration is `None` where it has to be looked for in the line.
+    """
+
+    times_us: Sequence[int]
+    lines: Sequence[bytes]
+    terms: str
+    keys: Sequence[bytes | None]
+    durations: Sequence[int | None]
+
+
 class Terms(NamedTuple):
     """The terms of some lines, with a blank between two, and the reasons why some are not events, by their index.
 
