@@ -30,26 +30,26 @@ def test_events_of_a_segment(reader):
     """Those that each line gives, but for the marks of open requests; each with the place behind its line."""
     lines, expander = reader.read().lines, LineExpander(reader.header)
 
-    result = _read(reader)
+    block, result = _read(reader)
 
     wanted = [expander.expand(line, place.sequence) for line, place in lines if b'"start"' not in line]
-    assert list(result.events) == wanted
-    assert [event.is_span for event in result.events] == [False, True, False, False]
-    assert list(result.events.offsets) == [place.offset for line, place in lines if b'"start"' not in line]
-    assert (result.lines, result.after, result.damaged) == (5, lines[-1][1], 0)
+    assert list(block) == wanted
+    assert [event.is_span for event in block] == [False, True, False, False]
+    assert list(block.offsets) == [place.offset for line, place in lines if b'"start"' not in line]
+    assert (result.lines, result.after, result.damaged) == ([], lines[-1][1], 0)
 
 
 def test_lines_that_tell_something(reader):
     """They are returned as they stand in the segment, those of marks too."""
     lines = reader.read().lines
 
-    assert _read(reader, telling=(b',"processor":',)).told == lines[1:3]
+    assert _read(reader, telling=(b',"processor":',))[1].lines == lines[1:3]
 
 
 @pytest.mark.parametrize("made", [True, False])
 def test_a_block_is_a_sequence(reader, made):
     """By number from either end, in slices, and in slices of slices; of events that were objects before, too."""
-    block = _read(reader).events
+    block = _read(reader)[0]
     events = list(block)
     if made:
         block = EventBlock.of(events, list(block.offsets))
@@ -69,7 +69,7 @@ def test_a_block_is_a_sequence(reader, made):
 
 def test_events_that_fit(reader):
     """Each with its newline, in the room that there is."""
-    block = _read(reader).events[1:]
+    block = _read(reader)[0][1:]
     first, second, _ = [len(event.data) + 1 for event in block]
 
     assert [block.fitting(9, room) for room in (first - 1, first, first + second - 1)] == [0, 1, 1]

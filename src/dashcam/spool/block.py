@@ -4,11 +4,11 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 from dashcam.event import EncodedEvent
 from dashcam.spool.line import LineExpander, complete, is_span, is_start
-from dashcam.spool.reader import Held, Lines, Position, SegmentReader, _parse_in_python, headed
+from dashcam.spool.reader import Held, Lines, Position, ReadResult, SegmentReader, _parse_in_python, headed
 
 
 class EventBlock(Sequence[EncodedEvent]):
@@ -102,20 +102,6 @@ class EventBlock(Sequence[EncodedEvent]):
         return f"EventBlock({list(self)!r})"
 
 
-class BlockResult(NamedTuple):
-    """What `read_block` read: the events, and how many lines they come from, those of open requests among these.
-
-    `told` are the lines that begin as asked for. `after`, `damaged` and `held` are as in `ReadResult`.
-    """
-
-    events: EventBlock
-    lines: int
-    told: Lines
-    after: Position
-    damaged: int
-    held: Held | None
-
-
 _Heads = tuple[bytes, ...]
 _Columns = tuple[bytes, bytes, bytes, bytes, bytes]
 _Read = tuple[_Columns, int, list[tuple[bytes, Position]], int, int, int, list[tuple[int, int, int]], dict[bytes, int]]
@@ -129,23 +115,21 @@ def read_block(  # noqa: PLR0913 — what is asked for
     is_final: bool,
     held: _Heads = (),
     telling: _Heads = (),
-) -> BlockResult:
-    """Return the events that follow a position, as `SegmentReader.read` returns lines.
+) -> tuple[EventBlock, ReadResult]:
+    """Return the events that follow a position, and the lines among them that begin with one of `telling`.
 
-    Log calls that begin with one of `held` behind the time are left where they are, as `parse_lines` leaves them, and
-    lines that begin with one of `telling` are returned as such, too.
+    Log calls that begin with one of `held` behind the time are left where they are, as `parse_lines` leaves them.
     """
     start, text = reader.whole_lines(position, is_final=is_final)
     if is_final and not text:
-        _, after, damaged, _ = reader.skip(start, position.sequence)
-        return BlockResult(EventBlock.of([]), 0, [], after, damaged, None)
+        return EventBlock.of([]), reader.skip(start, position.sequence)
     given = text, start, position.sequence, Position, held, telling
-    columns, count, told, end, sequence, damaged, ranges, requests = _read(*given, expander.head, expander.tail)
+    columns, _, told, end, sequence, damaged, ranges, requests = _read(*given, expander.head, expander.tail)
     left = Held(text, start, ranges, requests) if ranges else None
     events, ends, spans, offsets, sequences = columns
     numbers = memoryview(ends).cast("I"), spans, memoryview(offsets).cast("i")
     block = EventBlock(events, 0, *numbers, expander.segment, memoryview(sequences).cast("I"))
-    return BlockResult(block, count, told, Position(end, sequence), damaged, left)
+    return block, ReadResult(told, Position(end, sequence), damaged, left)
 
 
 def _columns_of(lines: Lines, head: bytes, tail: bytes) -> _Columns:

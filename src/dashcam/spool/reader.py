@@ -132,7 +132,7 @@ class SegmentReader:
         try:
             self._status = os.fstat(self._file)
             _check_file(self._status)
-            self._header_end, self.header = self._read_header()
+            self.header_end, self.header = self._read_header()
         except BaseException:
             os.close(self._file)
             raise
@@ -217,7 +217,7 @@ class SegmentReader:
 
     def whole_lines(self, position: Position, *, is_final: bool) -> tuple[int, bytes]:
         """Return where a passage begins that follows a position, and as much of it as ends in a newline."""
-        start = max(position.offset, self._header_end)
+        start = max(position.offset, self.header_end)
         block = self._block(start, READ_BYTES, is_final=is_final)
         if len(block) == READ_BYTES and b"\n" not in block:
             block = self._block(start, MAX_READ_BYTES, is_final=is_final)

@@ -14,9 +14,9 @@ from dashcam.ship.reading.segments import Segment, Segments
 from dashcam.ship.reading.statements import Statements
 from dashcam.ship.selection import synthesized_events
 from dashcam.ship.state.checkpoint import SegmentOffset
-from dashcam.spool.block import BlockResult, read_block
+from dashcam.spool.block import EventBlock, read_block
 from dashcam.spool.line import LineExpander
-from dashcam.spool.reader import Position, SegmentReader
+from dashcam.spool.reader import Position, ReadResult, SegmentReader
 
 MAX_OPEN = 256  # segments; others are opened for each look at them
 FINAL_CHECK_S = 0.5  # between two questions whether the writer of a quiet segment is gone
@@ -92,8 +92,8 @@ class SpoolCursor:
                 return self._has_ended(segment, reader)
             position = Position(segment.mark.offset, segment.mark.sequence)
             asked = {"held": self._clips.held_heads, "telling": TELLING} if self._clips else {}
-            result = read_block(reader, expander, position, is_final=segment.is_final, **asked)
-            if not (result.lines or result.damaged or result.held):
+            events, result = read_block(reader, expander, position, is_final=segment.is_final, **asked)
+            if result.after.offset <= max(position.offset, reader.header_end):
                 return self._has_ended(segment, reader)
         except FileNotFoundError:
             return False  # gone since it was listed
@@ -107,7 +107,7 @@ class SpoolCursor:
             return False
         if self._clips:
             self._clips.begin(segment.key, reader.header, segment.mark)
-        self._add(segment, expander, result)
+        self._add(segment, expander, events, result)
         return True
 
     def _has_ended(self, segment: Segment, reader: SegmentReader) -> bool:
@@ -138,11 +138,11 @@ class SpoolCursor:
         self._end(segment, is_sealed=reader.header.is_sealed)
         return False
 
-    def _add(self, segment: Segment, expander: LineExpander, result: BlockResult) -> None:
+    def _add(self, segment: Segment, expander: LineExpander, events: EventBlock, result: ReadResult) -> None:
         self._damaged += result.damaged
         if self._clips:
-            self._clips.judge_lines(segment.key, result.told)
-        events, held = result.events, result.held
+            self._clips.judge_lines(segment.key, result.lines)
+        held = result.held
         lines = held.lines if held else 0
         segment.mark = segment.mark.moved(*result.after, len(events) + lines, lines)
         segment.pause_s = self._final_check_s
